@@ -1,0 +1,213 @@
+//! One input → one transaction → effects. Start reading here.
+//!
+//! [`Node::step`] takes what happened since the last call, decides, records everything in one SQLite transaction
+//! and returns what may leave now. It is synchronous and deterministic; threads, sockets and timers live in
+//! [`crate::runtime`] and [`crate::link`]. The simulation drives the very same function.
+
+use bytes::Bytes;
+use schema::blob::BlobRef;
+use schema::courier::Record;
+use schema::exchange::{Command, Refusal};
+use schema::id::{DocumentId, OfficeId, RegionId};
+use schema::inbound::Opened;
+use schema::time::Millis;
+
+/// Names one publish between its effect and its outcome.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Publication(pub u64);
+
+/// Names one delivered message between its input and its acknowledgement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Delivery(pub u64);
+
+/// Names one request of a person between its input and its answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(pub u64);
+
+/// Over a network there are three outcomes, not two.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PublishOutcome {
+    /// The relay's server stored it. Not delivery.
+    Stored,
+    /// The server refused it: full, or not permitted.
+    Refused(String),
+    /// No answer: it may have been stored, or may be stored later.
+    Unknown,
+}
+
+/// What reaches the station.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A person asks for something; answered by [`Effect::Answer`].
+    Command {
+        /// Names the request.
+        ticket: Ticket,
+        /// What is asked.
+        command: Command,
+    },
+    /// The link to a relay is up: one request was answered.
+    Connected(RegionId),
+    /// The link to a relay is down.
+    Disconnected(RegionId),
+    /// What became of an [`Effect::Publish`].
+    Published {
+        /// Which one.
+        publication: Publication,
+        /// What became of it.
+        outcome: PublishOutcome,
+    },
+    /// A message from the mailbox, opened by [`schema::inbound::open`].
+    Delivered {
+        /// Through which relay.
+        relay: RegionId,
+        /// Names the message; acknowledged by [`Effect::Ack`] after the commit.
+        delivery: Delivery,
+        /// What it held.
+        opened: Opened,
+    },
+    /// A pack from a courier file, opened by [`schema::inbound::open`].
+    Imported {
+        /// Names the import; answered by [`Effect::Answer`].
+        ticket: Ticket,
+        /// What it held.
+        opened: Opened,
+    },
+    /// A chunk of an attachment, from a relay, a courier file or a person's upload.
+    Chunk {
+        /// The attachment.
+        blob: BlobRef,
+        /// Which chunk.
+        index: u32,
+        /// Its bytes; `None` when the relay that was asked has none.
+        bytes: Option<Bytes>,
+        /// The relay that was asked, if one was.
+        relay: Option<RegionId>,
+    },
+    /// A person's upload is complete; answered by [`Effect::Answer`] once its hash was checked.
+    BlobComplete {
+        /// Names the request.
+        ticket: Ticket,
+        /// The attachment.
+        blob: BlobRef,
+    },
+    /// Answer to [`Effect::OfferBlob`] and to the last [`Effect::StoreChunk`] of a run.
+    BlobMissing {
+        /// The relay that answered.
+        relay: RegionId,
+        /// The attachment.
+        blob: BlobRef,
+        /// The chunks it lacks; none when it has the whole; `None` when it did not answer.
+        chunks: Option<Vec<u32>>,
+    },
+    /// A courier file is asked for; answered by [`Effect::Answer`] with [`Answer::Exported`].
+    Export {
+        /// Names the request.
+        ticket: Ticket,
+        /// Only what is for this office; everything that is open when `None`.
+        to: Option<OfficeId>,
+    },
+    /// A newer directory was accepted: the offices' names, keys and relays changed.
+    Directory(std::sync::Arc<schema::directory::Directory>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What may leave now, after the transaction that explains it has committed. Lost in a crash? The tables ask again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Answers a person.
+    Answer {
+        /// Names the request.
+        ticket: Ticket,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Publish on the office's own subject at this relay.
+    Publish {
+        /// The relay.
+        relay: RegionId,
+        /// Names it; comes back in [`Input::Published`].
+        publication: Publication,
+        /// For the `Nats-Msg-Id` header: new for each attempt.
+        message_id: String,
+        /// The encoded [`schema::pack::Message`].
+        message: Bytes,
+    },
+    /// Acknowledge a delivered message.
+    Ack {
+        /// The relay it came through.
+        relay: RegionId,
+        /// Names it.
+        delivery: Delivery,
+    },
+    /// Ask which chunks of an attachment the relay lacks ([`schema::blob::BlobRequest::Offer`]).
+    OfferBlob {
+        /// The relay.
+        relay: RegionId,
+        /// The attachment.
+        blob: BlobRef,
+    },
+    /// Upload a chunk; after the last one of the run the edge offers the attachment again.
+    StoreChunk {
+        /// The relay.
+        relay: RegionId,
+        /// The attachment.
+        blob: BlobRef,
+        /// Which chunk.
+        index: u32,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// Ask for a chunk; comes back in [`Input::Chunk`].
+    FetchChunk {
+        /// The relay.
+        relay: RegionId,
+        /// The attachment.
+        blob: BlobRef,
+        /// Which chunk.
+        index: u32,
+        /// Who sent the event that names it.
+        sender: OfficeId,
+    },
+}
+
+/// What a person is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Saved: it will reach everybody it is for, or be shown as overdue.
+    Dispatched {
+        /// The document.
+        document: DocumentId,
+        /// How many recipients.
+        recipients: usize,
+    },
+    /// Not done, and nothing was recorded.
+    Refused(Refusal),
+    /// The disk is full: nothing was recorded, reading goes on.
+    DiskFull,
+    /// The attachment is complete and its hash holds.
+    BlobKept(BlobRef),
+    /// The attachment does not have the hash it was announced with; it was dropped.
+    BlobMismatch(BlobRef),
+    /// What an imported pack brought.
+    Imported(ImportSummary),
+    /// The records of a courier file, in order. Chunks follow the packs that name them.
+    Exported(Vec<Record>),
+}
+
+/// What an imported pack brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ImportSummary {
+    /// Events that are new here.
+    pub new: usize,
+    /// Events that were held already.
+    pub repeated: usize,
+    /// Events for another office: a relay takes them.
+    pub not_for_us: usize,
+    /// Items refused, with the reason kept in quarantine.
+    pub refused: usize,
+}
+
+/// When the station wants to be called again although nothing happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wakeup(pub Option<Millis>);

@@ -1,0 +1,157 @@
+//! Attachments: content-addressed, cut into chunks that travel and resume one by one.
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::cose::infallible;
+use crate::id::{BlobHash, OfficeId};
+
+/// Size of a chunk, in bytes. On a 64 kbit/s line one chunk takes eight seconds, which bounds how long an express
+/// document waits behind an attachment already on its way.
+pub const CHUNK_BYTES: u32 = 64 * 1024;
+
+/// Largest attachment, in bytes.
+pub const BLOB_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Most attachments of one event.
+pub const BLOBS_MAX: usize = 32;
+
+/// An attachment as an event names it.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+pub struct BlobRef {
+    /// SHA-256 of its bytes.
+    #[n(0)]
+    pub hash: BlobHash,
+    /// Its length in bytes; 1 to [`BLOB_BYTES_MAX`].
+    #[n(1)]
+    pub length: u64,
+}
+
+impl BlobRef {
+    /// How many chunks it is cut into.
+    pub fn chunks(&self) -> u32 {
+        let chunks = self.length.min(BLOB_BYTES_MAX).div_ceil(u64::from(CHUNK_BYTES));
+        u32::try_from(chunks).expect("512 MiB in chunks of 64 KiB are 8192")
+    }
+
+    /// How long chunk `index` is, in bytes; `None` when there is no such chunk.
+    pub fn chunk_length(&self, index: u32) -> Option<usize> {
+        let start = u64::from(index) * u64::from(CHUNK_BYTES);
+        let length = self.length.checked_sub(start).filter(|rest| *rest > 0)?.min(u64::from(CHUNK_BYTES));
+        usize::try_from(length).ok()
+    }
+}
+
+/// Most chunk numbers in one reply.
+pub const MISSING_MAX: usize = 256;
+
+/// What a node or a peer relay asks a relay about an attachment.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum BlobRequest {
+    /// Which chunks of it are missing?
+    #[n(0)]
+    Offer {
+        /// The attachment.
+        #[n(0)]
+        blob: BlobRef,
+    },
+    /// Keep this chunk.
+    #[n(1)]
+    Store {
+        /// The attachment.
+        #[n(0)]
+        blob: BlobRef,
+        /// Which chunk; counts from 0.
+        #[n(1)]
+        index: u32,
+        /// Its bytes.
+        #[n(2)]
+        bytes: ByteVec,
+    },
+    /// Give me this chunk.
+    #[n(2)]
+    Fetch {
+        /// The attachment.
+        #[n(0)]
+        blob: BlobRef,
+        /// Which chunk; counts from 0.
+        #[n(1)]
+        index: u32,
+        /// Who sent the event that names it: its region is asked when this one has no copy.
+        #[n(2)]
+        sender: OfficeId,
+    },
+}
+
+/// What the relay answers.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum BlobReply {
+    /// The chunks that are missing, at most [`MISSING_MAX`]; none when the attachment is complete.
+    #[n(0)]
+    Missing {
+        /// Their numbers.
+        #[n(0)]
+        chunks: Vec<u32>,
+    },
+    /// The chunk is kept.
+    #[n(1)]
+    Stored,
+    /// The chunk.
+    #[n(2)]
+    Chunk {
+        /// Its bytes.
+        #[n(0)]
+        bytes: ByteVec,
+    },
+    /// Not here; ask again later.
+    #[n(3)]
+    Absent,
+    /// Not accepted.
+    #[n(4)]
+    Refused {
+        /// Why, in words.
+        #[n(0)]
+        reason: String,
+    },
+}
+
+/// Largest request or reply, in bytes.
+pub const BLOB_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES as usize + 1024;
+
+/// Reads a request or a reply from outside; bounds it first.
+///
+/// # Errors
+/// When it is too large or malformed.
+pub fn parse_blob_message<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, minicbor::decode::Error> {
+    if bytes.len() > BLOB_MESSAGE_BYTES_MAX {
+        return Err(minicbor::decode::Error::message("larger than a chunk and its envelope"));
+    }
+    minicbor::decode(bytes)
+}
+
+/// The bytes of a request or a reply.
+pub fn encode_blob_message<T: Encode<()>>(message: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    infallible(minicbor::encode(message, &mut bytes));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn chunks_cover_the_blob_exactly(length in 1..=BLOB_BYTES_MAX) {
+            let blob = BlobRef { hash: BlobHash::new([0; 32]), length };
+            let last = blob.chunks() - 1;
+            let covered = u64::from(last) * u64::from(CHUNK_BYTES) + blob.chunk_length(last).expect("there is one") as u64;
+            prop_assert_eq!(covered, length);
+            prop_assert_eq!(blob.chunk_length(blob.chunks()), None);
+        }
+    }
+}

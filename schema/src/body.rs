@@ -1,0 +1,386 @@
+//! Bodies of events, one type per kind, and the codes they use on the wire.
+//!
+//! Kinds whose rules are not written yet travel with an opaque body: kept, forwarded, shown as unsupported.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BLOBS_MAX;
+use crate::cose::infallible;
+use crate::event::{Event, Kind, VERSION};
+use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId, Seq};
+use crate::text;
+
+/// Most entries of one receipt or status.
+pub const ENTRIES_MAX: usize = 512;
+/// Most incarnations of one peer that a head reports on.
+pub const HELD_MAX: usize = 8;
+/// Longest abstract (*trích yếu*), in characters. Decree 30/2020 appendix VI says 500, products in use allow 2,000.
+pub const ABSTRACT_CHARS_MAX: usize = 2_000;
+/// Longest number and symbol (*số, ký hiệu*), in characters: 11 + 30 in appendix VI and a separator.
+pub const NUMBER_CHARS_MAX: usize = 42;
+/// Longest attachment name and media type, in characters.
+pub const NAME_CHARS_MAX: usize = 255;
+
+/// Why a body is refused. The event that carries it stays stored, and is shown with this reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Not the CBOR of its kind.
+    #[error("the body is not a {kind:?}: {error}")]
+    Malformed {
+        /// What it should have been.
+        kind: Kind,
+        /// What the decoder said.
+        error: String,
+    },
+    /// Encodes to other bytes than it came in.
+    #[error("the body is not the deterministic encoding of a {kind:?}")]
+    NotDeterministic {
+        /// What it should have been.
+        kind: Kind,
+    },
+    /// A rule about its fields is broken.
+    #[error("the {kind:?} breaks a rule: {rule}")]
+    Rule {
+        /// What it should have been.
+        kind: Kind,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A text is not acceptable.
+    #[error("a text of the body is refused: {0}")]
+    Text(#[from] text::TextError),
+}
+
+/// A document as it is sent.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct Dispatch {
+    /// The document; the same in every event that carries it.
+    #[n(1)]
+    pub document: DocumentId,
+    /// The abstract (*trích yếu*); edXML `Subject`.
+    #[n(2)]
+    pub subject: String,
+    /// Number and symbol (*số, ký hiệu*), such as `7816/VPCP-TTĐT`; edXML `Code`.
+    #[n(3)]
+    pub number: Option<String>,
+    /// Abbreviation of one of the 29 types of Decree 30/2020 article 7 (*tên loại*); edXML `DocumentType`.
+    #[n(4)]
+    pub document_type: Option<String>,
+    /// Attachments, in the order of the event's `blobs`; edXML `Attachment`.
+    #[n(5)]
+    pub attachments: Vec<AttachmentName>,
+}
+
+/// What an attachment is called; its bytes are the blob at the same index of the event.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct AttachmentName {
+    /// File name; edXML `AttachmentName`.
+    #[n(0)]
+    pub name: String,
+    /// Media type (RFC 6838); edXML `ContentType`.
+    #[n(1)]
+    pub media_type: String,
+}
+
+/// One event of a channel: what a receipt or a local status is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct Place {
+    /// The sender's incarnation.
+    #[n(0)]
+    pub incarnation: Incarnation,
+    /// The number among its events to this recipient.
+    #[n(1)]
+    pub counter: Counter,
+    /// The event at that place.
+    #[n(2)]
+    pub id: EventId,
+}
+
+/// What both directions between two offices look like from one end.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct Heads {
+    /// The newest event before this one that the author sent to the recipient, in its current incarnation.
+    #[n(1)]
+    pub sent: Option<Place>,
+    /// For each incarnation of the recipient (newest last), up to which counter the author holds everything.
+    #[n(2)]
+    pub held: Vec<Place>,
+}
+
+/// The recipient holds these events durably (*biên nhận*, status 01).
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct Receipt {
+    /// The events, all of the one office the receipt is addressed to.
+    #[n(1)]
+    pub entries: Vec<Place>,
+    /// Both directions at that moment.
+    #[n(2)]
+    pub heads: Heads,
+}
+
+/// Why a station started a new incarnation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoreReason {
+    /// The restore tool was used.
+    #[n(0)]
+    Tool,
+    /// A correspondent knew events that the station does not: its data went backwards.
+    #[n(1)]
+    Correspondent,
+}
+
+/// A station was restored or rebuilt (*đã khôi phục dữ liệu*). First event of each incarnation after the first, one
+/// per correspondent.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct Restored {
+    /// The incarnation that ended.
+    #[n(1)]
+    pub previous: Incarnation,
+    /// The last position of it that the station knows.
+    #[n(2)]
+    pub last_seq: Seq,
+    /// The last event in it to this recipient that the station knows; later ones were lost with the disk.
+    #[n(3)]
+    pub last_sent: Option<Place>,
+    /// Why.
+    #[n(4)]
+    pub reason: RestoreReason,
+    /// Both directions after the restore.
+    #[n(5)]
+    pub heads: Heads,
+}
+
+/// Codes of statuses. Numbers below 100 are those of the national exchange (edXML `StatusCode`); the others
+/// never leave the station.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusCode {
+    /// 100, local: a relay stored these events (*đã rời đơn vị*). Not proof of delivery.
+    Left,
+    /// 101, local: a relay refused these events, with a reason.
+    RefusedByRelay,
+    /// A code this version does not interpret.
+    Other(u16),
+}
+
+impl StatusCode {
+    /// Its number.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Left => 100,
+            Self::RefusedByRelay => 101,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// The code with this number.
+    pub const fn from_number(number: u16) -> Self {
+        match number {
+            100 => Self::Left,
+            101 => Self::RefusedByRelay,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl<C> Encode<C> for StatusCode {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u16(self.number())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for StatusCode {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        d.u16().map(Self::from_number)
+    }
+}
+
+/// What became of events this station sent.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct Status {
+    /// What happened.
+    #[n(1)]
+    pub code: StatusCode,
+    /// To which events.
+    #[n(2)]
+    pub entries: Vec<SentPlace>,
+    /// At which relay; none for a courier file.
+    #[n(3)]
+    pub region: Option<RegionId>,
+    /// The reason, for a refusal.
+    #[n(4)]
+    pub reason: Option<String>,
+}
+
+/// One sent event, by recipient and place in that recipient's channel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct SentPlace {
+    /// The recipient.
+    #[n(0)]
+    pub to: OfficeId,
+    /// This station's incarnation at the time.
+    #[n(1)]
+    pub incarnation: Incarnation,
+    /// The number among the events to that recipient.
+    #[n(2)]
+    pub counter: Counter,
+}
+
+/// The body of an event, read by its kind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Body {
+    /// A document.
+    Dispatch(Dispatch),
+    /// What became of sent events.
+    Status(Status),
+    /// A receipt.
+    Receipt(Receipt),
+    /// Both directions between two offices.
+    Head(Heads),
+    /// A new incarnation.
+    Restored(Restored),
+    /// A kind or version this code does not interpret: kept and forwarded, never applied.
+    Unsupported,
+}
+
+impl Body {
+    /// Reads the body of an event of this version.
+    ///
+    /// # Errors
+    /// When it is not the deterministic encoding of its kind, or breaks a rule.
+    pub fn read(version: u8, event: &Event) -> Result<Self, BodyError> {
+        if version != VERSION {
+            return Ok(Self::Unsupported);
+        }
+        let bytes = &event.body;
+        let body = match event.kind {
+            Kind::Dispatch => Self::Dispatch(exact(event.kind, bytes)?),
+            Kind::Status => Self::Status(exact(event.kind, bytes)?),
+            Kind::Receipt => Self::Receipt(exact(event.kind, bytes)?),
+            Kind::Head => Self::Head(exact(event.kind, bytes)?),
+            Kind::Restored => Self::Restored(exact(event.kind, bytes)?),
+            Kind::DirectoryChange
+            | Kind::KeyAnnouncement
+            | Kind::BusinessRequest
+            | Kind::DossierChange
+            | Kind::Report
+            | Kind::Unknown(_) => Self::Unsupported,
+        };
+        body.check(event)?;
+        Ok(body)
+    }
+
+    /// The bytes of this body; `None` for one that is not interpreted.
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Dispatch(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Status(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Receipt(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Head(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Restored(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Unsupported => return None,
+        }
+        Some(bytes)
+    }
+
+    /// The kind of event that carries this body; `None` for one that is not interpreted.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Dispatch(_) => Some(Kind::Dispatch),
+            Self::Status(_) => Some(Kind::Status),
+            Self::Receipt(_) => Some(Kind::Receipt),
+            Self::Head(_) => Some(Kind::Head),
+            Self::Restored(_) => Some(Kind::Restored),
+            Self::Unsupported => None,
+        }
+    }
+
+    fn check(&self, event: &Event) -> Result<(), BodyError> {
+        let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
+        match self {
+            Self::Dispatch(dispatch) => {
+                if dispatch.attachments.len() != event.blobs.len() || dispatch.attachments.len() > BLOBS_MAX {
+                    return rule("one name for each attachment");
+                }
+                dispatch.check_texts()?;
+            }
+            Self::Status(status) if status.entries.len() > ENTRIES_MAX => {
+                return rule("at most 512 entries");
+            }
+            Self::Status(status) => {
+                if let Some(reason) = &status.reason {
+                    text::require_nfc(reason, ABSTRACT_CHARS_MAX)?;
+                }
+            }
+            Self::Receipt(receipt) => {
+                if receipt.entries.len() > ENTRIES_MAX || receipt.entries.is_empty() {
+                    return rule("1 to 512 entries");
+                }
+                if receipt.heads.held.len() > HELD_MAX || event.to.len() != 1 {
+                    return rule("one recipient, at most 8 incarnations");
+                }
+            }
+            Self::Head(heads) => {
+                if heads.held.len() > HELD_MAX || event.to.len() != 1 {
+                    return rule("one recipient, at most 8 incarnations");
+                }
+            }
+            Self::Restored(restored) => {
+                if restored.heads.held.len() > HELD_MAX || restored.previous >= event.incarnation {
+                    return rule("a new incarnation is higher than the one it follows");
+                }
+            }
+            Self::Unsupported => {}
+        }
+        Ok(())
+    }
+}
+
+impl Dispatch {
+    /// Checks every text: NFC, no control characters, within its length.
+    ///
+    /// # Errors
+    /// Names the text that is refused.
+    pub fn check_texts(&self) -> Result<(), BodyError> {
+        text::require_nfc(&self.subject, ABSTRACT_CHARS_MAX)?;
+        if self.subject.trim().is_empty() {
+            return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "an abstract is required" });
+        }
+        for number in &self.number {
+            text::require_nfc(number, NUMBER_CHARS_MAX)?;
+        }
+        for document_type in &self.document_type {
+            text::require_nfc(document_type, NUMBER_CHARS_MAX)?;
+        }
+        for attachment in &self.attachments {
+            text::require_nfc(&attachment.name, NAME_CHARS_MAX)?;
+            text::require_nfc(&attachment.media_type, NAME_CHARS_MAX)?;
+            // A name becomes a file on the recipient's disk.
+            if attachment.name.contains(['/', '\\']) || matches!(attachment.name.as_str(), "" | "." | "..") {
+                return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "a file name without a path" });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn exact<'b, T: Decode<'b, ()> + Encode<()>>(kind: Kind, bytes: &'b [u8]) -> Result<T, BodyError> {
+    let value = minicbor::decode(bytes)
+        .map_err(|error: minicbor::decode::Error| BodyError::Malformed { kind, error: error.to_string() })?;
+    let mut again = Vec::with_capacity(bytes.len());
+    infallible(minicbor::encode(&value, &mut again));
+    if again == bytes { Ok(value) } else { Err(BodyError::NotDeterministic { kind }) }
+}

@@ -1,0 +1,760 @@
+//! The checked, indexed, immutable directory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::office::{
+    Code, CodeSystem, KeyValidity, Office, OfficeFault, OfficeKey, Place, Region, Successor, Tier, Validity,
+};
+use super::search::NameIndex;
+use super::snapshot::{DirectorySnapshot, OFFICES_MAX, REGIONS_MAX, SUCCESSORS_MAX};
+use crate::id::{KeyId, OfficeId, RegionId};
+use crate::text::quoted;
+use crate::time::Millis;
+
+/// How far up [`Directory::ancestors_at`] walks: a registrar's mistake may have made a circle.
+pub const ANCESTORS_MAX: usize = 16;
+
+/// Who is who at a date. Immutable: a change makes a new one, sharing the offices that did not change.
+///
+/// Invariants: ids are unique; every parent, relay and successor exists; in one system a code belongs to at most one office on
+/// any day; no key and no login belongs to two.
+#[derive(Clone)]
+pub struct Directory {
+    version: u64,
+    issued_at: Millis,
+    regions: BTreeMap<RegionId, Region>,
+    /// Sorted by id. Everything below names an office by its number in here.
+    offices: Vec<Arc<Office>>,
+    /// Sorted.
+    successors: Vec<Successor>,
+    /// (office, position among its codes), sorted by system, text, beginning.
+    codes: Vec<(u32, u16)>,
+    /// (parent, child), sorted, without repetition; the dates are at the child.
+    children: Vec<(u32, u32)>,
+    names: NameIndex,
+}
+
+/// Why a set of offices and regions is no directory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryError {
+    /// An office that is not sound on its own.
+    #[error("office `{office}` cannot stand in the directory")]
+    Office {
+        /// Which.
+        office: OfficeId,
+        /// Why.
+        source: OfficeFault,
+    },
+    /// A region that is not sound on its own.
+    #[error("region `{region}` cannot stand in the directory")]
+    Region {
+        /// Which.
+        region: RegionId,
+        /// Why.
+        source: OfficeFault,
+    },
+    /// Too many of something.
+    #[error("the directory has {found} {what}, at most {max} are allowed")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// One office id twice.
+    #[error("office `{office}` stands in the directory twice; merge the two entries")]
+    OfficeTwice {
+        /// Which.
+        office: OfficeId,
+    },
+    /// One region twice.
+    #[error("region `{region}` stands in the directory twice; merge the two entries")]
+    RegionTwice {
+        /// Which.
+        region: RegionId,
+    },
+    /// A code held by two offices on the same day.
+    #[error(
+        "{system} code `{code}` is held by `{first}` and `{second}` on the same day; end one before the other begins"
+    )]
+    CodeTwice {
+        /// The list.
+        system: CodeSystem,
+        /// The code.
+        code: String,
+        /// One holder.
+        first: OfficeId,
+        /// The other; the same office when it lists the code twice.
+        second: OfficeId,
+    },
+    /// A key in two places: either office could sign as the other.
+    #[error("one signing key belongs to `{first}` and `{second}`; every office needs a key of its own")]
+    KeyTwice {
+        /// One holder.
+        first: OfficeId,
+        /// The other; the same office when it lists the key twice.
+        second: OfficeId,
+    },
+    /// A NATS login in two places: either could read the other's mailbox.
+    #[error(
+        "NATS login `{login}` belongs to `{first}` and `{second}`; every station needs a login of its own"
+    )]
+    LoginTwice {
+        /// The login.
+        login: String,
+        /// One holder, an office or a region.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// An entry that names an office nobody described.
+    #[error("{what} of office `{office}` is `{missing}`, which is not in the directory; add it first")]
+    OfficeMissing {
+        /// In which role.
+        what: &'static str,
+        /// Whose entry.
+        office: OfficeId,
+        /// Who is missing.
+        missing: OfficeId,
+    },
+    /// An office whose mailbox would be in a region nobody described.
+    #[error(
+        "office `{office}` has its mailbox in region `{missing}`, which is not in the directory; add it first"
+    )]
+    RegionMissing {
+        /// Whose entry.
+        office: OfficeId,
+        /// Which region is missing.
+        missing: RegionId,
+    },
+    /// An office that succeeds itself.
+    #[error("office `{office}` is named as its own successor; an office that continues needs no link")]
+    OwnSuccessor {
+        /// Which.
+        office: OfficeId,
+    },
+    /// The same link twice.
+    #[error("the succession of `{old}` by `{new}` is named twice")]
+    SuccessorTwice {
+        /// The old office.
+        old: OfficeId,
+        /// The new one.
+        new: OfficeId,
+    },
+    /// A delta for another version.
+    #[error(
+        "the delta changes version {base} of the directory, but this is version {found}; fetch the deltas between them"
+    )]
+    WrongBase {
+        /// What the delta changes.
+        base: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// A delta that does not lead forward.
+    #[error("the delta leads from version {found} to version {version}: a directory never goes back")]
+    NotNewer {
+        /// Where it leads.
+        version: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// A delta older than the directory it changes.
+    #[error(
+        "the delta was issued at {issued_at:?}, before the directory it changes ({found:?}); issue it anew"
+    )]
+    IssuedEarlier {
+        /// When the delta was issued.
+        issued_at: Millis,
+        /// When the directory was.
+        found: Millis,
+    },
+    /// A delta that makes a key disappear, and with it the proof of what it signed.
+    #[error("the delta removes key `{key}` of office `{office}`; close its validity instead")]
+    KeyRemoved {
+        /// Whose.
+        office: OfficeId,
+        /// Which.
+        key: KeyId,
+    },
+    /// The carried tables contradict themselves or cannot be read.
+    #[error("the carried table `{table}` cannot be used: {what}")]
+    Table {
+        /// Which table.
+        table: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// An office that holds or held a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeHolder {
+    /// In which list.
+    pub system: CodeSystem,
+    /// Who.
+    pub office: OfficeId,
+    /// When.
+    pub validity: Validity,
+}
+
+/// Why a code leads to no office.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// Never heard of.
+    #[error("code `{code}` is in no entry of the directory; check its spelling or fetch a newer directory")]
+    Unknown {
+        /// The code, shortened.
+        code: String,
+    },
+    /// Known, but held by nobody on that day.
+    #[error("code `{code}` is held by no office on {at}, {}; look for its successor", all(.holders))]
+    NotAt {
+        /// The code.
+        code: String,
+        /// The day asked for.
+        at: Date,
+        /// Who held or will hold it, oldest first.
+        holders: Vec<CodeHolder>,
+    },
+    /// The same text in two lists for two offices.
+    #[error("code `{code}` means several offices on {at}, {}; say which list it is from", all(.holders))]
+    Ambiguous {
+        /// The code.
+        code: String,
+        /// The day asked for.
+        at: Date,
+        /// Who holds it.
+        holders: Vec<CodeHolder>,
+    },
+}
+
+fn all(holders: &[CodeHolder]) -> String {
+    let one = |holder: &CodeHolder| format!("`{}` {} in {}", holder.office, holder.validity, holder.system);
+    holders.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a signature cannot be tied to an office.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// No such office.
+    #[error("office `{office}` is not in the directory; fetch a newer one")]
+    OfficeUnknown {
+        /// Which.
+        office: OfficeId,
+    },
+    /// The office has no such key.
+    #[error("key `{key}` is not one of office `{office}`; fetch a newer directory")]
+    KeyUnknown {
+        /// Which office.
+        office: OfficeId,
+        /// Which key.
+        key: KeyId,
+    },
+    /// The key is the office's, but not at that time.
+    #[error("key `{key}` of office `{office}` is valid {validity}, not at {} ms", .at.0)]
+    NotAt {
+        /// Which office.
+        office: OfficeId,
+        /// Which key.
+        key: KeyId,
+        /// When it may sign.
+        validity: KeyValidity,
+        /// The time asked for.
+        at: Millis,
+    },
+}
+
+fn at_most(what: &'static str, found: usize, max: usize) -> Result<(), DirectoryError> {
+    if found > max {
+        Err(DirectoryError::TooMany { what, found, max })
+    } else {
+        Ok(())
+    }
+}
+
+impl Directory {
+    /// Checks and indexes a snapshot; its lists may be in any order.
+    ///
+    /// # Errors
+    ///
+    /// The first [`DirectoryError`] found.
+    pub fn new(snapshot: DirectorySnapshot) -> Result<Self, DirectoryError> {
+        let DirectorySnapshot {
+            version,
+            issued_at,
+            regions,
+            offices,
+            successors,
+        } = snapshot;
+        let mut by_id = BTreeMap::new();
+        for region in regions {
+            if let Some(twice) = by_id.insert(region.id.clone(), region) {
+                return Err(DirectoryError::RegionTwice { region: twice.id });
+            }
+        }
+        Self::assemble(
+            version,
+            issued_at,
+            by_id,
+            offices.into_iter().map(Arc::new).collect(),
+            successors,
+        )
+    }
+
+    pub(super) fn assemble(
+        version: u64,
+        issued_at: Millis,
+        regions: BTreeMap<RegionId, Region>,
+        mut offices: Vec<Arc<Office>>,
+        mut successors: Vec<Successor>,
+    ) -> Result<Self, DirectoryError> {
+        at_most("regions", regions.len(), REGIONS_MAX)?;
+        at_most("offices", offices.len(), OFFICES_MAX)?;
+        at_most("successions", successors.len(), SUCCESSORS_MAX)?;
+        offices.sort_unstable_by_key(|office| office.id);
+        successors.sort_unstable();
+        offices.shrink_to_fit();
+        let mut directory = Self {
+            version,
+            issued_at,
+            regions,
+            offices,
+            successors,
+            codes: Vec::new(),
+            children: Vec::new(),
+            names: NameIndex::default(),
+        };
+        directory.check_each()?;
+        directory.check_unshared()?;
+        directory.check_successors()?;
+        directory.index_codes()?;
+        directory.index_children()?;
+        directory.index_names()?;
+        Ok(directory)
+    }
+
+    fn check_each(&self) -> Result<(), DirectoryError> {
+        for region in self.regions.values() {
+            region.check().map_err(|source| DirectoryError::Region {
+                region: region.id.clone(),
+                source,
+            })?;
+        }
+        if let Some(pair) = self.offices.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(DirectoryError::OfficeTwice { office: pair[0].id });
+        }
+        for office in &self.offices {
+            office.check().map_err(|source| DirectoryError::Office {
+                office: office.id,
+                source,
+            })?;
+            if let Some(missing) = office
+                .relays
+                .iter()
+                .find(|region| !self.regions.contains_key(*region))
+            {
+                return Err(DirectoryError::RegionMissing {
+                    office: office.id,
+                    missing: missing.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_unshared(&self) -> Result<(), DirectoryError> {
+        let mut keys: Vec<([u8; 32], OfficeId)> = self
+            .offices
+            .iter()
+            .flat_map(|office| office.keys.iter().map(|key| (key.key, office.id)))
+            .collect();
+        keys.sort_unstable();
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(DirectoryError::KeyTwice {
+                first: pair[0].1,
+                second: pair[1].1,
+            });
+        }
+        let of_offices = self
+            .offices
+            .iter()
+            .filter_map(|o| Some((o.login.as_ref()?, o.id.to_string())));
+        let of_regions = self
+            .regions
+            .values()
+            .filter_map(|r| Some((r.login.as_ref()?, r.id.to_string())));
+        let mut logins: Vec<(&String, String)> = of_offices.chain(of_regions).collect();
+        logins.sort_unstable();
+        if let Some(pair) = logins.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let (login, first, second) = (pair[0].0.clone(), pair[0].1.clone(), pair[1].1.clone());
+            return Err(DirectoryError::LoginTwice { login, first, second });
+        }
+        Ok(())
+    }
+
+    fn check_successors(&self) -> Result<(), DirectoryError> {
+        for successor in &self.successors {
+            if successor.old == successor.new {
+                return Err(DirectoryError::OwnSuccessor {
+                    office: successor.old,
+                });
+            }
+            for (what, office, missing) in [
+                ("the predecessor", successor.new, successor.old),
+                ("the successor", successor.old, successor.new),
+            ] {
+                if self.number(&missing).is_none() {
+                    return Err(DirectoryError::OfficeMissing {
+                        what,
+                        office,
+                        missing,
+                    });
+                }
+            }
+        }
+        match self
+            .successors
+            .windows(2)
+            .find(|pair| (pair[0].old, pair[0].new) == (pair[1].old, pair[1].new))
+        {
+            Some(pair) => Err(DirectoryError::SuccessorTwice {
+                old: pair[0].old,
+                new: pair[0].new,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn index_codes(&mut self) -> Result<(), DirectoryError> {
+        let mut codes: Vec<(u32, u16)> = self
+            .numbered()
+            .flat_map(|(n, office)| (0_u16..).take(office.codes.len()).map(move |code| (n, code)))
+            .collect();
+        let key = |entry: &(u32, u16)| {
+            let code = self.code(*entry);
+            (code.system, code.text.as_str(), code.validity.from)
+        };
+        codes.sort_by(|a, b| key(a).cmp(&key(b)));
+        // Sorted by beginning, two periods of one code overlap only if two neighbours do.
+        for pair in codes.windows(2) {
+            let (a, b) = (self.code(pair[0]), self.code(pair[1]));
+            if a.system == b.system && a.text == b.text && a.validity.overlaps(&b.validity) {
+                return Err(DirectoryError::CodeTwice {
+                    system: a.system,
+                    code: a.text.clone(),
+                    first: self.office_number(pair[0].0).id,
+                    second: self.office_number(pair[1].0).id,
+                });
+            }
+        }
+        codes.shrink_to_fit();
+        self.codes = codes;
+        Ok(())
+    }
+
+    fn index_children(&mut self) -> Result<(), DirectoryError> {
+        let mut children = Vec::new();
+        for (child, office) in self.numbered() {
+            for parent in office.places.iter().filter_map(|place| place.parent) {
+                let Some(number) = self.number(&parent) else {
+                    return Err(DirectoryError::OfficeMissing {
+                        what: "the parent",
+                        office: office.id,
+                        missing: parent,
+                    });
+                };
+                children.push((number, child));
+            }
+        }
+        children.sort_unstable();
+        children.dedup();
+        children.shrink_to_fit();
+        self.children = children;
+        Ok(())
+    }
+
+    fn index_names(&mut self) -> Result<(), DirectoryError> {
+        let mut names = NameIndex::default();
+        for (n, office) in self.numbered() {
+            for (position, name) in (0_u16..).zip(&office.names) {
+                names
+                    .push(n, position, &name.text)
+                    .ok_or(DirectoryError::TooMany {
+                        what: "bytes of names",
+                        found: usize::MAX,
+                        max: u32::MAX as usize,
+                    })?;
+            }
+        }
+        names.shrink();
+        self.names = names;
+        Ok(())
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (u32, &Office)> {
+        (0_u32..).zip(self.offices.iter().map(Arc::as_ref))
+    }
+
+    fn number(&self, office: &OfficeId) -> Option<u32> {
+        let position = self
+            .offices
+            .binary_search_by_key(office, |office| office.id)
+            .ok()?;
+        u32::try_from(position).ok()
+    }
+
+    pub(super) fn office_number(&self, number: u32) -> &Office {
+        &self.offices[number as usize]
+    }
+
+    pub(super) fn name_index(&self) -> &NameIndex {
+        &self.names
+    }
+
+    fn code(&self, (office, code): (u32, u16)) -> &Code {
+        &self.office_number(office).codes[usize::from(code)]
+    }
+
+    /// Its version; rises with every change.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// When the registrar issued it.
+    pub const fn issued_at(&self) -> Millis {
+        self.issued_at
+    }
+
+    /// How many offices it describes, those that ended included.
+    pub fn office_count(&self) -> usize {
+        self.offices.len()
+    }
+
+    /// All offices, ordered by id.
+    pub fn offices(&self) -> impl Iterator<Item = &Office> {
+        self.offices.iter().map(Arc::as_ref)
+    }
+
+    pub(super) fn shared_offices(&self) -> &[Arc<Office>] {
+        &self.offices
+    }
+
+    /// All regions, ordered by id.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.values()
+    }
+
+    pub(super) fn regions_by_id(&self) -> &BTreeMap<RegionId, Region> {
+        &self.regions
+    }
+
+    /// All successions, ordered by the old office.
+    pub fn successors(&self) -> &[Successor] {
+        &self.successors
+    }
+
+    /// The office with this id.
+    pub fn office(&self, id: &OfficeId) -> Option<&Office> {
+        self.number(id).map(|number| self.office_number(number))
+    }
+
+    /// The region with this id.
+    pub fn region(&self, id: &RegionId) -> Option<&Region> {
+        self.regions.get(id)
+    }
+
+    /// The office that holds this code on this day, in whichever list: `000.00.18.G12`, `G12.18`, `00004`, `28.22.H17`. Blanks
+    /// around it are ignored; otherwise it is looked up as written, never rejected or rewritten for its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`]: unknown, held only at other times, or meaning several offices.
+    pub fn resolve(&self, code: &str, at: Date) -> Result<&Office, ResolveError> {
+        self.resolve_among(&CodeSystem::ALL, code, at)
+    }
+
+    /// The office that holds this code of this list on this day.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`], never `Ambiguous`.
+    pub fn resolve_in(&self, system: CodeSystem, code: &str, at: Date) -> Result<&Office, ResolveError> {
+        self.resolve_among(&[system], code, at)
+    }
+
+    fn resolve_among(&self, systems: &[CodeSystem], code: &str, at: Date) -> Result<&Office, ResolveError> {
+        let code = code.trim();
+        let entries = || systems.iter().flat_map(|system| self.entries_of(*system, code));
+        let mut holders = entries().filter(|entry| self.code(**entry).validity.contains(at));
+        let shown = |entry: &(u32, u16)| CodeHolder {
+            system: self.code(*entry).system,
+            office: self.office_number(entry.0).id,
+            validity: self.code(*entry).validity,
+        };
+        match holders.next() {
+            Some(entry) if holders.all(|other| other.0 == entry.0) => Ok(self.office_number(entry.0)),
+            Some(_) => {
+                let holders = entries()
+                    .filter(|entry| self.code(**entry).validity.contains(at))
+                    .map(shown)
+                    .collect();
+                Err(ResolveError::Ambiguous {
+                    code: quoted(code),
+                    at,
+                    holders,
+                })
+            }
+            None => {
+                let mut holders: Vec<CodeHolder> = entries().map(shown).collect();
+                holders.sort_by_key(|holder| holder.validity);
+                let code = quoted(code);
+                Err(if holders.is_empty() {
+                    ResolveError::Unknown { code }
+                } else {
+                    ResolveError::NotAt { code, at, holders }
+                })
+            }
+        }
+    }
+
+    fn entries_of(&self, system: CodeSystem, text: &str) -> &[(u32, u16)] {
+        let place = |entry: &(u32, u16)| {
+            let code = self.code(*entry);
+            (code.system, code.text.as_str()).cmp(&(system, text))
+        };
+        let start = self.codes.partition_point(|entry| place(entry).is_lt());
+        let length = self.codes[start..].partition_point(|entry| place(entry).is_eq());
+        &self.codes[start..start + length]
+    }
+
+    /// The office's name on this day.
+    pub fn name_at(&self, id: &OfficeId, at: Date) -> Option<&str> {
+        self.office(id)?.name_at(at)
+    }
+
+    /// The office's tier on this day.
+    pub fn tier_at(&self, id: &OfficeId, at: Date) -> Option<Tier> {
+        self.office(id)?.place_at(at).map(|place| place.tier)
+    }
+
+    /// The office above this one on this day.
+    pub fn parent_at(&self, id: &OfficeId, at: Date) -> Option<&Office> {
+        self.office(id)?
+            .place_at(at)?
+            .parent
+            .and_then(|parent| self.office(&parent))
+    }
+
+    /// The offices above this one on this day, nearest first; at most [`ANCESTORS_MAX`].
+    pub fn ancestors_at(&self, id: &OfficeId, at: Date) -> impl Iterator<Item = &Office> {
+        std::iter::successors(self.parent_at(id, at), move |office| {
+            self.parent_at(&office.id, at)
+        })
+        .take(ANCESTORS_MAX)
+    }
+
+    /// The offices directly below this one on this day, ordered by id.
+    pub fn children_at(&self, id: &OfficeId, at: Date) -> impl Iterator<Item = &Office> {
+        let number = self.number(id);
+        let start = number.map_or(self.children.len(), |n| {
+            self.children.partition_point(|(parent, _)| *parent < n)
+        });
+        let below = self.children[start..]
+            .iter()
+            .take_while(move |(parent, _)| Some(*parent) == number);
+        let id = *id;
+        let stands_here = move |place: &Place| place.parent == Some(id);
+        below
+            .map(|(_, child)| self.office_number(*child))
+            .filter(move |child| child.place_at(at).is_some_and(stands_here))
+    }
+
+    /// Who took over from this office.
+    pub fn successors_of(&self, id: &OfficeId) -> &[Successor] {
+        let start = self.successors.partition_point(|successor| successor.old < *id);
+        let length = self.successors[start..].partition_point(|successor| successor.old == *id);
+        &self.successors[start..start + length]
+    }
+
+    /// Whom this office took over from. Walks all successions.
+    pub fn predecessors_of(&self, id: &OfficeId) -> impl Iterator<Item = &Successor> {
+        let id = *id;
+        self.successors
+            .iter()
+            .filter(move |successor| successor.new == id)
+    }
+
+    /// The regions that keep the office's mailbox, the preferred one first; none for an office that is unknown or not enrolled.
+    pub fn home_regions(&self, id: &OfficeId) -> &[RegionId] {
+        self.office(id).map_or(&[], |office| &office.relays)
+    }
+
+    /// The offices that have a mailbox in this region, ordered by id. Walks all offices.
+    pub fn offices_in(&self, region: &RegionId) -> impl Iterator<Item = &Office> {
+        self.offices()
+            .filter(move |office| office.relays.contains(region))
+    }
+
+    /// The office's key with this id, if it may sign at this time.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`]: the office or the key is unknown, or the key is not valid then.
+    pub fn key_of(&self, office: &OfficeId, key: KeyId, at: Millis) -> Result<&OfficeKey, KeyError> {
+        let Some(entry) = self.office(office) else {
+            return Err(KeyError::OfficeUnknown { office: *office });
+        };
+        match entry.keys.iter().find(|candidate| candidate.id() == key) {
+            None => Err(KeyError::KeyUnknown { office: *office, key }),
+            Some(found) if found.validity.contains(at) => Ok(found),
+            Some(found) => Err(KeyError::NotAt {
+                office: *office,
+                key,
+                validity: found.validity,
+                at,
+            }),
+        }
+    }
+
+    /// All of it, as it is signed.
+    pub fn snapshot(&self) -> DirectorySnapshot {
+        DirectorySnapshot {
+            version: self.version,
+            issued_at: self.issued_at,
+            regions: self.regions().cloned().collect(),
+            offices: self.offices().cloned().collect(),
+            successors: self.successors.clone(),
+        }
+    }
+}
+
+/// What was put in decides; the indexes follow from it.
+impl PartialEq for Directory {
+    fn eq(&self, other: &Self) -> bool {
+        (self.version, self.issued_at) == (other.version, other.issued_at)
+            && self.regions == other.regions
+            && self.offices == other.offices
+            && self.successors == other.successors
+    }
+}
+
+impl Eq for Directory {}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory")
+            .field("version", &self.version)
+            .field("issued_at", &self.issued_at)
+            .field("regions", &self.regions.len())
+            .field("offices", &self.offices.len())
+            .field("successors", &self.successors.len())
+            .finish()
+    }
+}

@@ -1,0 +1,654 @@
+//! The event: the only thing that leaves a node, and what everything a node knows is rebuilt from.
+//!
+//! Bytes go through three types, and there is no other way between them:
+//!
+//! | type | says |
+//! |---|---|
+//! | [`UnverifiedEvent`] | these bytes are one event in the accepted encoding; nothing is proven |
+//! | [`VerifiedEvent`] | its office's key signed exactly these bytes; made only by [`Verifier::verify`] and [`seal`] |
+//! | [`Event`] | the fields, for reading; carries no proof |
+//!
+//! A signature is checked once, before the event is stored; presence in a store is the proof afterwards.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use minicbor::data::Type;
+use minicbor::{Decode, Decoder, Encode, Encoder};
+use serde::{Deserialize, Serialize};
+
+use crate::blob::{BLOB_BYTES_MAX, BLOBS_MAX, BlobRef};
+use crate::cose::{self, Frame, FrameError, infallible, sha256};
+use crate::directory::{Directory, KeyValidity};
+use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
+use crate::time::Millis;
+
+/// Largest event, in bytes, signature and frame included.
+pub const EVENT_BYTES_MAX: usize = 64 * 1024;
+/// Most recipients of one event; a wider broadcast is several events that share their blobs.
+pub const RECIPIENTS_MAX: usize = 64;
+/// Most relay checkpoints in `seen`.
+pub const SEEN_MAX: usize = 8;
+/// The version this code writes and interprets.
+pub const VERSION: u8 = 1;
+
+const CONTENT_TYPE_PREFIX: &str = "tram/event/v";
+const CONTENT_TYPE: &str = "tram/event/v1";
+
+/// What an event is about; edXML has no counterpart. Numbers are stable for ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A change of the directory by the competent registrar.
+    DirectoryChange,
+    /// An office announces a key.
+    KeyAnnouncement,
+    /// A document is sent (*gửi văn bản*).
+    Dispatch,
+    /// What became of a document; local ones record that a relay took or refused an event.
+    Status,
+    /// Recall, update, replace, take back.
+    BusinessRequest,
+    /// The recipient holds these events durably (*biên nhận*).
+    Receipt,
+    /// The newest event of each direction between two offices.
+    Head,
+    /// A change of a shared work file.
+    DossierChange,
+    /// A report to a supervising office.
+    Report,
+    /// The station was restored or rebuilt, and starts a new incarnation.
+    Restored,
+    /// Written by a newer version: kept, forwarded and shown as unsupported; never applied, never dropped.
+    Unknown(u16),
+}
+
+impl Kind {
+    /// Its number on the wire.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::DirectoryChange => 1,
+            Self::KeyAnnouncement => 2,
+            Self::Dispatch => 3,
+            Self::Status => 4,
+            Self::BusinessRequest => 5,
+            Self::Receipt => 6,
+            Self::Head => 7,
+            Self::DossierChange => 8,
+            Self::Report => 9,
+            Self::Restored => 10,
+            Self::Unknown(number) => number,
+        }
+    }
+
+    /// The kind with this number.
+    pub const fn from_number(number: u16) -> Self {
+        match number {
+            1 => Self::DirectoryChange,
+            2 => Self::KeyAnnouncement,
+            3 => Self::Dispatch,
+            4 => Self::Status,
+            5 => Self::BusinessRequest,
+            6 => Self::Receipt,
+            7 => Self::Head,
+            8 => Self::DossierChange,
+            9 => Self::Report,
+            10 => Self::Restored,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// Whether the recipient answers with a receipt. Receipts and heads are answered by the next receipt or head,
+    /// or two idle stations would answer each other for ever.
+    pub const fn wants_receipt(self) -> bool {
+        !matches!(self, Self::Receipt | Self::Head)
+    }
+}
+
+impl<C> Encode<C> for Kind {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u16(self.number())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Kind {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        d.u16().map(Self::from_number)
+    }
+}
+
+/// How urgent a document is (*độ khẩn*); edXML `Priority`. Decree 30/2020 knows three levels above normal;
+/// the exchange adds the fourth.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Encode,
+    Decode,
+    Serialize,
+    Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// *Thường*.
+    #[n(0)]
+    #[default]
+    Normal,
+    /// *Khẩn*.
+    #[n(1)]
+    Urgent,
+    /// *Thượng khẩn*.
+    #[n(2)]
+    VeryUrgent,
+    /// *Hỏa tốc*: overtakes whatever waits.
+    #[n(3)]
+    Express,
+    /// *Hỏa tốc hẹn giờ*: express, due at a given hour.
+    #[n(4)]
+    ExpressTimed,
+}
+
+impl Urgency {
+    /// All levels, most urgent first.
+    pub const MOST_URGENT_FIRST: [Self; 5] =
+        [Self::ExpressTimed, Self::Express, Self::VeryUrgent, Self::Urgent, Self::Normal];
+
+    /// Its number on the wire and in edXML.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether the recipient shows it at once, although earlier events of the same sender are still missing.
+    pub const fn overtakes(self) -> bool {
+        matches!(self, Self::Express | Self::ExpressTimed)
+    }
+}
+
+/// One recipient and the number of this event among those sent to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct Addressee {
+    /// The recipient (*nơi nhận*).
+    #[n(0)]
+    pub office: OfficeId,
+    /// Gapless per (sender incarnation, recipient); starts at 1.
+    #[n(1)]
+    pub counter: Counter,
+}
+
+/// The newest checkpoint of a relay's custody log that the sender had seen (C2SP tlog-checkpoint).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct SeenCheckpoint {
+    /// The log's origin line.
+    #[n(0)]
+    pub origin: String,
+    /// Its tree size.
+    #[n(1)]
+    pub size: u64,
+    /// Its root hash.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub root: [u8; 32],
+}
+
+/// The fields of an event, as signed. Carries no proof: see [`VerifiedEvent`].
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Event {
+    /// Who recorded it.
+    #[n(1)]
+    pub office: OfficeId,
+    /// In which of its incarnations.
+    #[n(2)]
+    pub incarnation: Incarnation,
+    /// Position in that incarnation's chain; starts at 1.
+    #[n(3)]
+    pub seq: Seq,
+    /// The event before it in the chain; [`EventId::NONE`] for the very first.
+    #[n(4)]
+    pub prev: EventId,
+    /// When the sender says it was recorded. Shown, never trusted for order.
+    #[n(5)]
+    pub claimed_at: Millis,
+    /// What it is about.
+    #[n(6)]
+    pub kind: Kind,
+    /// How urgent it is.
+    #[n(7)]
+    pub urgency: Urgency,
+    /// Recipients; empty for an event that never leaves its office.
+    #[n(8)]
+    pub to: Vec<Addressee>,
+    /// Relay checkpoints that bound its time from below.
+    #[n(9)]
+    pub seen: Vec<SeenCheckpoint>,
+    /// Attachments.
+    #[n(10)]
+    pub blobs: Vec<BlobRef>,
+    /// The body, in the encoding of its kind ([`crate::body`]).
+    #[cbor(n(11), with = "minicbor::bytes")]
+    pub body: Vec<u8>,
+}
+
+impl Event {
+    /// The counter this event has for `office`, if `office` is a recipient.
+    pub fn counter_for(&self, office: &OfficeId) -> Option<Counter> {
+        self.to.iter().find(|to| to.office == *office).map(|to| to.counter)
+    }
+
+    fn check(&self) -> Result<(), EventError> {
+        let rule = |rule| Err(EventError::Rule { rule });
+        if self.seq.0 == 0 {
+            return rule("seq starts at 1");
+        }
+        if self.prev == EventId::NONE && self.seq.0 > 1 {
+            return rule("only the first event of an incarnation may have no predecessor");
+        }
+        if self.prev != EventId::NONE && self.seq.0 == 1 && self.incarnation.0 == 0 {
+            return rule("the first event of incarnation 0 has no predecessor");
+        }
+        if self.to.len() > RECIPIENTS_MAX {
+            return rule("at most 64 recipients");
+        }
+        if self.to.iter().any(|to| to.counter.0 == 0) {
+            return rule("counters start at 1");
+        }
+        if self.to.iter().any(|to| to.office == self.office) {
+            return rule("an office does not send to itself");
+        }
+        if !self.to.is_sorted_by(|a, b| a.office < b.office) {
+            return rule("recipients are sorted and distinct");
+        }
+        if self.seen.len() > SEEN_MAX || self.seen.iter().any(|seen| seen.origin.len() > 128) {
+            return rule("at most 8 seen checkpoints with origins of at most 128 bytes");
+        }
+        if self.blobs.len() > BLOBS_MAX {
+            return rule("at most 32 attachments");
+        }
+        if self.blobs.iter().any(|blob| !(1..=BLOB_BYTES_MAX).contains(&blob.length)) {
+            return rule("attachments have 1 byte to 512 MiB");
+        }
+        if self.blobs.iter().enumerate().any(|(i, blob)| self.blobs[..i].iter().any(|b| b.hash == blob.hash)) {
+            return rule("each attachment is named once");
+        }
+        Ok(())
+    }
+}
+
+/// Why bytes are not an event. Nothing about them is stored, except in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// Larger than [`EVENT_BYTES_MAX`]; not parsed.
+    #[error("the event has {found} bytes, at most {EVENT_BYTES_MAX} are accepted")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+    },
+    /// The frame is broken.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Not an event by its content type.
+    #[error("the content type is `{found}`, expected `{CONTENT_TYPE}`")]
+    ContentType {
+        /// What the frame says.
+        found: String,
+    },
+    /// The payload is not the CBOR of an event.
+    #[error("the payload is not an event: {0}")]
+    Payload(String),
+    /// Readable, but the same fields encode to other bytes (unknown field, duplicate key, sloppy number).
+    #[error("the payload is not the deterministic encoding of its fields")]
+    NotDeterministic,
+    /// A rule about the fields is broken.
+    #[error("the event breaks a rule: {rule}")]
+    Rule {
+        /// The rule.
+        rule: &'static str,
+    },
+}
+
+/// One event in the accepted encoding, with nothing proven about who made it.
+#[derive(Clone)]
+pub struct UnverifiedEvent {
+    bytes: Arc<[u8]>,
+    version: u8,
+    key: KeyId,
+    id: EventId,
+    event: Event,
+    signed: Vec<u8>,
+    signature: [u8; 64],
+}
+
+impl UnverifiedEvent {
+    /// Takes bytes from outside apart. Bounds them first; never panics.
+    ///
+    /// Version 1 must be the exact deterministic encoding. A later version keeps the fields 1 to 11 and may add
+    /// others: those are kept as bytes and not judged.
+    pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
+        if bytes.len() > EVENT_BYTES_MAX {
+            return Err(EventError::TooLarge { found: bytes.len() });
+        }
+        let frame = Frame::parse(bytes)?;
+        let version = version_of(frame.content_type)?;
+        check_shape(frame.payload)?;
+        let event: Event =
+            minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
+        if version == VERSION && encode(&event) != frame.payload {
+            return Err(EventError::NotDeterministic);
+        }
+        event.check()?;
+        let signed = cose::sig_structure(frame.content_type, frame.protected, frame.payload);
+        Ok(Self {
+            bytes: bytes.into(),
+            version,
+            key: frame.key,
+            id: EventId::new(sha256(&signed)),
+            event,
+            signed,
+            signature: *frame.signature,
+        })
+    }
+
+    /// The bytes as received.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What its id would be if the signature holds.
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// What it claims. For routing a refusal and for logs; decide nothing on it.
+    pub fn claims(&self) -> &Event {
+        &self.event
+    }
+}
+
+/// What a stored event says. The store accepts [`VerifiedEvent`]s only, so what it gives back was proven then;
+/// reading it again checks no signature.
+#[derive(Clone, Debug)]
+pub struct RecordedEvent {
+    /// Its id, computed anew from the bytes.
+    pub id: EventId,
+    /// The version it was written in.
+    pub version: u8,
+    /// Its fields.
+    pub event: Event,
+}
+
+impl RecordedEvent {
+    /// Reads bytes that a store holds. The deterministic check was made when they came in.
+    pub fn read(bytes: &[u8]) -> Result<Self, EventError> {
+        let frame = Frame::parse(bytes)?;
+        let version = version_of(frame.content_type)?;
+        let event = minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
+        let signed = cose::sig_structure(frame.content_type, frame.protected, frame.payload);
+        Ok(Self { id: EventId::new(sha256(&signed)), version, event })
+    }
+}
+
+/// An event whose office's key signed exactly these bytes. No public way makes one without the check.
+#[derive(Clone)]
+pub struct VerifiedEvent {
+    bytes: Arc<[u8]>,
+    version: u8,
+    id: EventId,
+    event: Event,
+}
+
+impl VerifiedEvent {
+    /// The bytes as received or sealed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The version it was written in; later ones than [`VERSION`] are kept and forwarded, never applied.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// SHA-256 over what was signed.
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Its fields.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
+impl fmt::Debug for VerifiedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Event { office, incarnation, seq, kind, .. } = &self.event;
+        write!(f, "event {} ({office}, {incarnation}, {seq}, {kind:?})", self.id)
+    }
+}
+
+impl fmt::Debug for UnverifiedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unverified event {} said to be of {}", self.id, self.event.office)
+    }
+}
+
+/// The id of an Ed25519 public key, as frames name it.
+pub fn key_id(key: &[u8; 32]) -> KeyId {
+    let digest = sha256(key);
+    KeyId::try_from(&digest[..16]).expect("16 of 32 bytes")
+}
+
+/// Signs an event with its office's key. The result is verified by construction.
+///
+/// # Errors
+/// When the fields break a rule or the event is larger than [`EVENT_BYTES_MAX`].
+pub fn seal(event: Event, key: &SigningKey) -> Result<VerifiedEvent, EventError> {
+    event.check()?;
+    let payload = encode(&event);
+    let protected = cose::protected_header(CONTENT_TYPE, key_id(key.verifying_key().as_bytes()));
+    let signed = cose::sig_structure(CONTENT_TYPE, &protected, &payload);
+    let bytes = cose::frame(&protected, &payload, &key.sign(&signed).to_bytes());
+    if bytes.len() > EVENT_BYTES_MAX {
+        return Err(EventError::TooLarge { found: bytes.len() });
+    }
+    Ok(VerifiedEvent { bytes: bytes.into(), version: VERSION, id: EventId::new(sha256(&signed)), event })
+}
+
+fn encode(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256 + event.body.len());
+    infallible(minicbor::encode(event, &mut bytes));
+    bytes
+}
+
+fn version_of(content_type: &str) -> Result<u8, EventError> {
+    content_type
+        .strip_prefix(CONTENT_TYPE_PREFIX)
+        .filter(|digits| !digits.starts_with(['0', '+']))
+        .and_then(|digits| digits.parse::<u8>().ok())
+        .ok_or_else(|| EventError::ContentType { found: content_type.chars().take(40).collect() })
+}
+
+/// Bounds the counts that the derived decoder would allocate for, before it runs.
+fn check_shape(payload: &[u8]) -> Result<(), EventError> {
+    let check = || -> Result<bool, minicbor::decode::Error> {
+        let mut d = Decoder::new(payload);
+        let Some(fields) = d.map()? else { return Ok(false) };
+        for _ in 0..fields.min(256) {
+            let label = d.u32()?;
+            if matches!(d.datatype()?, Type::Array | Type::ArrayIndef) {
+                let mut probe = Decoder::new(&payload[d.position()..]);
+                let most = match label {
+                    8 => RECIPIENTS_MAX,
+                    9 => SEEN_MAX,
+                    10 => BLOBS_MAX,
+                    _ => EVENT_BYTES_MAX,
+                };
+                if probe.array()?.is_none_or(|count| count > most as u64) {
+                    return Ok(false);
+                }
+            }
+            d.skip()?;
+        }
+        Ok(fields <= 256)
+    };
+    match check() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(EventError::Rule { rule: "a map of definite length within the limits of each field" }),
+        Err(error) => Err(EventError::Payload(error.to_string())),
+    }
+}
+
+/// Why an event is not accepted as its office's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The directory does not know the office.
+    #[error("office `{office}` is not in directory version {directory}")]
+    UnknownOffice {
+        /// Who the event says it is from.
+        office: OfficeId,
+        /// The directory that was asked.
+        directory: u64,
+    },
+    /// The office has no such key, or not at that time.
+    #[error("key `{key}` is not a key of office `{office}` at the claimed time (directory version {directory})")]
+    UnknownKey {
+        /// Who the event says it is from.
+        office: OfficeId,
+        /// The key the frame names.
+        key: KeyId,
+        /// The directory that was asked.
+        directory: u64,
+    },
+    /// The signature does not hold.
+    #[error("the signature on event `{id}` does not verify under key `{key}` of office `{office}`")]
+    Signature {
+        /// The event.
+        id: EventId,
+        /// Who it says it is from.
+        office: OfficeId,
+        /// The key the frame names.
+        key: KeyId,
+    },
+}
+
+/// Judges signatures against one version of the directory.
+///
+/// A small memory of triples that already held saves the curve operation when the same event comes again by
+/// another path or another try, which is the normal case in a network that retransmits.
+pub struct Verifier {
+    directory: Arc<Directory>,
+    keys: BTreeMap<(OfficeId, KeyId), KeyEntry>,
+    memory: Option<Arc<VerifyMemory>>,
+}
+
+struct KeyEntry {
+    key: VerifyingKey,
+    validity: KeyValidity,
+}
+
+/// Triples (key, event id, signature) that were found valid; bounded, oldest forgotten first.
+#[derive(Default)]
+pub struct VerifyMemory {
+    held: Mutex<(HashSet<[u8; 32]>, VecDeque<[u8; 32]>)>,
+}
+
+impl VerifyMemory {
+    /// How many triples are remembered.
+    pub const TRIPLES_MAX: usize = 65_536;
+
+    fn triple(key: &VerifyingKey, event: &UnverifiedEvent) -> [u8; 32] {
+        let mut bytes = [0; 128];
+        bytes[..32].copy_from_slice(key.as_bytes());
+        bytes[32..64].copy_from_slice(event.id.as_bytes());
+        bytes[64..].copy_from_slice(&event.signature);
+        sha256(&bytes)
+    }
+
+    fn knows(&self, triple: &[u8; 32]) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).0.contains(triple)
+    }
+
+    fn remember(&self, triple: [u8; 32]) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0.insert(triple) {
+            held.1.push_back(triple);
+        }
+        if held.1.len() > Self::TRIPLES_MAX
+            && let Some(oldest) = held.1.pop_front()
+        {
+            held.0.remove(&oldest);
+        }
+    }
+}
+
+impl Verifier {
+    /// Prepares the keys of every enrolled office.
+    pub fn new(directory: Arc<Directory>) -> Self {
+        let mut keys = BTreeMap::new();
+        for office in directory.offices() {
+            for listed in &office.keys {
+                // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
+                let Ok(key) = VerifyingKey::from_bytes(&listed.key) else { continue };
+                if !key.is_weak() {
+                    let entry = KeyEntry { key, validity: listed.validity };
+                    keys.insert((office.id, key_id(&listed.key)), entry);
+                }
+            }
+        }
+        Self { directory, keys, memory: None }
+    }
+
+    /// Also remembers what it verified, in a memory that several verifiers may share.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Arc<VerifyMemory>) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// The directory it judges by.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Checks that the office's key signed exactly these bytes (RFC 8032, strict: no malleable signature, no weak
+    /// key).
+    ///
+    /// # Errors
+    /// When office, key or signature do not hold; the bytes then belong in quarantine.
+    pub fn verify(&self, event: UnverifiedEvent) -> Result<VerifiedEvent, VerifyError> {
+        let office = event.event.office;
+        let directory = self.directory.version();
+        let Some(entry) = self.keys.get(&(office, event.key)) else {
+            return Err(match self.directory.office(&office) {
+                None => VerifyError::UnknownOffice { office, directory },
+                Some(_) => VerifyError::UnknownKey { office, key: event.key, directory },
+            });
+        };
+        if !entry.validity.contains(event.event.claimed_at) {
+            return Err(VerifyError::UnknownKey { office, key: event.key, directory });
+        }
+        let triple = self.memory.as_ref().map(|memory| (memory, VerifyMemory::triple(&entry.key, &event)));
+        let known = triple.as_ref().is_some_and(|(memory, triple)| memory.knows(triple));
+        if !known {
+            let signature = Signature::from_bytes(&event.signature);
+            if entry.key.verify_strict(&event.signed, &signature).is_err() {
+                return Err(VerifyError::Signature { id: event.id, office, key: event.key });
+            }
+            if let Some((memory, triple)) = triple {
+                memory.remember(triple);
+            }
+        }
+        Ok(VerifiedEvent { bytes: event.bytes, version: event.version, id: event.id, event: event.event })
+    }
+}

@@ -1,0 +1,322 @@
+//! What may happen next. Decides; changes nothing.
+
+use super::{AHEAD_MAX, Exchange, RAISE_WINDOW_MS, RAISES_MAX, Records};
+use crate::blob::BlobRef;
+use crate::body::{Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status};
+use crate::body::{ENTRIES_MAX, StatusCode};
+use crate::directory::Directory;
+use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
+use crate::id::{DocumentId, EventId, Incarnation, OfficeId, RegionId};
+use crate::time::Millis;
+
+/// Most recipients of one document.
+pub const DOCUMENT_RECIPIENTS_MAX: usize = 16_384;
+
+/// What someone asks the station to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Send a document to these offices.
+    Dispatch {
+        /// Recipients, in any order.
+        to: Vec<OfficeId>,
+        /// How urgent it is.
+        urgency: Urgency,
+        /// Its attachments; names are in the dispatch.
+        blobs: Vec<BlobRef>,
+        /// The document.
+        dispatch: Dispatch,
+    },
+}
+
+/// An event that is to be recorded; [`Exchange::next_event`] gives it its place in the chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Draft {
+    /// The incarnation it belongs to: the current one, or the next when it starts that.
+    pub incarnation: Incarnation,
+    /// What it is.
+    pub kind: Kind,
+    /// How urgent it is.
+    pub urgency: Urgency,
+    /// Recipients, sorted.
+    pub to: Vec<OfficeId>,
+    /// Attachments.
+    pub blobs: Vec<BlobRef>,
+    /// The encoded body.
+    pub body: Vec<u8>,
+}
+
+/// Why a command is not carried out. An answer, not a fault: nothing was recorded.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody to send to.
+    #[error("the document has no recipients")]
+    NoRecipients,
+    /// More recipients than one document may have.
+    #[error("the document has {found} recipients, at most {DOCUMENT_RECIPIENTS_MAX} are possible")]
+    TooManyRecipients {
+        /// How many.
+        found: usize,
+    },
+    /// An office does not send to itself.
+    #[error("the document is addressed to the sending office itself")]
+    ToItself,
+    /// The directory does not know a recipient.
+    #[error("recipient `{office}` is not in directory version {directory}")]
+    UnknownRecipient {
+        /// The recipient.
+        office: OfficeId,
+        /// The directory that was asked.
+        directory: u64,
+    },
+    /// A recipient has no station yet.
+    #[error("recipient `{office}` has no station yet: it has no key or no relay in directory version {directory}")]
+    NotEnrolled {
+        /// The recipient.
+        office: OfficeId,
+        /// The directory that was asked.
+        directory: u64,
+    },
+    /// The document was sent before.
+    #[error("document `{document}` was sent before")]
+    AlreadyDispatched {
+        /// The document.
+        document: DocumentId,
+    },
+    /// The document itself is not acceptable.
+    #[error("the document is refused")]
+    Document(#[from] BodyError),
+    /// The event would be larger than an event may be.
+    #[error("the document's own text makes an event of more than 64 KiB; put it in an attachment")]
+    TooLarge,
+}
+
+/// Decides what a command means in this state. Changes nothing.
+///
+/// # Errors
+/// The outer error is a failing look-up, the inner one the answer to whoever asked.
+pub fn decide<R: Records>(
+    exchange: &Exchange,
+    records: &R,
+    directory: &Directory,
+    command: &Command,
+) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
+    match command {
+        Command::Dispatch { to, urgency, blobs, dispatch } => {
+            if records.knows_outgoing(&dispatch.document)? {
+                return Ok(Err(Refusal::AlreadyDispatched { document: dispatch.document }));
+            }
+            Ok(decide_dispatch(exchange, directory, to, *urgency, blobs, dispatch))
+        }
+    }
+}
+
+fn decide_dispatch(
+    exchange: &Exchange,
+    directory: &Directory,
+    to: &[OfficeId],
+    urgency: Urgency,
+    blobs: &[BlobRef],
+    dispatch: &Dispatch,
+) -> Result<Vec<Draft>, Refusal> {
+    let mut to = to.to_vec();
+    to.sort_unstable();
+    to.dedup();
+    if to.is_empty() {
+        return Err(Refusal::NoRecipients);
+    }
+    if to.len() > DOCUMENT_RECIPIENTS_MAX {
+        return Err(Refusal::TooManyRecipients { found: to.len() });
+    }
+    for office in &to {
+        check_recipient(exchange, directory, *office)?;
+    }
+    dispatch.check_texts()?;
+    if dispatch.attachments.len() != blobs.len() {
+        let rule = "one name for each attachment";
+        return Err(BodyError::Rule { kind: Kind::Dispatch, rule }.into());
+    }
+    let body = Body::Dispatch(dispatch.clone()).encode().unwrap_or_default();
+    let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
+        incarnation: exchange.incarnation(),
+        kind: Kind::Dispatch,
+        urgency,
+        to: to.to_vec(),
+        blobs: blobs.to_vec(),
+        body: body.clone(),
+    });
+    Ok(drafts.collect())
+}
+
+fn check_recipient(exchange: &Exchange, directory: &Directory, office: OfficeId) -> Result<(), Refusal> {
+    if office == exchange.me() {
+        return Err(Refusal::ToItself);
+    }
+    let version = directory.version();
+    match directory.office(&office) {
+        None => Err(Refusal::UnknownRecipient { office, directory: version }),
+        Some(listed) if listed.keys.is_empty() || listed.relays.is_empty() => {
+            Err(Refusal::NotEnrolled { office, directory: version })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What an event from outside means to this station.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reception {
+    /// New: record it.
+    New,
+    /// Held already: answer with the receipt again.
+    Repeat,
+    /// Another event is held at its place: record it as evidence and tell its sender what is held.
+    Fork {
+        /// The event that is held.
+        held: EventId,
+    },
+    /// Too far beyond a gap; its sender will offer it again.
+    TooFarAhead,
+    /// Not addressed to this station; a courier brought it to the wrong door.
+    NotForUs,
+}
+
+impl Exchange {
+    /// Decides what an event from outside is. The caller has verified it.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn receive<R: Records>(
+        &self,
+        records: &R,
+        event: &Event,
+        id: EventId,
+    ) -> Result<Reception, R::Error> {
+        let Some(counter) = event.counter_for(&self.me()) else { return Ok(Reception::NotForUs) };
+        let channel = self.peer(&event.office).and_then(|peer| peer.channels.get(&event.incarnation));
+        let held = match channel {
+            Some(channel) if counter == channel.held => channel.held_id,
+            Some(channel) if counter > channel.held => channel.ahead.get(&counter).copied(),
+            _ => records.held(&event.office, event.incarnation, counter)?.map(|row| row.place.id),
+        };
+        Ok(match held {
+            Some(held) if held == id => Reception::Repeat,
+            Some(held) => Reception::Fork { held },
+            None if channel.is_some_and(|channel| channel.ahead.len() >= AHEAD_MAX) => Reception::TooFarAhead,
+            None => Reception::New,
+        })
+    }
+
+    /// Whether what a correspondent says about this station's events proves that the station went backwards: it
+    /// knows an event that the station does not. Returns the highest incarnation it has seen.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn went_backwards<R: Records>(
+        &self,
+        records: &R,
+        from: &OfficeId,
+        body: &Body,
+    ) -> Result<Option<Incarnation>, R::Error> {
+        let (entries, heads): (&[Place], &Heads) = match body {
+            Body::Receipt(receipt) => (&receipt.entries, &receipt.heads),
+            Body::Head(heads) => (&[], heads),
+            Body::Restored(restored) => (&[], &restored.heads),
+            Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => return Ok(None),
+        };
+        let mut told = None;
+        for place in entries.iter().chain(&heads.held) {
+            // What an earlier incarnation lost is known since that incarnation ended.
+            if place.incarnation < self.incarnation() {
+                continue;
+            }
+            let known = place.incarnation == self.incarnation()
+                && records
+                    .sent(from, place.incarnation, place.counter)?
+                    .is_some_and(|row| row.place.id == place.id);
+            if !known {
+                told = told.max(Some(place.incarnation));
+            }
+        }
+        Ok(told)
+    }
+
+    /// Whether the station may start another incarnation by itself. Having done so again and again looks like two
+    /// stations alive with one key, or like a correspondent that invents: more incarnations would mend neither.
+    pub fn may_raise(&self, now: Millis) -> bool {
+        let recent = self.raised_at().iter().filter(|at| now.since(**at) < RAISE_WINDOW_MS).count();
+        recent < RAISES_MAX
+    }
+
+    /// The events that start a new incarnation after `told`: one per correspondent.
+    pub fn raise(&self, told: Incarnation, reason: RestoreReason) -> Vec<Draft> {
+        let incarnation = told.max(self.incarnation()).next();
+        let restored = |to: Option<OfficeId>| {
+            let peer = to.and_then(|office| self.peer(&office));
+            let heads = to.map(|office| Heads { sent: None, ..self.heads(&office) });
+            let body = Restored {
+                previous: self.incarnation(),
+                last_seq: self.seq(),
+                last_sent: peer.and_then(|peer| peer.sent),
+                reason,
+                heads: heads.unwrap_or_default(),
+            };
+            Draft {
+                incarnation,
+                kind: Kind::Restored,
+                urgency: Urgency::Normal,
+                to: to.into_iter().collect(),
+                blobs: Vec::new(),
+                body: Body::Restored(body).encode().unwrap_or_default(),
+            }
+        };
+        if self.peers().is_empty() {
+            return vec![restored(None)];
+        }
+        self.peers().keys().map(|office| restored(Some(*office))).collect()
+    }
+
+    /// The receipts for these events of one sender.
+    pub fn receipts(&self, to: OfficeId, places: &[Place]) -> Vec<Draft> {
+        let heads = self.heads(&to);
+        let receipts = places.chunks(ENTRIES_MAX).map(|entries| {
+            let receipt = Receipt { entries: entries.to_vec(), heads: heads.clone() };
+            self.draft(vec![to], Kind::Receipt, Body::Receipt(receipt))
+        });
+        receipts.collect()
+    }
+
+    /// Tells a correspondent both heads.
+    pub fn head_draft(&self, to: OfficeId) -> Draft {
+        self.draft(vec![to], Kind::Head, Body::Head(self.heads(&to)))
+    }
+
+    /// Records, for this station only, what a relay did with sent events.
+    pub fn status_drafts(
+        &self,
+        code: StatusCode,
+        entries: &[SentPlace],
+        region: Option<&RegionId>,
+        reason: Option<&str>,
+    ) -> Vec<Draft> {
+        let drafts = entries.chunks(ENTRIES_MAX).map(|entries| {
+            let status = Status {
+                code,
+                entries: entries.to_vec(),
+                region: region.cloned(),
+                reason: reason.map(str::to_owned),
+            };
+            self.draft(Vec::new(), Kind::Status, Body::Status(status))
+        });
+        drafts.collect()
+    }
+
+    fn draft(&self, to: Vec<OfficeId>, kind: Kind, body: Body) -> Draft {
+        Draft {
+            incarnation: self.incarnation(),
+            kind,
+            urgency: Urgency::Normal,
+            to,
+            blobs: Vec::new(),
+            body: body.encode().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What a station may decide, and how its state follows from its journal.
+//!
+//! The journal is the station's own chain and everything it received, in the order it recorded them. [`Exchange`] is
+//! the small part of its state that every decision needs; [`Records`] is the large part, looked up by key. Both
+//! follow from the journal alone: [`Exchange::evolve`] turns one entry into [`Change`]s, and whoever keeps the
+//! records (SQLite in a node, maps in an audit) applies them. Nothing here reads a clock: `now` is an argument and
+//! only ever becomes `claimed_at`.
+//!
+//! Rules worth knowing before reading on:
+//!
+//! - An outbox row is open until the *recipient's* receipt closes it. That a relay stored it is noted (`left`).
+//! - An event is held once per (sender, incarnation, counter). Another event at a held place is evidence.
+//! - A document is presented to the clerk in the sender's order; an express one at once.
+//! - A correspondent that knows more of us than we do proves that we went backwards: a new incarnation follows.
+
+mod decide;
+mod evolve;
+mod records;
+
+pub use decide::{Command, Draft, Reception, Refusal, decide};
+pub use evolve::{Alarm, Change, Class, Entry};
+pub use records::{HeldRow, MemoryRecords, Records, SentRow, StateDigest};
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use crate::body::{HELD_MAX, Heads, Place};
+use crate::event::Event;
+use crate::id::{Counter, EventId, Incarnation, OfficeId, Seq};
+use crate::time::Millis;
+
+/// Most events of one channel that are held beyond a gap. Further ones are not taken until the gap is filled; their
+/// sender offers them again.
+pub const AHEAD_MAX: usize = 4_096;
+/// Most incarnations of one peer that stay in the hot state.
+pub const CHANNELS_MAX: usize = HELD_MAX;
+/// How often within [`RAISE_WINDOW_MS`] a station starts a new incarnation by itself. More than that looks like
+/// two stations alive with one key, and a person must decide.
+pub const RAISES_MAX: usize = 3;
+/// See [`RAISES_MAX`]; in milliseconds of claimed time.
+pub const RAISE_WINDOW_MS: u64 = Millis::DAY;
+
+/// The state every decision needs: this station's chain and one entry per correspondent.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Exchange {
+    /// This office.
+    #[n(1)]
+    me: OfficeId,
+    /// Current incarnation.
+    #[n(2)]
+    incarnation: Incarnation,
+    /// Last position in its chain; 0 when there is none yet.
+    #[n(3)]
+    seq: Seq,
+    /// The event there, or the last one of the incarnation before.
+    #[n(4)]
+    head: EventId,
+    /// Correspondents: every office this one ever sent to or heard from.
+    #[n(5)]
+    peers: BTreeMap<OfficeId, Peer>,
+    /// How many documents were presented to the clerk.
+    #[n(6)]
+    presented: u64,
+    /// When the newest incarnations were started because of a correspondent; at most [`RAISES_MAX`].
+    #[n(7)]
+    raised_at: Vec<Millis>,
+}
+
+/// One correspondent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Peer {
+    /// The newest event sent to it in the current incarnation.
+    #[n(1)]
+    pub sent: Option<Place>,
+    /// What came from it, by its incarnations; at most [`CHANNELS_MAX`], older ones are in the records.
+    #[n(2)]
+    pub channels: BTreeMap<Incarnation, Channel>,
+    /// When it was last told both heads.
+    #[n(3)]
+    pub told_at: Option<Millis>,
+    /// When the newest event from it was recorded, by this station's claimed time of its answer; drives who is told
+    /// first after a start.
+    #[n(4)]
+    pub heard: u64,
+}
+
+/// What came from one incarnation of a correspondent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Channel {
+    /// Everything up to this counter is held.
+    #[n(1)]
+    pub held: Counter,
+    /// The event at `held`.
+    #[n(2)]
+    pub held_id: Option<EventId>,
+    /// Events held beyond a gap.
+    #[n(3)]
+    pub ahead: BTreeMap<Counter, EventId>,
+    /// Every document up to this counter was presented.
+    #[n(4)]
+    pub presented: Counter,
+    /// The incarnation is over: its gaps will not be filled by new sends.
+    #[n(5)]
+    pub ended: bool,
+}
+
+impl Channel {
+    /// Whether something is known to be missing.
+    pub fn has_gap(&self) -> bool {
+        !self.ended && !self.ahead.is_empty()
+    }
+
+    /// The missing counters: from `held + 1` to the first one held beyond the gap.
+    pub fn first_gap(&self) -> Option<(Counter, Counter)> {
+        let (ahead, _) = self.ahead.first_key_value()?;
+        Some((self.held.next(), Counter(ahead.0 - 1)))
+    }
+
+    fn holds(&self, counter: Counter) -> bool {
+        counter <= self.held || self.ahead.contains_key(&counter)
+    }
+}
+
+impl Exchange {
+    /// The state of a station that has recorded nothing.
+    pub fn new(me: OfficeId) -> Self {
+        Self {
+            me,
+            incarnation: Incarnation(0),
+            seq: Seq(0),
+            head: EventId::NONE,
+            peers: BTreeMap::new(),
+            presented: 0,
+            raised_at: Vec::new(),
+        }
+    }
+
+    /// The state a store has kept. Equal to a replay of its journal, or the store is broken (P7).
+    #[expect(clippy::too_many_arguments, reason = "one argument per kept column, named by the store's rows")]
+    pub fn from_parts(
+        me: OfficeId,
+        incarnation: Incarnation,
+        seq: Seq,
+        head: EventId,
+        peers: BTreeMap<OfficeId, Peer>,
+        presented: u64,
+        raised_at: Vec<Millis>,
+    ) -> Self {
+        Self { me, incarnation, seq, head, peers, presented, raised_at }
+    }
+
+    /// This office.
+    pub fn me(&self) -> OfficeId {
+        self.me
+    }
+
+    /// Its current incarnation.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// The last position in its chain.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The event there.
+    pub fn head(&self) -> EventId {
+        self.head
+    }
+
+    /// How many documents were presented.
+    pub fn presented(&self) -> u64 {
+        self.presented
+    }
+
+    /// When the newest incarnations were started.
+    pub fn raised_at(&self) -> &[Millis] {
+        &self.raised_at
+    }
+
+    /// Its correspondents.
+    pub fn peers(&self) -> &BTreeMap<OfficeId, Peer> {
+        &self.peers
+    }
+
+    /// One correspondent.
+    pub fn peer(&self, office: &OfficeId) -> Option<&Peer> {
+        self.peers.get(office)
+    }
+
+    /// Both directions between this office and `office`, as told to it.
+    pub fn heads(&self, office: &OfficeId) -> Heads {
+        let Some(peer) = self.peers.get(office) else { return Heads::default() };
+        let held = peer.channels.iter().filter_map(|(incarnation, channel)| {
+            let id = channel.held_id?;
+            Some(Place { incarnation: *incarnation, counter: channel.held, id })
+        });
+        Heads { sent: peer.sent, held: held.collect() }
+    }
+
+    /// The event that records `draft` next in this station's chain.
+    pub fn next_event(&self, draft: &Draft, now: Millis) -> Event {
+        let to = draft.to.iter().map(|office| {
+            let sent = self.peers.get(office).and_then(|peer| peer.sent);
+            let starts_incarnation = draft.incarnation != self.incarnation;
+            let counter = sent.filter(|_| !starts_incarnation).map_or(Counter(1), |sent| sent.counter.next());
+            crate::event::Addressee { office: *office, counter }
+        });
+        Event {
+            office: self.me,
+            incarnation: draft.incarnation,
+            seq: if draft.incarnation == self.incarnation { self.seq.next() } else { Seq(1) },
+            prev: self.head,
+            claimed_at: now,
+            kind: draft.kind,
+            urgency: draft.urgency,
+            to: to.collect(),
+            seen: Vec::new(),
+            blobs: draft.blobs.clone(),
+            body: draft.body.clone(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The large part of a station's state: one row per event sent to or held from a correspondent.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
+
+use super::{Change, Exchange};
+use crate::body::Place;
+use crate::cose::infallible;
+use crate::event::{Kind, Urgency};
+use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position, StateHash};
+
+/// One event sent to one recipient.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct SentRow {
+    /// The recipient.
+    #[n(1)]
+    pub to: OfficeId,
+    /// Its place in the channel to that recipient.
+    #[n(2)]
+    pub place: Place,
+    /// Where the journal has it.
+    #[n(3)]
+    pub position: Position,
+    /// What it is.
+    #[n(4)]
+    pub kind: Kind,
+    /// How urgent.
+    #[n(5)]
+    pub urgency: Urgency,
+    /// The document it carries.
+    #[n(6)]
+    pub document: Option<DocumentId>,
+    /// Whether it is to be sent again.
+    #[n(7)]
+    pub open: bool,
+    /// The journal entry that recorded that a relay stored it.
+    #[n(8)]
+    pub left: Option<Position>,
+    /// The recipient's receipt.
+    #[n(9)]
+    pub receipt: Option<Position>,
+    /// A later incarnation sends it again in another event.
+    #[n(10)]
+    pub superseded: bool,
+}
+
+/// One event held from a correspondent.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct HeldRow {
+    /// The sender.
+    #[n(1)]
+    pub from: OfficeId,
+    /// Its place in the channel from that sender.
+    #[n(2)]
+    pub place: Place,
+    /// Where the journal has it.
+    #[n(3)]
+    pub position: Position,
+    /// What it is.
+    #[n(4)]
+    pub kind: Kind,
+    /// The document it carries.
+    #[n(5)]
+    pub document: Option<DocumentId>,
+    /// The newest receipt this station gave for it.
+    #[n(6)]
+    pub receipt: Option<Position>,
+    /// In which of its own incarnations it gave that receipt.
+    #[n(7)]
+    pub receipt_incarnation: Option<Incarnation>,
+    /// As the how-manieth document it was presented to the clerk; none for repeats and other kinds.
+    #[n(8)]
+    pub ordinal: Option<u64>,
+    /// Presented in the sender's order; `false` for an express document or one that came after its incarnation ended.
+    #[n(9)]
+    pub in_order: bool,
+}
+
+/// Looks rows up by key. Implemented by the node's store and by [`MemoryRecords`].
+pub trait Records {
+    /// What a look-up can fail with.
+    type Error;
+
+    /// The row of an event sent to `to`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn sent(
+        &self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Option<SentRow>, Self::Error>;
+
+    /// The row of an event held from `from`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn held(
+        &self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Option<HeldRow>, Self::Error>;
+
+    /// Whether this document of this office was presented to the clerk, or waits to be.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, Self::Error>;
+
+    /// Whether this station has sent this document.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Self::Error>;
+}
+
+/// Records in maps: for audits, tests and replay from zero.
+#[derive(Clone, Default, Debug)]
+pub struct MemoryRecords {
+    sent: BTreeMap<(OfficeId, Incarnation, Counter), SentRow>,
+    held: BTreeMap<(OfficeId, Incarnation, Counter), HeldRow>,
+    incoming: BTreeMap<(OfficeId, DocumentId), Position>,
+    outgoing: BTreeMap<DocumentId, Position>,
+}
+
+impl Records for MemoryRecords {
+    type Error = Infallible;
+
+    fn sent(&self, to: &OfficeId, inc: Incarnation, counter: Counter) -> Result<Option<SentRow>, Infallible> {
+        Ok(self.sent.get(&(*to, inc, counter)).cloned())
+    }
+
+    fn held(&self, from: &OfficeId, inc: Incarnation, counter: Counter) -> Result<Option<HeldRow>, Infallible> {
+        Ok(self.held.get(&(*from, inc, counter)).cloned())
+    }
+
+    fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, Infallible> {
+        Ok(self.incoming.contains_key(&(*from, *document)))
+    }
+
+    fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Infallible> {
+        Ok(self.outgoing.contains_key(document))
+    }
+}
+
+impl MemoryRecords {
+    /// Applies one change.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Sent(row) => {
+                if let Some(document) = row.document {
+                    self.outgoing.entry(document).or_insert(row.position);
+                }
+                self.sent.insert((row.to, row.place.incarnation, row.place.counter), row.clone());
+            }
+            Change::Left { to, incarnation, counter, position, closes } => {
+                self.change_sent(to, *incarnation, *counter, |row| {
+                    row.left.get_or_insert(*position);
+                    row.open &= !closes;
+                });
+            }
+            Change::Receipted { to, incarnation, counter, position } => {
+                self.change_sent(to, *incarnation, *counter, |row| {
+                    row.receipt.get_or_insert(*position);
+                    row.open = false;
+                });
+            }
+            Change::Confirmed { to, incarnation, counter } => {
+                self.change_sent(to, *incarnation, *counter, |row| row.open = false);
+            }
+            Change::Reopened { to, incarnation, counter } => {
+                self.change_sent(to, *incarnation, *counter, |row| row.open = true);
+            }
+            Change::Superseded { before } => {
+                for row in self.sent.values_mut().filter(|row| row.open && row.place.incarnation < *before) {
+                    row.open = false;
+                    row.superseded = true;
+                }
+            }
+            Change::Held(row) => {
+                if let Some(document) = row.document {
+                    self.incoming.entry((row.from, document)).or_insert(row.position);
+                }
+                self.held.insert((row.from, row.place.incarnation, row.place.counter), row.clone());
+            }
+            Change::Answered { from, incarnation, counter, position, mine } => {
+                if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
+                    row.receipt = Some(*position);
+                    row.receipt_incarnation = Some(*mine);
+                }
+            }
+            Change::Presented { from, incarnation, counter, ordinal, in_order } => {
+                if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
+                    row.ordinal = Some(*ordinal);
+                    row.in_order = *in_order;
+                }
+            }
+            Change::Alarm(_) => {}
+        }
+    }
+
+    fn change_sent(
+        &mut self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+        change: impl FnOnce(&mut SentRow),
+    ) {
+        if let Some(row) = self.sent.get_mut(&(*to, incarnation, counter)) {
+            change(row);
+        }
+    }
+
+    /// Sent rows, by recipient and place.
+    pub fn sent_rows(&self) -> impl Iterator<Item = &SentRow> {
+        self.sent.values()
+    }
+
+    /// Held rows, by sender and place.
+    pub fn held_rows(&self) -> impl Iterator<Item = &HeldRow> {
+        self.held.values()
+    }
+
+    /// The hash of this state (P7).
+    pub fn state_hash(&self, exchange: &Exchange) -> StateHash {
+        let mut digest = StateDigest::new(exchange);
+        self.sent.values().for_each(|row| digest.sent(row));
+        self.held.values().for_each(|row| digest.held(row));
+        digest.finish()
+    }
+}
+
+/// Hashes a state row by row: first the sent rows, then the held rows, each by office, incarnation and counter.
+pub struct StateDigest {
+    hash: Sha256,
+    buffer: Vec<u8>,
+}
+
+impl StateDigest {
+    /// Starts with the hot state.
+    pub fn new(exchange: &Exchange) -> Self {
+        let mut digest = Self { hash: Sha256::new(), buffer: Vec::new() };
+        digest.add(exchange);
+        digest
+    }
+
+    fn add<T: Encode<()>>(&mut self, value: &T) {
+        self.buffer.clear();
+        infallible(minicbor::encode(value, &mut self.buffer));
+        self.hash.update(&self.buffer);
+    }
+
+    /// Adds a sent row.
+    pub fn sent(&mut self, row: &SentRow) {
+        self.add(row);
+    }
+
+    /// Adds a held row.
+    pub fn held(&mut self, row: &HeldRow) {
+        self.add(row);
+    }
+
+    /// The hash.
+    pub fn finish(self) -> StateHash {
+        StateHash::new(self.hash.finalize().into())
+    }
+}

@@ -1,0 +1,298 @@
+//! Identifiers: parsed once, valid ever after, printed and parsed in one form only.
+
+use std::fmt;
+use std::str::FromStr;
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// A text that is not the identifier it claims to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not the expected number of lower-case hexadecimal digits.
+    #[error("`{text}` is not a {what}: expected {digits} lower-case hexadecimal digits")]
+    Hex {
+        /// Which identifier was expected.
+        what: &'static str,
+        /// How many digits it has.
+        digits: usize,
+        /// The text, cut to 80 characters.
+        text: String,
+    },
+    /// Not a region token.
+    #[error(
+        "`{text}` is not a region: expected 1 to 32 of a-z, 0-9 and `-`, starting with a letter or digit"
+    )]
+    Region {
+        /// The text, cut to 80 characters.
+        text: String,
+    },
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+fn parse_hex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], IdError> {
+    let error = || IdError::Hex {
+        what,
+        digits: 2 * N,
+        text: shortened(text),
+    };
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Ok(c - b'0'),
+        b'a'..=b'f' => Ok(c - b'a' + 10),
+        _ => Err(error()),
+    };
+    if text.len() != 2 * N {
+        return Err(error());
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Ok(bytes)
+}
+
+macro_rules! byte_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+        #[cbor(transparent)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(#[cbor(n(0), with = "minicbor::bytes")] [u8; $bytes]);
+
+        impl $name {
+            /// The identifier with these bytes.
+            pub const fn new(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+
+            /// Its bytes.
+            pub const fn as_bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_hex(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse_hex($what, text).map(Self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = IdError;
+
+            fn try_from(bytes: &[u8]) -> Result<Self, IdError> {
+                let bytes = bytes.try_into().map_err(|_| IdError::Hex {
+                    what: $what,
+                    digits: 2 * $bytes,
+                    text: format!("{} bytes", bytes.len()),
+                })?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+byte_id! {
+    /// An office (*cơ quan, đơn vị*): anyone who sends or receives. Opaque and never re-used; codes are attributes
+    /// with validity dates, because real codes are re-used (see [`crate::directory`]).
+    OfficeId, 16, "office id"
+}
+
+byte_id! {
+    /// A document (*văn bản*), the same for all its recipients and for every event that carries it; edXML
+    /// `DocumentId` in its UUID form. What enters a register once (P2) is the pair (issuing office, document).
+    DocumentId, 16, "document id"
+}
+
+byte_id! {
+    /// SHA-256 over the `Sig_structure` (RFC 9052 section 4.4) of an event: over what was signed, not over the
+    /// signature, because one signer can make many valid signatures of one message.
+    EventId, 32, "event id"
+}
+
+byte_id! {
+    /// SHA-256 of an attachment's bytes as they travel: its name everywhere.
+    BlobHash, 32, "blob hash"
+}
+
+byte_id! {
+    /// The first 16 bytes of the SHA-256 of an Ed25519 public key: names a key inside the signed frame.
+    KeyId, 16, "key id"
+}
+
+byte_id! {
+    /// SHA-256 over a station's state after replay: two replays agree when it does (P7).
+    StateHash, 32, "state hash"
+}
+
+impl EventId {
+    /// What `prev` holds in the first event of an office's first incarnation.
+    pub const NONE: Self = Self([0; 32]);
+}
+
+/// One region, served by one relay: `trung-uong`, `p01`. Never re-used.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(transparent)]
+#[serde(try_from = "String", into = "String")]
+pub struct RegionId(#[n(0)] String);
+
+impl RegionId {
+    /// The longest token, in bytes. NATS subjects and account names are built from it.
+    pub const LENGTH_MAX: usize = 32;
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RegionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        // A region becomes a NATS subject token and a user name: `*`, `>` and `.` would turn into wildcards there.
+        let fits = (1..=Self::LENGTH_MAX).contains(&text.len())
+            && !text.starts_with('-')
+            && text
+                .bytes()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Region {
+                text: shortened(text),
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for RegionId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<RegionId> for String {
+    fn from(region: RegionId) -> String {
+        region.0
+    }
+}
+
+impl fmt::Display for RegionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode, Serialize, Deserialize,
+        )]
+        #[cbor(transparent)]
+        #[serde(transparent)]
+        pub struct $name(#[n(0)] pub $inner);
+
+        impl $name {
+            /// The one after this.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+number! {
+    /// How often a station was restored or rebuilt; starts at 0. Order is promised within one incarnation.
+    Incarnation, u32
+}
+
+number! {
+    /// Position in the hash chain of one incarnation; starts at 1, has no gaps.
+    Seq, u64
+}
+
+number! {
+    /// Number of an event among those from one incarnation of a sender to one recipient; starts at 1, has no gaps,
+    /// so a recipient sees a withheld event although it does not see the sender's other mail.
+    Counter, u64
+}
+
+number! {
+    /// Order in which one station recorded its own and received events; local, never sent.
+    Position, u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn region_is_never_a_wildcard_or_a_second_token() {
+        for text in ["*", ">", "a.b", "", "-a", "A", "tỉnh", &"a".repeat(33)] {
+            assert!(text.parse::<RegionId>().is_err(), "`{text}` passed");
+        }
+        assert_eq!("p01".parse::<RegionId>().map(String::from), Ok("p01".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn office_id_prints_and_parses_in_one_form(bytes: [u8; 16]) {
+            let id = OfficeId::new(bytes);
+            prop_assert_eq!(id.to_string().parse::<OfficeId>(), Ok(id));
+        }
+
+        #[test]
+        fn only_the_printed_form_parses(text in "\\PC{0,40}") {
+            if let Ok(id) = text.parse::<OfficeId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Opens a message from outside: every event in it is verified, or refused by name, one by one.
+
+use crate::event::{UnverifiedEvent, VerifiedEvent, Verifier};
+use crate::id::{EventId, RegionId};
+use crate::pack::{Message, MessageError, Notice, PackItem};
+
+/// What a message held.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// The region it is for, and the relays it has passed, when it is on its way to another region.
+    pub forward: Option<(RegionId, Vec<RegionId>)>,
+    /// Events whose signature holds, with the number of earlier tries.
+    pub events: Vec<(u32, VerifiedEvent)>,
+    /// Items that are no event, or whose signature does not hold.
+    pub refused: Vec<Refused>,
+    /// A relay's own words.
+    pub notices: Vec<Notice>,
+}
+
+/// An item that is not accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Its id, if it could be read.
+    pub id: Option<EventId>,
+    /// Its bytes, as received.
+    pub bytes: Vec<u8>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Opens a message. Costs one signature check per event; needs nothing but the verifier, so it may run on any
+/// thread.
+///
+/// # Errors
+/// When the message itself cannot be read.
+pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError> {
+    let mut opened = Opened::default();
+    let items = match Message::parse(message)? {
+        Message::Pack(items) => items,
+        Message::Forward { to, path, items } => {
+            opened.forward = Some((to, path));
+            items
+        }
+        Message::Notices(notices) => {
+            opened.notices = notices;
+            Vec::new()
+        }
+    };
+    for PackItem { attempt, event } in items {
+        match UnverifiedEvent::parse(&event) {
+            Ok(unverified) => {
+                let id = unverified.id();
+                match verifier.verify(unverified) {
+                    Ok(verified) => opened.events.push((attempt, verified)),
+                    Err(error) => {
+                        let (bytes, reason) = (event.into(), error.to_string());
+                        opened.refused.push(Refused { id: Some(id), bytes, reason });
+                    }
+                }
+            }
+            Err(error) => {
+                let (bytes, reason) = (event.into(), error.to_string());
+                opened.refused.push(Refused { id: None, bytes, reason });
+            }
+        }
+    }
+    Ok(opened)
+}

@@ -1,0 +1,26 @@
+//! The words both sides of the wire agree on, and the rules about them.
+//!
+//! Pure: no I/O, no clock, no randomness. Time, keys and identifiers arrive as arguments, so the same inputs
+//! give the same bytes and the same decisions everywhere: in the node, in the relay, in the simulation and in an audit
+//! twenty years later.
+//!
+//! Start with [`event`] (what is signed and how it is proven), then [`exchange`] (what a station may decide and how its
+//! state follows from its journal), then [`directory`] (who is who at a date).
+//!
+//! What this room deliberately does not do: it never reads a file, never asks for the time, never talks to a
+//! network, and it never lets an unverified event pass for a verified one.
+
+pub mod blob;
+pub mod body;
+mod cose;
+pub mod courier;
+pub mod directory;
+pub mod event;
+pub mod exchange;
+pub mod id;
+pub mod inbound;
+pub mod invariant;
+pub mod pack;
+pub mod text;
+pub mod time;
+pub mod wire;

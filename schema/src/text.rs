@@ -1,0 +1,155 @@
+//! Text as people write it: one normal form on the wire, one folded form for searching.
+//!
+//! *hoà* can be typed as two different byte sequences that look the same. What is signed must have one form, so every
+//! text that enters is refused unless it is in NFC; nothing is silently rewritten, because rewriting signed text
+//! breaks its signature.
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark, is_nfc};
+
+/// The longest text quoted in an error, in characters.
+const QUOTED_CHARS_MAX: usize = 80;
+
+/// A text that cannot be carried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// More characters than the field holds.
+    #[error("text `{text}…` is too long: more than {chars_max} characters; shorten it")]
+    TooLong {
+        /// Its beginning.
+        text: String,
+        /// How many characters (Unicode scalar values) the field holds.
+        chars_max: usize,
+    },
+    /// Not in Unicode Normalization Form C.
+    #[error("text `{text}` is not in Unicode NFC; normalise it before it is signed")]
+    NotNfc {
+        /// Its beginning.
+        text: String,
+    },
+}
+
+/// The beginning of a text, short enough to quote in an error.
+pub(crate) fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS_MAX).collect()
+}
+
+/// Checks that a text is in NFC and has at most `chars_max` characters (Unicode scalar values). The empty text passes.
+///
+/// # Errors
+///
+/// [`TextError`] says which of the two it is not.
+pub fn require_nfc(text: &str, chars_max: usize) -> Result<(), TextError> {
+    // The length comes first, so that a hostile text of megabytes costs nothing.
+    if text.chars().take(chars_max.saturating_add(1)).count() > chars_max {
+        return Err(TextError::TooLong {
+            text: quoted(text),
+            chars_max,
+        });
+    }
+    if !is_nfc(text) {
+        return Err(TextError::NotNfc { text: quoted(text) });
+    }
+    Ok(())
+}
+
+/// Folds a text for searching: case, Vietnamese tone marks and vowel marks disappear, *đ* becomes *d*.
+///
+/// Both the index and the query must pass through here. `Ủy ban`, `Uỷ ban` and `uy ban` all become `uy ban`.
+/// Not for comparing identities: *Lưỡng Minh* and *Lượng Minh* fold to the same text.
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // NFC first, so that lower-casing sees whole letters; `đ` has no decomposition and is mapped by hand.
+    text.nfc()
+        .flat_map(char::to_lowercase)
+        .nfd()
+        .filter(|c| !is_combining_mark(*c))
+        .map(|c| if c == 'đ' { 'd' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_vietnamese_letter_folds_to_its_plain_one() {
+        for (plain, marked) in [
+            ("a", "àáảãạăằắẳẵặâầấẩẫậ"),
+            ("e", "èéẻẽẹêềếểễệ"),
+            ("i", "ìíỉĩị"),
+            ("o", "òóỏõọôồốổỗộơờớởỡợ"),
+            ("u", "ùúủũụưừứửữự"),
+            ("y", "ỳýỷỹỵ"),
+            ("d", "đ"),
+        ] {
+            for letter in marked.chars().chain(marked.to_uppercase().chars()) {
+                assert_eq!(fold(&letter.to_string()), plain, "{letter}");
+                assert_eq!(fold(&letter.nfd().to_string()), plain, "{letter}, decomposed");
+            }
+        }
+    }
+
+    #[test]
+    fn both_ways_of_placing_the_tone_are_found() {
+        assert_eq!(
+            fold("UỶ BAN NHÂN DÂN Tỉnh Thanh Hoá"),
+            fold("Ủy ban nhân dân tỉnh Thanh Hóa")
+        );
+        assert_eq!(fold("Phường Ba Đình"), "phuong ba dinh");
+        assert_eq!(fold("Xã Ea H'Leo"), "xa ea h'leo");
+    }
+
+    #[test]
+    fn decomposed_text_is_refused_not_rewritten() {
+        let composed = "Hoà Bình";
+        let decomposed: String = composed.nfd().collect();
+        assert_eq!(require_nfc(composed, 8), Ok(()));
+        assert_eq!(
+            require_nfc(&decomposed, 20),
+            Err(TextError::NotNfc {
+                text: decomposed.clone()
+            })
+        );
+        assert_eq!(require_nfc("", 0), Ok(()));
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_not_bytes() {
+        assert_eq!(require_nfc("đường", 5), Ok(()));
+        assert!(matches!(
+            require_nfc("đường", 4),
+            Err(TextError::TooLong { chars_max: 4, .. })
+        ));
+        let huge = "đ".repeat(1_000_000);
+        let error = require_nfc(&huge, 100).expect_err("too long");
+        assert!(
+            error.to_string().chars().count() < 200,
+            "the error quotes the whole text"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_changes_nothing_more(text in "[a-zA-Z0-9 .'À-ỹĐđ\u{300}-\u{303}\u{309}\u{323}]{0,60}") {
+            let once = fold(&text);
+            prop_assert_eq!(fold(&once), once);
+        }
+
+        #[test]
+        fn composed_and_decomposed_fold_alike(text in "[a-zÀ-ỹĐđ ]{0,60}") {
+            let composed: String = text.nfc().collect();
+            let decomposed: String = text.nfd().collect();
+            prop_assert_eq!(fold(&composed), fold(&decomposed));
+        }
+
+        #[test]
+        fn what_passes_is_its_own_normal_form(text in "\\PC{0,40}") {
+            if require_nfc(&text, 40).is_ok() {
+                prop_assert_eq!(text.nfc().collect::<String>(), text);
+            }
+        }
+    }
+}
