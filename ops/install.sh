@@ -36,7 +36,9 @@ case "$purpose" in
     *) fail "unknown purpose '$purpose'" "usage: ops/install.sh [demo|test]" ;;
 esac
 
-mkdir -p .tram/bin
+if ! mkdir -p .tram/bin || [ ! -w .tram ] || [ ! -w .tram/bin ]; then
+    fail "cannot write to $PWD/.tram" "it may belong to root from an earlier run: sudo rm -r $PWD/.tram"
+fi
 exec 9>.tram/install.lock
 flock 9 # a demo and a test run started together must not install over each other
 scratch=$(mktemp -d .tram/install.XXXXXX)
@@ -48,7 +50,7 @@ rust_min=$(sed -nE 's/^rust-version = "([0-9.]+)"$/\1/p' Cargo.toml)
 if ! have cargo || ! have rustc; then
     fail "no Rust toolchain found (cargo, rustc)" "install Rust $rust_min or newer with rustup"
 fi
-rust_found=$(rustc --version | version_in)
+rust_found=$(rustc --version | version_in) || fail "rustc does not run" "mend the Rust toolchain first"
 at_least "$rust_found" "$rust_min" ||
     fail "Rust $rust_found is too old, the workspace needs $rust_min" "fix: rustup update stable"
 if [ "$purpose" = test ]; then
@@ -196,7 +198,9 @@ cargo_tool() { # NAME VERSION VERSION_MIN WHY
     cache=${XDG_CACHE_HOME:-$HOME/.cache}/tram/$name-$version
     if [ ! -x "$cache/bin/$name" ]; then
         say "compiling $name $version (${why}); once, takes some minutes"
-        CARGO_TARGET_DIR="$PWD/$scratch/$name" \
+        # Lightly optimised: they wait for other programs most of the time, and a fresh machine waits for them.
+        CARGO_TARGET_DIR="$PWD/$scratch/$name" CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+            CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
             cargo install --quiet --locked --root "$cache" --version "$version" "$name" \
             >"$scratch/$name.log" 2>&1 9>&- || {
             tail -n 60 "$scratch/$name.log" >&2

@@ -18,7 +18,7 @@ LOG_LINES_SHOWN_MAX=300 # of a failing step; the file has the rest
 steps=0 passed=0 failed=0 skipped=0
 failures=()
 
-# Prints "PASSED FAILED" as counted by the runners in a log: nextest, cargo test, a plain `N passed, N failed`.
+# Prints "PASSED FAILED" as counted by the runners in a log: nextest, cargo test, or `N passed, N failed`.
 counts_in() {
     awk '
         function number_before(word) {

@@ -57,7 +57,8 @@ impl Workload for EventsAndOutbox {
             PRAGMA synchronous = {synchronous};
             PRAGMA wal_autocheckpoint = 6;
             CREATE TABLE IF NOT EXISTS event (
-                number INTEGER PRIMARY KEY, previous BLOB NOT NULL, id BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+                number INTEGER PRIMARY KEY, previous BLOB NOT NULL, id BLOB NOT NULL, body BLOB NOT NULL
+            ) STRICT;
             CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY, sent INTEGER NOT NULL) STRICT;"
         ))?;
         Ok(connection)

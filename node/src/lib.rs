@@ -1,1 +1,10 @@
-//! Placeholder while the workspace is laid out.
+//! One office's station: what it has recorded, what it still owes, and the doors to the clerk and to the relays.
+//!
+//! Start with [`step`] (what goes in and comes out), then [`node`] (what happens in between), then [`store`] (the only
+//! SQL). The edges carry bytes and hold no opinions.
+
+pub mod node;
+pub mod step;
+pub mod store;
+
+pub use node::{Node, StepError};

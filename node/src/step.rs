@@ -6,11 +6,9 @@
 
 use bytes::Bytes;
 use schema::blob::BlobRef;
-use schema::courier::Record;
 use schema::exchange::{Command, Refusal};
 use schema::id::{DocumentId, OfficeId, RegionId};
 use schema::inbound::Opened;
-use schema::time::Millis;
 
 /// Names one publish between its effect and its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -99,13 +97,6 @@ pub enum Input {
         /// The chunks it lacks; none when it has the whole; `None` when it did not answer.
         chunks: Option<Vec<u32>>,
     },
-    /// A courier file is asked for; answered by [`Effect::Answer`] with [`Answer::Exported`].
-    Export {
-        /// Names the request.
-        ticket: Ticket,
-        /// Only what is for this office; everything that is open when `None`.
-        to: Option<OfficeId>,
-    },
     /// A newer directory was accepted: the offices' names, keys and relays changed.
     Directory(std::sync::Arc<schema::directory::Directory>),
     /// Time has passed.
@@ -191,8 +182,6 @@ pub enum Answer {
     BlobMismatch(BlobRef),
     /// What an imported pack brought.
     Imported(ImportSummary),
-    /// The records of a courier file, in order. Chunks follow the packs that name them.
-    Exported(Vec<Record>),
 }
 
 /// What an imported pack brought.
@@ -207,7 +196,3 @@ pub struct ImportSummary {
     /// Items refused, with the reason kept in quarantine.
     pub refused: usize,
 }
-
-/// When the station wants to be called again although nothing happened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Wakeup(pub Option<Millis>);

@@ -40,7 +40,11 @@ impl BlobRef {
     /// How long chunk `index` is, in bytes; `None` when there is no such chunk.
     pub fn chunk_length(&self, index: u32) -> Option<usize> {
         let start = u64::from(index) * u64::from(CHUNK_BYTES);
-        let length = self.length.checked_sub(start).filter(|rest| *rest > 0)?.min(u64::from(CHUNK_BYTES));
+        let length = self
+            .length
+            .checked_sub(start)
+            .filter(|rest| *rest > 0)?
+            .min(u64::from(CHUNK_BYTES));
         usize::try_from(length).ok()
     }
 }
@@ -127,7 +131,9 @@ pub const BLOB_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES as usize + 1024;
 /// When it is too large or malformed.
 pub fn parse_blob_message<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, minicbor::decode::Error> {
     if bytes.len() > BLOB_MESSAGE_BYTES_MAX {
-        return Err(minicbor::decode::Error::message("larger than a chunk and its envelope"));
+        return Err(minicbor::decode::Error::message(
+            "larger than a chunk and its envelope",
+        ));
     }
     minicbor::decode(bytes)
 }

@@ -85,7 +85,9 @@ pub struct AttachmentName {
 }
 
 /// One event of a channel: what a receipt or a local status is about.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct Place {
     /// The sender's incarnation.
     #[n(0)]
@@ -225,7 +227,9 @@ pub struct Status {
 }
 
 /// One sent event, by recipient and place in that recipient's channel.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct SentPlace {
     /// The recipient.
     #[n(0)]
@@ -309,7 +313,12 @@ impl Body {
     }
 
     fn check(&self, event: &Event) -> Result<(), BodyError> {
-        let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
+        let rule = |rule| {
+            Err(BodyError::Rule {
+                kind: event.kind,
+                rule,
+            })
+        };
         match self {
             Self::Dispatch(dispatch) => {
                 if dispatch.attachments.len() != event.blobs.len() || dispatch.attachments.len() > BLOBS_MAX {
@@ -357,12 +366,15 @@ impl Dispatch {
     pub fn check_texts(&self) -> Result<(), BodyError> {
         text::require_nfc(&self.subject, ABSTRACT_CHARS_MAX)?;
         if self.subject.trim().is_empty() {
-            return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "an abstract is required" });
+            return Err(BodyError::Rule {
+                kind: Kind::Dispatch,
+                rule: "an abstract is required",
+            });
         }
-        for number in &self.number {
+        if let Some(number) = &self.number {
             text::require_nfc(number, NUMBER_CHARS_MAX)?;
         }
-        for document_type in &self.document_type {
+        if let Some(document_type) = &self.document_type {
             text::require_nfc(document_type, NUMBER_CHARS_MAX)?;
         }
         for attachment in &self.attachments {
@@ -370,7 +382,10 @@ impl Dispatch {
             text::require_nfc(&attachment.media_type, NAME_CHARS_MAX)?;
             // A name becomes a file on the recipient's disk.
             if attachment.name.contains(['/', '\\']) || matches!(attachment.name.as_str(), "" | "." | "..") {
-                return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "a file name without a path" });
+                return Err(BodyError::Rule {
+                    kind: Kind::Dispatch,
+                    rule: "a file name without a path",
+                });
             }
         }
         Ok(())
@@ -378,9 +393,15 @@ impl Dispatch {
 }
 
 fn exact<'b, T: Decode<'b, ()> + Encode<()>>(kind: Kind, bytes: &'b [u8]) -> Result<T, BodyError> {
-    let value = minicbor::decode(bytes)
-        .map_err(|error: minicbor::decode::Error| BodyError::Malformed { kind, error: error.to_string() })?;
+    let value = minicbor::decode(bytes).map_err(|error: minicbor::decode::Error| BodyError::Malformed {
+        kind,
+        error: error.to_string(),
+    })?;
     let mut again = Vec::with_capacity(bytes.len());
     infallible(minicbor::encode(&value, &mut again));
-    if again == bytes { Ok(value) } else { Err(BodyError::NotDeterministic { kind }) }
+    if again == bytes {
+        Ok(value)
+    } else {
+        Err(BodyError::NotDeterministic { kind })
+    }
 }

@@ -33,7 +33,9 @@ pub enum FrameError {
     #[error("not a COSE_Sign1 frame with EdDSA, content type and key id: {0}")]
     Malformed(String),
     /// Well-formed, but not in the only accepted encoding.
-    #[error("the frame is not in deterministic encoding (RFC 8949 section 4.2), or carries unprotected headers")]
+    #[error(
+        "the frame is not in deterministic encoding (RFC 8949 section 4.2), or carries unprotected headers"
+    )]
     NotDeterministic,
 }
 
@@ -108,7 +110,10 @@ impl<'a> Frame<'a> {
             return Err(Error::message("the unprotected header is not empty"));
         }
         let payload = d.bytes()?;
-        let signature = d.bytes()?.try_into().map_err(|_| Error::message("the signature is not 64 bytes"))?;
+        let signature = d
+            .bytes()?
+            .try_into()
+            .map_err(|_| Error::message("the signature is not 64 bytes"))?;
 
         let mut h = Decoder::new(protected);
         if h.map()? != Some(3) {
@@ -127,7 +132,13 @@ impl<'a> Frame<'a> {
         if label != LABEL_KEY_ID {
             return Err(Error::message("no key id"));
         }
-        Ok(Self { protected, content_type, key, payload, signature })
+        Ok(Self {
+            protected,
+            content_type,
+            key,
+            payload,
+            signature,
+        })
     }
 }
 

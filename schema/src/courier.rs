@@ -56,7 +56,9 @@ pub enum CourierError {
     #[error("this is not a courier file of this version: it does not start with `tram-courier/1`")]
     Magic,
     /// A record is broken.
-    #[error("record {record} of the courier file is damaged: {found}; the {record} records before it are intact")]
+    #[error(
+        "record {record} of the courier file is damaged: {found}; the {record} records before it are intact"
+    )]
     Record {
         /// How many records were read before.
         record: u64,
@@ -64,7 +66,9 @@ pub enum CourierError {
         found: String,
     },
     /// The file ends early.
-    #[error("the courier file ends after {records} records without its end mark: it was not copied completely")]
+    #[error(
+        "the courier file ends after {records} records without its end mark: it was not copied completely"
+    )]
     Cut {
         /// How many records were read.
         records: u64,
@@ -109,7 +113,9 @@ impl<W: Write> CourierWriter<W> {
     /// # Errors
     /// When the medium fails.
     pub fn finish(mut self) -> Result<W, CourierError> {
-        self.add(&Record::End { records: self.records })?;
+        self.add(&Record::End {
+            records: self.records,
+        })?;
         self.to.flush()?;
         Ok(self.to)
     }
@@ -130,7 +136,11 @@ impl<R: Read> CourierReader<R> {
     pub fn new(mut from: R) -> Result<Self, CourierError> {
         let mut magic = [0; MAGIC.len()];
         match from.read_exact(&mut magic) {
-            Ok(()) if magic == *MAGIC => Ok(Self { from, records: 0, ended: false }),
+            Ok(()) if magic == *MAGIC => Ok(Self {
+                from,
+                records: 0,
+                ended: false,
+            }),
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
             _ => Err(CourierError::Magic),
         }
@@ -142,12 +152,17 @@ impl<R: Read> CourierReader<R> {
             io::ErrorKind::UnexpectedEof => CourierError::Cut { records },
             _ => CourierError::Medium(error),
         };
-        let damaged = |found: String| CourierError::Record { record: records, found };
+        let damaged = |found: String| CourierError::Record {
+            record: records,
+            found,
+        };
         let mut length = [0; 4];
         self.from.read_exact(&mut length).map_err(cut)?;
         let length = u32::from_be_bytes(length) as usize;
         if length > RECORD_BYTES_MAX {
-            return Err(damaged(format!("a length of {length} bytes, at most {RECORD_BYTES_MAX} are accepted")));
+            return Err(damaged(format!(
+                "a length of {length} bytes, at most {RECORD_BYTES_MAX} are accepted"
+            )));
         }
         let mut bytes = vec![0; length];
         self.from.read_exact(&mut bytes).map_err(cut)?;
@@ -184,9 +199,20 @@ mod tests {
 
     fn file() -> Vec<u8> {
         let mut writer = CourierWriter::new(Vec::new()).expect("memory");
-        let blob = BlobRef { hash: BlobHash::new([1; 32]), length: 3 };
-        writer.add(&Record::Pack(vec![PackItem::new(0, b"event")])).expect("memory");
-        writer.add(&Record::Chunk { blob, index: 0, bytes: b"abc".to_vec().into() }).expect("memory");
+        let blob = BlobRef {
+            hash: BlobHash::new([1; 32]),
+            length: 3,
+        };
+        writer
+            .add(&Record::Pack(vec![PackItem::new(0, b"event")]))
+            .expect("memory");
+        writer
+            .add(&Record::Chunk {
+                blob,
+                index: 0,
+                bytes: b"abc".to_vec().into(),
+            })
+            .expect("memory");
         writer.finish().expect("memory")
     }
 
@@ -202,7 +228,10 @@ mod tests {
         let file = file();
         for length in MAGIC.len()..file.len() {
             let records: Vec<_> = CourierReader::new(&file[..length]).expect("a file").collect();
-            assert!(matches!(records.last(), Some(Err(CourierError::Cut { .. }))), "cut at {length}");
+            assert!(
+                matches!(records.last(), Some(Err(CourierError::Cut { .. }))),
+                "cut at {length}"
+            );
         }
     }
 

@@ -126,19 +126,7 @@ impl<'b, C> Decode<'b, C> for Kind {
 /// How urgent a document is (*độ khẩn*); edXML `Priority`. Decree 30/2020 knows three levels above normal;
 /// the exchange adds the fourth.
 #[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Debug,
-    Default,
-    Encode,
-    Decode,
-    Serialize,
-    Deserialize,
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode, Serialize, Deserialize,
 )]
 #[cbor(index_only)]
 #[serde(rename_all = "kebab-case")]
@@ -163,8 +151,13 @@ pub enum Urgency {
 
 impl Urgency {
     /// All levels, most urgent first.
-    pub const MOST_URGENT_FIRST: [Self; 5] =
-        [Self::ExpressTimed, Self::Express, Self::VeryUrgent, Self::Urgent, Self::Normal];
+    pub const MOST_URGENT_FIRST: [Self; 5] = [
+        Self::ExpressTimed,
+        Self::Express,
+        Self::VeryUrgent,
+        Self::Urgent,
+        Self::Normal,
+    ];
 
     /// Its number on the wire and in edXML.
     pub const fn number(self) -> u8 {
@@ -178,7 +171,9 @@ impl Urgency {
 }
 
 /// One recipient and the number of this event among those sent to it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct Addressee {
     /// The recipient (*nơi nhận*).
     #[n(0)]
@@ -244,7 +239,10 @@ pub struct Event {
 impl Event {
     /// The counter this event has for `office`, if `office` is a recipient.
     pub fn counter_for(&self, office: &OfficeId) -> Option<Counter> {
-        self.to.iter().find(|to| to.office == *office).map(|to| to.counter)
+        self.to
+            .iter()
+            .find(|to| to.office == *office)
+            .map(|to| to.counter)
     }
 
     fn check(&self) -> Result<(), EventError> {
@@ -276,10 +274,19 @@ impl Event {
         if self.blobs.len() > BLOBS_MAX {
             return rule("at most 32 attachments");
         }
-        if self.blobs.iter().any(|blob| !(1..=BLOB_BYTES_MAX).contains(&blob.length)) {
+        if self
+            .blobs
+            .iter()
+            .any(|blob| !(1..=BLOB_BYTES_MAX).contains(&blob.length))
+        {
             return rule("attachments have 1 byte to 512 MiB");
         }
-        if self.blobs.iter().enumerate().any(|(i, blob)| self.blobs[..i].iter().any(|b| b.hash == blob.hash)) {
+        if self
+            .blobs
+            .iter()
+            .enumerate()
+            .any(|(i, blob)| self.blobs[..i].iter().any(|b| b.hash == blob.hash))
+        {
             return rule("each attachment is named once");
         }
         Ok(())
@@ -393,9 +400,14 @@ impl RecordedEvent {
     pub fn read(bytes: &[u8]) -> Result<Self, EventError> {
         let frame = Frame::parse(bytes)?;
         let version = version_of(frame.content_type)?;
-        let event = minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
+        let event =
+            minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
         let signed = cose::sig_structure(frame.content_type, frame.protected, frame.payload);
-        Ok(Self { id: EventId::new(sha256(&signed)), version, event })
+        Ok(Self {
+            id: EventId::new(sha256(&signed)),
+            version,
+            event,
+        })
     }
 }
 
@@ -432,14 +444,24 @@ impl VerifiedEvent {
 
 impl fmt::Debug for VerifiedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Event { office, incarnation, seq, kind, .. } = &self.event;
+        let Event {
+            office,
+            incarnation,
+            seq,
+            kind,
+            ..
+        } = &self.event;
         write!(f, "event {} ({office}, {incarnation}, {seq}, {kind:?})", self.id)
     }
 }
 
 impl fmt::Debug for UnverifiedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unverified event {} said to be of {}", self.id, self.event.office)
+        write!(
+            f,
+            "unverified event {} said to be of {}",
+            self.id, self.event.office
+        )
     }
 }
 
@@ -462,7 +484,12 @@ pub fn seal(event: Event, key: &SigningKey) -> Result<VerifiedEvent, EventError>
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(EventError::TooLarge { found: bytes.len() });
     }
-    Ok(VerifiedEvent { bytes: bytes.into(), version: VERSION, id: EventId::new(sha256(&signed)), event })
+    Ok(VerifiedEvent {
+        bytes: bytes.into(),
+        version: VERSION,
+        id: EventId::new(sha256(&signed)),
+        event,
+    })
 }
 
 fn encode(event: &Event) -> Vec<u8> {
@@ -476,7 +503,9 @@ fn version_of(content_type: &str) -> Result<u8, EventError> {
         .strip_prefix(CONTENT_TYPE_PREFIX)
         .filter(|digits| !digits.starts_with(['0', '+']))
         .and_then(|digits| digits.parse::<u8>().ok())
-        .ok_or_else(|| EventError::ContentType { found: content_type.chars().take(40).collect() })
+        .ok_or_else(|| EventError::ContentType {
+            found: content_type.chars().take(40).collect(),
+        })
 }
 
 /// Bounds the counts that the derived decoder would allocate for, before it runs.
@@ -504,7 +533,9 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
     };
     match check() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(EventError::Rule { rule: "a map of definite length within the limits of each field" }),
+        Ok(false) => Err(EventError::Rule {
+            rule: "a map of definite length within the limits of each field",
+        }),
         Err(error) => Err(EventError::Payload(error.to_string())),
     }
 }
@@ -521,7 +552,9 @@ pub enum VerifyError {
         directory: u64,
     },
     /// The office has no such key, or not at that time.
-    #[error("key `{key}` is not a key of office `{office}` at the claimed time (directory version {directory})")]
+    #[error(
+        "key `{key}` is not a key of office `{office}` at the claimed time (directory version {directory})"
+    )]
     UnknownKey {
         /// Who the event says it is from.
         office: OfficeId,
@@ -576,7 +609,11 @@ impl VerifyMemory {
     }
 
     fn knows(&self, triple: &[u8; 32]) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).0.contains(triple)
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .contains(triple)
     }
 
     fn remember(&self, triple: [u8; 32]) {
@@ -599,14 +636,23 @@ impl Verifier {
         for office in directory.offices() {
             for listed in &office.keys {
                 // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
-                let Ok(key) = VerifyingKey::from_bytes(&listed.key) else { continue };
+                let Ok(key) = VerifyingKey::from_bytes(&listed.key) else {
+                    continue;
+                };
                 if !key.is_weak() {
-                    let entry = KeyEntry { key, validity: listed.validity };
+                    let entry = KeyEntry {
+                        key,
+                        validity: listed.validity,
+                    };
                     keys.insert((office.id, key_id(&listed.key)), entry);
                 }
             }
         }
-        Self { directory, keys, memory: None }
+        Self {
+            directory,
+            keys,
+            memory: None,
+        }
     }
 
     /// Also remembers what it verified, in a memory that several verifiers may share.
@@ -632,23 +678,45 @@ impl Verifier {
         let Some(entry) = self.keys.get(&(office, event.key)) else {
             return Err(match self.directory.office(&office) {
                 None => VerifyError::UnknownOffice { office, directory },
-                Some(_) => VerifyError::UnknownKey { office, key: event.key, directory },
+                Some(_) => VerifyError::UnknownKey {
+                    office,
+                    key: event.key,
+                    directory,
+                },
             });
         };
         if !entry.validity.contains(event.event.claimed_at) {
-            return Err(VerifyError::UnknownKey { office, key: event.key, directory });
+            return Err(VerifyError::UnknownKey {
+                office,
+                key: event.key,
+                directory,
+            });
         }
-        let triple = self.memory.as_ref().map(|memory| (memory, VerifyMemory::triple(&entry.key, &event)));
-        let known = triple.as_ref().is_some_and(|(memory, triple)| memory.knows(triple));
+        let triple = self
+            .memory
+            .as_ref()
+            .map(|memory| (memory, VerifyMemory::triple(&entry.key, &event)));
+        let known = triple
+            .as_ref()
+            .is_some_and(|(memory, triple)| memory.knows(triple));
         if !known {
             let signature = Signature::from_bytes(&event.signature);
             if entry.key.verify_strict(&event.signed, &signature).is_err() {
-                return Err(VerifyError::Signature { id: event.id, office, key: event.key });
+                return Err(VerifyError::Signature {
+                    id: event.id,
+                    office,
+                    key: event.key,
+                });
             }
             if let Some((memory, triple)) = triple {
                 memory.remember(triple);
             }
         }
-        Ok(VerifiedEvent { bytes: event.bytes, version: event.version, id: event.id, event: event.event })
+        Ok(VerifiedEvent {
+            bytes: event.bytes,
+            version: event.version,
+            id: event.id,
+            event: event.event,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Opens a message from outside: every event in it is verified, or refused by name, one by one.
 
 use crate::event::{UnverifiedEvent, VerifiedEvent, Verifier};
-use crate::id::{EventId, RegionId};
+use crate::id::{EventId, OfficeId, RegionId};
 use crate::pack::{Message, MessageError, Notice, PackItem};
 
 /// What a message held.
@@ -9,12 +9,23 @@ use crate::pack::{Message, MessageError, Notice, PackItem};
 pub struct Opened {
     /// The region it is for, and the relays it has passed, when it is on its way to another region.
     pub forward: Option<(RegionId, Vec<RegionId>)>,
-    /// Events whose signature holds, with the number of earlier tries.
-    pub events: Vec<(u32, VerifiedEvent)>,
+    /// Events whose signature holds.
+    pub events: Vec<Arrival>,
     /// Items that are no event, or whose signature does not hold.
     pub refused: Vec<Refused>,
     /// A relay's own words.
     pub notices: Vec<Notice>,
+}
+
+/// An event that came in, and what its envelope says about it. The envelope is unsigned.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// How often its sender has sent it before.
+    pub attempt: u32,
+    /// Deliver to these of its recipients only; empty means all.
+    pub only: Vec<OfficeId>,
+    /// The event.
+    pub event: VerifiedEvent,
 }
 
 /// An item that is not accepted.
@@ -46,21 +57,33 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
             Vec::new()
         }
     };
-    for PackItem { attempt, event } in items {
+    for PackItem { attempt, event, only } in items {
         match UnverifiedEvent::parse(&event) {
             Ok(unverified) => {
                 let id = unverified.id();
                 match verifier.verify(unverified) {
-                    Ok(verified) => opened.events.push((attempt, verified)),
+                    Ok(verified) => opened.events.push(Arrival {
+                        attempt,
+                        only,
+                        event: verified,
+                    }),
                     Err(error) => {
                         let (bytes, reason) = (event.into(), error.to_string());
-                        opened.refused.push(Refused { id: Some(id), bytes, reason });
+                        opened.refused.push(Refused {
+                            id: Some(id),
+                            bytes,
+                            reason,
+                        });
                     }
                 }
             }
             Err(error) => {
                 let (bytes, reason) = (event.into(), error.to_string());
-                opened.refused.push(Refused { id: None, bytes, reason });
+                opened.refused.push(Refused {
+                    id: None,
+                    bytes,
+                    reason,
+                });
             }
         }
     }

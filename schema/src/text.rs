@@ -1,8 +1,8 @@
 //! Text as people write it: one normal form on the wire, one folded form for searching.
 //!
-//! *hoà* can be typed as two different byte sequences that look the same. What is signed must have one form, so every
-//! text that enters is refused unless it is in NFC; nothing is silently rewritten, because rewriting signed text
-//! breaks its signature.
+//! *hoà* can be typed as two different byte sequences that look the same. What is signed must have one form,
+//! so every text that enters is refused unless it is in NFC; nothing is silently rewritten, because rewriting
+//! signed text breaks its signature.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark, is_nfc};
 
@@ -33,7 +33,8 @@ pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_CHARS_MAX).collect()
 }
 
-/// Checks that a text is in NFC and has at most `chars_max` characters (Unicode scalar values). The empty text passes.
+/// Checks that a text is in NFC and has at most `chars_max` characters (Unicode scalar values). The empty
+/// text passes.
 ///
 /// # Errors
 ///
@@ -133,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folding_twice_changes_nothing_more(text in "[a-zA-Z0-9 .'À-ỹĐđ\u{300}-\u{303}\u{309}\u{323}]{0,60}") {
+        fn folding_twice_changes_nothing_more(text in "[a-zA-Z0-9 .'À-ỹĐđ\u{300}-\u{323}]{0,60}") {
             let once = fold(&text);
             prop_assert_eq!(fold(&once), once);
         }

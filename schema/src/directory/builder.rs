@@ -20,7 +20,8 @@ pub struct Enrolment {
     pub relays: Vec<RegionId>,
 }
 
-/// A directory in the making. Nothing is checked before [`DirectoryBuilder::build`], except that what is changed exists.
+/// A directory in the making. Nothing is checked before [`DirectoryBuilder::build`], except that what is
+/// changed exists.
 #[derive(Clone, Debug, Default)]
 pub struct DirectoryBuilder {
     regions: BTreeMap<RegionId, Region>,
@@ -34,8 +35,8 @@ impl DirectoryBuilder {
         Self::default()
     }
 
-    /// The whole country from the carried tables, before and after 2025-07-01, with the central agencies whose codes are known;
-    /// no office is enrolled yet.
+    /// The whole country from the carried tables, before and after 2025-07-01, with the central agencies
+    /// whose codes are known; no office is enrolled yet.
     ///
     /// # Errors
     ///
@@ -99,8 +100,9 @@ impl DirectoryBuilder {
         Ok(self)
     }
 
-    /// Fills up to `total` offices with invented sub-units of the communes that exist, for benches and load tests: the national
-    /// exchange lists 111,339. Deterministic; their codes begin with `X`, which no real one was seen to do.
+    /// Fills up to `total` offices with invented sub-units of the communes that exist, for benches and load
+    /// tests: the national exchange lists 111,339. Deterministic; their codes begin with `X`, which no real
+    /// one was seen to do.
     pub fn invented_up_to(&mut self, total: usize) -> &mut Self {
         const SORTS: [&str; 6] = [
             "Văn phòng Hội đồng nhân dân và Ủy ban nhân dân",

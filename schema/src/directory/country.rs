@@ -1,13 +1,15 @@
 //! The country as offices: two tables of units and the links between them become lives with dates.
 //!
-//! **One office is one administrative unit over one continuous life.** A unit that passed through 2025-07-01 untouched stays one
-//! office: it keeps its seal, its chain of events and its keys, and only what stands above it changes. A unit that was merged or divided
-//! ends, even where the new one took over its name and code, because the new one is another legal person with other
-//! registers. *Untouched* means: same tier, same code, same name (up to where the tone mark is put: Thanh Hóa, Thanh Hoá),
-//! and no link says that another unit went into it or that it went into another.
+//! **One office is one administrative unit over one continuous life.** A unit that passed through 2025-07-01
+//! untouched stays one office: it keeps its seal, its chain of events and its keys, and only what stands
+//! above it changes. A unit that was merged or divided ends, even where the new one took over its name and
+//! code, because the new one is another legal person with other registers. *Untouched* means: same tier, same
+//! code, same name (up to where the tone mark is put: Thanh Hóa, Thanh Hoá), and no link says that another
+//! unit went into it or that it went into another.
 //!
-//! Successions of communes are carried facts. Those of provinces follow from their communes (a province passed into every province that its
-//! communes passed into), and so do those of districts, whose tasks went to the communes.
+//! Successions of communes are carried facts. Those of provinces follow from their communes (a province
+//! passed into every province that its communes passed into), and so do those of districts, whose tasks went
+//! to the communes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +27,8 @@ const LAST_DAY: Date = date(2025, 6, 30);
 /// The first day of the three-tier country.
 const FIRST_DAY: Date = date(2025, 7, 1);
 
-/// The id of an administrative unit's office: the first 16 bytes of SHA-256 over domain, tier, code and first day (empty when not
-/// known), one per line. The same for everybody who derives it.
+/// The id of an administrative unit's office: the first 16 bytes of SHA-256 over domain, tier, code and first
+/// day (empty when not known), one per line. The same for everybody who derives it.
 pub fn unit_office_id(tier: Tier, code: &str, from: Option<Date>) -> OfficeId {
     let from = from.map(|from| from.to_string()).unwrap_or_default();
     derived(&["tram/unit/v1", tier.as_str(), code, &from])
@@ -96,7 +98,8 @@ impl<'a> Country<'a> {
 
     fn link(&mut self, old: Unit<'a>, new: Unit<'a>) {
         self.successors.entry(old).or_default().insert(new);
-        // A district does not go into a commune, it only leaves its tasks there: that alone does not make the commune new.
+        // A district does not go into a commune, it only leaves its tasks there: that alone does not make the
+        // commune new.
         if old.0 == new.0 {
             self.predecessors.entry(new).or_default().insert(old);
         }
@@ -166,7 +169,8 @@ impl<'a> Country<'a> {
 
 fn above<'a>(rows: &BTreeMap<Unit<'a>, &'a UnitRow>, unit: Unit<'a>) -> Option<Unit<'a>> {
     let code = rows.get(&unit)?.parent_code.as_deref()?;
-    // A commune stood below a district until 2025-06-30 and stands below a province since; codes are unique within a tier only.
+    // A commune stood below a district until 2025-06-30 and stands below a province since; codes are unique
+    // within a tier only.
     [Tier::District, Tier::Province]
         .into_iter()
         .filter(|tier| *tier < unit.0)
@@ -215,7 +219,8 @@ fn spelt(office: &mut Office, text: &str) {
     }
 }
 
-/// Gives the agency's codes to the unit that held them, for as long as that unit lives, or to a central office of their own.
+/// Gives the agency's codes to the unit that held them, for as long as that unit lives, or to a central
+/// office of their own.
 fn bear_codes(offices: &mut BTreeMap<OfficeId, Office>, agency: &AgencyRow) -> Result<(), DirectoryError> {
     let damaged = |what: String| DirectoryError::Table {
         table: "agency-codes.csv",

@@ -20,8 +20,8 @@ pub const ANCESTORS_MAX: usize = 16;
 
 /// Who is who at a date. Immutable: a change makes a new one, sharing the offices that did not change.
 ///
-/// Invariants: ids are unique; every parent, relay and successor exists; in one system a code belongs to at most one office on
-/// any day; no key and no login belongs to two.
+/// Invariants: ids are unique; every parent, relay and successor exists; in one system a code belongs to at
+/// most one office on any day; no key and no login belongs to two.
 #[derive(Clone)]
 pub struct Directory {
     version: u64,
@@ -81,7 +81,7 @@ pub enum DirectoryError {
     },
     /// A code held by two offices on the same day.
     #[error(
-        "{system} code `{code}` is held by `{first}` and `{second}` on the same day; end one before the other begins"
+        "{system} code `{code}` is held by `{first}` and `{second}` on one day; end one before the other"
     )]
     CodeTwice {
         /// The list.
@@ -148,9 +148,7 @@ pub enum DirectoryError {
         new: OfficeId,
     },
     /// A delta for another version.
-    #[error(
-        "the delta changes version {base} of the directory, but this is version {found}; fetch the deltas between them"
-    )]
+    #[error("the delta changes version {base}, but the directory is at version {found}; fetch those between")]
     WrongBase {
         /// What the delta changes.
         base: u64,
@@ -570,8 +568,9 @@ impl Directory {
         self.regions.get(id)
     }
 
-    /// The office that holds this code on this day, in whichever list: `000.00.18.G12`, `G12.18`, `00004`, `28.22.H17`. Blanks
-    /// around it are ignored; otherwise it is looked up as written, never rejected or rewritten for its shape.
+    /// The office that holds this code on this day, in whichever list: `000.00.18.G12`, `G12.18`, `00004`,
+    /// `28.22.H17`. Blanks around it are ignored; otherwise it is looked up as written, never rejected or
+    /// rewritten for its shape.
     ///
     /// # Errors
     ///
@@ -691,7 +690,8 @@ impl Directory {
             .filter(move |successor| successor.new == id)
     }
 
-    /// The regions that keep the office's mailbox, the preferred one first; none for an office that is unknown or not enrolled.
+    /// The regions that keep the office's mailbox, the preferred one first; none for an office that is
+    /// unknown or not enrolled.
     pub fn home_regions(&self, id: &OfficeId) -> &[RegionId] {
         self.office(id).map_or(&[], |office| &office.relays)
     }

@@ -1,13 +1,15 @@
 //! Who is who at a date: offices, their codes, places, keys and home relays, and the regions that serve them.
 //!
-//! An office ([`Office`]) has an opaque id for ever; everything else about it is an attribute with dates, because names,
-//! parents, tiers and codes change and real codes are re-used: commune `00004` is *Phường Trúc Bạch* until 2025-06-30 and
-//! *Phường Ba Đình* from the day after. So every question here is asked *at a date*.
+//! An office ([`Office`]) has an opaque id for ever; everything else about it is an attribute with dates,
+//! because names, parents, tiers and codes change and real codes are re-used: commune `00004` is *Phường Trúc
+//! Bạch* until 2025-06-30 and *Phường Ba Đình* from the day after. So every question here is asked *at a
+//! date*.
 //!
-//! - [`Directory`] is the indexed, checked, immutable value that answers. There is no other way to one than through
-//!   [`Directory::new`], so whoever holds it need not check again.
-//! - [`DirectorySnapshot`] and [`DirectoryDelta`] are what a registrar signs and what travels; the bytes are deterministic
-//!   CBOR. Their signature is not checked here: verify the bytes as received first, then decode.
+//! - [`Directory`] is the indexed, checked, immutable value that answers. There is no other way to one than
+//!   through [`Directory::new`], so whoever holds it need not check again.
+//! - [`DirectorySnapshot`] and [`DirectoryDelta`] are what a registrar signs and what travels; the bytes are
+//!   deterministic CBOR. Their signature is not checked here: verify the bytes as received first, then
+//!   decode.
 //! - [`DirectoryBuilder`] assembles one, from nothing or from the carried [`tables`] of administrative units.
 
 mod builder;
@@ -30,6 +32,6 @@ pub use office::{
     Tier, Validity,
 };
 pub use search::{SEARCH_CHARS_MAX, SEARCH_HITS_MAX, SearchHit};
-pub use snapshot::{DELTA_BYTES_MAX, OFFICES_MAX, REGIONS_MAX, SNAPSHOT_BYTES_MAX, SUCCESSORS_MAX};
 pub use signed::{SignedDirectoryError, open_directory, sign_directory};
+pub use snapshot::{DELTA_BYTES_MAX, OFFICES_MAX, REGIONS_MAX, SNAPSHOT_BYTES_MAX, SUCCESSORS_MAX};
 pub use snapshot::{DirectoryDelta, DirectorySnapshot, SnapshotError};

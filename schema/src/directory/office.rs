@@ -223,7 +223,8 @@ pub enum CodeSystem {
     Qd20,
     /// QCVN 102:2016, written small to large: `000.00.18.G12`; edXML `OrganId` of older systems.
     Qcvn102,
-    /// The General Statistics Office's codes of administrative units, one list per tier: `01`, `001`, `00004`.
+    /// The General Statistics Office's codes of administrative units, one list per tier: `01`, `001`,
+    /// `00004`.
     StatisticsUnit(Tier),
 }
 
@@ -304,8 +305,8 @@ pub struct Place {
     pub validity: Validity,
 }
 
-/// A code and when the office held it. Any text up to [`CODE_CHARS_MAX`] characters: irregular codes such as `28.22.H17` are in
-/// real use, so shape decides nothing.
+/// A code and when the office held it. Any text up to [`CODE_CHARS_MAX`] characters: irregular codes such as
+/// `28.22.H17` are in real use, so shape decides nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Code {
@@ -343,8 +344,8 @@ impl OfficeKey {
 
 /// An office (*cơ quan, đơn vị*): anyone who sends or receives.
 ///
-/// The fields are open for whoever assembles one; only [`Office::check`] and, among the others, [`super::Directory::new`]
-/// make it trustworthy.
+/// The fields are open for whoever assembles one; only [`Office::check`] and, among the others,
+/// [`super::Directory::new`] make it trustworthy.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Office {
@@ -502,7 +503,8 @@ impl Region {
             .strip_prefix("nats://")
             .or_else(|| self.url.strip_prefix("tls://"))
             .unwrap_or_default();
-        // The address ends up in generated server configurations: nothing there may quote, open a block or carry a password.
+        // The address ends up in generated server configurations: nothing there may quote, open a block or
+        // carry a password.
         let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_:[]".contains(&c);
         if host.is_empty() || self.url.len() > URL_BYTES_MAX || !host.bytes().all(plain) {
             return Err(OfficeFault::Url {
@@ -594,7 +596,7 @@ pub enum OfficeFault {
     OwnParent,
     /// Not a public user nkey.
     #[error(
-        "`{login}` is not the public key of a NATS user: expected 56 characters beginning with `U`, checksum right"
+        "`{login}` is no public key of a NATS user: expected 56 characters beginning with `U`, checksum right"
     )]
     Login {
         /// The login, shortened.
@@ -627,22 +629,24 @@ fn check_text(what: &'static str, text: &str, chars_max: usize) -> Result<(), Of
 
 fn check_periods<T: Copy + Ord>(
     what: &'static str,
-    periods: impl Iterator<Item = Period<T>> + Clone,
+    periods: impl Iterator<Item = Period<T>>,
     one_at_a_time: bool,
 ) -> Result<(), OfficeFault> {
-    for (n, period) in periods.clone().enumerate() {
+    let mut earlier = Vec::new();
+    for period in periods {
         if !period.runs_forward() {
             return Err(OfficeFault::Backwards { what });
         }
-        if one_at_a_time && periods.clone().take(n).any(|earlier| earlier.overlaps(&period)) {
+        if one_at_a_time && earlier.iter().any(|other: &Period<T>| other.overlaps(&period)) {
             return Err(OfficeFault::Overlap { what });
         }
+        earlier.push(period);
     }
     Ok(())
 }
 
-/// A public user nkey: base32 of one type byte, 32 key bytes and a CRC-16 (XMODEM, little-endian) over both. A mistyped login
-/// would lock an office out of its mailbox, so the checksum is checked where it enters.
+/// A public user nkey: base32 of one type byte, 32 key bytes and a CRC-16 (XMODEM, little-endian) over both.
+/// A mistyped login would lock an office out of its mailbox, so the checksum is checked where it enters.
 fn check_login(login: &str) -> Result<(), OfficeFault> {
     const USER: u8 = 20 << 3;
     let bytes = base32(login);
@@ -691,8 +695,8 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Decodes an array of known length and refuses more than `MAX` elements before reading them, so that a few bytes cannot claim
-/// a large memory.
+/// Decodes an array of known length and refuses more than `MAX` elements before reading them, so that a few
+/// bytes cannot claim a large memory.
 pub(super) fn bounded<'b, C, T: Decode<'b, C>, const MAX: usize>(
     d: &mut Decoder<'b>,
     ctx: &mut C,

@@ -22,8 +22,9 @@ pub struct SearchHit<'a> {
     pub name: &'a Name,
 }
 
-/// All names, folded, one per line: ` phuong ba dinh\n`. Every word follows a blank, so a word is looked for as blank + word.
-/// One long text, because scanning three megabytes is faster, and smaller, than any tree over them.
+/// All names, folded, one per line: ` phuong ba dinh\n`. Every word follows a blank, so a word is looked for
+/// as blank + word. One long text, because scanning three megabytes is faster, and smaller, than any tree
+/// over them.
 #[derive(Clone, Default)]
 pub(super) struct NameIndex {
     text: String,
@@ -62,7 +63,7 @@ fn push_words(text: &str, into: &mut String) {
 }
 
 impl NameIndex {
-    /// `None` when the names are longer than 4 GiB together; the bounds of the directory keep it far below that.
+    /// `None` when the names together are longer than 4 GiB; the directory's bounds keep them far below.
     pub(super) fn push(&mut self, office: u32, name: u16, text: &str) -> Option<()> {
         let start = u32::try_from(self.text.len()).ok()?;
         push_words(text, &mut self.text);
@@ -90,12 +91,12 @@ impl NameIndex {
 }
 
 impl Directory {
-    /// Finds offices by the beginnings of words in their names; case and diacritics do not matter: `ba din` finds
-    /// *Phường Ba Đình*. The best hits come first, an office once for each of its names that matches.
+    /// Finds offices by the beginnings of words in their names; case and diacritics do not matter: `ba din`
+    /// finds *Phường Ba Đình*. The best hits come first, an office once for each of its names that matches.
     ///
-    /// With a date, only offices that bear the matching name on that day are found; without one, all of history is. At most
-    /// `limit` and [`SEARCH_HITS_MAX`] hits; of the query the first [`SEARCH_CHARS_MAX`] characters count. A query without letters
-    /// or digits finds nothing.
+    /// With a date, only offices that bear the matching name on that day are found; without one, all of
+    /// history is. At most `limit` and [`SEARCH_HITS_MAX`] hits; of the query the first [`SEARCH_CHARS_MAX`]
+    /// characters count. A query without letters or digits finds nothing.
     pub fn search(&self, query: &str, at: Option<Date>, limit: usize) -> Vec<SearchHit<'_>> {
         let limit = limit.min(SEARCH_HITS_MAX);
         let mut phrase = String::new();
@@ -115,8 +116,14 @@ impl Directory {
             let line = index.line_at(from + offset);
             let text = index.line_text(line);
             from = index.lines[line].start as usize + text.len();
-            if words.iter().all(|word| text.contains(word)) && self.hit(line, at).is_some() {
-                best.push(rank(text, &phrase, line));
+            if !words.iter().all(|word| text.contains(word)) {
+                continue;
+            }
+            let rank = rank(text, &phrase, line);
+            // Looking up the office is the dear part: only for a name that would be among the best.
+            let is_better = best.len() < limit || best.peek().is_some_and(|worst| rank < *worst);
+            if is_better && self.hit(line, at).is_some() {
+                best.push(rank);
                 if best.len() > limit {
                     best.pop();
                 }
@@ -152,7 +159,7 @@ fn rank(text: &str, phrase: &str, line: usize) -> Rank {
     let sort = if text == phrase {
         WHOLE_NAME
     } else if text.ends_with(phrase) {
-        // `ba dinh` means Phường Ba Đình rather than Phường Ba Đình Đông: the unit's sort comes first in its name.
+        // The unit's sort stands first: `ba dinh` is Phường Ba Đình rather than Phường Ba Đình Đông.
         WHOLE_WORDS_AT_END
     } else if text.contains(phrase) {
         PHRASE

@@ -47,7 +47,10 @@ pub enum SignedDirectoryError {
 ///
 /// # Errors
 /// When the snapshot is outside its bounds.
-pub fn sign_directory(snapshot: &DirectorySnapshot, root: &SigningKey) -> Result<Vec<u8>, SignedDirectoryError> {
+pub fn sign_directory(
+    snapshot: &DirectorySnapshot,
+    root: &SigningKey,
+) -> Result<Vec<u8>, SignedDirectoryError> {
     let payload = snapshot.encode()?;
     let protected = cose::protected_header(CONTENT_TYPE, key_id(root.verifying_key().as_bytes()));
     let signed = cose::sig_structure(CONTENT_TYPE, &protected, &payload);
@@ -64,11 +67,17 @@ pub fn open_directory(bytes: &[u8], root: &[u8; 32]) -> Result<Directory, Signed
     }
     let frame = Frame::parse(bytes)?;
     if frame.content_type != CONTENT_TYPE {
-        return Err(SignedDirectoryError::ContentType { found: frame.content_type.to_owned() });
+        return Err(SignedDirectoryError::ContentType {
+            found: frame.content_type.to_owned(),
+        });
     }
     let key = VerifyingKey::from_bytes(root).map_err(|_| SignedDirectoryError::RootKey)?;
     let signed = cose::sig_structure(CONTENT_TYPE, frame.protected, frame.payload);
-    if frame.key != key_id(root) || key.verify_strict(&signed, &Signature::from_bytes(frame.signature)).is_err() {
+    if frame.key != key_id(root)
+        || key
+            .verify_strict(&signed, &Signature::from_bytes(frame.signature))
+            .is_err()
+    {
         return Err(SignedDirectoryError::Signature);
     }
     Ok(Directory::new(DirectorySnapshot::decode(frame.payload)?)?)

@@ -138,7 +138,8 @@ pub enum SnapshotError {
 const SNAPSHOT: &str = "snapshot";
 const DELTA: &str = "delta";
 
-/// The bytes of both: a delta is a snapshot of what changed, with a base. Borrowed for writing, owned for reading.
+/// The bytes of both: a delta is a snapshot of what changed, with a base. Borrowed for writing, owned for
+/// reading.
 #[derive(Encode)]
 #[cbor(map)]
 struct Outgoing<'a> {
@@ -202,7 +203,8 @@ impl Outgoing<'_> {
         Ok(bytes)
     }
 
-    /// What holds for every snapshot and delta that is written or read, so that whatever is written can be read.
+    /// What holds for every snapshot and delta that is written or read, so that whatever is written can be
+    /// read.
     fn check(&self, what: &'static str) -> Result<(), SnapshotError> {
         for (entries, found, max) in [
             ("regions", self.regions.len(), REGIONS_MAX),
@@ -301,7 +303,8 @@ impl DirectorySnapshot {
         outgoing.write(SNAPSHOT, SNAPSHOT_BYTES_MAX)
     }
 
-    /// Reads bytes whose signature was verified. Bounded before parsing; only the one deterministic form is taken.
+    /// Reads bytes whose signature was verified. Bounded before parsing; only the one deterministic form is
+    /// taken.
     ///
     /// # Errors
     ///
@@ -352,7 +355,8 @@ impl DirectoryDelta {
         outgoing.write(DELTA, DELTA_BYTES_MAX)
     }
 
-    /// Reads bytes whose signature was verified. Bounded before parsing; only the one deterministic form is taken.
+    /// Reads bytes whose signature was verified. Bounded before parsing; only the one deterministic form is
+    /// taken.
     ///
     /// # Errors
     ///
@@ -386,7 +390,8 @@ impl DirectoryDelta {
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`]: made for another version, not newer, removing a key, or leading to no sound directory.
+    /// [`DirectoryError`]: made for another version, not newer, removing a key, or leading to no sound
+    /// directory.
     pub fn apply(&self, directory: &Directory) -> Result<Directory, DirectoryError> {
         if self.base_version != directory.version() {
             return Err(DirectoryError::WrongBase {

@@ -123,7 +123,7 @@ fn rows<T, const N: usize>(
     let error = |what: String| DirectoryError::Table { table, what };
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let found = reader.headers().map_err(|cause| error(cause.to_string()))?;
-    if found != &header[..] {
+    if *found != header[..] {
         return Err(error(format!("its header is {found:?}, expected {header:?}")));
     }
     let mut parsed = Vec::new();

@@ -2,11 +2,13 @@
 
 use super::{AHEAD_MAX, Exchange, RAISE_WINDOW_MS, RAISES_MAX, Records};
 use crate::blob::BlobRef;
-use crate::body::{Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status};
+use crate::body::{
+    Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status,
+};
 use crate::body::{ENTRIES_MAX, StatusCode};
 use crate::directory::Directory;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
-use crate::id::{DocumentId, EventId, Incarnation, OfficeId, RegionId};
+use crate::id::{BlobHash, DocumentId, EventId, Incarnation, OfficeId, RegionId};
 use crate::time::Millis;
 
 /// Most recipients of one document.
@@ -69,7 +71,9 @@ pub enum Refusal {
         directory: u64,
     },
     /// A recipient has no station yet.
-    #[error("recipient `{office}` has no station yet: it has no key or no relay in directory version {directory}")]
+    #[error(
+        "recipient `{office}` has no station yet: it has no key or no relay in directory version {directory}"
+    )]
     NotEnrolled {
         /// The recipient.
         office: OfficeId,
@@ -85,6 +89,12 @@ pub enum Refusal {
     /// The document itself is not acceptable.
     #[error("the document is refused")]
     Document(#[from] BodyError),
+    /// An attachment was not uploaded completely.
+    #[error("attachment `{hash}` is not here completely; upload it first")]
+    AttachmentMissing {
+        /// The attachment.
+        hash: BlobHash,
+    },
     /// The event would be larger than an event may be.
     #[error("the document's own text makes an event of more than 64 KiB; put it in an attachment")]
     TooLarge,
@@ -101,11 +111,20 @@ pub fn decide<R: Records>(
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
-        Command::Dispatch { to, urgency, blobs, dispatch } => {
+        Command::Dispatch {
+            to,
+            urgency,
+            blobs,
+            dispatch,
+        } => {
             if records.knows_outgoing(&dispatch.document)? {
-                return Ok(Err(Refusal::AlreadyDispatched { document: dispatch.document }));
+                return Ok(Err(Refusal::AlreadyDispatched {
+                    document: dispatch.document,
+                }));
             }
-            Ok(decide_dispatch(exchange, directory, to, *urgency, blobs, dispatch))
+            Ok(decide_dispatch(
+                exchange, directory, to, *urgency, blobs, dispatch,
+            ))
         }
     }
 }
@@ -133,7 +152,11 @@ fn decide_dispatch(
     dispatch.check_texts()?;
     if dispatch.attachments.len() != blobs.len() {
         let rule = "one name for each attachment";
-        return Err(BodyError::Rule { kind: Kind::Dispatch, rule }.into());
+        return Err(BodyError::Rule {
+            kind: Kind::Dispatch,
+            rule,
+        }
+        .into());
     }
     let body = Body::Dispatch(dispatch.clone()).encode().unwrap_or_default();
     let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
@@ -153,10 +176,14 @@ fn check_recipient(exchange: &Exchange, directory: &Directory, office: OfficeId)
     }
     let version = directory.version();
     match directory.office(&office) {
-        None => Err(Refusal::UnknownRecipient { office, directory: version }),
-        Some(listed) if listed.keys.is_empty() || listed.relays.is_empty() => {
-            Err(Refusal::NotEnrolled { office, directory: version })
-        }
+        None => Err(Refusal::UnknownRecipient {
+            office,
+            directory: version,
+        }),
+        Some(listed) if listed.keys.is_empty() || listed.relays.is_empty() => Err(Refusal::NotEnrolled {
+            office,
+            directory: version,
+        }),
         Some(_) => Ok(()),
     }
 }
@@ -190,12 +217,18 @@ impl Exchange {
         event: &Event,
         id: EventId,
     ) -> Result<Reception, R::Error> {
-        let Some(counter) = event.counter_for(&self.me()) else { return Ok(Reception::NotForUs) };
-        let channel = self.peer(&event.office).and_then(|peer| peer.channels.get(&event.incarnation));
+        let Some(counter) = event.counter_for(&self.me()) else {
+            return Ok(Reception::NotForUs);
+        };
+        let channel = self
+            .peer(&event.office)
+            .and_then(|peer| peer.channels.get(&event.incarnation));
         let held = match channel {
             Some(channel) if counter == channel.held => channel.held_id,
             Some(channel) if counter > channel.held => channel.ahead.get(&counter).copied(),
-            _ => records.held(&event.office, event.incarnation, counter)?.map(|row| row.place.id),
+            _ => records
+                .held(&event.office, event.incarnation, counter)?
+                .map(|row| row.place.id),
         };
         Ok(match held {
             Some(held) if held == id => Reception::Repeat,
@@ -242,7 +275,11 @@ impl Exchange {
     /// Whether the station may start another incarnation by itself. Having done so again and again looks like two
     /// stations alive with one key, or like a correspondent that invents: more incarnations would mend neither.
     pub fn may_raise(&self, now: Millis) -> bool {
-        let recent = self.raised_at().iter().filter(|at| now.since(**at) < RAISE_WINDOW_MS).count();
+        let recent = self
+            .raised_at()
+            .iter()
+            .filter(|at| now.since(**at) < RAISE_WINDOW_MS)
+            .count();
         recent < RAISES_MAX
     }
 
@@ -251,7 +288,10 @@ impl Exchange {
         let incarnation = told.max(self.incarnation()).next();
         let restored = |to: Option<OfficeId>| {
             let peer = to.and_then(|office| self.peer(&office));
-            let heads = to.map(|office| Heads { sent: None, ..self.heads(&office) });
+            let heads = to.map(|office| Heads {
+                sent: None,
+                ..self.heads(&office)
+            });
             let body = Restored {
                 previous: self.incarnation(),
                 last_seq: self.seq(),
@@ -271,14 +311,20 @@ impl Exchange {
         if self.peers().is_empty() {
             return vec![restored(None)];
         }
-        self.peers().keys().map(|office| restored(Some(*office))).collect()
+        self.peers()
+            .keys()
+            .map(|office| restored(Some(*office)))
+            .collect()
     }
 
     /// The receipts for these events of one sender.
     pub fn receipts(&self, to: OfficeId, places: &[Place]) -> Vec<Draft> {
         let heads = self.heads(&to);
         let receipts = places.chunks(ENTRIES_MAX).map(|entries| {
-            let receipt = Receipt { entries: entries.to_vec(), heads: heads.clone() };
+            let receipt = Receipt {
+                entries: entries.to_vec(),
+                heads: heads.clone(),
+            };
             self.draft(vec![to], Kind::Receipt, Body::Receipt(receipt))
         });
         receipts.collect()

@@ -219,7 +219,11 @@ impl Exchange {
             Class::Received => {
                 let body = body.unwrap_or_else(|error| {
                     let (from, id) = (entry.event.office, entry.id);
-                    changes.push(Change::Alarm(Alarm::BodyRefused { from, id, reason: error.to_string() }));
+                    changes.push(Change::Alarm(Alarm::BodyRefused {
+                        from,
+                        id,
+                        reason: error.to_string(),
+                    }));
                     Body::Unsupported
                 });
                 self.evolve_received(records, entry, &body, &mut changes)?;
@@ -244,7 +248,11 @@ impl Exchange {
         self.head = entry.id;
         let document = document_of(&body);
         for to in &event.to {
-            let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
+            let place = Place {
+                incarnation: event.incarnation,
+                counter: to.counter,
+                id: entry.id,
+            };
             let peer = self.peers.entry(to.office).or_default();
             peer.sent = Some(place);
             if matches!(body, Body::Receipt(_) | Body::Head(_) | Body::Restored(_)) {
@@ -285,7 +293,12 @@ impl Exchange {
                 let reason = status.reason.unwrap_or_default();
                 changes.extend(status.entries.into_iter().map(|sent| {
                     let (to, incarnation, counter) = (sent.to, sent.incarnation, sent.counter);
-                    Change::Alarm(Alarm::RefusedByRelay { to, incarnation, counter, reason: reason.clone() })
+                    Change::Alarm(Alarm::RefusedByRelay {
+                        to,
+                        incarnation,
+                        counter,
+                        reason: reason.clone(),
+                    })
                 }));
             }
             _ => {}
@@ -299,14 +312,22 @@ impl Exchange {
         for peer in self.peers.values_mut() {
             peer.sent = None;
         }
-        if let Body::Restored(Restored { reason: RestoreReason::Correspondent, .. }) = body {
+        if let Body::Restored(Restored {
+            reason: RestoreReason::Correspondent,
+            ..
+        }) = body
+        {
             self.raised_at.push(event.claimed_at);
             if self.raised_at.len() > super::RAISES_MAX {
                 self.raised_at.remove(0);
             }
         }
-        changes.push(Change::Superseded { before: event.incarnation });
-        changes.push(Change::Alarm(Alarm::Restored { incarnation: event.incarnation }));
+        changes.push(Change::Superseded {
+            before: event.incarnation,
+        });
+        changes.push(Change::Alarm(Alarm::Restored {
+            incarnation: event.incarnation,
+        }));
     }
 
     /// This station gives a receipt: the document is complete and may be presented.
@@ -318,12 +339,25 @@ impl Exchange {
         entry: Entry<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Place { incarnation, counter, id } = place;
-        let Some(row) = records.held(&from, incarnation, counter)?.filter(|row| row.place.id == id) else {
+        let Place {
+            incarnation,
+            counter,
+            id,
+        } = place;
+        let Some(row) = records
+            .held(&from, incarnation, counter)?
+            .filter(|row| row.place.id == id)
+        else {
             return Ok(());
         };
         let mine = entry.event.incarnation;
-        changes.push(Change::Answered { from, incarnation, counter, position: entry.position, mine });
+        changes.push(Change::Answered {
+            from,
+            incarnation,
+            counter,
+            position: entry.position,
+            mine,
+        });
         if row.receipt.is_none() {
             self.present(records, from, &row, changes)?;
         }
@@ -338,15 +372,29 @@ impl Exchange {
         row: &HeldRow,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Place { incarnation, counter, .. } = row.place;
-        let channel = self.peers.entry(from).or_default().channels.entry(incarnation).or_default();
+        let Place {
+            incarnation, counter, ..
+        } = row.place;
+        let channel = self
+            .peers
+            .entry(from)
+            .or_default()
+            .channels
+            .entry(incarnation)
+            .or_default();
         // `in_order` of a row that is held and not presented says whether it has to wait for its turn.
         let overtakes = !row.in_order || channel.ended;
         if overtakes && counter > channel.presented.next() || counter <= channel.presented {
             if row.ordinal.is_none() && row.document.is_some() {
                 self.presented += 1;
                 let ordinal = self.presented;
-                changes.push(Change::Presented { from, incarnation, counter, ordinal, in_order: false });
+                changes.push(Change::Presented {
+                    from,
+                    incarnation,
+                    counter,
+                    ordinal,
+                    in_order: false,
+                });
             }
             return Ok(());
         }
@@ -364,7 +412,13 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         loop {
-            let channel = self.peers.entry(from).or_default().channels.entry(incarnation).or_default();
+            let channel = self
+                .peers
+                .entry(from)
+                .or_default()
+                .channels
+                .entry(incarnation)
+                .or_default();
             let next = channel.presented.next();
             let row = match complete.filter(|row| row.place.counter == next) {
                 Some(row) => Some((row.clone(), true)),
@@ -401,8 +455,14 @@ impl Exchange {
     ) -> Result<(), R::Error> {
         let event = entry.event;
         let from = event.office;
-        let Some(counter) = event.counter_for(&self.me) else { return Ok(()) };
-        let place = Place { incarnation: event.incarnation, counter, id: entry.id };
+        let Some(counter) = event.counter_for(&self.me) else {
+            return Ok(());
+        };
+        let place = Place {
+            incarnation: event.incarnation,
+            counter,
+            id: entry.id,
+        };
         // The register takes a document once (P2): a repeat in a later incarnation is held, not presented.
         let document = match document_of(body) {
             Some(document) if !records.knows_incoming(&from, &document)? => Some(document),
@@ -470,12 +530,21 @@ impl Exchange {
         position: Position,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Place { incarnation, counter, id } = place;
+        let Place {
+            incarnation,
+            counter,
+            id,
+        } = place;
         if let Some(row) = records.sent(&to, incarnation, counter)?
             && row.place.id == id
             && (row.open || row.receipt.is_none())
         {
-            changes.push(Change::Receipted { to, incarnation, counter, position });
+            changes.push(Change::Receipted {
+                to,
+                incarnation,
+                counter,
+                position,
+            });
         }
         Ok(())
     }
@@ -492,12 +561,25 @@ impl Exchange {
         let oldest = Incarnation(self.incarnation.0.saturating_sub(CHANNELS_MAX as u32 - 1));
         for incarnation in (oldest.0..=self.incarnation.0).map(Incarnation) {
             // A correspondent that does not mention an incarnation holds nothing of it from the start.
-            let none = Place { incarnation, counter: Counter(0), id: EventId::NONE };
-            let held = heads.held.iter().copied().find(|held| held.incarnation == incarnation).unwrap_or(none);
+            let none = Place {
+                incarnation,
+                counter: Counter(0),
+                id: EventId::NONE,
+            };
+            let held = heads
+                .held
+                .iter()
+                .copied()
+                .find(|held| held.incarnation == incarnation)
+                .unwrap_or(none);
             let row = records.sent(&to, incarnation, held.counter)?;
             if held.counter.0 > 0 && row.is_none_or(|row| row.place.id != held.id) {
                 if incarnation < self.incarnation {
-                    let alarm = Alarm::LostHere { office: to, incarnation, counter: held.counter };
+                    let alarm = Alarm::LostHere {
+                        office: to,
+                        incarnation,
+                        counter: held.counter,
+                    };
                     changes.push(Change::Alarm(alarm));
                 }
                 continue;
@@ -522,7 +604,11 @@ impl Exchange {
             if row.is_none_or(|row| row.kind.wants_receipt() || !row.open || row.place.id == EventId::NONE) {
                 break;
             }
-            changes.push(Change::Confirmed { to, incarnation: held.incarnation, counter });
+            changes.push(Change::Confirmed {
+                to,
+                incarnation: held.incarnation,
+                counter,
+            });
             counter = Counter(counter.0 - 1);
         }
         Ok(())
@@ -538,9 +624,16 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let mut counter = held.counter.next();
-        while let Some(row) = records.sent(&to, held.incarnation, counter)?.filter(|row| !row.open) {
+        while let Some(row) = records
+            .sent(&to, held.incarnation, counter)?
+            .filter(|row| !row.open)
+        {
             if !row.superseded {
-                changes.push(Change::Reopened { to, incarnation: held.incarnation, counter });
+                changes.push(Change::Reopened {
+                    to,
+                    incarnation: held.incarnation,
+                    counter,
+                });
             }
             counter = counter.next();
         }
@@ -555,7 +648,9 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let from = event.office;
-        let last = restored.last_sent.filter(|place| place.incarnation == restored.previous);
+        let last = restored
+            .last_sent
+            .filter(|place| place.incarnation == restored.previous);
         let last = last.map_or(Counter(0), |place| place.counter);
         let peer = self.peers.entry(from).or_default();
         let mut lost_there = 0;
@@ -563,8 +658,12 @@ impl Exchange {
             lost_there = channel.held.0.saturating_sub(last.0)
                 + channel.ahead.keys().filter(|counter| **counter > last).count() as u64;
         }
-        let earlier: Vec<Incarnation> =
-            peer.channels.range(..event.incarnation).filter(|(_, c)| !c.ended).map(|(i, _)| *i).collect();
+        let earlier: Vec<Incarnation> = peer
+            .channels
+            .range(..event.incarnation)
+            .filter(|(_, c)| !c.ended)
+            .map(|(i, _)| *i)
+            .collect();
         for incarnation in earlier {
             self.end_channel(records, from, incarnation, changes)?;
         }
@@ -584,20 +683,35 @@ impl Exchange {
         incarnation: Incarnation,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Some(channel) = self.peers.get_mut(&from).and_then(|peer| peer.channels.get_mut(&incarnation)) else {
+        let Some(channel) = self
+            .peers
+            .get_mut(&from)
+            .and_then(|peer| peer.channels.get_mut(&incarnation))
+        else {
             return Ok(());
         };
         channel.ended = true;
-        let newest = channel.ahead.last_key_value().map_or(channel.held, |(counter, _)| *counter);
+        let newest = channel
+            .ahead
+            .last_key_value()
+            .map_or(channel.held, |(counter, _)| *counter);
         let waiting = std::iter::successors(Some(channel.presented.next()), |counter| Some(counter.next()))
             .take_while(|counter| *counter <= newest);
         let waiting: Vec<Counter> = waiting.filter(|counter| channel.holds(*counter)).collect();
         for counter in waiting {
-            let Some(row) = records.held(&from, incarnation, counter)? else { continue };
+            let Some(row) = records.held(&from, incarnation, counter)? else {
+                continue;
+            };
             if row.document.is_some() && row.ordinal.is_none() && row.receipt.is_some() {
                 self.presented += 1;
                 let ordinal = self.presented;
-                changes.push(Change::Presented { from, incarnation, counter, ordinal, in_order: true });
+                changes.push(Change::Presented {
+                    from,
+                    incarnation,
+                    counter,
+                    ordinal,
+                    in_order: true,
+                });
             }
         }
         Ok(())
@@ -610,7 +724,9 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let event = entry.event;
-        let Some(counter) = event.counter_for(&self.me) else { return Ok(()) };
+        let Some(counter) = event.counter_for(&self.me) else {
+            return Ok(());
+        };
         if let Some(row) = records.held(&event.office, event.incarnation, counter)? {
             changes.push(Change::Alarm(Alarm::Fork {
                 office: event.office,
@@ -635,4 +751,3 @@ fn document_of(body: &Body) -> Option<DocumentId> {
         _ => None,
     }
 }
-

@@ -17,7 +17,7 @@ mod decide;
 mod evolve;
 mod records;
 
-pub use decide::{Command, Draft, Reception, Refusal, decide};
+pub use decide::{Command, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
 pub use evolve::{Alarm, Change, Class, Entry};
 pub use records::{HeldRow, MemoryRecords, Records, SentRow, StateDigest};
 
@@ -140,7 +140,10 @@ impl Exchange {
     }
 
     /// The state a store has kept. Equal to a replay of its journal, or the store is broken (P7).
-    #[expect(clippy::too_many_arguments, reason = "one argument per kept column, named by the store's rows")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one argument per kept column, named by the store's rows"
+    )]
     pub fn from_parts(
         me: OfficeId,
         incarnation: Incarnation,
@@ -150,7 +153,15 @@ impl Exchange {
         presented: u64,
         raised_at: Vec<Millis>,
     ) -> Self {
-        Self { me, incarnation, seq, head, peers, presented, raised_at }
+        Self {
+            me,
+            incarnation,
+            seq,
+            head,
+            peers,
+            presented,
+            raised_at,
+        }
     }
 
     /// This office.
@@ -195,12 +206,21 @@ impl Exchange {
 
     /// Both directions between this office and `office`, as told to it.
     pub fn heads(&self, office: &OfficeId) -> Heads {
-        let Some(peer) = self.peers.get(office) else { return Heads::default() };
+        let Some(peer) = self.peers.get(office) else {
+            return Heads::default();
+        };
         let held = peer.channels.iter().filter_map(|(incarnation, channel)| {
             let id = channel.held_id?;
-            Some(Place { incarnation: *incarnation, counter: channel.held, id })
+            Some(Place {
+                incarnation: *incarnation,
+                counter: channel.held,
+                id,
+            })
         });
-        Heads { sent: peer.sent, held: held.collect() }
+        Heads {
+            sent: peer.sent,
+            held: held.collect(),
+        }
     }
 
     /// The event that records `draft` next in this station's chain.
@@ -208,13 +228,22 @@ impl Exchange {
         let to = draft.to.iter().map(|office| {
             let sent = self.peers.get(office).and_then(|peer| peer.sent);
             let starts_incarnation = draft.incarnation != self.incarnation;
-            let counter = sent.filter(|_| !starts_incarnation).map_or(Counter(1), |sent| sent.counter.next());
-            crate::event::Addressee { office: *office, counter }
+            let counter = sent
+                .filter(|_| !starts_incarnation)
+                .map_or(Counter(1), |sent| sent.counter.next());
+            crate::event::Addressee {
+                office: *office,
+                counter,
+            }
         });
         Event {
             office: self.me,
             incarnation: draft.incarnation,
-            seq: if draft.incarnation == self.incarnation { self.seq.next() } else { Seq(1) },
+            seq: if draft.incarnation == self.incarnation {
+                self.seq.next()
+            } else {
+                Seq(1)
+            },
             prev: self.head,
             claimed_at: now,
             kind: draft.kind,

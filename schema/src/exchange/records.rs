@@ -137,7 +137,12 @@ impl Records for MemoryRecords {
         Ok(self.sent.get(&(*to, inc, counter)).cloned())
     }
 
-    fn held(&self, from: &OfficeId, inc: Incarnation, counter: Counter) -> Result<Option<HeldRow>, Infallible> {
+    fn held(
+        &self,
+        from: &OfficeId,
+        inc: Incarnation,
+        counter: Counter,
+    ) -> Result<Option<HeldRow>, Infallible> {
         Ok(self.held.get(&(*from, inc, counter)).cloned())
     }
 
@@ -158,28 +163,52 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.outgoing.entry(document).or_insert(row.position);
                 }
-                self.sent.insert((row.to, row.place.incarnation, row.place.counter), row.clone());
+                self.sent
+                    .insert((row.to, row.place.incarnation, row.place.counter), row.clone());
             }
-            Change::Left { to, incarnation, counter, position, closes } => {
+            Change::Left {
+                to,
+                incarnation,
+                counter,
+                position,
+                closes,
+            } => {
                 self.change_sent(to, *incarnation, *counter, |row| {
                     row.left.get_or_insert(*position);
                     row.open &= !closes;
                 });
             }
-            Change::Receipted { to, incarnation, counter, position } => {
+            Change::Receipted {
+                to,
+                incarnation,
+                counter,
+                position,
+            } => {
                 self.change_sent(to, *incarnation, *counter, |row| {
                     row.receipt.get_or_insert(*position);
                     row.open = false;
                 });
             }
-            Change::Confirmed { to, incarnation, counter } => {
+            Change::Confirmed {
+                to,
+                incarnation,
+                counter,
+            } => {
                 self.change_sent(to, *incarnation, *counter, |row| row.open = false);
             }
-            Change::Reopened { to, incarnation, counter } => {
+            Change::Reopened {
+                to,
+                incarnation,
+                counter,
+            } => {
                 self.change_sent(to, *incarnation, *counter, |row| row.open = true);
             }
             Change::Superseded { before } => {
-                for row in self.sent.values_mut().filter(|row| row.open && row.place.incarnation < *before) {
+                for row in self
+                    .sent
+                    .values_mut()
+                    .filter(|row| row.open && row.place.incarnation < *before)
+                {
                     row.open = false;
                     row.superseded = true;
                 }
@@ -188,15 +217,28 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.incoming.entry((row.from, document)).or_insert(row.position);
                 }
-                self.held.insert((row.from, row.place.incarnation, row.place.counter), row.clone());
+                self.held
+                    .insert((row.from, row.place.incarnation, row.place.counter), row.clone());
             }
-            Change::Answered { from, incarnation, counter, position, mine } => {
+            Change::Answered {
+                from,
+                incarnation,
+                counter,
+                position,
+                mine,
+            } => {
                 if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
                     row.receipt = Some(*position);
                     row.receipt_incarnation = Some(*mine);
                 }
             }
-            Change::Presented { from, incarnation, counter, ordinal, in_order } => {
+            Change::Presented {
+                from,
+                incarnation,
+                counter,
+                ordinal,
+                in_order,
+            } => {
                 if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
                     row.ordinal = Some(*ordinal);
                     row.in_order = *in_order;
@@ -246,7 +288,10 @@ pub struct StateDigest {
 impl StateDigest {
     /// Starts with the hot state.
     pub fn new(exchange: &Exchange) -> Self {
-        let mut digest = Self { hash: Sha256::new(), buffer: Vec::new() };
+        let mut digest = Self {
+            hash: Sha256::new(),
+            buffer: Vec::new(),
+        };
         digest.add(exchange);
         digest
     }

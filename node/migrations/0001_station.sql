@@ -1,0 +1,128 @@
+-- One station. The journal is the truth; every other table follows from it or can be asked for again.
+
+CREATE TABLE station (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    office    BLOB    NOT NULL CHECK (length(office) = 16),
+    presented INTEGER NOT NULL DEFAULT 0,
+    raised_at BLOB    NOT NULL DEFAULT x'80'               -- CBOR array of claimed times
+) STRICT;
+
+CREATE TABLE journal (
+    position    INTEGER PRIMARY KEY,                       -- order on this station
+    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2)), -- own, received, evidence
+    incarnation INTEGER NOT NULL,
+    seq         INTEGER NOT NULL CHECK (seq > 0),
+    recorded_at INTEGER NOT NULL,                          -- ms since epoch, UTC
+    bytes       BLOB    NOT NULL                           -- as sealed or as received
+) STRICT;
+-- Two writers cannot both extend the chain.
+CREATE UNIQUE INDEX own_chain ON journal (incarnation, seq) WHERE class = 0;
+CREATE TRIGGER journal_is_append_only BEFORE UPDATE ON journal
+BEGIN SELECT raise(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_is_kept BEFORE DELETE ON journal
+BEGIN SELECT raise(ABORT, 'the journal is kept for ever'); END;
+
+CREATE TABLE peer (
+    no               INTEGER PRIMARY KEY,
+    office           BLOB    NOT NULL UNIQUE CHECK (length(office) = 16),
+    sent_incarnation INTEGER,
+    sent_counter     INTEGER,
+    sent_id          BLOB,
+    told_at          INTEGER,
+    heard            INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE channel (
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    held        INTEGER NOT NULL,
+    held_id     BLOB,
+    presented   INTEGER NOT NULL,
+    ended       INTEGER NOT NULL CHECK (ended IN (0, 1)),
+    PRIMARY KEY (peer, incarnation)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sent (
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    counter     INTEGER NOT NULL CHECK (counter > 0),
+    id          BLOB    NOT NULL CHECK (length(id) = 32),
+    position    INTEGER NOT NULL REFERENCES journal,
+    kind        INTEGER NOT NULL,
+    urgency     INTEGER NOT NULL,
+    document    BLOB    CHECK (length(document) = 16),
+    open        INTEGER NOT NULL CHECK (open IN (0, 1)),
+    left_by     INTEGER,                                   -- journal position
+    receipt     INTEGER,                                   -- journal position
+    superseded  INTEGER NOT NULL CHECK (superseded IN (0, 1)),
+    -- For the sender's clockwork only; not part of the replayed state.
+    due_at      INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (peer, incarnation, counter)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
+CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
+
+-- One line per document sent, in the order they were first recorded.
+CREATE TABLE outgoing (
+    position INTEGER PRIMARY KEY REFERENCES journal,
+    document BLOB    NOT NULL UNIQUE CHECK (length(document) = 16)
+) STRICT;
+
+CREATE TABLE held (
+    peer                INTEGER NOT NULL REFERENCES peer,
+    incarnation         INTEGER NOT NULL,
+    counter             INTEGER NOT NULL CHECK (counter > 0),
+    id                  BLOB    NOT NULL CHECK (length(id) = 32),
+    position            INTEGER NOT NULL REFERENCES journal,
+    kind                INTEGER NOT NULL,
+    document            BLOB    CHECK (length(document) = 16),
+    receipt             INTEGER,                           -- journal position
+    receipt_incarnation INTEGER,
+    ordinal             INTEGER,                           -- the how-manieth document shown to the clerk
+    in_order            INTEGER NOT NULL CHECK (in_order IN (0, 1)),
+    PRIMARY KEY (peer, incarnation, counter)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX held_document ON held (document, peer) WHERE document IS NOT NULL;
+CREATE UNIQUE INDEX held_ordinal ON held (ordinal) WHERE ordinal IS NOT NULL;
+
+CREATE TABLE alarm (
+    no       INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL REFERENCES journal,
+    bytes    BLOB    NOT NULL                              -- CBOR
+) STRICT;
+
+CREATE TABLE evidence (
+    id       BLOB    PRIMARY KEY CHECK (length(id) = 32),
+    position INTEGER NOT NULL REFERENCES journal
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+    no     INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,                               -- ms since epoch, UTC
+    source TEXT    NOT NULL,
+    reason TEXT    NOT NULL,
+    bytes  BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE blob (
+    no       INTEGER PRIMARY KEY,
+    hash     BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+    length   INTEGER NOT NULL CHECK (length > 0),
+    complete INTEGER NOT NULL CHECK (complete IN (0, 1))
+) STRICT;
+
+CREATE TABLE chunk (
+    place INTEGER PRIMARY KEY,                             -- blob no * 8192 + index
+    bytes BLOB    NOT NULL
+) STRICT;
+
+-- Which held events wait for which attachments.
+CREATE TABLE awaited (
+    blob        INTEGER NOT NULL REFERENCES blob,
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    counter     INTEGER NOT NULL,
+    PRIMARY KEY (blob, peer, incarnation, counter)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX awaited_by_event ON awaited (peer, incarnation, counter);

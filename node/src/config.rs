@@ -1,0 +1,485 @@
+//! Settings: one file, parsed once; an unknown key is an error, because a misspelt one would silently not protect.
+//!
+//! ```text
+//! <data>/config.toml      what this module reads
+//! <data>/tram.db          the store
+//! <data>/node.key         the office's signing key (PKCS#8 PEM, owner only)
+//! <data>/login.nk         the station's login at its relays (nkey seed, owner only)
+//! <data>/directory.cbor   the signed directory
+//! <data>/api.json         address and token of the running station's API (owner only)
+//! <data>/tram.lock        held while a station runs on this folder
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use schema::directory::{Directory, SNAPSHOT_BYTES_MAX, SignedDirectoryError, URL_BYTES_MAX, open_directory};
+use schema::event::key_id;
+use schema::id::{OfficeId, RegionId};
+use serde::Deserialize;
+
+use crate::keyring::Login;
+
+/// Largest settings file, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// Where the API listens unless told otherwise.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
+/// Most extra host names of the API.
+pub const HOST_NAMES_MAX: usize = 16;
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read `{}`; is this the data folder of a station? `tram-node init` makes one", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is too large.
+    #[error("`{}` has {found} bytes, at most {max} are accepted", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// Its size.
+        found: u64,
+        /// How large it may be.
+        max: u64,
+    },
+    /// Not the expected settings.
+    #[error("the settings in `{}` cannot be used: {found}", path.display())]
+    Settings {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and where.
+        found: String,
+    },
+    /// A setting contradicts another.
+    #[error("setting `{setting}` in `{}`: {found}", path.display())]
+    Rule {
+        /// Which file.
+        path: PathBuf,
+        /// Which setting.
+        setting: &'static str,
+        /// What is wrong.
+        found: String,
+    },
+    /// The directory file is not accepted.
+    #[error("directory file `{}` is not accepted; nothing of it is used", path.display())]
+    Directory {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: SignedDirectoryError,
+    },
+    /// The directory does not know this office.
+    #[error("office `{office}` is not in directory version {version}; ask the registrar to enrol it")]
+    OfficeUnknown {
+        /// This office.
+        office: OfficeId,
+        /// The directory.
+        version: u64,
+    },
+    /// The directory names other keys for this office.
+    #[error("the {what} of this folder is not one that directory version {version} lists for office `{office}`: \
+        nobody would accept what this station sends; use the right key files or have the keys enrolled")]
+    KeyNotListed {
+        /// Which key.
+        what: &'static str,
+        /// This office.
+        office: OfficeId,
+        /// The directory.
+        version: u64,
+    },
+    /// Another station runs on this folder.
+    #[error("another `tram-node run` holds `{}`: two stations with one key would fork the office's history",
+        path.display())]
+    Running {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The lock cannot be taken.
+    #[error("failed to lock `{}`", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A station's data folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder at this path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The settings.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The store.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("tram.db")
+    }
+
+    /// Where the running station tells the command line how to reach it.
+    pub fn api(&self) -> PathBuf {
+        self.0.join("api.json")
+    }
+
+    /// Takes the folder for one station; held until the file is dropped, even by a crash.
+    ///
+    /// # Errors
+    /// When another station holds it.
+    pub fn lock(&self) -> Result<File, ConfigError> {
+        let path = self.0.join("tram.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|source| ConfigError::Lock { path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(ConfigError::Running { path }),
+            Err(TryLockError::Error(source)) => Err(ConfigError::Lock { path, source }),
+        }
+    }
+}
+
+/// The settings of a station.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Whose station this is. A wrong one would sign as somebody else: it must match key and directory.
+    pub office: OfficeId,
+    /// The Ed25519 key that signs the directory. Prevents a forged directory from replacing every other office's key.
+    pub root_key: [u8; 32],
+    /// The clerk's door.
+    pub api: ApiConfig,
+    /// The office's signing key. Configurable so that it can lie on a medium that backups do not copy (a copied key is a
+    /// cloned office).
+    pub signing_key: PathBuf,
+    /// The login at the relays.
+    pub login: PathBuf,
+    /// The signed directory.
+    pub directory: PathBuf,
+    /// Addresses that replace those of the directory, by region. Prevents a station behind a port forwarding or with a
+    /// broken name service from being cut off until the next directory. Trust does not depend on it: relays are not trusted.
+    pub relays: BTreeMap<RegionId, String>,
+}
+
+/// Settings of the clerk's door.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiConfig {
+    /// Where it listens; port 0 takes a free one (`api.json` names it).
+    pub listen: SocketAddr,
+    /// Other names under which a browser may ask for it. Requests with any other `Host` are refused, which stops a foreign
+    /// web page from reaching the station through a name it controls (DNS rebinding).
+    pub host_names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    office: OfficeId,
+    root_key: String,
+    #[serde(default)]
+    api: RawApi,
+    #[serde(default)]
+    keys: RawKeys,
+    directory: Option<PathBuf>,
+    #[serde(default)]
+    relays: BTreeMap<RegionId, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawApi {
+    listen: Option<SocketAddr>,
+    /// Prevents the door from being opened to the office's network by a mistyped address: there is no TLS on it.
+    #[serde(default)]
+    allow_remote: bool,
+    #[serde(default)]
+    host_names: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawKeys {
+    signing: Option<PathBuf>,
+    login: Option<PathBuf>,
+}
+
+impl Config {
+    /// The settings of a folder with everything in its usual place.
+    pub fn usual(folder: &DataFolder, office: OfficeId, root_key: [u8; 32]) -> Self {
+        Self {
+            office,
+            root_key,
+            api: ApiConfig { listen: LISTEN_DEFAULT, host_names: Vec::new() },
+            signing_key: folder.path().join("node.key"),
+            login: folder.path().join("login.nk"),
+            directory: folder.path().join("directory.cbor"),
+            relays: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the settings of a folder. Relative paths in it start at the folder.
+    ///
+    /// # Errors
+    /// Names the file and the setting that cannot be used.
+    pub fn read(folder: &DataFolder) -> Result<Self, ConfigError> {
+        let path = folder.config();
+        let bytes = read_bounded(&path, CONFIG_BYTES_MAX)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| ConfigError::Settings { path: path.clone(), found: error.to_string() })?;
+        Self::parse(folder, &text)
+    }
+
+    fn parse(folder: &DataFolder, text: &str) -> Result<Self, ConfigError> {
+        let path = folder.config();
+        let raw: RawConfig = toml::from_str(text)
+            .map_err(|error| ConfigError::Settings { path: path.clone(), found: error.to_string() })?;
+        let rule = |setting, found: String| ConfigError::Rule { path: path.clone(), setting, found };
+        let root_key = parse_root_key(&raw.root_key).map_err(|found| rule("root_key", found))?;
+        let listen = raw.api.listen.unwrap_or(LISTEN_DEFAULT);
+        if !listen.ip().is_loopback() && !raw.api.allow_remote {
+            let found = format!("`{listen}` is reachable from other machines; set `api.allow_remote = true` if you mean it");
+            return Err(rule("api.listen", found));
+        }
+        let plain = |name: &String| {
+            !name.is_empty() && name.len() <= 253 && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c))
+        };
+        if raw.api.host_names.len() > HOST_NAMES_MAX || !raw.api.host_names.iter().all(plain) {
+            let found = format!("expected at most {HOST_NAMES_MAX} host names of letters, digits, `-` and `.`");
+            return Err(rule("api.host_names", found));
+        }
+        for (region, url) in &raw.relays {
+            if !is_server_url(url) {
+                let found = format!("`{url}` for region `{region}` is not `nats://host:port` or `tls://host:port`");
+                return Err(rule("relays", found));
+            }
+        }
+        let at = |path: Option<PathBuf>, usual: &Path| path.map_or(usual.to_owned(), |path| folder.path().join(path));
+        let usual = Self::usual(folder, raw.office, root_key);
+        Ok(Self {
+            api: ApiConfig { listen, host_names: raw.api.host_names },
+            signing_key: at(raw.keys.signing, &usual.signing_key),
+            login: at(raw.keys.login, &usual.login),
+            directory: at(raw.directory, &usual.directory),
+            relays: raw.relays,
+            ..usual
+        })
+    }
+
+    /// The file that [`Config::read`] reads back as these settings.
+    pub fn render(&self, folder: &DataFolder) -> String {
+        let mut text = String::new();
+        let path = |path: &Path| {
+            let shown = path.strip_prefix(folder.path()).unwrap_or(path);
+            toml_string(&shown.to_string_lossy())
+        };
+        let hosts: Vec<String> = self.api.host_names.iter().map(|name| toml_string(name)).collect();
+        let root: String = self.root_key.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "# Settings of this station. An unknown key is an error.\n\
+             office = \"{}\"\n\
+             # Public key that signs the directory.\n\
+             root_key = \"{root}\"\n\
+             directory = {}\n\n\
+             [api]\n\
+             # Only this machine reaches it, unless `allow_remote` is true; there is no TLS on it.\n\
+             listen = \"{}\"\n\
+             allow_remote = {}\n\
+             host_names = [{}]\n\n\
+             [keys]\n\
+             signing = {}\n\
+             login = {}\n\n\
+             [relays]\n\
+             # region = \"nats://host:port\" replaces the address in the directory.\n",
+            self.office,
+            path(&self.directory),
+            self.api.listen,
+            !self.api.listen.ip().is_loopback(),
+            hosts.join(", "),
+            path(&self.signing_key),
+            path(&self.login),
+        );
+        for (region, url) in &self.relays {
+            let _ = writeln!(text, "{} = {}", toml_string(region.as_str()), toml_string(url));
+        }
+        text
+    }
+
+    /// Reads the directory and checks its signature against the root key.
+    ///
+    /// # Errors
+    /// When it cannot be read, was not signed by the root key, or does not know this office.
+    pub fn load_directory(&self) -> Result<Arc<Directory>, ConfigError> {
+        let bytes = read_bounded(&self.directory, SNAPSHOT_BYTES_MAX as u64 + 1024)?;
+        let directory = open_directory(&bytes, &self.root_key)
+            .map_err(|source| ConfigError::Directory { path: self.directory.clone(), source })?;
+        if directory.office(&self.office).is_none() {
+            return Err(ConfigError::OfficeUnknown { office: self.office, version: directory.version() });
+        }
+        Ok(Arc::new(directory))
+    }
+
+    /// Checks that the directory lists these keys for this office.
+    ///
+    /// # Errors
+    /// When it lists others: everybody else would refuse what this station sends.
+    pub fn check_keys(&self, directory: &Directory, key: &SigningKey, login: &Login) -> Result<(), ConfigError> {
+        let version = directory.version();
+        let office = directory
+            .office(&self.office)
+            .ok_or(ConfigError::OfficeUnknown { office: self.office, version })?;
+        let not_listed = |what| ConfigError::KeyNotListed { what, office: self.office, version };
+        let mine = key_id(key.verifying_key().as_bytes());
+        if !office.keys.iter().any(|listed| listed.id() == mine) {
+            return Err(not_listed("signing key"));
+        }
+        if office.login.as_deref().is_some_and(|listed| listed != login.public()) {
+            return Err(not_listed("login"));
+        }
+        Ok(())
+    }
+
+    /// The relays of this office, the preferred one first, with their addresses.
+    pub fn home_relays(&self, directory: &Directory) -> Vec<(RegionId, String)> {
+        let url = |region: &RegionId| match self.relays.get(region) {
+            Some(url) => Some(url.clone()),
+            None => directory.region(region).map(|listed| listed.url.clone()),
+        };
+        let regions = directory.home_regions(&self.office).iter();
+        regions.filter_map(|region| Some((region.clone(), url(region)?))).collect()
+    }
+}
+
+/// Reads 64 hexadecimal digits.
+///
+/// # Errors
+/// Says what was found.
+pub fn parse_root_key(text: &str) -> Result<[u8; 32], String> {
+    // The id of a blob has the same 64 digits; its parser is the one form accepted everywhere.
+    let digits: Result<schema::id::BlobHash, _> = text.trim().parse();
+    digits.map(|digits| *digits.as_bytes()).map_err(|_| "expected 64 lower-case hexadecimal digits".to_owned())
+}
+
+/// Whether a text is the address of a NATS server without a password inside.
+pub fn is_server_url(url: &str) -> bool {
+    let host = url.strip_prefix("nats://").or_else(|| url.strip_prefix("tls://")).unwrap_or_default();
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_:[]".contains(&c);
+    !host.is_empty() && url.len() <= URL_BYTES_MAX && host.bytes().all(plain)
+}
+
+/// Reads a file of at most `max` bytes.
+///
+/// # Errors
+/// When it cannot be read or is larger.
+pub fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, ConfigError> {
+    let wrap = |source| ConfigError::Read { path: path.to_owned(), source };
+    let found = fs::metadata(path).map_err(wrap)?.len();
+    if found > max {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), found, max });
+    }
+    fs::read(path).map_err(wrap)
+}
+
+fn toml_string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn folder() -> DataFolder {
+        DataFolder::new("/var/lib/tram")
+    }
+
+    fn minimal() -> String {
+        format!("office = \"{}\"\nroot_key = \"{}\"\n", "0a".repeat(16), "0b".repeat(32))
+    }
+
+    #[test]
+    fn two_lines_are_enough() {
+        let config = Config::parse(&folder(), &minimal()).expect("settings");
+        assert_eq!(config, Config::usual(&folder(), OfficeId::new([10; 16]), [11; 32]));
+    }
+
+    #[test]
+    fn misspelt_setting_is_an_error_that_names_it() {
+        for line in ["ofice = 1", "[api]\nlisen = \"127.0.0.1:1\"", "[keys]\nsigner = \"k\""] {
+            let error = Config::parse(&folder(), &format!("{}{line}\n", minimal())).expect_err("refused").to_string();
+            assert!(error.contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn remote_address_needs_a_second_word() {
+        let remote = format!("{}[api]\nlisten = \"0.0.0.0:7080\"\n", minimal());
+        let error = Config::parse(&folder(), &remote).expect_err("refused");
+        assert!(matches!(error, ConfigError::Rule { setting: "api.listen", .. }), "{error}");
+        Config::parse(&folder(), &format!("{remote}allow_remote = true\n")).expect("meant");
+    }
+
+    #[test]
+    fn relay_address_with_a_password_is_refused() {
+        let text = format!("{}[relays]\np01 = \"nats://user:pw@host:4222\"\n", minimal());
+        assert!(matches!(Config::parse(&folder(), &text), Err(ConfigError::Rule { setting: "relays", .. })));
+    }
+
+    #[test]
+    fn second_station_on_one_folder_is_refused() {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let folder = DataFolder::new(temporary.path());
+        let _held = folder.lock().expect("free");
+        assert!(matches!(folder.lock(), Err(ConfigError::Running { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn written_settings_are_read_back(
+            office: [u8; 16], root: [u8; 32], port: u16, remote: bool,
+            key in "[a-zà-ỹ \"\\\\]{1,20}", hosts in proptest::collection::vec("[a-z]{1,9}", 0..3),
+        ) {
+            let folder = folder();
+            let mut config = Config::usual(&folder, OfficeId::new(office), root);
+            let ip = if remote { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+            config.api = ApiConfig { listen: (ip, port).into(), host_names: hosts };
+            config.signing_key = folder.path().join(key);
+            config.relays.insert("p01".parse().expect("a region"), "nats://127.0.0.1:4222".to_owned());
+            prop_assert_eq!(Config::parse(&folder, &config.render(&folder)).expect("settings"), config);
+        }
+    }
+}

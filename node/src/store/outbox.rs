@@ -1,0 +1,185 @@
+//! When to send again: the clockwork of the outbox. Nothing here is part of the replayed state.
+
+use rusqlite::params;
+use schema::body::{Place, SentPlace};
+use schema::event::{Kind, Urgency};
+use schema::id::{Counter, EventId, Incarnation, OfficeId, Position};
+use schema::time::Millis;
+
+use super::{Attempted, Store, StoreError};
+
+/// One row of the outbox that is to be sent now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DueRow {
+    /// The recipient.
+    pub to: OfficeId,
+    /// Its place in the channel to that recipient.
+    pub place: Place,
+    /// Where the journal has the event.
+    pub position: Position,
+    /// How often it was sent before.
+    pub attempts: u32,
+    /// Whether a relay has stored it before.
+    pub left: bool,
+}
+
+impl DueRow {
+    /// The row's key.
+    pub fn key(&self) -> SentPlace {
+        SentPlace {
+            to: self.to,
+            incarnation: self.place.incarnation,
+            counter: self.place.counter,
+        }
+    }
+}
+
+/// A document that has no receipt yet, when a new incarnation begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenDispatch {
+    /// Where the journal has the event.
+    pub position: Position,
+    /// The recipients that have not answered.
+    pub to: Vec<OfficeId>,
+}
+
+impl Store {
+    /// The rows of one level of urgency that are due, the longest due first.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn due(&self, urgency: Urgency, now: Millis, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        let sql = "SELECT peer.office, sent.incarnation, sent.counter, sent.id, sent.position, sent.attempts,
+                          sent.left_by IS NOT NULL
+                   FROM sent JOIN peer ON peer.no = sent.peer
+                   WHERE sent.open = 1 AND sent.urgency = ?1 AND sent.due_at <= ?2
+                   ORDER BY sent.due_at, sent.position LIMIT ?3";
+        let mut due = Vec::new();
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                let mut rows = statement.query(params![urgency.number(), now.0 as i64, limit as i64])?;
+                while let Some(row) = rows.next()? {
+                    due.push(DueRow {
+                        to: OfficeId::new(row.get(0)?),
+                        place: Place {
+                            incarnation: Incarnation(row.get(1)?),
+                            counter: Counter(row.get::<_, i64>(2)?.unsigned_abs()),
+                            id: EventId::new(row.get(3)?),
+                        },
+                        position: Position(row.get::<_, i64>(4)?.unsigned_abs()),
+                        attempts: row.get(5)?,
+                        left: row.get(6)?,
+                    });
+                }
+                Ok(())
+            })
+            .attempted("read the outbox")?;
+        Ok(due)
+    }
+
+    /// When the next open row is due; `None` when nothing is open.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn next_due(&self) -> Result<Option<Millis>, StoreError> {
+        let sql = "SELECT min(due_at) FROM sent WHERE open = 1 AND urgency = ?1";
+        let mut next: Option<Millis> = None;
+        for urgency in Urgency::MOST_URGENT_FIRST {
+            let due: Option<i64> = self
+                .db
+                .prepare_cached(sql)
+                .and_then(|mut s| s.query_row([urgency.number()], |row| row.get(0)))
+                .attempted("read the outbox")?;
+            let due = due.map(|at| Millis(at.unsigned_abs()));
+            next = [next, due].into_iter().flatten().min();
+        }
+        Ok(next)
+    }
+
+    /// Sets when a row is sent next, and counts the attempt.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn schedule(&self, row: &SentPlace, due_at: Millis, attempts: u32) -> Result<(), StoreError> {
+        let Some(no) = self.known_number(&row.to)? else {
+            return Ok(());
+        };
+        let sql = "UPDATE sent SET due_at = ?4, attempts = ?5 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let counter = row.counter.0 as i64;
+                s.execute(params![no, row.incarnation.0, counter, due_at.0 as i64, attempts])
+            })
+            .attempted("schedule a send")?;
+        Ok(())
+    }
+
+    /// Makes open rows due now: all that no relay has stored, or all to one office.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn hasten(&self, to: Option<&OfficeId>, now: Millis) -> Result<usize, StoreError> {
+        let hastened = match to {
+            None => {
+                let sql = "UPDATE sent SET due_at = ?1 WHERE open = 1 AND left_by IS NULL AND due_at > ?1";
+                self.db
+                    .prepare_cached(sql)
+                    .and_then(|mut s| s.execute([now.0 as i64]))
+            }
+            Some(to) => {
+                let Some(no) = self.known_number(to)? else {
+                    return Ok(0);
+                };
+                let sql = "UPDATE sent SET due_at = ?2 WHERE open = 1 AND peer = ?1 AND due_at > ?2 AND attempts > 0";
+                self.db
+                    .prepare_cached(sql)
+                    .and_then(|mut s| s.execute(params![no, now.0 as i64]))
+            }
+        };
+        hastened.attempted("hasten the outbox")
+    }
+
+    /// Documents without all receipts, with the recipients that are missing, in the order they were recorded.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn open_dispatches(&self) -> Result<Vec<OpenDispatch>, StoreError> {
+        let sql = "SELECT sent.position, peer.office FROM sent JOIN peer ON peer.no = sent.peer
+                   WHERE sent.open = 1 AND sent.receipt IS NULL AND sent.kind NOT IN (?1, ?2, ?3)
+                   ORDER BY sent.position, peer.office";
+        let mut open: Vec<OpenDispatch> = Vec::new();
+        self.db
+            .prepare(sql)
+            .and_then(|mut statement| {
+                let kinds = [Kind::Receipt, Kind::Head, Kind::Restored].map(Kind::number);
+                let mut rows = statement.query(kinds)?;
+                while let Some(row) = rows.next()? {
+                    let position = Position(row.get::<_, i64>(0)?.unsigned_abs());
+                    let to = OfficeId::new(row.get(1)?);
+                    match open.last_mut().filter(|open| open.position == position) {
+                        Some(open) => open.to.push(to),
+                        None => open.push(OpenDispatch {
+                            position,
+                            to: vec![to],
+                        }),
+                    }
+                }
+                Ok(())
+            })
+            .attempted("list what is still open")?;
+        Ok(open)
+    }
+
+    /// The bytes of a journal entry.
+    ///
+    /// # Errors
+    /// When SQLite fails or there is no such entry.
+    pub fn bytes_at(&self, position: Position) -> Result<Vec<u8>, StoreError> {
+        self.db
+            .prepare_cached("SELECT bytes FROM journal WHERE position = ?1")
+            .and_then(|mut s| s.query_row([position.0 as i64], |row| row.get(0)))
+            .attempted("read a journal entry")
+    }
+}

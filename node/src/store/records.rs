@@ -1,0 +1,503 @@
+//! Rows of sent and held events: the large part of the state, and its replay.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use schema::body::Place;
+use schema::event::{Kind, RecordedEvent, Urgency};
+use schema::exchange::{
+    Change, Class, Entry, Exchange, HeldRow, MemoryRecords, Records, SentRow, StateDigest,
+};
+use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
+use schema::invariant::{ChainCheck, Violation};
+use schema::time::Millis;
+
+use super::{Attempted, JournalEntry, Store, StoreError};
+
+const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.position, sent.kind, sent.urgency, \
+                            sent.document, sent.open, sent.left_by, sent.receipt, sent.superseded";
+const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
+                            held.receipt, held.receipt_incarnation, held.ordinal, held.in_order";
+
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
+
+fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Position>> {
+    Ok(row
+        .get::<_, Option<i64>>(column)?
+        .map(|value| Position(value.unsigned_abs())))
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place {
+        incarnation: Incarnation(row.get(0)?),
+        counter: Counter(unsigned(row, 1)?),
+        id: EventId::new(row.get(2)?),
+    })
+}
+
+fn sent_row(to: OfficeId, row: &Row<'_>) -> rusqlite::Result<SentRow> {
+    Ok(SentRow {
+        to,
+        place: place(row)?,
+        position: Position(unsigned(row, 3)?),
+        kind: Kind::from_number(row.get(4)?),
+        urgency: urgency(row.get(5)?),
+        document: row.get::<_, Option<[u8; 16]>>(6)?.map(DocumentId::new),
+        open: row.get(7)?,
+        left: position(row, 8)?,
+        receipt: position(row, 9)?,
+        superseded: row.get(10)?,
+    })
+}
+
+fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
+    Ok(HeldRow {
+        from,
+        place: place(row)?,
+        position: Position(unsigned(row, 3)?),
+        kind: Kind::from_number(row.get(4)?),
+        document: row.get::<_, Option<[u8; 16]>>(5)?.map(DocumentId::new),
+        receipt: position(row, 6)?,
+        receipt_incarnation: row.get::<_, Option<u32>>(7)?.map(Incarnation),
+        ordinal: row.get::<_, Option<i64>>(8)?.map(i64::unsigned_abs),
+        in_order: row.get(9)?,
+    })
+}
+
+pub(super) fn urgency(number: u8) -> Urgency {
+    let levels = Urgency::MOST_URGENT_FIRST.into_iter();
+    levels
+        .rev()
+        .find(|urgency| urgency.number() == number)
+        .unwrap_or_default()
+}
+
+pub(super) fn class(number: i64) -> Class {
+    match number {
+        0 => Class::Own,
+        1 => Class::Received,
+        _ => Class::Evidence,
+    }
+}
+
+impl Records for Store {
+    type Error = StoreError;
+
+    fn sent(
+        &self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Option<SentRow>, StoreError> {
+        let Some(no) = self.known_number(to)? else {
+            return Ok(None);
+        };
+        let sql =
+            format!("SELECT {SENT_COLUMNS} FROM sent WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3");
+        self.db
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| {
+                    sent_row(*to, row)
+                })
+                .optional()
+            })
+            .attempted("look up a sent event")
+    }
+
+    fn held(
+        &self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Option<HeldRow>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(None);
+        };
+        let sql =
+            format!("SELECT {HELD_COLUMNS} FROM held WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3");
+        self.db
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| {
+                    held_row(*from, row)
+                })
+                .optional()
+            })
+            .attempted("look up a held event")
+    }
+
+    fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(false);
+        };
+        self.db
+            .prepare_cached("SELECT 1 FROM held WHERE document = ?1 AND peer = ?2")
+            .and_then(|mut s| s.exists(params![document.as_bytes(), no]))
+            .attempted("look up an incoming document")
+    }
+
+    fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, StoreError> {
+        self.db
+            .prepare_cached("SELECT 1 FROM outgoing WHERE document = ?1")
+            .and_then(|mut s| s.exists([document.as_bytes()]))
+            .attempted("look up an outgoing document")
+    }
+}
+
+impl Store {
+    /// Applies what a journal entry changed. `due_at` is when a new or reopened outbox row is to be sent.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn apply(&self, change: &Change, entry: Position, due_at: Millis) -> Result<(), StoreError> {
+        match change {
+            Change::Sent(row) => self.insert_sent(row, due_at),
+            Change::Held(row) => self.insert_held(row),
+            Change::Left {
+                to,
+                incarnation,
+                counter,
+                position,
+                closes,
+            } => self.change_sent(
+                "UPDATE sent SET left_by = coalesce(left_by, ?4), open = CASE WHEN ?5 THEN 0 ELSE open END
+                 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
+                (to, *incarnation, *counter),
+                &[&(position.0 as i64), closes],
+            ),
+            Change::Receipted {
+                to,
+                incarnation,
+                counter,
+                position,
+            } => self.change_sent(
+                "UPDATE sent SET receipt = coalesce(receipt, ?4), open = 0
+                 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
+                (to, *incarnation, *counter),
+                &[&(position.0 as i64)],
+            ),
+            Change::Confirmed {
+                to,
+                incarnation,
+                counter,
+            } => self.change_sent(
+                "UPDATE sent SET open = 0 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
+                (to, *incarnation, *counter),
+                &[],
+            ),
+            Change::Reopened {
+                to,
+                incarnation,
+                counter,
+            } => self.change_sent(
+                "UPDATE sent SET open = 1, due_at = ?4 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
+                (to, *incarnation, *counter),
+                &[&(due_at.0 as i64)],
+            ),
+            Change::Superseded { before } => {
+                let sql = "UPDATE sent SET open = 0, superseded = 1 WHERE open = 1 AND incarnation < ?1";
+                self.db
+                    .execute(sql, [before.0])
+                    .attempted("supersede an earlier incarnation")?;
+                Ok(())
+            }
+            Change::Answered {
+                from,
+                incarnation,
+                counter,
+                position,
+                mine,
+            } => {
+                let sql = "UPDATE held SET receipt = ?4, receipt_incarnation = ?5
+                           WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                self.change_held(
+                    sql,
+                    (from, *incarnation, *counter),
+                    &[&(position.0 as i64), &mine.0],
+                )
+            }
+            Change::Presented {
+                from,
+                incarnation,
+                counter,
+                ordinal,
+                in_order,
+            } => {
+                let sql = "UPDATE held SET ordinal = ?4, in_order = ?5
+                           WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                self.change_held(
+                    sql,
+                    (from, *incarnation, *counter),
+                    &[&(*ordinal as i64), in_order],
+                )
+            }
+            Change::Alarm(alarm) => {
+                let bytes = minicbor::to_vec(alarm).unwrap_or_default();
+                self.db
+                    .prepare_cached("INSERT INTO alarm (position, bytes) VALUES (?1, ?2)")
+                    .and_then(|mut s| s.execute(params![entry.0 as i64, bytes]))
+                    .attempted("record an alarm")?;
+                Ok(())
+            }
+        }
+    }
+
+    fn insert_sent(&self, row: &SentRow, due_at: Millis) -> Result<(), StoreError> {
+        let no = self.number_of(&row.to)?;
+        self.db
+            .prepare_cached(
+                "INSERT INTO sent (peer, incarnation, counter, id, position, kind, urgency, document, open, superseded,
+                 due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, ?9)",
+            )
+            .and_then(|mut s| {
+                s.execute(params![
+                    no,
+                    row.place.incarnation.0,
+                    row.place.counter.0 as i64,
+                    row.place.id.as_bytes(),
+                    row.position.0 as i64,
+                    row.kind.number(),
+                    row.urgency.number(),
+                    row.document.map(|id| *id.as_bytes()),
+                    due_at.0 as i64,
+                ])
+            })
+            .attempted("put an event into the outbox")?;
+        if let Some(document) = row.document {
+            self.db
+                .prepare_cached(
+                    "INSERT INTO outgoing (position, document) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                )
+                .and_then(|mut s| s.execute(params![row.position.0 as i64, document.as_bytes()]))
+                .attempted("list an outgoing document")?;
+        }
+        Ok(())
+    }
+
+    fn insert_held(&self, row: &HeldRow) -> Result<(), StoreError> {
+        let no = self.number_of(&row.from)?;
+        self.db
+            .prepare_cached(
+                "INSERT INTO held (peer, incarnation, counter, id, position, kind, document, in_order)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )
+            .and_then(|mut s| {
+                s.execute(params![
+                    no,
+                    row.place.incarnation.0,
+                    row.place.counter.0 as i64,
+                    row.place.id.as_bytes(),
+                    row.position.0 as i64,
+                    row.kind.number(),
+                    row.document.map(|id| *id.as_bytes()),
+                    row.in_order,
+                ])
+            })
+            .attempted("put an event into the inbox")?;
+        Ok(())
+    }
+
+    fn change_sent(
+        &self,
+        sql: &str,
+        (to, incarnation, counter): (&OfficeId, Incarnation, Counter),
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<(), StoreError> {
+        let no = self.number_of(to)?;
+        let counter = counter.0 as i64;
+        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&no, &incarnation.0, &counter];
+        all.extend(values);
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(all.as_slice()))
+            .attempted("change the outbox")?;
+        Ok(())
+    }
+
+    fn change_held(
+        &self,
+        sql: &str,
+        (from, incarnation, counter): (&OfficeId, Incarnation, Counter),
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<(), StoreError> {
+        let no = self.number_of(from)?;
+        let counter = counter.0 as i64;
+        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&no, &incarnation.0, &counter];
+        all.extend(values);
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(all.as_slice()))
+            .attempted("change the inbox")?;
+        Ok(())
+    }
+
+    /// The hash of the live state, from the tables (P7).
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn state_hash(&self, exchange: &Exchange) -> Result<StateHash, StoreError> {
+        let mut digest = StateDigest::new(exchange);
+        self.each_sent(|row| digest.sent(&row))?;
+        self.each_held(|row| digest.held(&row))?;
+        Ok(digest.finish())
+    }
+
+    /// Every sent row, by recipient, incarnation and counter.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn each_sent(&self, mut each: impl FnMut(SentRow)) -> Result<(), StoreError> {
+        let sql = format!(
+            "SELECT {SENT_COLUMNS}, peer.office FROM sent JOIN peer ON peer.no = sent.peer
+             ORDER BY peer.office, sent.incarnation, sent.counter"
+        );
+        each_row(&self.db, &sql, |row| {
+            each(sent_row(OfficeId::new(row.get(11)?), row)?);
+            Ok(())
+        })
+    }
+
+    /// Every held row, by sender, incarnation and counter.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn each_held(&self, mut each: impl FnMut(HeldRow)) -> Result<(), StoreError> {
+        let sql = format!(
+            "SELECT {HELD_COLUMNS}, peer.office FROM held JOIN peer ON peer.no = held.peer
+             ORDER BY peer.office, held.incarnation, held.counter"
+        );
+        each_row(&self.db, &sql, |row| {
+            each(held_row(OfficeId::new(row.get(10)?), row)?);
+            Ok(())
+        })
+    }
+
+    /// Every alarm, oldest first.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn alarms(&self) -> Result<Vec<schema::exchange::Alarm>, StoreError> {
+        let mut alarms = Vec::new();
+        each_row(&self.db, "SELECT bytes FROM alarm ORDER BY no", |row| {
+            let bytes: Vec<u8> = row.get(0)?;
+            alarms.extend(minicbor::decode(&bytes));
+            Ok(())
+        })?;
+        Ok(alarms)
+    }
+
+    /// Replays the journal from zero in memory and returns the state it gives.
+    ///
+    /// # Errors
+    /// When an entry cannot be read. A break in the chain is in the result.
+    pub fn replay(&self, me: OfficeId) -> Result<ReplayedState, StoreError> {
+        const BATCH: u32 = 1_024;
+        let mut state = ReplayedState::new(me);
+        let mut from = Position(1);
+        loop {
+            let entries = self.journal(from, BATCH)?;
+            let Some(last) = entries.last() else {
+                return Ok(state);
+            };
+            from = last.position.next();
+            for entry in &entries {
+                state.add(entry)?;
+            }
+        }
+    }
+}
+
+fn each_row(
+    db: &Connection,
+    sql: &str,
+    mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+) -> Result<(), StoreError> {
+    let read = "read the tables";
+    let mut statement = db.prepare_cached(sql).attempted(read)?;
+    let mut rows = statement.query([]).attempted(read)?;
+    while let Some(row) = rows.next().attempted(read)? {
+        each(row).attempted(read)?;
+    }
+    Ok(())
+}
+
+pub(super) fn journal(db: &Connection, from: Position, limit: u32) -> Result<Vec<JournalEntry>, StoreError> {
+    let mut entries = Vec::new();
+    let sql = "SELECT position, class, recorded_at, bytes FROM journal WHERE position >= ?1 ORDER BY position LIMIT ?2";
+    db.prepare_cached(sql)
+        .and_then(|mut statement| {
+            let mut rows = statement.query(params![from.0 as i64, limit])?;
+            while let Some(row) = rows.next()? {
+                entries.push(JournalEntry {
+                    position: Position(unsigned(row, 0)?),
+                    class: class(row.get(1)?),
+                    recorded_at: Millis(unsigned(row, 2)?),
+                    bytes: row.get(3)?,
+                });
+            }
+            Ok(())
+        })
+        .attempted("read the journal")?;
+    Ok(entries)
+}
+
+/// A state rebuilt from a journal.
+pub struct ReplayedState {
+    /// The hot state.
+    pub exchange: Exchange,
+    /// The rows.
+    pub records: MemoryRecords,
+    /// Journal entries replayed.
+    pub entries: u64,
+    /// The first break in the station's own chain, if any.
+    pub broken: Option<Violation>,
+    chain: ChainCheck,
+}
+
+impl ReplayedState {
+    /// The state before the first entry.
+    pub fn new(me: OfficeId) -> Self {
+        Self {
+            exchange: Exchange::new(me),
+            records: MemoryRecords::default(),
+            entries: 0,
+            broken: None,
+            chain: ChainCheck::new(me),
+        }
+    }
+
+    /// Replays one entry.
+    ///
+    /// # Errors
+    /// When its bytes cannot be read.
+    pub fn add(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
+        let damaged = |source| StoreError::Damaged {
+            position: entry.position.0 as i64,
+            source,
+        };
+        let recorded = RecordedEvent::read(&entry.bytes).map_err(damaged)?;
+        if entry.class == Class::Own && self.broken.is_none() {
+            self.broken = self.chain.next(&recorded).err();
+        }
+        let event = Entry {
+            position: entry.position,
+            class: entry.class,
+            id: recorded.id,
+            version: recorded.version,
+            event: &recorded.event,
+        };
+        let changes = match self.exchange.evolve(&self.records, event) {
+            Ok(changes) => changes,
+            Err(never) => match never {},
+        };
+        changes.iter().for_each(|change| self.records.apply(change));
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// The hash of the state (P7).
+    pub fn hash(&self) -> StateHash {
+        self.records.state_hash(&self.exchange)
+    }
+}
