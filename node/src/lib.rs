@@ -3,8 +3,14 @@
 //! Start with [`step`] (what goes in and comes out), then [`node`] (what happens in between), then [`store`] (the only
 //! SQL). The edges carry bytes and hold no opinions.
 
+pub mod api;
+pub mod config;
+pub mod keyring;
+pub mod link;
 pub mod node;
+pub mod runtime;
 pub mod step;
 pub mod store;
+pub mod words;
 
 pub use node::{Node, StepError};

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 /// Longest pause between two attempts; the shortest is 60 % of it, so that stations that lost the same line together do not
 /// return together.
-pub const PROBE_EVERY: Duration = Duration::from_millis(900);
+pub(super) const PROBE_EVERY: Duration = Duration::from_millis(900);
 /// How long one attempt may take: longer than any round trip that is still usable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most attempts at the same time.

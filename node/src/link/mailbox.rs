@@ -13,16 +13,16 @@ use schema::pack::MESSAGE_BYTES_MAX;
 use tokio::time::Instant;
 
 /// Most messages of one pull.
-pub const PULL_MESSAGES_MAX: usize = 64;
+pub(super) const PULL_MESSAGES_MAX: usize = 64;
 /// Most bytes of one pull, and of what was delivered but not yet acknowledged: three of the largest messages. On a 64 kbit/s
 /// line that is under two minutes, which the relay's patience for an acknowledgement must exceed.
-pub const PULL_BYTES_MAX: usize = 3 * MESSAGE_BYTES_MAX;
+pub(super) const PULL_BYTES_MAX: usize = 3 * MESSAGE_BYTES_MAX;
 /// How long a pull stands.
-pub const PULL_EXPIRES: Duration = Duration::from_secs(300);
+pub(super) const PULL_EXPIRES: Duration = Duration::from_secs(300);
 /// How often the server shows that it still holds the pull.
-pub const HEARTBEAT: Duration = Duration::from_secs(30);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Pause after a pull that ended at once without a message, so that a server that refuses is not asked in a circle.
-pub const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// Pulls that ended at once, in a row, after which the mailbox is taken for lost.
 const EMPTY_ENDS_MAX: u32 = 3;
 
@@ -74,6 +74,8 @@ pub(super) struct Mailbox {
     /// Not before this moment.
     not_before: Instant,
     empty_ends: u32,
+    /// Pulls in a row that fell silent.
+    silences: u32,
     gone: Option<String>,
 }
 
@@ -82,12 +84,11 @@ struct Standing {
     sent_at: Instant,
     heard_at: Instant,
     messages: usize,
-    missed: u32,
 }
 
 impl Mailbox {
     pub(super) fn new(now: Instant) -> Self {
-        Self { standing: None, not_before: now, empty_ends: 0, gone: None }
+        Self { standing: None, not_before: now, empty_ends: 0, silences: 0, gone: None }
     }
 
     /// The pull to be sent.
@@ -102,13 +103,13 @@ impl Mailbox {
     }
 
     pub(super) fn pulled(&mut self, now: Instant) {
-        self.standing = Some(Standing { sent_at: now, heard_at: now, messages: 0, missed: 0 });
+        self.standing = Some(Standing { sent_at: now, heard_at: now, messages: 0 });
     }
 
     pub(super) fn arrived(&mut self, arrived: &Arrived, now: Instant) {
         match arrived {
             Arrived::Message(_) => {
-                self.empty_ends = 0;
+                (self.empty_ends, self.silences) = (0, 0);
                 if let Some(pull) = &mut self.standing {
                     pull.heard_at = now;
                     pull.messages += 1;
@@ -118,9 +119,9 @@ impl Mailbox {
                 }
             }
             Arrived::Heartbeat => {
+                self.silences = 0;
                 if let Some(pull) = &mut self.standing {
                     pull.heard_at = now;
-                    pull.missed = 0;
                 }
             }
             Arrived::Ended => self.ended(now),
@@ -146,7 +147,7 @@ impl Mailbox {
         if self.empty_ends >= EMPTY_ENDS_MAX {
             return Next::Lost("the mailbox ends every request at once".to_owned());
         }
-        match &mut self.standing {
+        match &self.standing {
             Some(pull) => {
                 let silent = now.duration_since(pull.heard_at);
                 let patience = 2 * HEARTBEAT + Duration::from_secs(5);
@@ -154,11 +155,11 @@ impl Mailbox {
                     return Next::Wait(pull.heard_at + patience);
                 }
                 // The server has forgotten the pull (restarted, rolled back), or the line is dead.
-                pull.missed += 1;
-                if pull.missed > 1 {
-                    return Next::Lost(format!("no heartbeat for {} s", silent.as_secs()));
+                if self.silences > 0 {
+                    return Next::Lost(format!("no heartbeat for {} s, twice", silent.as_secs()));
                 }
-                pull.heard_at = now;
+                self.silences += 1;
+                self.standing = None;
                 Next::Pull
             }
             None if now < self.not_before => Next::Wait(self.not_before),
@@ -216,6 +217,7 @@ mod tests {
         mailbox.pulled(now);
         let later = now + 3 * HEARTBEAT;
         assert!(matches!(mailbox.next(0, later), Next::Pull));
+        mailbox.pulled(later);
         assert!(matches!(mailbox.next(0, later + 3 * HEARTBEAT), Next::Lost(_)));
     }
 

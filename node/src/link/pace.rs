@@ -4,33 +4,33 @@ use std::time::Duration;
 
 /// A piece that takes longer than this was queued behind others: send fewer at once. On a 64 kbit/s line a chunk alone
 /// takes eight seconds, so there the window falls to one, and an express document waits behind one chunk at most.
-pub const SLOW: Duration = Duration::from_secs(2);
+pub(super) const SLOW: Duration = Duration::from_secs(2);
 
 /// An additive-increase, halving-decrease window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     window: usize,
     most: usize,
 }
 
 impl Pace {
     /// Starts with `start` pieces, never more than `most`.
-    pub const fn new(start: usize, most: usize) -> Self {
+    pub(super) const fn new(start: usize, most: usize) -> Self {
         Self { window: start, most }
     }
 
     /// How many pieces may be on their way now; at least one.
-    pub const fn window(&self) -> usize {
+    pub(super) const fn window(&self) -> usize {
         self.window
     }
 
     /// A piece arrived after this time.
-    pub fn arrived(&mut self, took: Duration) {
+    pub(super) fn arrived(&mut self, took: Duration) {
         self.window = if took > SLOW { self.window.div_ceil(2) } else { (self.window + 1).min(self.most) };
     }
 
     /// A piece did not arrive in time.
-    pub fn missed(&mut self) {
+    pub(super) fn missed(&mut self) {
         self.window = 1;
     }
 }
@@ -38,7 +38,7 @@ impl Pace {
 /// How long an answer may take when this many bytes are on their way before it: ten seconds, and the bytes at
 /// 4 KiB/s, half of a 64 kbit/s line. A shorter patience would send the same bytes again into a line that is still busy with
 /// them.
-pub fn patience(bytes_in_flight: usize) -> Duration {
+pub(super) fn patience(bytes_in_flight: usize) -> Duration {
     const BASE: Duration = Duration::from_secs(10);
     const BYTES_PER_SECOND: u64 = 4 * 1024;
     BASE + Duration::from_secs(bytes_in_flight as u64 / BYTES_PER_SECOND)

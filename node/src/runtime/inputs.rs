@@ -121,7 +121,7 @@ impl Inputs {
 fn bytes_of(input: &Input) -> usize {
     match input {
         Input::Delivered { opened, .. } | Input::Imported { opened, .. } => {
-            let events: usize = opened.events.iter().map(|(_, event)| event.bytes().len()).sum();
+            let events: usize = opened.events.iter().map(|arrival| arrival.event.bytes().len()).sum();
             let refused: usize = opened.refused.iter().map(|refused| refused.bytes.len()).sum();
             events + refused
         }
@@ -132,7 +132,6 @@ fn bytes_of(input: &Input) -> usize {
         | Input::Published { .. }
         | Input::BlobComplete { .. }
         | Input::BlobMissing { .. }
-        | Input::Export { .. }
         | Input::Directory(_)
         | Input::Tick => 0,
     }

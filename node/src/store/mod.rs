@@ -142,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_on(path: &Path, vfs: &std::ffi::CStr) -> Result<Self, StoreError> {
+    pub fn open_on(path: &Path, vfs: &str) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let db = Connection::open_with_flags_and_vfs(path, flags, vfs).attempted("open the file")?;
         // Such a disk has no shared memory for the WAL index.

@@ -1,0 +1,107 @@
+//! `tram-sim`: runs simulated countries from seeds, and replays one that failed.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use chaos_tests::sim::{self, Options, Report, Violated};
+use clap::Parser;
+
+/// Runs simulated countries: real node and relay code, virtual clock, lossy lines, disks that lose power.
+#[derive(Parser)]
+#[command(name = "tram-sim", version)]
+struct Args {
+    /// Replay this one seed and print its scenario.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// First seed of a series.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1_000)]
+    runs: u64,
+    /// Threads; each runs whole countries of its own.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Go on after a violation and report them all.
+    #[arg(long)]
+    keep_going: bool,
+    /// Print the reports as JSON, one a line.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.seed {
+        Some(seed) => replay(seed, args.json),
+        None => series(&args),
+    }
+}
+
+fn replay(seed: u64, json: bool) -> ExitCode {
+    let options = Options::from_seed(seed);
+    if !json {
+        println!("{options:#?}");
+    }
+    match sim::run(&options) {
+        Ok(report) => {
+            println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+            ExitCode::SUCCESS
+        }
+        Err(violated) => {
+            eprintln!("{violated}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn series(args: &Args) -> ExitCode {
+    let started = Instant::now();
+    let next = AtomicU64::new(args.from);
+    let end = args.from + args.runs;
+    let reports: Mutex<Vec<Report>> = Mutex::default();
+    let violations: Mutex<Vec<Violated>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..args.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let stop = !args.keep_going && !violations.lock().expect("no panics hold it").is_empty();
+                    if seed >= end || stop {
+                        return;
+                    }
+                    match sim::run(&Options::from_seed(seed)) {
+                        Ok(report) => {
+                            if args.json {
+                                println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+                            }
+                            reports.lock().expect("no panics hold it").push(report);
+                        }
+                        Err(violated) => violations.lock().expect("no panics hold it").push(violated),
+                    }
+                }
+            });
+        }
+    });
+    let reports = reports.into_inner().expect("all threads have ended");
+    let mut violations = violations.into_inner().expect("all threads have ended");
+    violations.sort_by_key(|violated| violated.seed);
+    for violated in &violations {
+        eprintln!("{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}", violated.seed);
+    }
+    let runs = reports.len() + violations.len();
+    let minutes = started.elapsed().as_secs_f64() / 60.0;
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    eprintln!(
+        "{runs} runs, {} sends, {} faults, {} node steps, {:.0} simulated days; {} violations; {:.0} runs a minute",
+        sum(|report| report.sends as u64),
+        sum(|report| report.faults),
+        sum(|report| report.steps),
+        sum(|report| report.simulated_ms) as f64 / 86_400_000.0,
+        violations.len(),
+        runs as f64 / minutes,
+    );
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

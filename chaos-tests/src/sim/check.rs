@@ -1,0 +1,168 @@
+//! The promises, checked against the whole country.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use node::Node;
+use schema::event::RecordedEvent;
+use schema::exchange::{Class, HeldRow, Records, SentRow};
+use schema::id::{DocumentId, EventId, OfficeId, Position};
+use schema::invariant::{self, Violation};
+
+use super::world::World;
+
+fn unreadable(error: impl std::fmt::Display) -> Violation {
+    Violation { promise: "P1", found: format!("a store cannot be read: {error}") }
+}
+
+fn sent_rows(node: &Node) -> Result<Vec<SentRow>, Violation> {
+    let mut rows = Vec::new();
+    node.store().each_sent(|row| rows.push(row)).map_err(unreadable)?;
+    Ok(rows)
+}
+
+fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
+    let mut rows = Vec::new();
+    node.store().each_held(|row| rows.push(row)).map_err(unreadable)?;
+    Ok(rows)
+}
+
+impl World {
+    /// After every step: what the station has just recorded is well-formed and authentic.
+    pub(super) fn check_step(&mut self, number: usize) -> Result<(), Violation> {
+        self.note_journal(number)
+    }
+
+    /// Reads what a station has added to its journal since the last look.
+    fn note_journal(&mut self, number: usize) -> Result<(), Violation> {
+        const BATCH: u32 = 256;
+        loop {
+            let station = &mut self.stations[number];
+            let Some(node) = &station.node else { return Ok(()) };
+            let from = station.noted.next();
+            let entries = node.store().journal(from, BATCH).map_err(unreadable)?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            station.noted = last.position;
+            for entry in &entries {
+                let recorded = RecordedEvent::read(&entry.bytes).map_err(unreadable)?;
+                if entry.class == Class::Own {
+                    self.authentic.insert(recorded.id);
+                } else if !self.authentic.contains(&recorded.id) {
+                    let found = format!("event {} of {} was never made", recorded.id, recorded.event.office);
+                    return Err(Violation { promise: "P4", found });
+                }
+            }
+        }
+    }
+
+    /// At every start, and at the end: replay gives the live state; order and uniqueness hold; forks are alarmed.
+    pub(super) fn check_station(&mut self, number: usize) -> Result<(), Violation> {
+        self.note_journal(number)?;
+        let Some(node) = &self.stations[number].node else { return Ok(()) };
+        let replayed = node.store().replay(node.me()).map_err(unreadable)?;
+        if let Some(broken) = replayed.broken {
+            return Err(broken);
+        }
+        invariant::replay_gives_live_state(node.state_hash().map_err(unreadable)?, replayed.hash())?;
+        let held = held_rows(node)?;
+        invariant::each_document_once(&held)?;
+        invariant::order_is_kept(&held)?;
+        let alarms = node.store().alarms().map_err(unreadable)?;
+        invariant::forks_are_alarmed(&self.evidence(number)?, &alarms)
+    }
+
+    fn evidence(&self, number: usize) -> Result<BTreeSet<EventId>, Violation> {
+        let mut evidence = BTreeSet::new();
+        let Some(node) = &self.stations[number].node else { return Ok(evidence) };
+        let mut from = Position(1);
+        loop {
+            let entries = node.store().journal(from, 1_024).map_err(unreadable)?;
+            let Some(last) = entries.last() else { return Ok(evidence) };
+            from = last.position.next();
+            for entry in entries.iter().filter(|entry| entry.class == Class::Evidence) {
+                evidence.insert(RecordedEvent::read(&entry.bytes).map_err(unreadable)?.id);
+            }
+        }
+    }
+
+    /// Whether everything saved has arrived and is receipted, and nobody wants to send anything.
+    pub(super) fn is_quiet(&self) -> Result<bool, Violation> {
+        if !self.at_a_pause() || self.stations.iter().any(|station| station.node.is_none()) {
+            return Ok(false);
+        }
+        for station in &self.stations {
+            let Some(node) = &station.node else { return Ok(false) };
+            if node.store().next_due().map_err(unreadable)?.is_some() {
+                return Ok(false);
+            }
+            if !node.store().awaited_blobs(1).map_err(unreadable)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        for (from, to, document) in &self.saved {
+            let Some(node) = self.node_of(to) else { return Ok(false) };
+            if !node.store().knows_incoming(from, document).map_err(unreadable)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn node_of(&self, office: &OfficeId) -> Option<&Node> {
+        self.stations.iter().find(|station| station.office == *office).and_then(|station| station.node.as_ref())
+    }
+
+    /// At the end: liveness.
+    pub(super) fn check_at_rest(&mut self) -> Result<(), Violation> {
+        for number in 0..self.stations.len() {
+            if self.stations[number].node.is_none() {
+                let found = format!("station {number} is not running after healing");
+                return Err(Violation { promise: "P10", found });
+            }
+            self.check_station(number)?;
+        }
+        let mut presented: BTreeSet<(OfficeId, OfficeId, DocumentId)> = BTreeSet::new();
+        let mut held_at = BTreeMap::new();
+        for station in &self.stations {
+            let Some(node) = &station.node else { continue };
+            for row in held_rows(node)? {
+                let key = (station.office, row.from, row.place.incarnation, row.place.counter);
+                held_at.insert(key, row.place.id);
+                if let (Some(document), Some(_)) = (row.document, row.ordinal) {
+                    presented.insert((row.from, station.office, document));
+                    self.check_attachments(node, &row)?;
+                }
+            }
+        }
+        if let Some((from, to, document)) = self.saved.iter().find(|saved| !presented.contains(saved)) {
+            let found = format!("document {document} from {from} never reached the clerk of {to}");
+            return Err(Violation { promise: "P1", found });
+        }
+        for station in &self.stations {
+            let Some(node) = &station.node else { continue };
+            let sent = sent_rows(node)?;
+            invariant::receipt_means_held(station.office, &sent, |to, incarnation, counter| {
+                held_at.get(&(*to, station.office, incarnation, counter)).copied()
+            })?;
+            let unsettled = sent
+                .iter()
+                .find(|row| row.kind.wants_receipt() && row.receipt.is_none() && !row.superseded);
+            if let Some(row) = unsettled {
+                let found = format!("{} has no receipt of {} for event {}", station.office, row.to, row.place.id);
+                return Err(Violation { promise: "P5", found });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_attachments(&self, node: &Node, row: &HeldRow) -> Result<(), Violation> {
+        let bytes = node.store().bytes_at(row.position).map_err(unreadable)?;
+        let event = RecordedEvent::read(&bytes).map_err(unreadable)?.event;
+        for blob in &event.blobs {
+            if !node.store().has_blob(&blob.hash).map_err(unreadable)? {
+                let found = format!("event {} was receipted without its attachment {}", row.place.id, blob.hash);
+                return Err(Violation { promise: "P6", found });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! A whole country in one thread: the same node and relay code, a virtual clock, lossy lines, disks that lose power.
+//!
+//! Three phases: faults, healing, quiet. Safety is checked after every step, liveness once the faults have stopped. The
+//! same seed gives the same trace.
+
+mod broker;
+mod check;
+mod options;
+mod world;
+
+pub use options::{Fault, Options};
+pub use world::{Report, Violated, run};

@@ -1,0 +1,121 @@
+//! One seed → one scenario: which country, which work, which faults, how often.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use schema::time::Millis;
+use serde::Serialize;
+
+/// Kinds of fault. Each seed enables a random subset, so that combinations are tried that a uniform mix never
+/// reaches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// A relay process dies and comes back; its server keeps the streams.
+    RelayCrash,
+    /// A relay's machine loses power; with `sync_interval: always` nothing stored is lost.
+    RelayPowerCut,
+    /// A relay's disk is wiped.
+    RelayWipe,
+    /// A relay's streams go back to an earlier moment; its consumers do not.
+    RelayRollback,
+    /// A relay keeps some office's mail for itself.
+    RelayWithholds,
+    /// A relay alters events, invents some, and repeats old ones.
+    RelayForges,
+    /// A node loses power at some write.
+    NodePowerCut,
+    /// A node's process dies right after a commit, before anything has left.
+    NodeCrash,
+    /// A node's file is replaced by an old copy, by hand.
+    NodeRestored,
+    /// The same, with the tool.
+    NodeRestoredByTool,
+    /// A node's disk is full for some hours.
+    DiskFull,
+    /// Lines between offices and relays, and between relays, go down.
+    Partition,
+    /// A node's clock jumps by up to years.
+    Clock,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::RelayCrash,
+        Self::RelayPowerCut,
+        Self::RelayWipe,
+        Self::RelayRollback,
+        Self::RelayWithholds,
+        Self::RelayForges,
+        Self::NodePowerCut,
+        Self::NodeCrash,
+        Self::NodeRestored,
+        Self::NodeRestoredByTool,
+        Self::DiskFull,
+        Self::Partition,
+        Self::Clock,
+    ];
+}
+
+/// A scenario, expanded from its seed.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Options {
+    /// The seed.
+    pub seed: u64,
+    /// Regions, each with one relay.
+    pub regions: usize,
+    /// Offices.
+    pub offices: usize,
+    /// Documents the clerks send while faults happen.
+    pub documents: usize,
+    /// How long faults happen, in milliseconds of simulated time.
+    pub faulty_ms: u64,
+    /// Chance that a message between two machines is lost, in thousandths.
+    pub loss: u32,
+    /// Chance that it comes a second time, in thousandths.
+    pub duplication: u32,
+    /// Longest normal delay of a message, in milliseconds.
+    pub delay_ms_max: u64,
+    /// Faults that happen.
+    pub faults: Vec<Fault>,
+    /// Mean time between two faults, in milliseconds.
+    pub fault_every_ms: u64,
+    /// Whether relays sync every write, or, misconfigured, every two minutes.
+    pub relays_sync_always: bool,
+    /// Chance that an office has a second home region, in thousandths.
+    pub second_home: u32,
+}
+
+/// A number below `end`.
+pub(crate) fn below(rng: &mut ChaCha8Rng, end: u64) -> u64 {
+    rng.next_u64() % end.max(1)
+}
+
+/// Whether an event with this chance, in thousandths, happens.
+pub(crate) fn chance(rng: &mut ChaCha8Rng, thousandths: u32) -> bool {
+    below(rng, 1_000) < u64::from(thousandths)
+}
+
+impl Options {
+    /// The scenario of this seed.
+    pub fn from_seed(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7261_6d2d_6f70_7473);
+        let rng = &mut rng;
+        let calm = chance(rng, 100);
+        let faults = Fault::ALL.into_iter().filter(|_| !calm && chance(rng, 400)).collect();
+        Self {
+            seed,
+            regions: 1 + below(rng, 3) as usize,
+            offices: 2 + below(rng, 4) as usize,
+            documents: 4 + below(rng, 20) as usize,
+            faulty_ms: [6, 24, 48, 240][below(rng, 4) as usize] * Millis::HOUR,
+            loss: if calm { 0 } else { [0, 20, 80, 200][below(rng, 4) as usize] },
+            duplication: if calm { 0 } else { [0, 50, 200][below(rng, 3) as usize] },
+            delay_ms_max: [50, 2_000, 60_000][below(rng, 3) as usize],
+            faults,
+            fault_every_ms: [20, 60, 180][below(rng, 3) as usize] * Millis::MINUTE,
+            relays_sync_always: chance(rng, 700),
+            second_home: [0, 500][below(rng, 2) as usize],
+        }
+    }
+}

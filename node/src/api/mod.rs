@@ -1,0 +1,485 @@
+//! The clerk's door: HTTP and JSON on this machine.
+//!
+//! | | |
+//! |---|---|
+//! | `PUT /api/v1/blobs/{sha256}?length=` | keep an attachment; its hash is checked |
+//! | `POST /api/v1/documents` | send a document: saved when answered, queued for its recipients |
+//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first |
+//! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
+//! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
+//! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (1 is the first), its hash checked while it is read |
+//! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
+//! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
+//! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
+//!
+//! Every request carries the token of `api.json`; foreign `Host` and `Origin` are refused. A refusal is
+//! `{"error": code, "message": words, "detail": what was found}`: Vietnamese, or English with `Accept-Language: en`.
+
+mod attachments;
+mod courier;
+mod guard;
+mod present;
+mod problem;
+mod serve;
+mod stream;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use schema::blob::{BLOBS_MAX, BlobRef};
+use schema::body::{AttachmentName, Dispatch};
+use schema::directory::{CodeSystem, Directory, Office, Tier};
+use schema::event::{Urgency, Verifier};
+use schema::exchange::Command;
+use schema::id::{BlobHash, DocumentId, OfficeId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+pub use present::{day_in_vietnam, time_in_vietnam};
+pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
+
+use crate::keyring::random_bytes;
+use crate::link::LinkBoard;
+use crate::runtime::{Inputs, now};
+use crate::step::{Answer, Input};
+use crate::store::{Reader, StoreError};
+use crate::words::Lang;
+use present::Presenter;
+use problem::Problem;
+
+/// Largest JSON body, in bytes: 16,384 recipients as ids are 0.6 MB.
+pub const JSON_BYTES_MAX: u64 = 1024 * 1024;
+/// How long a JSON body may take.
+const JSON_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a request waits for room in the core's queue before it is told that the station is busy.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Readers of the store that are kept open.
+const READERS_KEPT: usize = 3;
+/// Reads at the same time.
+const READS_MAX: usize = 8;
+/// Long transfers (downloads, courier files) at the same time; each holds a thread.
+const TRANSFERS_MAX: usize = 6;
+/// Rows of a page unless told otherwise.
+const PAGE_ROWS: u32 = 50;
+
+/// What the API works with.
+pub struct Api {
+    office: OfficeId,
+    database: PathBuf,
+    inputs: Inputs,
+    verifier: watch::Receiver<Arc<Verifier>>,
+    board: LinkBoard,
+    hosts: Vec<String>,
+    token_hash: [u8; 32],
+    readers: Mutex<Vec<Reader>>,
+    reads: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
+}
+
+/// Settings of an [`Api`].
+pub struct ApiSetting {
+    /// Whose station this is.
+    pub office: OfficeId,
+    /// The store, for reading.
+    pub database: PathBuf,
+    /// The way into the core.
+    pub inputs: Inputs,
+    /// Judges what a courier brings; knows the directory.
+    pub verifier: watch::Receiver<Arc<Verifier>>,
+    /// How the links stand.
+    pub board: LinkBoard,
+    /// Accepted `Host` headers, with their ports.
+    pub hosts: Vec<String>,
+    /// What a request must carry.
+    pub token: String,
+}
+
+type SharedApi = Arc<Api>;
+
+/// The routes.
+pub fn router(setting: ApiSetting) -> Router {
+    let ApiSetting { office, database, inputs, verifier, board, hosts, token } = setting;
+    let api = Arc::new(Api {
+        office,
+        database,
+        inputs,
+        verifier,
+        board,
+        hosts,
+        token_hash: guard::token_hash(&token),
+        readers: Mutex::new(Vec::new()),
+        reads: Arc::new(Semaphore::new(READS_MAX)),
+        transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
+    });
+    let v1 = Router::new()
+        .route("/blobs/{hash}", put(attachments::keep))
+        .route("/documents", post(dispatch))
+        .route("/documents/{id}", get(document))
+        .route("/documents/{id}/why", get(why))
+        .route("/documents/{id}/attachments/{n}", get(attachments::give))
+        .route("/incoming", get(incoming))
+        .route("/outgoing", get(outgoing))
+        .route("/status", get(status))
+        .route("/alarms", get(alarms))
+        .route("/quarantine", get(quarantine))
+        .route("/offices", get(offices))
+        .route("/courier/export", post(courier::export))
+        .route("/courier/import", post(courier::import));
+    Router::new()
+        .nest("/api/v1", v1)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found"))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method"))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), guard::guard))
+        .with_state(api)
+}
+
+impl Api {
+    fn answers_to(&self, host: &str) -> bool {
+        self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(self.verifier.borrow().directory())
+    }
+
+    /// Reads the store on another thread; few at a time.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = timeout(PATIENCE, Arc::clone(&self.reads).acquire_owned()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(Problem::busy()) };
+        let api = Arc::clone(self);
+        let reading = tokio::task::spawn_blocking(move || {
+            let reader = api.take_reader()?;
+            let found = read(&reader)?;
+            api.give_reader_back(reader);
+            Ok::<T, StoreError>(found)
+        });
+        match reading.await {
+            Ok(found) => Ok(found?),
+            Err(error) => {
+                tracing::error!(%error, "reading the store for the API panicked");
+                Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))
+            }
+        }
+    }
+
+    fn take_reader(&self) -> Result<Reader, StoreError> {
+        let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.map_or_else(|| Reader::open(&self.database), Ok)
+    }
+
+    fn give_reader_back(&self, reader: Reader) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_KEPT {
+            readers.push(reader);
+        }
+    }
+
+    fn presented<T: serde::Serialize>(&self, headers: &HeaderMap, answer: &T) -> Response {
+        let directory = self.directory();
+        let presenter = Presenter { directory: &directory, today: day_in_vietnam(now()), lang: lang_of(headers) };
+        Json(presenter.present(answer)).into_response()
+    }
+}
+
+fn lang_of(headers: &HeaderMap) -> Lang {
+    Lang::of_header(headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()))
+}
+
+/// Parameters of a path or query, or a named refusal.
+fn parsed<T, E: std::fmt::Display>(parameters: Result<T, E>) -> Result<T, Problem> {
+    parameters.map_err(|error| Problem::parameter(error.to_string()))
+}
+
+/// Refuses by the announced length before anything is read.
+fn check_length(headers: &HeaderMap, most: u64) -> Result<Option<u64>, Problem> {
+    let Some(length) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
+    let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    match length {
+        Some(length) if length <= most => Ok(Some(length)),
+        Some(_) => Err(Problem::too_large(most)),
+        None => Err(Problem::parameter("the content length is not a number")),
+    }
+}
+
+async fn json_body(request: Request) -> Result<Bytes, Problem> {
+    check_length(request.headers(), JSON_BYTES_MAX)?;
+    let most = usize::try_from(JSON_BYTES_MAX).unwrap_or(usize::MAX);
+    match timeout(JSON_TIMEOUT, to_bytes(request.into_body(), most)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit")) => {
+            Err(Problem::too_large(JSON_BYTES_MAX))
+        }
+        Ok(Err(error)) => Err(Problem::new(StatusCode::BAD_REQUEST, "cut").detail(error.to_string())),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
+    }
+}
+
+/// What a clerk sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SendRequest {
+    /// Chosen by whoever asks, so that a repeated request is the same document; fresh when left out.
+    document: Option<DocumentId>,
+    /// Office ids, codes valid today, or `tier:code` for a code of the statistics office.
+    #[serde(default)]
+    to: Vec<String>,
+    /// Every office that has a station, except this one.
+    #[serde(default)]
+    to_all: bool,
+    #[serde(default)]
+    urgency: Urgency,
+    /// Anything but `normal` (*Thường*) is refused: state secrets never touch this disk.
+    secrecy: Option<String>,
+    subject: String,
+    number: Option<String>,
+    document_type: Option<String>,
+    #[serde(default)]
+    attachments: Vec<AttachmentRequest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttachmentRequest {
+    blob: BlobHash,
+    length: u64,
+    name: String,
+    media_type: String,
+}
+
+async fn dispatch(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let body = json_body(request).await?;
+    let unexpected = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "body").detail(detail);
+    let request: SendRequest = serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+    if request.secrecy.as_deref().is_some_and(|secrecy| secrecy != "normal") {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy"));
+    }
+    if request.attachments.len() > BLOBS_MAX {
+        return Err(unexpected(format!("at most {BLOBS_MAX} attachments are possible")));
+    }
+    let document = match request.document {
+        Some(document) => document,
+        None => DocumentId::new(random_bytes().map_err(|error| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped").detail(error.to_string())
+        })?),
+    };
+    let to = recipients(&api, &request)?;
+    let blobs = request.attachments.iter().map(|a| BlobRef { hash: a.blob, length: a.length }).collect();
+    let name = |a: AttachmentRequest| AttachmentName { name: a.name, media_type: a.media_type };
+    let dispatch = Dispatch {
+        document,
+        subject: request.subject,
+        number: request.number,
+        document_type: request.document_type,
+        attachments: request.attachments.into_iter().map(name).collect(),
+    };
+    let command = Command::Dispatch { to, urgency: request.urgency, blobs, dispatch };
+    match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
+        Answer::Dispatched { document, recipients } => {
+            let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });
+            Ok((StatusCode::CREATED, api.presented(&headers, &saved)).into_response())
+        }
+        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::DiskFull => Err(Problem::disk_full()),
+        Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
+            unreachable!("the core answers a dispatch with what became of the dispatch")
+        }
+    }
+}
+
+fn recipients(api: &Api, request: &SendRequest) -> Result<Vec<OfficeId>, Problem> {
+    let directory = api.directory();
+    let today = day_in_vietnam(now());
+    let mut to = Vec::with_capacity(request.to.len());
+    for text in &request.to {
+        to.push(resolve(&directory, text, today)?);
+    }
+    if request.to_all {
+        let enrolled = directory.offices().filter(|office| office.is_enrolled() && !office.relays.is_empty());
+        to.extend(enrolled.map(|office| office.id).filter(|id| *id != api.office));
+    }
+    Ok(to)
+}
+
+/// The office that is meant by an id, by a code that is valid today, or by `tier:code`.
+fn resolve(directory: &Directory, text: &str, today: jiff::civil::Date) -> Result<OfficeId, Problem> {
+    if let Ok(id) = text.parse::<OfficeId>() {
+        return Ok(id);
+    }
+    let tiers = [Tier::Central, Tier::Province, Tier::District, Tier::Commune];
+    let prefixed = text.split_once(':').and_then(|(prefix, code)| {
+        let tier = tiers.into_iter().find(|tier| tier.as_str() == prefix)?;
+        Some((CodeSystem::StatisticsUnit(tier), code))
+    });
+    let found = match prefixed {
+        Some((system, code)) => directory.resolve_in(system, code, today)?,
+        None => directory.resolve(text, today)?,
+    };
+    Ok(found.id)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    before: Option<u64>,
+    limit: Option<u32>,
+}
+
+async fn incoming(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(PageQuery { before, limit }) = parsed(page)?;
+    let page = api.read(move |reader| reader.incoming(before, limit.unwrap_or(PAGE_ROWS))).await?;
+    Ok(api.presented(&headers, &page))
+}
+
+async fn outgoing(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(PageQuery { before, limit }) = parsed(page)?;
+    let page = api.read(move |reader| reader.outgoing(before, limit.unwrap_or(PAGE_ROWS), now())).await?;
+    Ok(api.presented(&headers, &page))
+}
+
+fn document_id(path: Result<Path<String>, PathRejection>) -> Result<DocumentId, Problem> {
+    let Path(id) = parsed(path)?;
+    parsed(id.parse())
+}
+
+fn no_document(id: &DocumentId) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-document").detail(format!("document `{id}`"))
+}
+
+async fn document(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = document_id(path)?;
+    let view = api.read(move |reader| reader.document(&id, now())).await?.ok_or_else(|| no_document(&id))?;
+    Ok(api.presented(&headers, &view))
+}
+
+async fn why(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = document_id(path)?;
+    let found = api
+        .read(move |reader| {
+            let known = reader.document(&id, now())?.is_some();
+            Ok((known, reader.why(&id, now())?))
+        })
+        .await?;
+    match found {
+        (false, _) => Err(no_document(&id)),
+        (true, None) => Err(Problem::new(StatusCode::CONFLICT, "not-sent-here")),
+        (true, Some(recipients)) => {
+            let answer = json!({ "document": id, "recipients": recipients, "links": api.board.reports() });
+            Ok(api.presented(&headers, &answer))
+        }
+    }
+}
+
+async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let view = api.read(|reader| reader.status(now())).await?;
+    let directory = api.directory();
+    let mut answer = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": now(),
+        "directory": { "version": directory.version(), "offices": directory.office_count() },
+        "links": api.board.reports(),
+    });
+    if let (Value::Object(answer), Ok(Value::Object(view))) = (&mut answer, serde_json::to_value(&view)) {
+        answer.extend(view);
+    }
+    Ok(api.presented(&headers, &answer))
+}
+
+async fn alarms(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let alarms = api.read(Reader::alarms).await?;
+    Ok(api.presented(&headers, &json!({ "rows": alarms })))
+}
+
+async fn quarantine(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let items = api.read(Reader::quarantine).await?;
+    Ok(api.presented(&headers, &json!({ "rows": items })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfficesQuery {
+    search: Option<String>,
+    #[serde(default)]
+    enrolled: bool,
+    limit: Option<usize>,
+}
+
+async fn offices(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    query: Result<Query<OfficesQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    const LISTED_MAX: usize = 20_000;
+    let Query(query) = parsed(query)?;
+    let directory = api.directory();
+    let lang = lang_of(&headers);
+    let today = day_in_vietnam(now());
+    let searching = tokio::task::spawn_blocking(move || {
+        let presenter = Presenter { directory: &directory, today, lang };
+        let wanted = |office: &&Office| !query.enrolled || office.is_enrolled();
+        let rows: Vec<Value> = match &query.search {
+            Some(search) => {
+                let hits = directory.search(search, Some(today), query.limit.unwrap_or(50));
+                hits.iter().map(|hit| hit.office).filter(wanted).map(|office| office_row(&presenter, office)).collect()
+            }
+            None => {
+                let listed = directory.offices().filter(wanted).take(query.limit.unwrap_or(1_000).min(LISTED_MAX));
+                listed.map(|office| office_row(&presenter, office)).collect()
+            }
+        };
+        json!({ "rows": rows, "directory": directory.version() })
+    });
+    let found = searching.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
+    Ok(Json(found).into_response())
+}
+
+fn office_row(presenter: &Presenter<'_>, office: &Office) -> Value {
+    let today = presenter.today;
+    let codes = office.codes.iter().filter(|code| code.validity.contains(today));
+    let codes: Vec<Value> =
+        codes.map(|code| json!({ "code": code.text, "system": code.system.to_string() })).collect();
+    let parent = presenter.directory.parent_at(&office.id, today);
+    json!({
+        "office": office.id,
+        "office_name": presenter.name(office),
+        "tier": office.place_at(today).map(|place| place.tier.as_str()),
+        "parent_name": parent.map(|parent| presenter.name(parent)),
+        "codes": codes,
+        "enrolled": office.is_enrolled(),
+        "relays": office.relays,
+    })
+}
+
+/// A body that nothing is taken from.
+fn body_of(request: Request) -> Body {
+    request.into_body()
+}

@@ -1,0 +1,146 @@
+//! Answers as people read them: names beside ids, words beside codes. Adds to what the store says; changes nothing of it.
+
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use schema::directory::{Directory, Office};
+use schema::id::OfficeId;
+use schema::time::Millis;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::words::{self, Lang, Text, word};
+
+/// Vietnam has one clock, seven hours ahead of UTC, without summer time.
+const VIETNAM_HOURS: i8 = 7;
+
+/// The day in Vietnam.
+pub fn day_in_vietnam(now: Millis) -> Date {
+    let ms = i64::try_from(now.0).unwrap_or(i64::MAX);
+    let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    Offset::constant(VIETNAM_HOURS).to_datetime(timestamp).date()
+}
+
+/// A time for people: day, month, year and time of day in Vietnam.
+pub fn time_in_vietnam(at: Millis) -> String {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    let local = Offset::constant(VIETNAM_HOURS).to_datetime(timestamp);
+    format!(
+        "{:02}/{:02}/{:04} {:02}:{:02}:{:02}",
+        local.day(),
+        local.month(),
+        local.year(),
+        local.hour(),
+        local.minute(),
+        local.second()
+    )
+}
+
+pub(super) struct Presenter<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) today: Date,
+    pub(super) lang: Lang,
+}
+
+impl Presenter<'_> {
+    /// The JSON of an answer, with names and words added.
+    pub(super) fn present<T: Serialize>(&self, answer: &T) -> Value {
+        let mut value = serde_json::to_value(answer).expect("the views have text keys only");
+        self.add(&mut value);
+        value
+    }
+
+    fn add(&self, value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.add(item)),
+            Value::Object(fields) => {
+                fields.values_mut().for_each(|field| self.add(field));
+                self.add_names(fields);
+                self.add_words(fields);
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn add_names(&self, fields: &mut Map<String, Value>) {
+        for key in ["office", "from", "who"] {
+            let id: Option<OfficeId> = fields.get(key).and_then(Value::as_str).and_then(|text| text.parse().ok());
+            if let Some(office) = id.and_then(|id| self.directory.office(&id)) {
+                fields.insert(format!("{key}_name"), self.name(office).into());
+            }
+        }
+    }
+
+    /// The office's name today, or its last one when it has ended.
+    pub(super) fn name(&self, office: &Office) -> String {
+        let last = || office.names.last().map(|name| name.text.as_str());
+        office.name_at(self.today).or_else(last).unwrap_or_default().to_owned()
+    }
+
+    fn add_words(&self, fields: &mut Map<String, Value>) {
+        let tables: [(&str, &str, &[(&str, Text)]); 8] = [
+            ("kind", "text", words::STEP),
+            ("kind", "text", words::ALARM),
+            ("kind", "proves", words::PROVES),
+            ("cause", "cause_text", words::CAUSE),
+            ("who", "who_text", words::WHO),
+            ("state", "state_text", words::LINK),
+            ("urgency", "urgency_text", words::URGENCY),
+            ("status", "status_text", words::STATUS),
+        ];
+        if let Some(status) = status_of(fields) {
+            fields.insert("status".to_owned(), status.into());
+        }
+        for (key, words_key, table) in tables {
+            let Some(code) = fields.get(key).and_then(Value::as_str) else { continue };
+            if table.iter().any(|(known, _)| *known == code) && !fields.contains_key(words_key) {
+                let words = word(table, code, self.lang).to_owned();
+                fields.insert(words_key.to_owned(), json!(words));
+            }
+        }
+    }
+}
+
+/// The status of one recipient, or of a document with all its recipients: the lowest that holds for all.
+fn status_of(fields: &Map<String, Value>) -> Option<&'static str> {
+    let (left, arrived) = (fields.get("left")?, fields.get("arrived")?);
+    let all = match (left, arrived, fields.get("recipients")) {
+        (Value::Bool(left), Value::Bool(arrived), _) => [*arrived, *left],
+        (left, arrived, Some(recipients)) => [arrived == recipients, left == recipients],
+        _ => return None,
+    };
+    let overdue = !matches!(fields.get("overdue"), None | Some(Value::Bool(false))) && fields["overdue"] != json!(0);
+    Some(match all {
+        [true, _] => "arrived",
+        _ if overdue => "overdue",
+        [_, true] => "left",
+        [false, false] => "queued",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(value: &Value) -> &'static str {
+        status_of(value.as_object().expect("an object")).expect("a status")
+    }
+
+    #[test]
+    fn status_is_the_lowest_that_holds_for_all_recipients() {
+        assert_eq!(status(&json!({"recipients": 3, "left": 2, "arrived": 0, "overdue": 0})), "queued");
+        assert_eq!(status(&json!({"recipients": 3, "left": 3, "arrived": 2, "overdue": 0})), "left");
+        assert_eq!(status(&json!({"recipients": 3, "left": 3, "arrived": 2, "overdue": 1})), "overdue");
+        assert_eq!(status(&json!({"recipients": 3, "left": 3, "arrived": 3, "overdue": 0})), "arrived");
+        assert_eq!(status(&json!({"left": true, "arrived": false, "overdue": false})), "left");
+        assert_eq!(status(&json!({"left": false, "arrived": false, "overdue": false})), "queued");
+    }
+
+    #[test]
+    fn day_changes_at_midnight_in_vietnam() {
+        // 2025-06-30T16:59:59Z and a second later.
+        assert_eq!(day_in_vietnam(Millis(1_751_302_799_000)).to_string(), "2025-06-30");
+        assert_eq!(day_in_vietnam(Millis(1_751_302_800_000)).to_string(), "2025-07-01");
+        assert_eq!(time_in_vietnam(Millis(1_751_302_800_000)), "01/07/2025 00:00:00");
+    }
+}

@@ -1,0 +1,148 @@
+//! Answers that say no: a code for programs, words for people.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schema::directory::ResolveError;
+use schema::exchange::Refusal;
+use serde_json::{Value, json};
+
+use crate::runtime::AskError;
+use crate::store::{ExportError, StoreError};
+use crate::words::{self, Lang};
+
+/// A refusal or a failure on its way to whoever asked. The words are chosen when the language is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    /// What was found, in the program's words (English).
+    detail: Option<String>,
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str) -> Self {
+        Self { status, code, detail: None, retry_after_s: None }
+    }
+
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn parameter(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "parameter").detail(detail)
+    }
+
+    pub(super) fn too_large(most: u64) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large").detail(format!("at most {most} bytes are accepted"))
+    }
+
+    pub(super) fn disk_full() -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full")
+    }
+
+    pub(super) fn busy() -> Self {
+        Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy") }
+    }
+
+    fn json(&self, lang: Lang) -> Value {
+        json!({
+            "error": self.code,
+            "message": words::word(words::PROBLEM, self.code, lang),
+            "detail": self.detail,
+        })
+    }
+
+    /// The answer in one language.
+    pub(super) fn render(&self, lang: Lang) -> Response {
+        let mut response = (self.status, Json(self.json(lang))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LANGUAGE, header::HeaderValue::from_static(lang.tag()));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+        }
+        // What was not read of the request would be taken for the next one.
+        if matches!(self.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+            headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Carried as an extension until the language is known.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Busy => Self::busy(),
+            AskError::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped"),
+            AskError::Unknown => Self::new(StatusCode::GATEWAY_TIMEOUT, "unknown"),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = chain(&error), "store could not be read for the API");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string())
+    }
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Store(error) => error.into(),
+            ExportError::Courier(error) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        let (status, code) = match &refusal {
+            Refusal::NoRecipients => (UNPROCESSABLE, "no-recipients"),
+            Refusal::TooManyRecipients { .. } => (UNPROCESSABLE, "too-many-recipients"),
+            Refusal::ToItself => (UNPROCESSABLE, "to-itself"),
+            Refusal::UnknownRecipient { .. } => (UNPROCESSABLE, "unknown-recipient"),
+            Refusal::NotEnrolled { .. } => (UNPROCESSABLE, "not-enrolled"),
+            Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
+            Refusal::Document(_) => (UNPROCESSABLE, "document"),
+            Refusal::AttachmentMissing { .. } => (StatusCode::CONFLICT, "attachment-missing"),
+            Refusal::TooLarge => (UNPROCESSABLE, "text-too-large"),
+        };
+        Self::new(status, code).detail(chain(&refusal))
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        let code = match &error {
+            ResolveError::Unknown { .. } => "unknown-code",
+            ResolveError::NotAt { .. } => "code-not-valid-today",
+            ResolveError::Ambiguous { .. } => "code-ambiguous",
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code).detail(error.to_string())
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}

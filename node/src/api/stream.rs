@@ -1,0 +1,91 @@
+//! Between a stream of the API and code that reads or writes a file: bounded, and given up when the other side stalls.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long the other side may neither take nor give anything.
+pub(super) const STALLED: Duration = Duration::from_secs(60);
+/// Pieces on their way.
+pub(super) const PIECES_MAX: usize = 4;
+/// Size of a piece that is written, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Gives what is written to it to a response body.
+pub(super) struct PieceWriter {
+    handle: Handle,
+    pieces: mpsc::Sender<Result<Bytes, io::Error>>,
+    buffer: BytesMut,
+}
+
+impl PieceWriter {
+    pub(super) fn new(handle: Handle, pieces: mpsc::Sender<Result<Bytes, io::Error>>) -> Self {
+        Self { handle, pieces, buffer: BytesMut::new() }
+    }
+
+    /// Hands a piece on.
+    pub(super) fn piece(&self, piece: Bytes) -> io::Result<()> {
+        let sending = timeout(STALLED, self.pieces.send(Ok(piece)));
+        match self.handle.block_on(sending) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Breaks the body off, so that nobody takes what was given for the whole.
+    pub(super) fn broken(self, error: io::Error) {
+        // Whoever read may have gone already.
+        let _ = self.handle.block_on(timeout(STALLED, self.pieces.send(Err(error))));
+    }
+}
+
+impl Write for PieceWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let piece = self.buffer.split().freeze();
+        self.piece(piece)
+    }
+}
+
+/// Reads what a request body brings.
+pub(super) struct PieceReader {
+    handle: Handle,
+    pieces: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl PieceReader {
+    pub(super) fn new(handle: Handle, pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self { handle, pieces, current: Bytes::new() }
+    }
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.handle.block_on(timeout(STALLED, self.pieces.recv())) {
+                Ok(Some(piece)) => self.current = piece,
+                Ok(None) => return Ok(0),
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        let length = into.len().min(self.current.len());
+        self.current.copy_to_slice(&mut into[..length]);
+        Ok(length)
+    }
+}

@@ -1,0 +1,573 @@
+//! One connection at work: jobs out, messages in, until the line is lost.
+
+use std::error::Error as _;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::client::{Request, RequestErrorKind};
+use async_nats::jetstream::context::{Context, ContextBuilder, PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{Client, Event, Message, ServerError, Subject};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use minicbor::bytes::ByteVec;
+use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
+use schema::event::Verifier;
+use schema::id::BlobHash;
+use schema::inbound::{self, Opened, Refused};
+use schema::wire;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::mailbox::{Arrived, Mailbox, Next};
+use super::pace::{Pace, patience};
+use super::{Connection, Ended, Job, LinkSetting};
+use crate::runtime::Inputs;
+use crate::step::{Delivery, Input, Publication, PublishOutcome};
+
+/// Most jobs that wait inside a connection; more stay in the channel before it.
+const WAITING_MAX: usize = 512;
+/// Most publishes on their way at once.
+const PUBLISHES_MAX: usize = 16;
+/// Most chunks on their way at once, in each direction.
+const CHUNKS_MAX: usize = 8;
+/// A message that the core has not acknowledged after this time is forgotten here; the relay delivers it again.
+const UNACKED_FORGOTTEN: Duration = Duration::from_secs(600);
+/// Largest message whose items are looked into for the quarantine; a larger one is cut.
+const QUARANTINED_BYTES_MAX: usize = 64 * 1024;
+/// What acknowledges a message to JetStream.
+const ACK: &[u8] = b"+ACK";
+
+/// Names deliveries for all links of this process: a delivery of an earlier connection never has the name of a later one.
+static DELIVERIES: AtomicU64 = AtomicU64::new(1);
+
+struct Unacked {
+    reply: Subject,
+    bytes: usize,
+    at: Instant,
+}
+
+/// What became of a job that was on its way.
+enum Done {
+    Publish { job: Job, bytes: usize, took: Duration, outcome: PublishOutcome },
+    Offer { blob: BlobRef, chunks: Option<Vec<u32>> },
+    Store { blob: BlobRef, bytes: usize, took: Duration, stored: bool },
+    Fetch { job: Job, took: Duration, answered: bool, bytes: Option<Bytes> },
+}
+
+struct Carrier<'a> {
+    setting: &'a LinkSetting,
+    client: Client,
+    jetstream: Context,
+    publishes: VecDeque<Job>,
+    requests: VecDeque<Job>,
+    stores: VecDeque<Job>,
+    fetches: VecDeque<Job>,
+    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Jobs under way, so that each can be answered when the line is lost.
+    promised: Promised,
+    upload_bytes: usize,
+    publish_pace: Pace,
+    store_pace: Pace,
+    fetch_pace: Pace,
+    unacked: BTreeMap<Delivery, Unacked>,
+    unacked_bytes: usize,
+    /// The server's last "permissions violation" for a publish: it explains publishes that are never answered.
+    not_permitted: Option<String>,
+}
+
+/// Counts of what is under way, and what the core still waits for.
+#[derive(Default)]
+struct Promised {
+    publishes: usize,
+    publications: BTreeSet<Publication>,
+    offers: BTreeMap<BlobHash, BlobRef>,
+    /// Chunks of a run that are waiting or under way.
+    stores: BTreeMap<BlobHash, (BlobRef, usize)>,
+    storing: usize,
+    fetches: BTreeMap<(BlobHash, u32), Job>,
+}
+
+/// Carries until the connection ends, then answers for everything that was not.
+pub(super) async fn carry(
+    setting: &LinkSetting,
+    connection: Connection,
+    inputs: &Inputs,
+    jobs: &mut mpsc::Receiver<Job>,
+) -> Ended {
+    let Connection { client, mailbox, events, .. } = connection;
+    let jetstream = ContextBuilder::new()
+        .api_prefix(wire::OFFICE_API_PREFIX)
+        // Its own clock would give up a full pack on a slow line; ours knows how much is on its way.
+        .timeout(patience(PUBLISHES_MAX * schema::pack::MESSAGE_BYTES_MAX))
+        .build(client.clone());
+    let mut carrier = Carrier {
+        setting,
+        client,
+        jetstream,
+        publishes: VecDeque::new(),
+        requests: VecDeque::new(),
+        stores: VecDeque::new(),
+        fetches: VecDeque::new(),
+        under_way: FuturesUnordered::new(),
+        promised: Promised::default(),
+        upload_bytes: 0,
+        publish_pace: Pace::new(4, PUBLISHES_MAX),
+        store_pace: Pace::new(1, CHUNKS_MAX),
+        fetch_pace: Pace::new(1, CHUNKS_MAX),
+        unacked: BTreeMap::new(),
+        unacked_bytes: 0,
+        not_permitted: None,
+    };
+    let ended = carrier.work(&mailbox, events, inputs, jobs).await;
+    for input in carrier.unanswered() {
+        if inputs.put(input).await.is_err() {
+            break;
+        }
+    }
+    ended
+}
+
+impl Carrier<'_> {
+    async fn work(
+        &mut self,
+        consumer: &async_nats::jetstream::consumer::PullConsumer,
+        mut events: mpsc::Receiver<Event>,
+        inputs: &Inputs,
+        jobs: &mut mpsc::Receiver<Job>,
+    ) -> Ended {
+        let reply = Subject::from(self.client.new_inbox());
+        let mut delivered = match self.client.subscribe(reply.clone()).await {
+            Ok(subscriber) => subscriber,
+            Err(error) => return Ended::LineLost(error.to_string()),
+        };
+        let mut mailbox = Mailbox::new(Instant::now());
+        // Signatures are checked on other threads, and handed on in the order of arrival.
+        let mut opening: FuturesOrdered<JoinHandle<(Delivery, Opened)>> = FuturesOrdered::new();
+        loop {
+            self.start();
+            let now = Instant::now();
+            self.forget_unacked(now);
+            let wake_at = match mailbox.next(self.unacked_bytes, now) {
+                Next::Lost(words) => return Ended::NoMailbox(words),
+                Next::Wait(until) => until,
+                Next::Pull => {
+                    if let Err(error) = consumer.request_batch(Mailbox::request(), reply.clone()).await {
+                        return Ended::LineLost(error.to_string());
+                    }
+                    mailbox.pulled(now);
+                    continue;
+                }
+            };
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => {
+                        if let Some(ended) = self.event(event) {
+                            return ended;
+                        }
+                    }
+                    None => return Ended::LineLost("the client has ended".to_owned()),
+                },
+                Some(done) = self.under_way.next(), if !self.under_way.is_empty() => {
+                    if let Some(input) = self.done(done)
+                        && inputs.put(input).await.is_err()
+                    {
+                        return Ended::Closed;
+                    }
+                }
+                Some(opened) = opening.next(), if !opening.is_empty() => match opened {
+                    Ok((delivery, opened)) => {
+                        let relay = self.setting.relay.clone();
+                        if inputs.put(Input::Delivered { relay, delivery, opened }).await.is_err() {
+                            return Ended::Closed;
+                        }
+                    }
+                    Err(error) => return Ended::LineLost(format!("a message could not be opened: {error}")),
+                },
+                message = delivered.next() => match message {
+                    Some(message) => {
+                        let bytes = message.length;
+                        let arrived = Arrived::of(message.status, message.description.as_deref(), bytes);
+                        mailbox.arrived(&arrived, Instant::now());
+                        if matches!(arrived, Arrived::Message(_))
+                            && let Some(task) = self.open(message)
+                        {
+                            opening.push_back(task);
+                        }
+                    }
+                    None => return Ended::LineLost("the subscription has ended".to_owned()),
+                },
+                job = jobs.recv(), if self.waiting() < WAITING_MAX => match job {
+                    Some(job) => {
+                        if let Err(words) = self.take(job).await {
+                            return Ended::LineLost(words);
+                        }
+                    }
+                    None => {
+                        // What was said last, acknowledgements above all, should still leave.
+                        let _ = tokio::time::timeout(Duration::from_secs(2), self.client.flush()).await;
+                        return Ended::Closed;
+                    }
+                },
+                () = sleep_until(wake_at) => {}
+            }
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.publishes.len() + self.requests.len() + self.stores.len() + self.fetches.len()
+    }
+
+    fn event(&mut self, event: Event) -> Option<Ended> {
+        let relay = &self.setting.relay;
+        match event {
+            Event::Disconnected | Event::Closed => return Some(Ended::LineLost("the connection broke".to_owned())),
+            Event::ServerError(ServerError::AuthorizationViolation) => {
+                return Some(Ended::LineLost("the relay ended the login".to_owned()));
+            }
+            Event::ServerError(error) => {
+                let words = error.to_string();
+                tracing::error!(%relay, found = words, "the relay refused an operation of this station");
+                if words.contains("Permissions Violation for Publish") {
+                    self.not_permitted = Some(words);
+                }
+            }
+            Event::SlowConsumer(_) => {
+                // Pulls are bounded far below the library's channel, so this is a bug somewhere; what was dropped comes again.
+                tracing::error!(%relay, "the client dropped messages of the mailbox");
+            }
+            Event::LameDuckMode => tracing::info!(%relay, "the relay's server is about to stop"),
+            Event::ClientError(error) => tracing::debug!(%relay, %error, "the client reports"),
+            Event::Connected | Event::Draining => {}
+        }
+        None
+    }
+
+    fn open(&mut self, message: Message) -> Option<JoinHandle<(Delivery, Opened)>> {
+        let Some(reply) = message.reply else {
+            tracing::warn!(relay = %self.setting.relay, "message without a way to acknowledge it ignored");
+            return None;
+        };
+        let delivery = Delivery(DELIVERIES.fetch_add(1, Ordering::Relaxed));
+        let bytes = message.length;
+        self.unacked.insert(delivery, Unacked { reply, bytes, at: Instant::now() });
+        self.unacked_bytes += bytes;
+        let verifier = Arc::clone(&self.setting.verifier.borrow());
+        let payload = message.payload;
+        Some(tokio::task::spawn_blocking(move || (delivery, open_or_refuse(&verifier, &payload))))
+    }
+
+    fn forget_unacked(&mut self, now: Instant) {
+        let mut forgotten = 0;
+        self.unacked.retain(|_, unacked| {
+            let keep = now.duration_since(unacked.at) < UNACKED_FORGOTTEN;
+            forgotten += if keep { 0 } else { unacked.bytes };
+            keep
+        });
+        self.unacked_bytes -= forgotten;
+    }
+
+    async fn take(&mut self, job: Job) -> Result<(), String> {
+        match &job {
+            Job::Ack(delivery) => {
+                if let Some(unacked) = self.unacked.remove(delivery) {
+                    self.unacked_bytes -= unacked.bytes;
+                    let ack = Bytes::from_static(ACK);
+                    return self.client.publish(unacked.reply, ack).await.map_err(|error| error.to_string());
+                }
+            }
+            Job::Publish { publication, .. } => {
+                self.promised.publications.insert(*publication);
+                self.publishes.push_back(job);
+            }
+            Job::Offer(blob) => {
+                self.promised.offers.insert(blob.hash, *blob);
+                self.requests.push_back(job);
+            }
+            Job::Store { blob, .. } => {
+                self.promised.stores.entry(blob.hash).or_insert((*blob, 0)).1 += 1;
+                self.stores.push_back(job);
+            }
+            Job::Fetch { blob, index, .. } => {
+                self.promised.fetches.insert((blob.hash, *index), job.clone());
+                self.fetches.push_back(job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the windows allow. Events first: an express document waits behind what is on its way already, never behind
+    /// what still waits here.
+    fn start(&mut self) {
+        while self.promised.publishes < self.publish_pace.window() {
+            let Some(job) = self.publishes.pop_front() else { break };
+            self.promised.publishes += 1;
+            self.start_publish(job);
+        }
+        while let Some(job) = self.requests.pop_front() {
+            if let Job::Offer(blob) = job {
+                self.start_offer(blob);
+            }
+        }
+        while self.promised.storing < self.store_pace.window() && self.publishes.is_empty() {
+            let Some(job) = self.stores.pop_front() else { break };
+            self.promised.storing += 1;
+            self.start_store(job);
+        }
+        let fetching = self.promised.fetches.len().saturating_sub(self.fetches.len());
+        for _ in fetching..self.fetch_pace.window() {
+            let Some(job) = self.fetches.pop_front() else { break };
+            self.start_fetch(job);
+        }
+    }
+
+    fn start_publish(&mut self, job: Job) {
+        let Job::Publish { message_id, message, .. } = &job else { return };
+        let bytes = message.len();
+        self.upload_bytes += bytes;
+        let wait = patience(self.upload_bytes);
+        let publish = PublishMessage::build().message_id(message_id).payload(message.clone());
+        let (jetstream, subject) = (self.jetstream.clone(), wire::up(&self.setting.office));
+        self.under_way.push(Box::pin(async move {
+            let began = Instant::now();
+            let publishing = async {
+                match jetstream.send_publish(subject, publish).await {
+                    Ok(ack) => ack.await,
+                    Err(error) => Err(error),
+                }
+            };
+            let outcome = match tokio::time::timeout(wait, publishing).await {
+                Err(_) => PublishOutcome::Unknown,
+                Ok(Ok(_)) => PublishOutcome::Stored,
+                Ok(Err(error)) => outcome_of(&error),
+            };
+            Done::Publish { job, bytes, took: began.elapsed(), outcome }
+        }));
+    }
+
+    fn start_offer(&mut self, blob: BlobRef) {
+        let request = self.ask(&BlobRequest::Offer { blob }, patience(self.upload_bytes));
+        self.under_way.push(Box::pin(async move {
+            let chunks = match request.await {
+                Some(BlobReply::Missing { chunks }) => Some(chunks),
+                _ => None,
+            };
+            Done::Offer { blob, chunks }
+        }));
+    }
+
+    fn start_store(&mut self, job: Job) {
+        let Job::Store { blob, index, bytes } = job else { return };
+        let length = bytes.len();
+        self.upload_bytes += length;
+        let chunk = ByteVec::from(bytes.to_vec());
+        let request = self.ask(&BlobRequest::Store { blob, index, bytes: chunk }, patience(self.upload_bytes));
+        self.under_way.push(Box::pin(async move {
+            let began = Instant::now();
+            let stored = match request.await {
+                Some(BlobReply::Stored | BlobReply::Missing { .. }) => true,
+                Some(BlobReply::Refused { reason }) => {
+                    tracing::warn!(blob = %blob.hash, index, reason, "the relay refused a chunk");
+                    false
+                }
+                Some(BlobReply::Chunk { .. } | BlobReply::Absent) | None => false,
+            };
+            Done::Store { blob, bytes: length, took: began.elapsed(), stored }
+        }));
+    }
+
+    fn start_fetch(&mut self, job: Job) {
+        let Job::Fetch { blob, index, sender } = job else { return };
+        // The relay may have to ask another region first, and the chunks asked for before come down the same line.
+        let wait = patience(self.fetch_pace.window() * schema::blob::CHUNK_BYTES as usize) + Duration::from_secs(10);
+        let request = self.ask(&BlobRequest::Fetch { blob, index, sender }, wait);
+        self.under_way.push(Box::pin(async move {
+            let began = Instant::now();
+            let reply = request.await;
+            let answered = reply.is_some();
+            let bytes = match reply {
+                Some(BlobReply::Chunk { bytes }) => Some(Bytes::from(Vec::from(bytes))),
+                Some(BlobReply::Refused { reason }) => {
+                    tracing::warn!(blob = %blob.hash, index, reason, "the relay refused to give a chunk");
+                    None
+                }
+                _ => None,
+            };
+            Done::Fetch { job: Job::Fetch { blob, index, sender }, took: began.elapsed(), answered, bytes }
+        }));
+    }
+
+    /// Asks the relay about an attachment; `None` when it does not answer as agreed.
+    fn ask(&self, request: &BlobRequest, wait: Duration) -> BoxFuture<'static, Option<BlobReply>> {
+        let subject = wire::blob_request(&self.setting.office);
+        let payload = Bytes::from(encode_blob_message(request));
+        let (client, relay) = (self.client.clone(), self.setting.relay.clone());
+        Box::pin(async move {
+            let request = Request::new().payload(payload).timeout(Some(wait));
+            match client.send_request(subject, request).await {
+                Ok(reply) => match parse_blob_message(&reply.payload) {
+                    Ok(reply) => Some(reply),
+                    Err(error) => {
+                        tracing::warn!(%relay, %error, "the relay answered something else about an attachment");
+                        None
+                    }
+                },
+                Err(error) => {
+                    if error.kind() != RequestErrorKind::TimedOut {
+                        tracing::warn!(%relay, %error, "the relay was not asked about an attachment");
+                    }
+                    None
+                }
+            }
+        })
+    }
+
+    /// Books what is done and says what the core is told.
+    fn done(&mut self, done: Done) -> Option<Input> {
+        let relay = self.setting.relay.clone();
+        match done {
+            Done::Publish { job, bytes, took, outcome } => {
+                self.upload_bytes -= bytes;
+                self.promised.publishes -= 1;
+                let Job::Publish { publication, .. } = job else { return None };
+                self.promised.publications.remove(&publication);
+                match outcome {
+                    PublishOutcome::Unknown => self.publish_pace.missed(),
+                    _ => self.publish_pace.arrived(took),
+                }
+                // A publish that is not permitted is never answered; the reason came beside it.
+                let outcome = match (outcome, self.not_permitted.take()) {
+                    (PublishOutcome::Unknown, Some(words)) => PublishOutcome::Refused(words),
+                    (outcome, _) => outcome,
+                };
+                Some(Input::Published { publication, outcome })
+            }
+            Done::Offer { blob, chunks } => {
+                self.promised.offers.remove(&blob.hash);
+                Some(Input::BlobMissing { relay, blob, chunks })
+            }
+            Done::Store { blob, bytes, took, stored } => {
+                self.upload_bytes -= bytes;
+                self.promised.storing -= 1;
+                if stored { self.store_pace.arrived(took) } else { self.store_pace.missed() }
+                let left = self.promised.stores.get_mut(&blob.hash).map(|(_, left)| {
+                    *left -= 1;
+                    *left
+                });
+                if left == Some(0) {
+                    // The run is over: the relay says what it still lacks, whatever became of each chunk.
+                    self.promised.stores.remove(&blob.hash);
+                    self.promised.offers.insert(blob.hash, blob);
+                    self.requests.push_back(Job::Offer(blob));
+                }
+                None
+            }
+            Done::Fetch { job, took, answered, bytes } => {
+                if answered { self.fetch_pace.arrived(took) } else { self.fetch_pace.missed() }
+                let Job::Fetch { blob, index, .. } = job else { return None };
+                self.promised.fetches.remove(&(blob.hash, index));
+                Some(Input::Chunk { blob, index, bytes, relay: Some(relay) })
+            }
+        }
+    }
+
+    /// What the core is told about everything it still waits for.
+    fn unanswered(&mut self) -> Vec<Input> {
+        let relay = &self.setting.relay;
+        let promised = std::mem::take(&mut self.promised);
+        let publishes = promised
+            .publications
+            .into_iter()
+            .map(|publication| Input::Published { publication, outcome: PublishOutcome::Unknown });
+        let mut blobs = promised.offers;
+        blobs.extend(promised.stores.into_iter().map(|(hash, (blob, _))| (hash, blob)));
+        let offers =
+            blobs.into_values().map(|blob| Input::BlobMissing { relay: relay.clone(), blob, chunks: None });
+        let fetches = promised.fetches.into_values().filter_map(|job| job.failed(relay));
+        publishes.chain(offers).chain(fetches).collect()
+    }
+}
+
+/// Translates the library's error at the door: it happened, it did not, or we do not know.
+fn outcome_of(error: &PublishError) -> PublishOutcome {
+    let said_by_server = error.source().is_some_and(|source| source.is::<async_nats::jetstream::Error>());
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => PublishOutcome::Refused(words_of(error)),
+        // The server answered with an error of the stream (full, above all); nothing was stored.
+        PublishErrorKind::Other | PublishErrorKind::WrongLastMessageId | PublishErrorKind::WrongLastSequence
+            if said_by_server =>
+        {
+            PublishOutcome::Refused(words_of(error))
+        }
+        // No stream listens just now (a wiped relay is being set up again), or no answer came.
+        PublishErrorKind::Other
+        | PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::WrongLastSequence
+        | PublishErrorKind::StreamNotFound
+        | PublishErrorKind::TimedOut
+        | PublishErrorKind::BrokenPipe
+        | PublishErrorKind::MaxAckPending => PublishOutcome::Unknown,
+    }
+}
+
+fn words_of(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
+/// A message that cannot be read is refused as a whole, with its reason, like an item that cannot be: it must not block the
+/// mailbox behind it.
+fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
+    inbound::open(verifier, message).unwrap_or_else(|error| {
+        let bytes = message[..message.len().min(QUARANTINED_BYTES_MAX)].to_vec();
+        let refused = Refused { id: None, bytes, reason: error.to_string() };
+        Opened { refused: vec![refused], ..Opened::default() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::directory::{Directory, DirectorySnapshot};
+    use schema::time::Millis;
+
+    #[test]
+    fn unreadable_message_becomes_one_refused_item() {
+        let snapshot = DirectorySnapshot {
+            version: 1,
+            issued_at: Millis(0),
+            regions: Vec::new(),
+            offices: Vec::new(),
+            successors: Vec::new(),
+        };
+        let verifier = Verifier::new(Arc::new(Directory::new(snapshot).expect("an empty directory")));
+        let opened = open_or_refuse(&verifier, &[0xff; 200_000]);
+        assert_eq!(opened.refused.len(), 1);
+        assert_eq!(opened.refused[0].bytes.len(), QUARANTINED_BYTES_MAX, "kept without a bound");
+        assert!(opened.events.is_empty());
+    }
+
+    #[test]
+    fn time_out_is_unknown_and_an_error_of_the_server_is_a_refusal() {
+        for kind in [PublishErrorKind::TimedOut, PublishErrorKind::StreamNotFound, PublishErrorKind::Other] {
+            assert_eq!(outcome_of(&PublishError::new(kind)), PublishOutcome::Unknown);
+        }
+        let full = r#"{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}"#;
+        let said: async_nats::jetstream::Error = serde_json::from_str(full).expect("as a server says it");
+        let refused = outcome_of(&PublishError::with_source(PublishErrorKind::Other, said));
+        assert!(matches!(&refused, PublishOutcome::Refused(words) if words.contains("maximum bytes")), "{refused:?}");
+    }
+}

@@ -1,0 +1,403 @@
+//! Threads, channels and signals: the loop that waits in one place and decides in another.
+//!
+//! ```text
+//!  api ─┐                              ┌─► link of relay A
+//! link ─┼─► Inputs ─► core thread ─────┼─► link of relay B
+//! link ─┘  (bounded)  Node::step       └─► answers to whoever asked
+//! ```
+//!
+//! The core thread never waits for anybody but its queue: what a link cannot take is answered for it. So links and API may
+//! wait for the core, and nothing can wait in a circle.
+
+mod inputs;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use schema::directory::Directory;
+use schema::event::{Verifier, VerifyMemory};
+use schema::id::{OfficeId, RegionId};
+use schema::time::Millis;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) use inputs::Queued;
+pub use inputs::{ANSWER_SECONDS_MAX, AskError, INPUT_BYTES_MAX, INPUTS_MAX, Inputs};
+
+use crate::keyring::Login;
+use crate::link::{self, JOBS_MAX, Job, LinkBoard, LinkSetting};
+use crate::step::{Answer, Effect, Input, Ticket};
+
+/// Most inputs of one step, that is of one transaction.
+pub const STEP_INPUTS_MAX: usize = 512;
+/// Longest sleep of the core, so that a clock that was set back does not stop it for long.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Shortest sleep after a wake-up without work, so that a wake-up in the past does not become a hot loop.
+const SLEEP_MIN: Duration = Duration::from_millis(20);
+
+/// What runs in the core thread. [`crate::node::Node`] is the one; tests of the edges put something smaller in its place.
+pub trait Station: Send + 'static {
+    /// Why a step failed; the station stops then.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// One transaction.
+    ///
+    /// # Errors
+    /// When nothing may be promised any more, because the store failed.
+    fn step(&mut self, inputs: Vec<Input>, now: Millis) -> Result<Vec<Effect>, Self::Error>;
+
+    /// When it wants to be called again although nothing happens.
+    fn wakeup(&self) -> Option<Millis>;
+}
+
+/// The time of the system's clock.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A core at work.
+pub struct Core {
+    /// The way in.
+    pub inputs: Inputs,
+    /// Resolves when the core ended: with the reason when it failed.
+    pub ended: oneshot::Receiver<Result<(), anyhow::Error>>,
+}
+
+/// Starts the core thread. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start_core<S: Station>(station: S, links: &Links) -> std::io::Result<Core> {
+    let (inputs, waiting) = Inputs::new();
+    let (done, ended) = oneshot::channel();
+    let routes = links.routes.clone();
+    let handle = Handle::current();
+    std::thread::Builder::new().name("tram-core".to_owned()).spawn(move || {
+        let result = work(station, waiting, &routes, &handle);
+        // Nobody may wait for the end any more.
+        let _ = done.send(result.map_err(anyhow::Error::from));
+    })?;
+    Ok(Core { inputs, ended })
+}
+
+/// Gathered for one step.
+#[derive(Default)]
+struct Gathered {
+    inputs: Vec<Input>,
+    replies: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    room: Vec<OwnedSemaphorePermit>,
+    stop: bool,
+}
+
+impl Gathered {
+    fn add(&mut self, queued: Queued) {
+        match queued {
+            Queued::Input { input, reply, room } => {
+                self.inputs.push(input);
+                self.replies.extend(reply);
+                self.room.push(room);
+            }
+            Queued::Stop => self.stop = true,
+        }
+    }
+}
+
+fn work<S: Station>(
+    mut station: S,
+    mut waiting: mpsc::Receiver<Queued>,
+    routes: &Routes,
+    handle: &Handle,
+) -> Result<(), S::Error> {
+    // What the links could not take, answered in their name.
+    let mut failed: Vec<Input> = Vec::new();
+    let mut idle = false;
+    loop {
+        let mut gathered = Gathered { inputs: std::mem::take(&mut failed), ..Gathered::default() };
+        if gathered.inputs.is_empty() {
+            match wait(&mut waiting, station.wakeup(), idle, handle) {
+                Waited::Queued(queued) => {
+                    idle = false;
+                    gathered.add(queued);
+                }
+                Waited::Woken => {
+                    idle = true;
+                    gathered.inputs.push(Input::Tick);
+                }
+                Waited::Closed => gathered.stop = true,
+            }
+        }
+        while !gathered.stop && gathered.inputs.len() < STEP_INPUTS_MAX {
+            match waiting.try_recv() {
+                Ok(queued) => gathered.add(queued),
+                Err(_) => break,
+            }
+        }
+        let Gathered { inputs, mut replies, room, stop } = gathered;
+        let effects = station.step(inputs, now())?;
+        drop(room);
+        for effect in effects {
+            match effect {
+                Effect::Answer { ticket, answer } => {
+                    if let Some(reply) = replies.remove(&ticket) {
+                        // Whoever asked may have gone away; what was done stays done.
+                        let _ = reply.send(answer);
+                    }
+                }
+                effect => failed.extend(hand_on(effect, routes)),
+            }
+        }
+        if stop {
+            return Ok(());
+        }
+    }
+}
+
+enum Waited {
+    Queued(Queued),
+    Woken,
+    Closed,
+}
+
+fn wait(waiting: &mut mpsc::Receiver<Queued>, wakeup: Option<Millis>, idle: bool, handle: &Handle) -> Waited {
+    let least = if idle { SLEEP_MIN } else { Duration::ZERO };
+    let sleep = wakeup.map(|at| Duration::from_millis(at.since(now())).clamp(least, SLEEP_MAX));
+    handle.block_on(async {
+        let queued = match sleep {
+            None => waiting.recv().await,
+            Some(sleep) => match timeout(sleep, waiting.recv()).await {
+                Ok(queued) => queued,
+                Err(_) => return Waited::Woken,
+            },
+        };
+        queued.map_or(Waited::Closed, Waited::Queued)
+    })
+}
+
+/// Gives an effect to its link; what the link cannot take is answered for it.
+fn hand_on(effect: Effect, routes: &Routes) -> Option<Input> {
+    let (relay, job) = Job::of(effect)?;
+    let route = routes.of(&relay);
+    let refused = match route {
+        None => Some(job),
+        Some(route) => route.try_send(job).err().map(|error| match error {
+            mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => job,
+        }),
+    }?;
+    tracing::warn!(%relay, "the link takes no more at the moment");
+    refused.failed(&relay)
+}
+
+#[derive(Clone, Default)]
+struct Routes(Arc<Mutex<BTreeMap<RegionId, mpsc::Sender<Job>>>>);
+
+impl Routes {
+    fn of(&self, relay: &RegionId) -> Option<mpsc::Sender<Job>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(relay).cloned()
+    }
+}
+
+/// The links to the home relays.
+pub struct Links {
+    office: OfficeId,
+    login: Login,
+    routes: Routes,
+    running: BTreeMap<RegionId, (String, JoinHandle<()>)>,
+    verifier: watch::Sender<Arc<Verifier>>,
+    memory: Arc<VerifyMemory>,
+    board: LinkBoard,
+}
+
+impl Links {
+    /// No link yet.
+    pub fn new(office: OfficeId, login: Login, directory: Arc<Directory>) -> Self {
+        let memory = Arc::new(VerifyMemory::default());
+        let verifier = Verifier::new(directory).with_memory(Arc::clone(&memory));
+        Self {
+            office,
+            login,
+            routes: Routes::default(),
+            running: BTreeMap::new(),
+            verifier: watch::Sender::new(Arc::new(verifier)),
+            memory,
+            board: LinkBoard::default(),
+        }
+    }
+
+    /// How they stand.
+    pub fn board(&self) -> LinkBoard {
+        self.board.clone()
+    }
+
+    /// Judges signatures by the newest directory.
+    pub fn verifier(&self) -> watch::Receiver<Arc<Verifier>> {
+        self.verifier.subscribe()
+    }
+
+    /// Judges by a newer directory from now on.
+    pub fn use_directory(&self, directory: Arc<Directory>) {
+        let verifier = Verifier::new(directory).with_memory(Arc::clone(&self.memory));
+        self.verifier.send_replace(Arc::new(verifier));
+    }
+
+    /// Starts links to these relays and ends those to others.
+    pub fn serve(&mut self, relays: Vec<(RegionId, String)>, inputs: &Inputs) {
+        let wanted: BTreeMap<RegionId, String> = relays.into_iter().collect();
+        let mut routes = self.routes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.running.retain(|relay, (url, _)| {
+            let keep = wanted.get(relay) == Some(url);
+            if !keep {
+                // A link whose jobs have ended ends itself.
+                routes.remove(relay);
+            }
+            keep
+        });
+        for (relay, url) in wanted {
+            if self.running.contains_key(&relay) {
+                continue;
+            }
+            let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
+            let setting = LinkSetting {
+                office: self.office,
+                relay: relay.clone(),
+                url: url.clone(),
+                login: self.login.clone(),
+                verifier: self.verifier.subscribe(),
+                board: self.board.clone(),
+            };
+            let task = tokio::spawn(link::run(setting, inputs.clone(), jobs));
+            routes.insert(relay.clone(), job_sender);
+            self.running.insert(relay, (url, task));
+        }
+    }
+
+    /// Ends all links; what the core has acknowledged still leaves. Waits `patience` at most.
+    pub async fn end(&mut self, patience: Duration) {
+        self.routes.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for (relay, (_, task)) in std::mem::take(&mut self.running) {
+            if timeout(patience, task).await.is_err() {
+                tracing::warn!(%relay, "link did not end in time");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::{Publication, PublishOutcome};
+    use schema::blob::BlobRef;
+    use schema::id::BlobHash;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is gone")]
+    struct Gone;
+
+    /// Answers every question, publishes into the void, and fails when told to.
+    #[derive(Default)]
+    struct Echo {
+        fails: bool,
+        seen: Arc<Mutex<Vec<usize>>>,
+        outcomes: Arc<Mutex<Vec<PublishOutcome>>>,
+    }
+
+    impl Station for Echo {
+        type Error = Gone;
+
+        fn step(&mut self, inputs: Vec<Input>, _: Millis) -> Result<Vec<Effect>, Gone> {
+            if self.fails {
+                return Err(Gone);
+            }
+            self.seen.lock().expect("one thread").push(inputs.len());
+            let mut effects = Vec::new();
+            for input in inputs {
+                match input {
+                    Input::BlobComplete { ticket, blob } => {
+                        effects.push(Effect::Answer { ticket, answer: Answer::BlobKept(blob) });
+                    }
+                    Input::Connected(relay) => effects.push(Effect::Publish {
+                        relay,
+                        publication: Publication(1),
+                        message_id: String::new(),
+                        message: bytes::Bytes::new(),
+                    }),
+                    Input::Published { outcome, .. } => self.outcomes.lock().expect("one thread").push(outcome),
+                    _ => {}
+                }
+            }
+            Ok(effects)
+        }
+
+        fn wakeup(&self) -> Option<Millis> {
+            None
+        }
+    }
+
+    fn links() -> Links {
+        let snapshot = schema::directory::DirectorySnapshot {
+            version: 1,
+            issued_at: Millis(0),
+            regions: Vec::new(),
+            offices: Vec::new(),
+            successors: Vec::new(),
+        };
+        let directory = Directory::new(snapshot).expect("an empty directory");
+        Links::new(OfficeId::new([1; 16]), Login::generate().expect("randomness"), Arc::new(directory))
+    }
+
+    fn blob() -> BlobRef {
+        BlobRef { hash: BlobHash::new([3; 32]), length: 1 }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn every_question_gets_its_own_answer_and_steps_stay_bounded() {
+        let seen = Arc::default();
+        let echo = Echo { seen: Arc::clone(&seen), ..Echo::default() };
+        let core = start_core(echo, &links()).expect("a thread");
+        let ask = |_| {
+            let inputs = core.inputs.clone();
+            async move { inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await }
+        };
+        let answers = futures_util::future::join_all((0..2_000).map(ask)).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(Answer::BlobKept(_)))));
+        assert!(seen.lock().expect("no panic").iter().all(|inputs| *inputs <= STEP_INPUTS_MAX));
+    }
+
+    #[tokio::test]
+    async fn publish_without_a_link_has_the_outcome_unknown() {
+        let outcomes = Arc::default();
+        let echo = Echo { outcomes: Arc::clone(&outcomes), ..Echo::default() };
+        let core = start_core(echo, &links()).expect("a thread");
+        core.inputs.put(Input::Connected("p01".parse().expect("a region"))).await.expect("running");
+        core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await.expect("running");
+        core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await.expect("running");
+        assert_eq!(*outcomes.lock().expect("no panic"), [PublishOutcome::Unknown]);
+    }
+
+    #[tokio::test]
+    async fn failed_store_ends_the_core_and_says_so_to_whoever_asks() {
+        let core = start_core(Echo { fails: true, ..Echo::default() }, &links()).expect("a thread");
+        let asked = core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await;
+        assert_eq!(asked, Err(AskError::Unknown));
+        let ended = core.ended.await.expect("told").expect_err("failed");
+        assert_eq!(ended.to_string(), "the disk is gone");
+        let asked = core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await;
+        assert_eq!(asked, Err(AskError::Stopped));
+    }
+
+    #[tokio::test]
+    async fn stop_finishes_what_was_gathered() {
+        let seen = Arc::default();
+        let echo = Echo { seen: Arc::clone(&seen), ..Echo::default() };
+        let core = start_core(echo, &links()).expect("a thread");
+        core.inputs.put(Input::Tick).await.expect("running");
+        core.inputs.stop().await;
+        core.ended.await.expect("told").expect("without failure");
+        assert!(seen.lock().expect("no panic").iter().sum::<usize>() >= 1);
+    }
+}

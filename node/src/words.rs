@@ -1,0 +1,261 @@
+//! What people read: one table, Vietnamese for clerks, English for operators.
+//!
+//! The words are the field's, one per thing. *Queued* is never called sent, and *left* never arrived: a relay's word
+//! proves nothing about the recipient. No text repeats a document's content.
+
+/// The language of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Lang {
+    /// Vietnamese.
+    #[default]
+    Vi,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// The language of an `Accept-Language` header: English when it comes first, else Vietnamese.
+    pub fn of_header(header: Option<&str>) -> Self {
+        let first = header.unwrap_or_default().split([',', ';', '-']).next().unwrap_or_default();
+        if first.trim().eq_ignore_ascii_case("en") { Self::En } else { Self::Vi }
+    }
+
+    /// Its tag (BCP 47).
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Vi => "vi",
+            Self::En => "en",
+        }
+    }
+}
+
+/// A text in both languages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Text {
+    /// Vietnamese.
+    pub vi: &'static str,
+    /// English.
+    pub en: &'static str,
+}
+
+impl Text {
+    /// The text in one language.
+    pub const fn of(self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::Vi => self.vi,
+            Lang::En => self.en,
+        }
+    }
+}
+
+const fn text(vi: &'static str, en: &'static str) -> Text {
+    Text { vi, en }
+}
+
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident { $($key:literal => $vi:literal, $en:literal;)* }) => {
+        $(#[$doc])*
+        pub const $name: &[(&str, Text)] = &[$(($key, text($vi, $en))),*];
+    };
+}
+
+/// The words of a table's key; the key itself for one that a newer version wrote.
+pub fn word<'a>(table: &[(&str, Text)], key: &'a str, lang: Lang) -> &'a str {
+    table.iter().find(|(found, _)| *found == key).map_or(key, |(_, text)| text.of(lang))
+}
+
+table! {
+    /// The status ladder (design section 6).
+    STATUS {
+        "queued" => "chờ gửi", "queued";
+        "left" => "đã rời đơn vị (trạm chuyển tiếp đã giữ)", "left (a relay has it)";
+        "arrived" => "đã đến (có biên nhận)", "arrived (receipt)";
+        "overdue" => "chưa có biên nhận", "no receipt yet";
+    }
+}
+
+table! {
+    /// What happened to a document.
+    STEP {
+        "queued" => "đã lưu, chờ gửi", "saved, queued";
+        "left" => "đã rời đơn vị (trạm chuyển tiếp đã giữ)", "left (a relay has it)";
+        "refused-by-relay" => "trạm chuyển tiếp từ chối", "refused by a relay";
+        "arrived" => "đã đến (có biên nhận)", "arrived (receipt)";
+        "superseded" => "được gửi lại bằng sự kiện mới sau khi khôi phục dữ liệu",
+            "sent again in a new event after the station was restored";
+        "received" => "đã nhận, đã cấp biên nhận", "received, receipt given";
+    }
+}
+
+table! {
+    /// What a step proves.
+    PROVES {
+        "queued" => "Sự kiện đã ký và lưu bền vững tại đơn vị lập; chưa chứng minh điều gì về nơi nhận.",
+            "The event is signed and durably stored at its sender; nothing is proven about the recipient.";
+        "left" => "Chỉ theo lời trạm chuyển tiếp; không chứng minh nơi nhận đã có văn bản.",
+            "The relay's word only; it does not prove that the recipient has the document.";
+        "refused-by-relay" => "Theo lời trạm chuyển tiếp; không có chữ ký.", "The relay's own words, unsigned.";
+        "arrived" => "Biên nhận do nơi nhận ký: khi ký, nơi nhận đã lưu bền vững văn bản.",
+            "The recipient's signed receipt: it held the document durably when it signed.";
+        "superseded" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "received" => "Chữ ký của nơi gửi đã được kiểm tra; biên nhận do đơn vị này ký.",
+            "The sender's signature was verified; the receipt is signed by this office.";
+    }
+}
+
+table! {
+    /// Why something has not arrived.
+    CAUSE {
+        "waiting-for-line" => "chưa rời đơn vị: đang chờ đường truyền tới trạm chuyển tiếp",
+            "it has not left: waiting for the line to a relay";
+        "refused-by-relay" => "trạm chuyển tiếp từ chối", "a relay refused it";
+        "waiting-for-recipient" => "đã rời đơn vị, nơi nhận chưa gửi biên nhận",
+            "it has left, the recipient has given no receipt yet";
+    }
+}
+
+table! {
+    /// Who must act.
+    WHO {
+        "nobody" => "không ai phải làm gì, trạm tự gửi lại", "nobody: the station tries again by itself";
+        "this-office" => "đơn vị này: kiểm tra mạng; văn bản vẫn an toàn, trạm tự gửi khi có mạng",
+            "this office: look at the line; the document is safe and leaves by itself once it is up";
+        "relay-operator" => "người vận hành trạm chuyển tiếp", "the operator of the relay";
+        "recipient" => "nơi nhận: bật máy trạm hoặc nối mạng", "the recipient: start or connect its station";
+    }
+}
+
+table! {
+    /// How a link stands.
+    LINK {
+        "offline" => "chưa có mạng", "no line";
+        "connecting" => "đang kết nối", "connecting";
+        "connected" => "đã kết nối", "connected";
+        "login-refused" => "trạm chuyển tiếp không chấp nhận tài khoản của đơn vị", "the relay refuses the login";
+        "no-mailbox" => "trạm chuyển tiếp chưa có hộp thư của đơn vị", "the relay has no mailbox for this office";
+    }
+}
+
+table! {
+    /// Alarms.
+    ALARM {
+        "fork" => "hai sự kiện khác nhau ở cùng một vị trí (khóa bị nhân bản hoặc dữ liệu bị khôi phục)",
+            "two different events at one place (cloned key, or restored data)";
+        "office-restored" => "đơn vị này đã khôi phục dữ liệu", "this office has restored its data";
+        "restored" => "đã khôi phục dữ liệu tại đây", "data was restored here";
+        "lost-here" => "nơi khác giữ sự kiện mà tại đây đã mất", "elsewhere an event is held that is lost here";
+        "refused-by-relay" => "trạm chuyển tiếp từ chối", "refused by a relay";
+        "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại", "the body of an event was refused; it is kept";
+    }
+}
+
+table! {
+    /// How urgent a document is (*độ khẩn*).
+    URGENCY {
+        "normal" => "Thường", "normal";
+        "urgent" => "Khẩn", "urgent";
+        "very-urgent" => "Thượng khẩn", "very urgent";
+        "express" => "Hỏa tốc", "express";
+        "express-timed" => "Hỏa tốc hẹn giờ", "express, timed";
+    }
+}
+
+table! {
+    /// Why a request is refused or failed: what happened, what is safe, what to do next.
+    PROBLEM {
+        "token" => "Yêu cầu không có mã truy cập của trạm này; hãy dùng lệnh `tram-node` trên đúng thư mục dữ liệu.",
+            "The request does not carry this station's token; use `tram-node` with the right data folder.";
+        "host" => "Yêu cầu gửi tới một tên máy mà trạm này không nhận.",
+            "The request names a host that this station does not answer to.";
+        "origin" => "Yêu cầu đến từ một trang web khác; trạm không nhận.",
+            "The request comes from another web page; refused.";
+        "not-found" => "Không có địa chỉ này.", "There is nothing at this address.";
+        "method" => "Địa chỉ này không nhận phương thức đó.", "This address does not take that method.";
+        "too-large" => "Dữ liệu quá lớn; chưa có gì được lưu.", "The data is too large; nothing was saved.";
+        "slow" => "Dữ liệu đến quá chậm; chưa có gì được lưu, hãy gửi lại.",
+            "The data came too slowly; nothing was saved, send it again.";
+        "cut" => "Dữ liệu bị đứt giữa chừng; chưa có gì được lưu, hãy gửi lại.",
+            "The data was cut off; nothing was saved, send it again.";
+        "parameter" => "Tham số không dùng được.", "A parameter cannot be used.";
+        "body" => "Nội dung yêu cầu không đúng mẫu; chưa có gì được lưu.",
+            "The request's body is not as expected; nothing was saved.";
+        "unknown-code" => "Không có đơn vị nào mang mã này.", "No office has this code.";
+        "code-not-valid-today" => "Mã này hôm nay không còn (hoặc chưa) có hiệu lực.",
+            "This code is not valid today.";
+        "code-ambiguous" => "Mã này chỉ nhiều đơn vị; hãy dùng định danh 32 chữ số.",
+            "This code means several offices; use the 32-digit id.";
+        "no-recipients" => "Văn bản chưa có nơi nhận; chưa có gì được lưu.",
+            "The document has no recipients; nothing was saved.";
+        "too-many-recipients" => "Văn bản có quá nhiều nơi nhận; chưa có gì được lưu.",
+            "The document has too many recipients; nothing was saved.";
+        "to-itself" => "Văn bản được gửi cho chính đơn vị gửi; chưa có gì được lưu.",
+            "The document is addressed to the sending office itself; nothing was saved.";
+        "unknown-recipient" => "Danh bạ không có nơi nhận này; chưa có gì được lưu.",
+            "The directory does not know this recipient; nothing was saved.";
+        "not-enrolled" => "Nơi nhận chưa có trạm; chưa có gì được lưu. Hãy gửi bằng đường khác hoặc chờ đơn vị đó tham gia.",
+            "The recipient has no station yet; nothing was saved. Send it another way or wait until it is enrolled.";
+        "already-dispatched" => "Văn bản này đã được chuyển sang chờ gửi trước đó; không lập lần thứ hai.",
+            "This document was queued before; it was not queued a second time.";
+        "document" => "Nội dung văn bản không được chấp nhận; chưa có gì được lưu.",
+            "The document is not acceptable; nothing was saved.";
+        "attachment-missing" => "Tệp đính kèm chưa có đủ tại trạm; hãy tải lên rồi gửi lại.",
+            "An attachment is not here completely; upload it, then try again.";
+        "text-too-large" => "Phần chữ của văn bản quá dài; hãy đưa vào tệp đính kèm.",
+            "The document's own text is too long; put it in an attachment.";
+        "blob-mismatch" => "Tệp không khớp mã băm đã báo; tệp đã bị bỏ, hãy tải lên lại.",
+            "The file does not have the hash it was announced with; it was dropped, upload it again.";
+        "disk-full" => "Đĩa của máy trạm đã đầy: chưa có gì được lưu. Đọc và tra cứu vẫn dùng được; hãy giải phóng chỗ rồi gửi lại.",
+            "The station's disk is full: nothing was saved. Reading still works; free some space, then try again.";
+        "busy" => "Máy trạm đang bận: chưa có gì được lưu. Hãy thử lại sau vài giây.",
+            "The station is busy: nothing was saved. Try again in a few seconds.";
+        "stopped" => "Máy trạm đã dừng nhận việc: chưa có gì được lưu. Hãy xem nhật ký của trạm.",
+            "The station has stopped taking work: nothing was saved. Look at its log.";
+        "unknown" => "Không rõ kết quả: hãy xem danh sách văn bản đi trước khi gửi lại.",
+            "The outcome is unknown: look at the outgoing documents before you try again.";
+        "store" => "Không đọc được kho dữ liệu của trạm; hãy xem nhật ký của trạm.",
+            "The station's store cannot be read; look at its log.";
+        "no-document" => "Trạm này không gửi và không nhận văn bản đó.",
+            "This station neither sent nor received that document.";
+        "not-sent-here" => "Văn bản đó không do đơn vị này gửi.", "That document was not sent by this office.";
+        "no-attachment" => "Văn bản không có tệp đính kèm với số này.",
+            "The document has no attachment with this number.";
+        "attachment-awaited" => "Tệp đính kèm chưa về đủ; trạm đang chờ.",
+            "The attachment is not here completely yet; the station is waiting for it.";
+        "courier" => "Tệp chuyển tay không đọc được đến hết; phần đọc được trước chỗ hỏng đã được nhận.",
+            "The courier file could not be read to its end; what was intact before that was taken.";
+        "secrecy" => "Không nhận văn bản mật: Trạm chỉ dành cho văn bản độ mật Thường.",
+            "Documents with a degree of secrecy are refused: this system is for unclassified ones only.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queued_is_never_called_sent_and_left_never_arrived() {
+        for table in [STATUS, STEP] {
+            let (queued, left) = (word(table, "queued", Lang::Vi), word(table, "left", Lang::Vi));
+            assert!(!queued.contains("đã gửi") && !queued.contains("đã đến"), "{queued}");
+            assert!(!left.contains("đã đến") && !left.contains("nhận"), "{left}");
+            assert!(!word(table, "left", Lang::En).contains("arrived"));
+        }
+    }
+
+    #[test]
+    fn every_text_is_there_in_both_languages() {
+        for table in [STATUS, STEP, PROVES, CAUSE, WHO, LINK, ALARM, URGENCY, PROBLEM] {
+            for (key, text) in table {
+                assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");
+                schema::text::require_nfc(text.vi, 300).expect(key);
+            }
+        }
+    }
+
+    #[test]
+    fn english_is_for_those_who_ask_first_for_it() {
+        assert_eq!(Lang::of_header(Some("en-GB,vi;q=0.5")), Lang::En);
+        assert_eq!(Lang::of_header(Some("vi,en;q=0.5")), Lang::Vi);
+        assert_eq!(Lang::of_header(None), Lang::Vi);
+    }
+}

@@ -1,0 +1,378 @@
+//! Replays a station's store from zero and says which promises hold.
+//!
+//! The station's folder is never written to. The journal is read through [`node::store::Reader`]; the live tables
+//! are opened in a private copy of the file, because a store that is opened for replay belongs to whoever opens it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use node::config::{Config, DataFolder};
+use node::store::{Reader, ReplayedState, Store};
+use schema::blob::BlobRef;
+use schema::body::{Body, Dispatch};
+use schema::directory::Directory;
+use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
+use schema::exchange::{Alarm, Class, HeldRow, SentRow};
+use schema::id::{DocumentId, EventId, Incarnation, OfficeId, Position, Seq, StateHash};
+use schema::invariant::{self, Violation};
+use schema::time::Millis;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Journal entries read at a time.
+const BATCH: u32 = 1_024;
+
+/// One thing that was looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Check {
+    /// The promise, `P1` to `P13`.
+    pub promise: &'static str,
+    /// What was looked at.
+    pub what: String,
+    /// `None` when it holds; else what was found.
+    pub broken: Option<String>,
+}
+
+impl Check {
+    fn new(promise: &'static str, what: String, outcome: Result<(), Violation>) -> Self {
+        Self { promise, what, broken: outcome.err().map(|violation| violation.found) }
+    }
+}
+
+/// What a store holds, replayed, and what was found about it.
+#[derive(Debug, Serialize)]
+pub struct Audit {
+    /// The station's folder.
+    pub folder: PathBuf,
+    /// Whose store it is.
+    pub office: OfficeId,
+    /// Its name, the newest one known.
+    pub name: String,
+    /// Journal entries: its own events, received ones, and evidence.
+    pub entries: u64,
+    /// How many are its own.
+    pub own: u64,
+    /// How many were received.
+    pub received: u64,
+    /// How many contradict held ones.
+    pub evidence: u64,
+    /// Signatures checked; `None` when that was left out.
+    pub signatures: Option<u64>,
+    /// Attachments whose bytes were hashed anew.
+    pub attachments: u64,
+    /// The last event of its chain.
+    pub head: (Incarnation, Seq, EventId),
+    /// The hash of the replayed state.
+    pub state: StateHash,
+    /// Alarms raised so far.
+    pub alarms: u64,
+    /// What was checked.
+    pub checks: Vec<Check>,
+    /// Rows of the outbox.
+    #[serde(skip)]
+    pub sent: Vec<SentRow>,
+    /// Rows of the inbox.
+    #[serde(skip)]
+    pub held: Vec<HeldRow>,
+    /// Every event of its own chain, and when it was recorded.
+    #[serde(skip)]
+    pub own_events: BTreeMap<EventId, Millis>,
+    /// The documents it knows, sent or received, by their event.
+    #[serde(skip)]
+    pub documents: BTreeMap<EventId, Dispatch>,
+}
+
+impl Audit {
+    /// Whether everything that was checked holds.
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(|check| check.broken.is_none())
+    }
+}
+
+/// Audits the store in a station's folder. The station must not run: its tables would move under the audit.
+///
+/// # Errors
+/// When the folder, its directory or its store cannot be read. A broken promise is in the result.
+pub fn audit(folder: &Path, check_signatures: bool) -> Result<Audit> {
+    let data = DataFolder::new(folder);
+    let config = Config::read(&data)?;
+    let directory = config.load_directory()?;
+    let _held = data.lock().context("stop the station first, or audit a copy of its folder")?;
+    let reader = Reader::open(&data.database())?;
+    let verifier = check_signatures.then(|| Verifier::new(directory.clone()));
+    let mut walk = Walk::new(config.office, verifier);
+    walk.journal(&reader)?;
+    let live = live_state(&data, config.office)?;
+    walk.finish(folder, &directory, &reader, &live)
+}
+
+struct Live {
+    state: StateHash,
+    alarms: Vec<Alarm>,
+}
+
+/// Reads the live tables in a copy of the file and its write-ahead log.
+fn live_state(data: &DataFolder, office: OfficeId) -> Result<Live> {
+    let scratch = tempfile::tempdir().context("failed to make a folder for a copy of the store")?;
+    let database = data.database();
+    let copy = scratch.path().join("tram.db");
+    for suffix in ["", "-wal"] {
+        let mut from = database.clone().into_os_string();
+        from.push(suffix);
+        let mut to = copy.clone().into_os_string();
+        to.push(suffix);
+        if Path::new(&from).exists() {
+            fs::copy(&from, &to).with_context(|| format!("failed to copy `{}`", Path::new(&from).display()))?;
+        }
+    }
+    let store = Store::open(&copy)?;
+    let exchange = store.load_exchange(office)?;
+    Ok(Live { state: store.state_hash(&exchange)?, alarms: store.alarms()? })
+}
+
+struct Walk {
+    office: OfficeId,
+    state: ReplayedState,
+    verifier: Option<Verifier>,
+    signatures: u64,
+    forged: Option<Violation>,
+    counts: [u64; 3],
+    head: (Incarnation, Seq, EventId),
+    own_events: BTreeMap<EventId, Millis>,
+    evidence: BTreeSet<EventId>,
+    documents: BTreeMap<EventId, Dispatch>,
+    blobs: BTreeMap<EventId, Vec<BlobRef>>,
+}
+
+impl Walk {
+    fn new(office: OfficeId, verifier: Option<Verifier>) -> Self {
+        Self {
+            office,
+            state: ReplayedState::new(office),
+            verifier,
+            signatures: 0,
+            forged: None,
+            counts: [0; 3],
+            head: (Incarnation(0), Seq(0), EventId::NONE),
+            own_events: BTreeMap::new(),
+            evidence: BTreeSet::new(),
+            documents: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+        }
+    }
+
+    fn journal(&mut self, reader: &Reader) -> Result<()> {
+        let mut from = Position(1);
+        loop {
+            let entries = reader.journal(from, BATCH)?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            from = last.position.next();
+            for entry in &entries {
+                let recorded = RecordedEvent::read(&entry.bytes)
+                    .with_context(|| format!("journal entry {} cannot be read", entry.position))?;
+                self.check_signature(&entry.bytes, recorded.id);
+                match entry.class {
+                    Class::Own => {
+                        self.counts[0] += 1;
+                        self.head = (recorded.event.incarnation, recorded.event.seq, recorded.id);
+                        self.own_events.insert(recorded.id, entry.recorded_at);
+                    }
+                    Class::Received => self.counts[1] += 1,
+                    Class::Evidence => {
+                        self.counts[2] += 1;
+                        self.evidence.insert(recorded.id);
+                    }
+                }
+                if let Ok(Body::Dispatch(dispatch)) = Body::read(recorded.version, &recorded.event) {
+                    self.documents.insert(recorded.id, dispatch);
+                }
+                if !recorded.event.blobs.is_empty() {
+                    self.blobs.insert(recorded.id, recorded.event.blobs.clone());
+                }
+                self.state.add(entry)?;
+            }
+        }
+    }
+
+    fn check_signature(&mut self, bytes: &[u8], id: EventId) {
+        let Some(verifier) = &self.verifier else { return };
+        self.signatures += 1;
+        let refused = match UnverifiedEvent::parse(bytes) {
+            Ok(event) => verifier.verify(event).err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let (Some(reason), None) = (refused, &self.forged) {
+            self.forged = Some(Violation { promise: "P4", found: format!("event {id} is not accepted: {reason}") });
+        }
+    }
+
+    fn finish(self, folder: &Path, directory: &Directory, reader: &Reader, live: &Live) -> Result<Audit> {
+        let sent: Vec<SentRow> = self.state.records.sent_rows().cloned().collect();
+        let held: Vec<HeldRow> = self.state.records.held_rows().cloned().collect();
+        let state = self.state.hash();
+        let [own, received, evidence] = self.counts;
+        let (attachments, incomplete) = check_attachments(reader, &held, &sent, &self.blobs)?;
+        let mut checks = vec![
+            Check::new("P2", format!("{} held events, each document once", held.len()), {
+                invariant::each_document_once(&held)
+            }),
+            Check::new("P3", "documents presented in their senders' order".to_owned(), {
+                invariant::order_is_kept(&held)
+            }),
+            Check::new("P3", format!("own chain of {own} events without gap or change"), {
+                self.state.broken.clone().map_or(Ok(()), Err)
+            }),
+        ];
+        if self.verifier.is_some() {
+            let what = format!("{} signatures by directory version {}", self.signatures, directory.version());
+            checks.push(Check::new("P4", what, self.forged.map_or(Ok(()), Err)));
+        }
+        checks.push(Check::new(
+            "P6",
+            format!("{attachments} attachments complete, hashed anew"),
+            incomplete.map_or(Ok(()), Err),
+        ));
+        let replayed = format!("replay of {} entries gives the live state", self.state.entries);
+        checks.push(Check::new("P7", replayed, invariant::replay_gives_live_state(live.state, state)));
+        let forks = format!("{evidence} contradicting events, each in an alarm");
+        checks.push(Check::new("P8", forks, invariant::forks_are_alarmed(&self.evidence, &live.alarms)));
+        Ok(Audit {
+            folder: folder.to_owned(),
+            office: self.office,
+            name: newest_name(directory, &self.office),
+            entries: self.state.entries,
+            own,
+            received,
+            evidence,
+            signatures: self.verifier.is_some().then_some(self.signatures),
+            attachments,
+            head: self.head,
+            state,
+            alarms: live.alarms.len() as u64,
+            checks,
+            sent,
+            held,
+            own_events: self.own_events,
+            documents: self.documents,
+        })
+    }
+}
+
+/// Every attachment of an event this station sent or gave a receipt for is complete and has its hash.
+fn check_attachments(
+    reader: &Reader,
+    held: &[HeldRow],
+    sent: &[SentRow],
+    blobs: &BTreeMap<EventId, Vec<BlobRef>>,
+) -> Result<(u64, Option<Violation>)> {
+    let answered = held.iter().filter(|row| row.receipt.is_some()).map(|row| row.place.id);
+    let events = answered.chain(sent.iter().map(|row| row.place.id));
+    let owed: BTreeSet<BlobRef> = events.filter_map(|id| blobs.get(&id)).flatten().copied().collect();
+    for blob in &owed {
+        let broken = |found: String| Some(Violation { promise: "P6", found });
+        if !reader.has_blob(&blob.hash)? {
+            return Ok((owed.len() as u64, broken(format!("attachment {} is not complete", blob.hash))));
+        }
+        let mut hash = Sha256::new();
+        for index in 0..blob.chunks() {
+            hash.update(reader.chunk(&blob.hash, index)?.unwrap_or_default());
+        }
+        if hash.finalize()[..] != blob.hash.as_bytes()[..] {
+            return Ok((owed.len() as u64, broken(format!("attachment {} has other bytes", blob.hash))));
+        }
+    }
+    Ok((owed.len() as u64, None))
+}
+
+/// What only several stores together can show: nobody holds what its sender never made (P4), and no receipt is for
+/// something its giver does not hold (P6). Only offices among `audits` can be judged.
+pub fn cross_check(audits: &[Audit]) -> Vec<Check> {
+    let by_office: BTreeMap<OfficeId, &Audit> = audits.iter().map(|audit| (audit.office, audit)).collect();
+    let mut made = BTreeSet::new();
+    for audit in audits {
+        made.extend(audit.own_events.keys().copied());
+    }
+    let known = |office: &OfficeId| by_office.contains_key(office);
+    let held: Vec<&HeldRow> =
+        audits.iter().flat_map(|audit| &audit.held).filter(|row| known(&row.from)).collect();
+    let authentic = invariant::only_authentic_is_held(held.iter().copied(), &made);
+    let what = format!("{} held events, each in its sender's chain", held.len());
+    let mut checks = vec![Check::new("P4", what, authentic)];
+
+    let index: BTreeMap<_, EventId> = audits
+        .iter()
+        .flat_map(|audit| audit.held.iter().map(move |row| (audit.office, row)))
+        .map(|(holder, row)| ((holder, row.from, row.place.incarnation, row.place.counter), row.place.id))
+        .collect();
+    let mut receipts = 0;
+    let mut outcome = Ok(());
+    for audit in audits {
+        let judged: Vec<&SentRow> = audit.sent.iter().filter(|row| known(&row.to)).collect();
+        receipts += judged.iter().filter(|row| row.receipt.is_some()).count();
+        let held_by = |holder: &OfficeId, incarnation, counter| {
+            index.get(&(*holder, audit.office, incarnation, counter)).copied()
+        };
+        outcome = outcome.and_then(|()| invariant::receipt_means_held(audit.office, judged, held_by));
+    }
+    checks.push(Check::new("P6", format!("{receipts} receipts, each for an event its giver holds"), outcome));
+    checks
+}
+
+/// P1 over a list of what was saved as sent: (sender, recipient, document).
+pub fn saved_is_kept(audits: &[Audit], saved: &BTreeSet<(OfficeId, OfficeId, DocumentId)>) -> Check {
+    let mut outcome = Ok(());
+    for audit in audits {
+        let sent: BTreeSet<(OfficeId, DocumentId)> =
+            audit.sent.iter().filter_map(|row| Some((row.to, row.document?))).collect();
+        let mine: Vec<(OfficeId, DocumentId)> = saved
+            .iter()
+            .filter(|(sender, ..)| *sender == audit.office)
+            .map(|(_, to, document)| (*to, *document))
+            .collect();
+        outcome = outcome.and_then(|()| invariant::nothing_saved_is_lost(&mine, &sent));
+    }
+    Check::new("P1", format!("{} sends the stations answered for, each in its outbox", saved.len()), outcome)
+}
+
+/// The newest name of an office, also when it has ended; its id when it has none.
+pub fn newest_name(directory: &Directory, office: &OfficeId) -> String {
+    let name = directory.office(office).and_then(|office| office.names.last());
+    name.map_or_else(|| office.to_string(), |name| name.text.clone())
+}
+
+/// Says what was checked and found, for a terminal.
+pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
+    use std::fmt::Write as _;
+    ensure!(!audits.is_empty(), "nothing was audited");
+    let mut text = String::new();
+    let line = |text: &mut String, check: &Check| match &check.broken {
+        None => writeln!(text, "  ok      {}  {}", check.promise, check.what),
+        Some(found) => writeln!(text, "  BROKEN  {}  {}: {found}", check.promise, check.what),
+    };
+    for audit in audits {
+        let (incarnation, seq, head) = audit.head;
+        writeln!(text, "{} ({}) in {}", audit.name, audit.office, audit.folder.display())?;
+        writeln!(text, "  head incarnation {incarnation}, position {seq}, event {head}")?;
+        writeln!(text, "  state {}, {} alarms", audit.state, audit.alarms)?;
+        for check in &audit.checks {
+            line(&mut text, check)?;
+        }
+        if audit.signatures.is_none() {
+            writeln!(text, "  left out: signatures (--no-signatures)")?;
+        }
+    }
+    if audits.len() > 1 {
+        writeln!(text, "together")?;
+        for check in together {
+            line(&mut text, check)?;
+        }
+    }
+    let broken = audits.iter().flat_map(|audit| &audit.checks).chain(together).filter(|c| c.broken.is_some());
+    match broken.count() {
+        0 => writeln!(text, "verdict: every promise that was checked holds")?,
+        found => writeln!(text, "verdict: {found} BROKEN")?,
+    }
+    Ok(text)
+}

@@ -1,0 +1,384 @@
+//! A deployment: the registrar's folder, from which relays and offices are set up.
+//!
+//! ```text
+//! <deployment>/root.key             signs the directory (PKCS#8 PEM, owner only); keep it off line
+//! <deployment>/root.pub             its public half, 64 hexadecimal digits
+//! <deployment>/directory.cbor       the newest signed directory
+//! <deployment>/relays/<region>/     relay.toml, directory.cbor, relay.nk, data/
+//! <deployment>/offices/<office>/    config.toml, node.key, login.nk, directory.cbor: a bundle for `tram-node init`,
+//!                                   and itself a data folder that `tram-node run` takes
+//! ```
+//!
+//! The signed directory is the only state: who is enrolled where follows from it. Keys are made once and found again,
+//! so every command can be repeated after an interruption.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use ed25519_dalek::SigningKey;
+use node::config::{Config, DataFolder, read_bounded};
+use node::keyring::{self, Login};
+use schema::directory::{
+    Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX, open_directory,
+    sign_directory,
+};
+use schema::id::{OfficeId, RegionId};
+use schema::text::fold;
+use schema::time::Millis;
+
+/// A key is valid from this long before its enrolment: the clock of an office's first day may be behind.
+const KEY_VALID_BEFORE_MS: u64 = Millis::DAY;
+/// Longest part of an office's name in the name of its folder, in characters.
+const FOLDER_NAME_CHARS_MAX: usize = 40;
+/// How much of the id follows it: enough to tell ten thousand offices of one name apart.
+const FOLDER_ID_CHARS: usize = 8;
+
+/// A region that joins, and where its relay will listen.
+#[derive(Clone, Debug)]
+pub struct NewRegion {
+    /// Its token.
+    pub id: RegionId,
+    /// Its name for people.
+    pub name: String,
+    /// How offices and peers reach its NATS server.
+    pub url: String,
+    /// Where that server listens.
+    pub listen: SocketAddr,
+    /// The loopback port of that server's monitoring.
+    pub monitor_port: u16,
+    /// Where the relay answers `/status`; loopback.
+    pub status: SocketAddr,
+}
+
+/// A deployment's folder, opened for change.
+pub struct Deployment {
+    folder: PathBuf,
+    root: SigningKey,
+    published: Option<Directory>,
+    next: DirectoryBuilder,
+}
+
+impl Deployment {
+    /// Opens a deployment, or starts one with a new root key and the carried country in which no office is enrolled.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or its directory was not signed by its root key.
+    pub fn open_or_create(folder: &Path) -> Result<Self> {
+        make_private_folder(folder)?;
+        let key_path = folder.join("root.key");
+        let root = if key_path.exists() {
+            keyring::read_signing_key(&key_path)?
+        } else {
+            let root = keyring::generate_signing_key()?;
+            keyring::write_signing_key(&key_path, &root)?;
+            root
+        };
+        let public = hex(root.verifying_key().as_bytes());
+        replace(&folder.join("root.pub"), format!("{public}\n").as_bytes())?;
+        let path = folder.join("directory.cbor");
+        let published = if path.exists() {
+            Some(read_directory(&path, root.verifying_key().as_bytes())?)
+        } else {
+            None
+        };
+        let next = match &published {
+            Some(directory) => DirectoryBuilder::from(directory),
+            None => DirectoryBuilder::country().context("failed to assemble the carried country")?,
+        };
+        Ok(Self { folder: folder.to_owned(), root, published, next })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The public half of the root key.
+    pub fn root_key(&self) -> [u8; 32] {
+        *self.root.verifying_key().as_bytes()
+    }
+
+    /// The newest directory, when one was published.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.published.as_ref()
+    }
+
+    /// The folder of a relay.
+    pub fn relay_folder(&self, region: &RegionId) -> PathBuf {
+        self.folder.join("relays").join(region.as_str())
+    }
+
+    /// The folder of an office: its name without diacritics and the beginning of its id.
+    pub fn office_folder(&self, office: &OfficeId, name: &str) -> PathBuf {
+        let mut words = String::new();
+        for c in fold(name).chars().take(FOLDER_NAME_CHARS_MAX) {
+            match c {
+                'a'..='z' | '0'..='9' => words.push(c),
+                _ if !words.ends_with('-') => words.push('-'),
+                _ => {}
+            }
+        }
+        let id = office.to_string();
+        let name = format!("{}-{}", words.trim_matches('-'), &id[..FOLDER_ID_CHARS]);
+        self.folder.join("offices").join(name)
+    }
+
+    /// Adds a region, or changes it: makes its relay's folder with login and configuration.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn add_region(&mut self, region: &NewRegion) -> Result<PathBuf> {
+        let folder = self.relay_folder(&region.id);
+        make_private_folder(&folder)?;
+        let login = login_at(&folder.join("relay.nk"))?;
+        let text = relay_config(region, &self.root_key());
+        replace(&folder.join("relay.toml"), text.as_bytes())?;
+        install_relay_login(&folder)?;
+        self.next.region(Region {
+            id: region.id.clone(),
+            name: region.name.clone(),
+            url: region.url.clone(),
+            login: Some(login.public().to_owned()),
+        });
+        Ok(folder)
+    }
+
+    /// Enrols an office: makes its bundle with keys and settings, and enters them into the next directory. `relays`
+    /// are the regions that keep its mailbox, the preferred one first.
+    ///
+    /// # Errors
+    /// When no relay is named, the office is not in the directory, or the folder cannot be written.
+    pub fn enrol(
+        &mut self,
+        office: &OfficeId,
+        name: &str,
+        relays: &[RegionId],
+        relay_urls: &BTreeMap<RegionId, String>,
+        now: Millis,
+    ) -> Result<PathBuf> {
+        ensure!(!relays.is_empty(), "`{name}` needs at least one relay that keeps its mailbox; name it");
+        let folder = self.office_folder(office, name);
+        make_private_folder(&folder)?;
+        let key_path = folder.join("node.key");
+        let key = if key_path.exists() {
+            keyring::read_signing_key(&key_path)?
+        } else {
+            let key = keyring::generate_signing_key()?;
+            keyring::write_signing_key(&key_path, &key)?;
+            key
+        };
+        let login = login_at(&folder.join("login.nk"))?;
+        let data = DataFolder::new(&folder);
+        let mut config = Config::usual(&data, *office, self.root_key());
+        config.api.listen.set_port(0);
+        config.relays.clone_from(relay_urls);
+        replace(&data.config(), config.render(&data).as_bytes())?;
+        let key = *key.verifying_key().as_bytes();
+        let known = self.published.as_ref().and_then(|directory| directory.office(office));
+        let validity = known
+            .and_then(|office| office.keys.iter().find(|known| known.key == key))
+            .map_or(KeyValidity::since(Millis(now.0.saturating_sub(KEY_VALID_BEFORE_MS))), |known| known.validity);
+        let enrolment = Enrolment {
+            keys: vec![OfficeKey { key, validity }],
+            login: Some(login.public().to_owned()),
+            relays: relays.to_vec(),
+        };
+        self.next.enrol(office, enrolment).with_context(|| format!("failed to enrol `{name}`"))?;
+        Ok(folder)
+    }
+
+    /// Signs what was changed as the next version and copies it into every folder of the deployment.
+    ///
+    /// # Errors
+    /// When the entries contradict each other, or a file cannot be written. The earlier version stays valid then.
+    pub fn publish(&mut self, now: Millis) -> Result<&Directory> {
+        let (version, earlier) =
+            self.published.as_ref().map_or((1, Millis(0)), |d| (d.version() + 1, d.issued_at()));
+        let directory =
+            self.next.clone().build(version, now.max(earlier)).context("the changes do not make a sound directory")?;
+        let bytes = sign_directory(&directory.snapshot(), &self.root).context("failed to sign the directory")?;
+        for group in ["relays", "offices"] {
+            for folder in subfolders(&self.folder.join(group))? {
+                replace(&folder.join("directory.cbor"), &bytes)?;
+            }
+        }
+        // Last: until it is there, repeating the command repeats the copies.
+        replace(&self.folder.join("directory.cbor"), &bytes)?;
+        Ok(self.published.insert(directory))
+    }
+}
+
+/// Puts a relay's login where the relay looks for it, also after its disk was lost.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn install_relay_login(relay_folder: &Path) -> Result<()> {
+    let data = relay_folder.join("data");
+    make_private_folder(&data)?;
+    let seed = read_bounded(&relay_folder.join("relay.nk"), keyring::KEY_FILE_BYTES_MAX)?;
+    Ok(keyring::replace_private(&data.join("relay.nk"), &seed)?)
+}
+
+/// Reads a signed directory.
+///
+/// # Errors
+/// When it cannot be read or was not signed by this root key.
+pub fn read_directory(path: &Path, root_key: &[u8; 32]) -> Result<Directory> {
+    let bytes = read_bounded(path, SNAPSHOT_BYTES_MAX as u64 + 1024)?;
+    open_directory(&bytes, root_key).with_context(|| format!("directory `{}` is not accepted", path.display()))
+}
+
+/// Reads the public root key of a deployment.
+///
+/// # Errors
+/// When there is none.
+pub fn read_root_key(deployment: &Path) -> Result<[u8; 32]> {
+    let path = deployment.join("root.pub");
+    let bytes = read_bounded(&path, keyring::KEY_FILE_BYTES_MAX)
+        .with_context(|| format!("`{}` is not a deployment; `tram country` makes one", deployment.display()))?;
+    match node::config::parse_root_key(&String::from_utf8_lossy(&bytes)) {
+        Ok(key) => Ok(key),
+        Err(found) => bail!("`{}` does not hold a root key: {found}", path.display()),
+    }
+}
+
+fn login_at(path: &Path) -> Result<Login> {
+    if path.exists() {
+        return Ok(Login::read(path)?);
+    }
+    let login = Login::generate()?;
+    login.write(path)?;
+    Ok(login)
+}
+
+fn relay_config(region: &NewRegion, root_key: &[u8; 32]) -> String {
+    let NewRegion { id, listen, monitor_port, status, .. } = region;
+    let root_key = hex(root_key);
+    format!(
+        "# Settings of the relay of region `{id}`. An unknown key is an error.\n\
+         region = \"{id}\"\n\
+         # Everything in here is a cache: it may be lost at any moment. The login is put back from `relay.nk`.\n\
+         data_dir = \"data\"\n\
+         directory = \"directory.cbor\"\n\
+         # Public key that signs the directory.\n\
+         root_key = \"{root_key}\"\n\
+         # Where its NATS server listens for offices and peers; monitoring and status stay on this machine.\n\
+         listen = \"{listen}\"\n\
+         monitor_port = {monitor_port}\n\
+         status = \"{status}\"\n"
+    )
+}
+
+fn make_private_folder(folder: &Path) -> Result<()> {
+    let attempted = || format!("failed to make the folder `{}`", folder.display());
+    let is_new = !folder.exists();
+    fs::create_dir_all(folder).with_context(attempted)?;
+    if is_new {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).with_context(attempted)?;
+    }
+    Ok(())
+}
+
+fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let attempted = || format!("failed to list `{}`", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(attempted),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(attempted)?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whole or not at all: a station that starts at this moment must not read half a file.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let draft = path.with_extension("new");
+    let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, path));
+    written.with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8; 32]) -> String {
+    schema::id::BlobHash::new(*bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    fn region(id: &str, port: u16) -> NewRegion {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        NewRegion {
+            id: id.parse().expect("a region"),
+            name: format!("Vùng {id}"),
+            url: format!("nats://127.0.0.1:{port}"),
+            listen: at(port),
+            monitor_port: port + 1,
+            status: at(port + 2),
+        }
+    }
+
+    #[test]
+    fn repeated_enrolment_keeps_the_keys_and_publishes_the_next_version() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = Millis(1_750_986_903_250);
+        let mut keys = Vec::new();
+        for round in 1..=2_u64 {
+            let mut deployment = Deployment::open_or_create(folder.path()).expect("opened");
+            deployment.add_region(&region("lao-cai", 4222)).expect("added");
+            let country = DirectoryBuilder::country().expect("tables").build(1, now).expect("sound");
+            let office = country.resolve("02875", date(2025, 6, 27)).expect("a commune");
+            let name = office.name_at(date(2025, 6, 27)).expect("a name");
+            let relays = ["lao-cai".parse().expect("a region")];
+            let bundle =
+                deployment.enrol(&office.id, name, &relays, &BTreeMap::new(), now).expect("enrolled");
+            let version = deployment.publish(now).expect("published").version();
+            assert_eq!(version, round);
+
+            let data = DataFolder::new(&bundle);
+            let config = Config::read(&data).expect("settings");
+            let directory = config.load_directory().expect("a directory");
+            let key = keyring::read_signing_key(&config.signing_key).expect("a key");
+            let login = Login::read(&config.login).expect("a login");
+            config.check_keys(&directory, &key, &login).expect("the directory names these keys");
+            assert_eq!(config.home_relays(&directory).len(), 1);
+            keys.push((key.to_bytes(), directory.office(&office.id).expect("enrolled").keys.clone()));
+        }
+        assert_eq!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn relay_reads_the_configuration_it_is_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut deployment = Deployment::open_or_create(folder.path()).expect("opened");
+        let relay = deployment.add_region(&region("p01", 4300)).expect("added");
+        let text = fs::read_to_string(relay.join("relay.toml")).expect("written");
+        let table: toml::Table = text.parse().expect("TOML");
+        assert_eq!(table["region"].as_str(), Some("p01"));
+        assert_eq!(table["root_key"].as_str(), Some(hex(&deployment.root_key()).as_str()));
+        let seed = |path: &str| fs::read(relay.join(path)).expect("a seed");
+        assert_eq!(seed("relay.nk"), seed("data/relay.nk"));
+    }
+
+    #[test]
+    fn directory_of_another_root_is_refused() {
+        let (mine, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let mut deployment = Deployment::open_or_create(mine.path()).expect("opened");
+        deployment.publish(Millis(1)).expect("published");
+        let other = Deployment::open_or_create(other.path()).expect("opened");
+        read_directory(&mine.path().join("directory.cbor"), &other.root_key()).expect_err("a foreign signature");
+    }
+}

@@ -1,0 +1,173 @@
+//! A station's journal, entry by entry, as it was recorded.
+
+use std::path::Path;
+
+use anyhow::Result;
+use node::config::{Config, DataFolder};
+use node::store::{Reader, ReplayedState};
+use schema::body::Body;
+use schema::directory::Directory;
+use schema::event::{Kind, RecordedEvent, Urgency};
+use schema::exchange::Class;
+use schema::id::{EventId, Incarnation, OfficeId, Position, Seq, StateHash};
+use schema::time::Millis;
+use serde::Serialize;
+
+use crate::audit::newest_name;
+use crate::calendar;
+use crate::table::{Align, Table};
+
+/// Journal entries read at a time.
+const BATCH: u32 = 1_024;
+/// Names of recipients shown in one line of the table; the others are counted.
+const NAMES_SHOWN: usize = 3;
+
+/// One entry of a journal.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// Its place in the journal.
+    pub position: Position,
+    /// When it was recorded here.
+    pub recorded_at: Millis,
+    /// `own`, `received` or `evidence`.
+    pub class: &'static str,
+    /// Who made it.
+    pub office: OfficeId,
+    /// In which of its incarnations.
+    pub incarnation: Incarnation,
+    /// Where in its chain.
+    pub seq: Seq,
+    /// The event.
+    pub event: EventId,
+    /// What it is about.
+    pub kind: Kind,
+    /// How urgent it is.
+    pub urgency: Urgency,
+    /// Whom it is for; empty for one that never leaves.
+    pub to: Vec<OfficeId>,
+    /// When its maker says it was made.
+    pub claimed_at: Millis,
+    /// What it says, in a few words.
+    pub says: String,
+}
+
+/// A journal up to some position, and the state it gives.
+#[derive(Debug, Serialize)]
+pub struct History {
+    /// Whose.
+    pub office: OfficeId,
+    /// Its name.
+    pub name: String,
+    /// The entries.
+    pub entries: Vec<Line>,
+    /// The hash of the state after the last one.
+    pub state: StateHash,
+}
+
+/// Reads a journal up to and including `until`, all of it when `None`, also while the station runs.
+///
+/// # Errors
+/// When the folder or its store cannot be read.
+pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, std::sync::Arc<Directory>)> {
+    let data = DataFolder::new(folder);
+    let config = Config::read(&data)?;
+    let directory = config.load_directory()?;
+    let reader = Reader::open(&data.database())?;
+    let mut state = ReplayedState::new(config.office);
+    let mut entries = Vec::new();
+    let mut from = Position(1);
+    'journal: loop {
+        let batch = reader.journal(from, BATCH)?;
+        let Some(last) = batch.last() else { break };
+        from = last.position.next();
+        for entry in &batch {
+            if until.is_some_and(|until| entry.position > until) {
+                break 'journal;
+            }
+            state.add(entry)?;
+            let recorded = RecordedEvent::read(&entry.bytes)?;
+            let says = says(&recorded);
+            let event = recorded.event;
+            entries.push(Line {
+                position: entry.position,
+                recorded_at: entry.recorded_at,
+                class: match entry.class {
+                    Class::Own => "own",
+                    Class::Received => "received",
+                    Class::Evidence => "evidence",
+                },
+                office: event.office,
+                incarnation: event.incarnation,
+                seq: event.seq,
+                event: recorded.id,
+                kind: event.kind,
+                urgency: event.urgency,
+                to: event.to.iter().map(|to| to.office).collect(),
+                claimed_at: event.claimed_at,
+                says,
+            });
+        }
+    }
+    let name = newest_name(&directory, &config.office);
+    Ok((History { office: config.office, name, entries, state: state.hash() }, directory))
+}
+
+fn says(recorded: &RecordedEvent) -> String {
+    match Body::read(recorded.version, &recorded.event) {
+        Ok(Body::Dispatch(dispatch)) => {
+            let number = dispatch.number.map(|number| format!("{number} ")).unwrap_or_default();
+            let attachments = match dispatch.attachments.len() {
+                0 => String::new(),
+                count => format!(" [+{count}]"),
+            };
+            format!("{number}{}{attachments}", dispatch.subject)
+        }
+        Ok(Body::Status(status)) => {
+            let region = status.region.map_or_else(|| "courier".to_owned(), |region| region.to_string());
+            format!("code {}: {} events at {region}", status.code.number(), status.entries.len())
+        }
+        Ok(Body::Receipt(receipt)) => format!("for {} events", receipt.entries.len()),
+        Ok(Body::Head(heads)) => {
+            let sent = heads.sent.map_or(0, |place| place.counter.0);
+            let held = heads.held.last().map_or(0, |place| place.counter.0);
+            format!("sent {sent}, held {held}")
+        }
+        Ok(Body::Restored(restored)) => format!("after incarnation {}", restored.previous),
+        Ok(Body::Unsupported) => "of a newer version: kept, not applied".to_owned(),
+        Err(error) => format!("body refused: {error}"),
+    }
+}
+
+impl History {
+    /// The journal as a table.
+    pub fn table(&self, directory: &Directory) -> Table {
+        let mut table = Table::new(&[
+            ("position", Align::Right),
+            ("recorded", Align::Left),
+            ("class", Align::Left),
+            ("kind", Align::Left),
+            ("from", Align::Left),
+            ("seq", Align::Right),
+            ("to", Align::Left),
+            ("says", Align::Left),
+        ]);
+        for line in &self.entries {
+            let mut to: Vec<String> =
+                line.to.iter().take(NAMES_SHOWN).map(|office| newest_name(directory, office)).collect();
+            if line.to.len() > NAMES_SHOWN {
+                to.push(format!("… {} in all", line.to.len()));
+            }
+            table.row([
+                line.position.to_string(),
+                calendar::shown(line.recorded_at),
+                line.class.to_owned(),
+                format!("{:?}", line.kind),
+                newest_name(directory, &line.office),
+                line.seq.to_string(),
+                to.join(", "),
+                line.says.clone(),
+            ]);
+        }
+        table
+    }
+}

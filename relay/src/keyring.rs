@@ -1,0 +1,126 @@
+//! The relay's key cabinet: its NATS login and the token of its loopback door.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use nkeys::KeyPair;
+
+/// Why a key is not available.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file cannot be read or written.
+    #[error("the key file `{path}` cannot be {attempted}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What was attempted.
+        attempted: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("`{path}` does not hold the seed of a NATS user (`SU…`): {found}; restore it from the backup")]
+    Seed {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers for a new key")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Most bytes of a key file that are read.
+const KEY_BYTES_MAX: u64 = 256;
+
+/// The relay's NATS login from its file; made and written on first start, readable by its owner only.
+///
+/// # Errors
+/// When the file cannot be read or written, or holds something else.
+pub fn login(path: &Path) -> Result<KeyPair, KeyringError> {
+    let seed = text_or_new(path, || {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        let key = KeyPair::new_from_raw(nkeys::KeyPairType::User, bytes).map_err(|error| seed_error(path, &error))?;
+        key.seed().map_err(|error| seed_error(path, &error))
+    })?;
+    let key = KeyPair::from_seed(&seed).map_err(|error| seed_error(path, &error))?;
+    if !key.public_key().starts_with('U') {
+        return Err(KeyringError::Seed { path: path.to_owned(), found: "a key of another sort".to_owned() });
+    }
+    Ok(key)
+}
+
+/// The token of the loopback door from its file; made and written on first start, readable by its owner only.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn token(path: &Path) -> Result<String, KeyringError> {
+    text_or_new(path, || {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(schema::id::BlobHash::new(bytes).to_string())
+    })
+}
+
+fn seed_error(path: &Path, error: &nkeys::error::Error) -> KeyringError {
+    KeyringError::Seed { path: path.to_owned(), found: error.to_string() }
+}
+
+fn text_or_new(path: &Path, make: impl FnOnce() -> Result<String, KeyringError>) -> Result<String, KeyringError> {
+    let failed = |attempted| move |source| KeyringError::File { path: path.to_owned(), attempted, source };
+    match File::open(path) {
+        Ok(file) => {
+            let mut text = String::new();
+            file.take(KEY_BYTES_MAX).read_to_string(&mut text).map_err(failed("read"))?;
+            Ok(text.trim().to_owned())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = make()?;
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(failed("written"))?;
+            }
+            // Under another name first: a power cut must not leave half a key that looks like one.
+            let draft = path.with_extension("new");
+            let _ = fs::remove_file(&draft);
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&draft).map_err(failed("written"))?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("written"))?;
+            fs::rename(&draft, path).map_err(failed("written"))?;
+            Ok(text)
+        }
+        Err(error) => Err(failed("read")(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_is_made_once_and_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("relay.nk");
+        let first = login(&path).expect("a new login").public_key();
+        assert_eq!(login(&path).expect("the same login").public_key(), first);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(&path).expect("the file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn key_of_another_sort_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("relay.nk");
+        fs::write(&path, KeyPair::new_account().seed().expect("a seed")).expect("written");
+        assert!(matches!(login(&path), Err(KeyringError::Seed { .. })));
+    }
+}
