@@ -15,6 +15,9 @@ struct Args {
     /// Replay this one seed and print its scenario.
     #[arg(long)]
     seed: Option<u64>,
+    /// With `--seed`: print every step.
+    #[arg(long)]
+    trace: bool,
     /// First seed of a series.
     #[arg(long, default_value_t = 0)]
     from: u64,
@@ -35,17 +38,19 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.seed {
-        Some(seed) => replay(seed, args.json),
+        Some(seed) => replay(seed, args.json, args.trace),
         None => series(&args),
     }
 }
 
-fn replay(seed: u64, json: bool) -> ExitCode {
+fn replay(seed: u64, json: bool, trace: bool) -> ExitCode {
     let options = Options::from_seed(seed);
     if !json {
         println!("{options:#?}");
     }
-    match sim::run(&options) {
+    let mut print = |line: &str| println!("{line}");
+    let listener: Option<sim::Listener<'_>> = if trace { Some(&mut print) } else { None };
+    match sim::run_telling(&options, listener) {
         Ok(report) => {
             println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
             ExitCode::SUCCESS
@@ -75,7 +80,10 @@ fn series(args: &Args) -> ExitCode {
                     match sim::run(&Options::from_seed(seed)) {
                         Ok(report) => {
                             if args.json {
-                                println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+                                println!(
+                                    "{}",
+                                    serde_json::to_string(&report).expect("a report is plain data")
+                                );
                             }
                             reports.lock().expect("no panics hold it").push(report);
                         }
@@ -89,7 +97,10 @@ fn series(args: &Args) -> ExitCode {
     let mut violations = violations.into_inner().expect("all threads have ended");
     violations.sort_by_key(|violated| violated.seed);
     for violated in &violations {
-        eprintln!("{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}", violated.seed);
+        eprintln!(
+            "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}",
+            violated.seed
+        );
     }
     let runs = reports.len() + violations.len();
     let minutes = started.elapsed().as_secs_f64() / 60.0;

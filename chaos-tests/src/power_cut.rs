@@ -31,10 +31,7 @@
 //! since SQLite draws its salts from the operating system; compare contents and outcomes, not raw files.
 //!
 //! [`torture`] is the loop "work, cut, restart, inspect" over anything that implements [`Workload`].
-#![expect(
-    unsafe_code,
-    reason = "a SQLite VFS is a table of C functions; the unsafe part is `mod vfs` alone"
-)]
+#![expect(unsafe_code, reason = "a SQLite VFS is a table of C functions; the unsafe part is `mod vfs` alone")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -127,10 +124,7 @@ pub struct NoSuchByte {
 impl fmt::Display for NoSuchByte {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, offset_bytes } = self;
-        write!(
-            f,
-            "failed to flip a bit at byte {offset_bytes} of `{file}`: no such byte on this disk"
-        )
+        write!(f, "failed to flip a bit at byte {offset_bytes} of `{file}`: no such byte on this disk")
     }
 }
 
@@ -150,14 +144,9 @@ impl Disk {
         let mut state = DiskState::default();
         for (name, bytes) in &snapshot.files {
             let inode = state.create(name);
-            state.inodes.insert(
-                inode,
-                Inode {
-                    cached: bytes.clone(),
-                    durable: bytes.clone(),
-                    ..Inode::default()
-                },
-            );
+            state
+                .inodes
+                .insert(inode, Inode { cached: bytes.clone(), durable: bytes.clone(), ..Inode::default() });
             state.durable_directory.insert(name.clone(), inode);
         }
         Self::with_state(state)
@@ -258,11 +247,7 @@ impl Disk {
     /// Names and lengths in bytes of the files, in the order of their names.
     pub fn files(&self) -> BTreeMap<String, u64> {
         let state = locked(&self.state);
-        state
-            .directory
-            .iter()
-            .map(|(name, inode)| (name.clone(), state.length(*inode)))
-            .collect()
+        state.directory.iter().map(|(name, inode)| (name.clone(), state.length(*inode))).collect()
     }
 
     /// Flips the lowest bit of one byte of `file`, on the platter and in the cache: bit rot. A connection
@@ -273,10 +258,7 @@ impl Disk {
     pub fn flip_bit(&self, file: &str, offset_bytes: u64) -> Result<(), NoSuchByte> {
         locked(&self.state)
             .flip_bit(file, offset_bytes)
-            .ok_or_else(|| NoSuchByte {
-                file: file.to_owned(),
-                offset_bytes,
-            })
+            .ok_or_else(|| NoSuchByte { file: file.to_owned(), offset_bytes })
     }
 
     /// Copies what a reader would see now, all files at one instant: a file-system snapshot, not a clean
@@ -285,9 +267,7 @@ impl Disk {
         let state = locked(&self.state);
         let file =
             |(name, id): (&String, &InodeId)| Some((name.clone(), state.inodes.get(id)?.cached.clone()));
-        Snapshot {
-            files: state.directory.iter().filter_map(file).collect(),
-        }
+        Snapshot { files: state.directory.iter().filter_map(file).collect() }
     }
 }
 
@@ -420,9 +400,7 @@ impl DiskState {
     }
 
     fn length(&self, inode: InodeId) -> u64 {
-        self.inodes
-            .get(&inode)
-            .map_or(0, |inode| inode.cached.len() as u64)
+        self.inodes.get(&inode).map_or(0, |inode| inode.cached.len() as u64)
     }
 
     fn used_bytes(&self) -> u64 {
@@ -478,10 +456,8 @@ impl DiskState {
         if matches!(begin, Begin::Dead | Begin::Fail) {
             return Err(ffi::SQLITE_IOERR_WRITE);
         }
-        let end = offset
-            .checked_add(bytes.len())
-            .filter(|end| *end <= FILE_BYTES_MAX)
-            .ok_or(ffi::SQLITE_FULL)?;
+        let end =
+            offset.checked_add(bytes.len()).filter(|end| *end <= FILE_BYTES_MAX).ok_or(ffi::SQLITE_FULL)?;
         if let Some(room) = self.room_bytes {
             let growth = (end as u64).saturating_sub(self.length(inode));
             if growth > 0 && self.used_bytes() + growth > room {
@@ -489,11 +465,7 @@ impl DiskState {
             }
         }
         self.inode(inode, ffi::SQLITE_IOERR_WRITE)?.write(offset, bytes);
-        if matches!(begin, Begin::Cut) {
-            Err(ffi::SQLITE_IOERR_WRITE)
-        } else {
-            Ok(())
-        }
+        if matches!(begin, Begin::Cut) { Err(ffi::SQLITE_IOERR_WRITE) } else { Ok(()) }
     }
 
     fn truncate(&mut self, inode: InodeId, length: usize) -> Result<(), Code> {
@@ -503,15 +475,8 @@ impl DiskState {
         }
         let inode = self.inode(inode, ffi::SQLITE_IOERR_TRUNCATE)?;
         inode.cached.resize(length, 0);
-        inode.unsynced.push(Change {
-            what: What::Truncate { length },
-            abandoned: false,
-        });
-        if matches!(begin, Begin::Cut) {
-            Err(ffi::SQLITE_IOERR_TRUNCATE)
-        } else {
-            Ok(())
-        }
+        inode.unsynced.push(Change { what: What::Truncate { length }, abandoned: false });
+        if matches!(begin, Begin::Cut) { Err(ffi::SQLITE_IOERR_TRUNCATE) } else { Ok(()) }
     }
 
     fn sync(&mut self, id: InodeId) -> Result<(), Code> {
@@ -528,8 +493,7 @@ impl DiskState {
         // The file's own name, and everybody's deletions: see the head of this module.
         let directory = &self.directory;
         let names_before = self.durable_directory.len();
-        self.durable_directory
-            .retain(|name, inode| directory.get(name) == Some(inode));
+        self.durable_directory.retain(|name, inode| directory.get(name) == Some(inode));
         let deletions_settled = self.durable_directory.len() < names_before;
         if !self.durable_directory.values().any(|inode| *inode == id)
             && let Some((name, inode)) = directory.iter().find(|(_, inode)| **inode == id)
@@ -565,21 +529,14 @@ impl DiskState {
         if self.dead {
             return Err(ffi::SQLITE_IOERR_ACCESS);
         }
-        Ok(self
-            .directory
-            .get(name)
-            .is_some_and(|inode| !nonempty || self.length(*inode) > 0))
+        Ok(self.directory.get(name).is_some_and(|inode| !nonempty || self.length(*inode) > 0))
     }
 
     /// Forgets files that no name and no handle leads to.
     fn sweep(&mut self) {
         let (directory, durable) = (&self.directory, &self.durable_directory);
         self.inodes.retain(|id, inode| {
-            inode.handles > 0
-                || directory
-                    .values()
-                    .chain(durable.values())
-                    .any(|named| named == id)
+            inode.handles > 0 || directory.values().chain(durable.values()).any(|named| named == id)
         });
     }
 
@@ -603,10 +560,7 @@ impl DiskState {
 
     fn restart(&mut self, rng: &mut impl Rng) -> RestartReport {
         let survival = SURVIVAL_PER_MILLE[rng.next_u32() as usize % SURVIVAL_PER_MILLE.len()];
-        let mut report = RestartReport {
-            survival_per_mille: survival,
-            ..RestartReport::default()
-        };
+        let mut report = RestartReport { survival_per_mille: survival, ..RestartReport::default() };
         for inode in self.inodes.values_mut() {
             inode.settle(survival, rng, &mut report);
         }
@@ -652,14 +606,8 @@ impl Inode {
         let stop = end.next_multiple_of(SECTOR_BYTES).min(self.cached.len());
         let image = self.images.len()..self.images.len() + (stop - start);
         self.images.extend_from_slice(&self.cached[start..stop]);
-        self.unsynced.push(Change {
-            what: What::Write {
-                start,
-                written: offset..end,
-                image,
-            },
-            abandoned: false,
-        });
+        self.unsynced
+            .push(Change { what: What::Write { start, written: offset..end, image }, abandoned: false });
         if self.images.len() > UNSYNCED_BYTES_MAX {
             self.write_back();
         }
@@ -693,11 +641,8 @@ impl Inode {
                 replaced.extend((*start..start + image.len()).step_by(SECTOR_BYTES));
             }
         }
-        let shortened_to = self
-            .unsynced
-            .iter()
-            .filter(|change| !change.abandoned)
-            .map(|change| match change.what {
+        let shortened_to =
+            self.unsynced.iter().filter(|change| !change.abandoned).map(|change| match change.what {
                 What::Truncate { length } => length,
                 What::Write { .. } => usize::MAX,
             });
@@ -725,26 +670,12 @@ impl Inode {
         let changes = std::mem::take(&mut self.unsynced);
         for Change { what, .. } in changes {
             match what {
-                What::Write {
-                    start,
-                    written,
-                    image,
-                } => {
+                What::Write { start, written, image } => {
                     let sectors = sectors(start, &written, &image);
-                    let what = sectors.map(|(start, written, image)| What::Write {
-                        start,
-                        written,
-                        image,
-                    });
-                    self.unsynced.extend(what.map(|what| Change {
-                        what,
-                        abandoned: true,
-                    }));
+                    let what = sectors.map(|(start, written, image)| What::Write { start, written, image });
+                    self.unsynced.extend(what.map(|what| Change { what, abandoned: true }));
                 }
-                What::Truncate { .. } => self.unsynced.push(Change {
-                    what,
-                    abandoned: true,
-                }),
+                What::Truncate { .. } => self.unsynced.push(Change { what, abandoned: true }),
             }
         }
     }
@@ -758,11 +689,7 @@ impl Inode {
                         self.durable.resize(length, 0);
                     }
                 }
-                What::Write {
-                    start,
-                    written,
-                    image,
-                } => {
+                What::Write { start, written, image } => {
                     for (start, written, image) in sectors(start, &written, &image) {
                         if !chance(rng, survival_per_mille) {
                             report.sectors_lost += 1;
@@ -787,19 +714,11 @@ impl Inode {
 
     /// The advisory locks of SQLite: many readers, one who reserves, one who writes alone.
     fn lock(&mut self, handle: u64, level: Code) -> Result<(), Code> {
-        let mine = self
-            .locks
-            .iter()
-            .find(|(holder, _)| *holder == handle)
-            .map_or(0, |(_, level)| *level);
+        let mine = self.locks.iter().find(|(holder, _)| *holder == handle).map_or(0, |(_, level)| *level);
         if mine >= level {
             return Ok(());
         }
-        let others = self
-            .locks
-            .iter()
-            .filter(|(holder, _)| *holder != handle)
-            .map(|(_, level)| *level);
+        let others = self.locks.iter().filter(|(holder, _)| *holder != handle).map(|(_, level)| *level);
         let strongest = others.max().unwrap_or(ffi::SQLITE_LOCK_NONE);
         let (granted, result) = match level {
             ffi::SQLITE_LOCK_SHARED if strongest < ffi::SQLITE_LOCK_PENDING => (level, Ok(())),
@@ -831,13 +750,11 @@ fn sectors(
     image: &Range<usize>,
 ) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> {
     let (written, image) = (written.clone(), image.clone());
-    (start..start + image.len())
-        .step_by(SECTOR_BYTES)
-        .map(move |sector| {
-            let stop = (sector + SECTOR_BYTES).min(start + image.len());
-            let of_image = image.start + sector - start..image.start + stop - start;
-            (sector, written.start.max(sector)..written.end.min(stop), of_image)
-        })
+    (start..start + image.len()).step_by(SECTOR_BYTES).map(move |sector| {
+        let stop = (sector + SECTOR_BYTES).min(start + image.len());
+        let of_image = image.start + sector - start..image.start + stop - start;
+        (sector, written.start.max(sector)..written.end.min(stop), of_image)
+    })
 }
 
 /// Overwrites `file` from `start`, making it longer if needed.
@@ -972,12 +889,8 @@ pub fn torture<W: Workload>(workload: &W, plan: &Plan, seed: u64) -> Outcome {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let disk = Disk::new();
     disk.lie_about_sync(plan.lying_disk);
-    let mut outcome = Outcome {
-        verdict: Verdict::Intact,
-        acknowledged: 0,
-        operations: 0,
-        sectors_destroyed: 0,
-    };
+    let mut outcome =
+        Outcome { verdict: Verdict::Intact, acknowledged: 0, operations: 0, sectors_destroyed: 0 };
     let mut present = 0;
     for _ in 0..plan.cuts {
         match live_and_die(workload, plan, &disk, present, &mut rng, &mut outcome) {
@@ -1039,23 +952,15 @@ fn live_and_die<W: Workload>(
         if let Err(error) = workload.open(disk)
             && !disk.is_dead()
         {
-            return Err(Verdict::Damaged(format!(
-                "cannot be opened with {acknowledged} pieces: {error}"
-            )));
+            return Err(Verdict::Damaged(format!("cannot be opened with {acknowledged} pieces: {error}")));
         }
         restart(rng);
     }
     let present = workload.inspect(disk).map_err(Verdict::Damaged)?;
     // At most one piece was under way: it may be there without its acknowledgement.
     match present {
-        _ if present < acknowledged => Err(Verdict::Lost {
-            acknowledged,
-            present,
-        }),
-        _ if present > acknowledged + 1 => Err(Verdict::Phantom {
-            acknowledged,
-            present,
-        }),
+        _ if present < acknowledged => Err(Verdict::Lost { acknowledged, present }),
+        _ if present > acknowledged + 1 => Err(Verdict::Phantom { acknowledged, present }),
         _ => Ok(present),
     }
 }
@@ -1103,11 +1008,7 @@ mod vfs {
             call: impl FnOnce(&mut DiskState, InodeId) -> Result<T, Code>,
         ) -> Result<T, Code> {
             let mut state = locked(&self.disk);
-            if state.life == self.life {
-                call(&mut state, self.inode)
-            } else {
-                Err(stale)
-            }
+            if state.life == self.life { call(&mut state, self.inode) } else { Err(stale) }
         }
     }
 
@@ -1203,9 +1104,7 @@ mod vfs {
     /// `path` points to a NUL-terminated string that lives during the call.
     unsafe fn text<'a>(path: *const c_char) -> Result<&'a str, Code> {
         // SAFETY: by the contract of this function.
-        unsafe { CStr::from_ptr(path) }
-            .to_str()
-            .map_err(|_| ffi::SQLITE_CANTOPEN)
+        unsafe { CStr::from_ptr(path) }.to_str().map_err(|_| ffi::SQLITE_CANTOPEN)
     }
 
     unsafe extern "C" fn open(
@@ -1231,17 +1130,9 @@ mod vfs {
             let must_be_new = create && flags & ffi::SQLITE_OPEN_EXCLUSIVE != 0;
             let (opened, life) = {
                 let mut state = locked(&disk);
-                (
-                    state.open(name, create || path.is_null(), must_be_new)?,
-                    state.life,
-                )
+                (state.open(name, create || path.is_null(), must_be_new)?, state.life)
             };
-            let open = Box::new(OpenFile {
-                disk,
-                inode: opened.0,
-                handle: opened.1,
-                life,
-            });
+            let open = Box::new(OpenFile { disk, inode: opened.0, handle: opened.1, life });
             // SAFETY: as above; `flags_out` is either null or writable. The box is taken back in `close`.
             unsafe {
                 (*handle).open = Box::into_raw(open);
@@ -1287,14 +1178,8 @@ mod vfs {
             };
             // SAFETY: called by SQLite on an open file.
             let open = unsafe { open_file(file) };
-            let enough = open.with(ffi::SQLITE_IOERR_READ, |disk, inode| {
-                disk.read(inode, offset, buffer)
-            })?;
-            if enough {
-                Ok(())
-            } else {
-                Err(ffi::SQLITE_IOERR_SHORT_READ)
-            }
+            let enough = open.with(ffi::SQLITE_IOERR_READ, |disk, inode| disk.read(inode, offset, buffer))?;
+            if enough { Ok(()) } else { Err(ffi::SQLITE_IOERR_SHORT_READ) }
         })
     }
 
@@ -1314,9 +1199,7 @@ mod vfs {
             let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), bytes) };
             // SAFETY: called by SQLite on an open file.
             let open = unsafe { open_file(file) };
-            open.with(ffi::SQLITE_IOERR_WRITE, |disk, inode| {
-                disk.write(inode, offset, data)
-            })
+            open.with(ffi::SQLITE_IOERR_WRITE, |disk, inode| disk.write(inode, offset, data))
         })
     }
 
@@ -1325,9 +1208,7 @@ mod vfs {
             let length = usize::try_from(length).map_err(|_| ffi::SQLITE_IOERR_TRUNCATE)?;
             // SAFETY: called by SQLite on an open file.
             let open = unsafe { open_file(file) };
-            open.with(ffi::SQLITE_IOERR_TRUNCATE, |disk, inode| {
-                disk.truncate(inode, length)
-            })
+            open.with(ffi::SQLITE_IOERR_TRUNCATE, |disk, inode| disk.truncate(inode, length))
         })
     }
 
@@ -1356,8 +1237,7 @@ mod vfs {
             // SAFETY: called by SQLite on an open file.
             let open = unsafe { open_file(file) };
             open.with(ffi::SQLITE_IOERR_LOCK, |disk, inode| {
-                disk.inode(inode, ffi::SQLITE_IOERR_LOCK)?
-                    .lock(open.handle, level)
+                disk.inode(inode, ffi::SQLITE_IOERR_LOCK)?.lock(open.handle, level)
             })
         })
     }
@@ -1367,8 +1247,7 @@ mod vfs {
             // SAFETY: called by SQLite on an open file.
             let open = unsafe { open_file(file) };
             open.with(ffi::SQLITE_OK, |disk, inode| {
-                disk.inode(inode, ffi::SQLITE_IOERR_UNLOCK)?
-                    .unlock(open.handle, level);
+                disk.inode(inode, ffi::SQLITE_IOERR_UNLOCK)?.unlock(open.handle, level);
                 Ok(())
             })
         })
@@ -1502,9 +1381,7 @@ mod tests {
     }
 
     fn count(connection: &Connection) -> i64 {
-        connection
-            .query_row("SELECT count(*) FROM note", [], |row| row.get(0))
-            .unwrap()
+        connection.query_row("SELECT count(*) FROM note", [], |row| row.get(0)).unwrap()
     }
 
     fn code<T>(result: rusqlite::Result<T>) -> Option<ErrorCode> {
@@ -1535,9 +1412,7 @@ mod tests {
     fn write_ahead_logging_works_on_the_disk() {
         let disk = Disk::new();
         let connection = database(&disk);
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-            .unwrap();
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
         assert_eq!(mode, "wal");
         add(&connection, 5_000).unwrap();
         assert_eq!(disk.files().keys().collect::<Vec<_>>(), [FILE, "tram.db-wal"]);
@@ -1569,23 +1444,13 @@ mod tests {
             let report = state.restart(&mut rng(seed));
             let bytes = contents(&mut state, inode, 8 * SECTOR_BYTES);
             let of = |value: u8| {
-                bytes
-                    .chunks(SECTOR_BYTES)
-                    .filter(|s| s.iter().all(|b| *b == value))
-                    .count() as u64
+                bytes.chunks(SECTOR_BYTES).filter(|s| s.iter().all(|b| *b == value)).count() as u64
             };
-            assert_eq!(
-                (of(1), of(2)),
-                (report.sectors_lost, report.sectors_kept),
-                "seed {seed}"
-            );
+            assert_eq!((of(1), of(2)), (report.sectors_lost, report.sectors_kept), "seed {seed}");
             assert_eq!(8 - of(1) - of(2), report.sectors_garbled, "seed {seed}");
             mixtures += u64::from(of(1) > 0 && of(2) > 0);
         }
-        assert!(
-            mixtures > 50,
-            "only {mixtures} of 200 restarts mixed old and new sectors"
-        );
+        assert!(mixtures > 50, "only {mixtures} of 200 restarts mixed old and new sectors");
     }
 
     #[test]
@@ -1639,10 +1504,7 @@ mod tests {
             }
             let report = state.restart(&mut rng(seed));
             let returned = state.directory.contains_key("old");
-            assert!(
-                !(returned && seed % 2 == 0),
-                "seed {seed}: a deletion was undone after a sync"
-            );
+            assert!(!(returned && seed % 2 == 0), "seed {seed}: a deletion was undone after a sync");
             assert_eq!(report.files_returned, u64::from(returned));
             back += u64::from(returned);
             missing += u64::from(!state.directory.contains_key("new"));
@@ -1662,11 +1524,7 @@ mod tests {
         assert_eq!(state.sync(inode), Err(ffi::SQLITE_IOERR_FSYNC));
         state.write(inode, 512, &[3; 512]).unwrap();
         state.sync(inode).unwrap();
-        assert_eq!(
-            contents(&mut state, inode, 1_024),
-            [[2; 512], [3; 512]].concat(),
-            "the cache has both"
-        );
+        assert_eq!(contents(&mut state, inode, 1_024), [[2; 512], [3; 512]].concat(), "the cache has both");
         restart_with(&mut state, 0);
         assert_eq!(contents(&mut state, inode, 1_024), [[1; 512], [3; 512]].concat());
     }
@@ -1693,10 +1551,7 @@ mod tests {
         add(&connection, 100).unwrap();
         disk.fill_up(20_000);
         let before = disk.used_bytes();
-        let full = (0..100)
-            .map(|_| add(&connection, 1_000))
-            .find(Result::is_err)
-            .unwrap();
+        let full = (0..100).map(|_| add(&connection, 1_000)).find(Result::is_err).unwrap();
         assert_eq!(code(full), Some(ErrorCode::DiskFull));
         assert!(disk.used_bytes() <= before + 20_000);
         let (stored, used) = (count(&connection), disk.used_bytes());
@@ -1753,11 +1608,7 @@ mod tests {
         assert!(add(&old, 100).is_err());
         let operations = disk.operations();
         drop(old);
-        assert_eq!(
-            disk.operations(),
-            operations,
-            "closing the old connection touched the new life's files"
-        );
+        assert_eq!(disk.operations(), operations, "closing the old connection touched the new life's files");
         assert_eq!(count(&new), 2);
     }
 
@@ -1797,9 +1648,6 @@ mod tests {
             )
             .unwrap();
         assert_eq!(sorted, 20_000);
-        assert_eq!(
-            disk.files().keys().filter(|name| !name.starts_with(FILE)).count(),
-            0
-        );
+        assert_eq!(disk.files().keys().filter(|name| !name.starts_with(FILE)).count(), 0);
     }
 }

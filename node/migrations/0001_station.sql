@@ -29,7 +29,8 @@ CREATE TABLE peer (
     sent_counter     INTEGER,
     sent_id          BLOB,
     told_at          INTEGER,
-    heard            INTEGER NOT NULL DEFAULT 0
+    heard            INTEGER NOT NULL DEFAULT 0,
+    confirmed        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE channel (

@@ -1,4 +1,5 @@
-//! Settings: one file, parsed once; an unknown key is an error, because a misspelt one would silently not protect.
+//! Settings: one file, parsed once; an unknown key is an error, because a misspelt one would silently not
+//! protect.
 //!
 //! ```text
 //! <data>/config.toml      what this module reads
@@ -37,7 +38,7 @@ pub const HOST_NAMES_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("failed to read `{}`; is this the data folder of a station? `tram-node init` makes one", path.display())]
+    #[error("failed to read `{}`; is this a station's folder? `tram-node init` makes one", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -89,8 +90,10 @@ pub enum ConfigError {
         version: u64,
     },
     /// The directory names other keys for this office.
-    #[error("the {what} of this folder is not one that directory version {version} lists for office `{office}`: \
-        nobody would accept what this station sends; use the right key files or have the keys enrolled")]
+    #[error(
+        "the {what} of this folder is not one that directory version {version} lists for office `{office}`: \
+        nobody would accept what this station sends; use the right key files or have the keys enrolled"
+    )]
     KeyNotListed {
         /// Which key.
         what: &'static str,
@@ -167,19 +170,21 @@ impl DataFolder {
 pub struct Config {
     /// Whose station this is. A wrong one would sign as somebody else: it must match key and directory.
     pub office: OfficeId,
-    /// The Ed25519 key that signs the directory. Prevents a forged directory from replacing every other office's key.
+    /// The Ed25519 key that signs the directory. Prevents a forged directory from replacing every other
+    /// office's key.
     pub root_key: [u8; 32],
     /// The clerk's door.
     pub api: ApiConfig,
-    /// The office's signing key. Configurable so that it can lie on a medium that backups do not copy (a copied key is a
-    /// cloned office).
+    /// The office's signing key. Configurable so that it can lie on a medium that backups do not copy (a
+    /// copied key is a cloned office).
     pub signing_key: PathBuf,
     /// The login at the relays.
     pub login: PathBuf,
     /// The signed directory.
     pub directory: PathBuf,
-    /// Addresses that replace those of the directory, by region. Prevents a station behind a port forwarding or with a
-    /// broken name service from being cut off until the next directory. Trust does not depend on it: relays are not trusted.
+    /// Addresses that replace those of the directory, by region. Prevents a station behind a port forwarding
+    /// or with a broken name service from being cut off until the next directory. Trust does not depend on
+    /// it: relays are not trusted.
     pub relays: BTreeMap<RegionId, String>,
 }
 
@@ -188,8 +193,8 @@ pub struct Config {
 pub struct ApiConfig {
     /// Where it listens; port 0 takes a free one (`api.json` names it).
     pub listen: SocketAddr,
-    /// Other names under which a browser may ask for it. Requests with any other `Host` are refused, which stops a foreign
-    /// web page from reaching the station through a name it controls (DNS rebinding).
+    /// Other names under which a browser may ask for it. Requests with any other `Host` are refused, which
+    /// stops a foreign web page from reaching the station through a name it controls (DNS rebinding).
     pub host_names: Vec<String>,
 }
 
@@ -211,7 +216,8 @@ struct RawConfig {
 #[serde(deny_unknown_fields)]
 struct RawApi {
     listen: Option<SocketAddr>,
-    /// Prevents the door from being opened to the office's network by a mistyped address: there is no TLS on it.
+    /// Prevents the door from being opened to the office's network by a mistyped address: there is no TLS on
+    /// it.
     #[serde(default)]
     allow_remote: bool,
     #[serde(default)]
@@ -259,23 +265,31 @@ impl Config {
         let root_key = parse_root_key(&raw.root_key).map_err(|found| rule("root_key", found))?;
         let listen = raw.api.listen.unwrap_or(LISTEN_DEFAULT);
         if !listen.ip().is_loopback() && !raw.api.allow_remote {
-            let found = format!("`{listen}` is reachable from other machines; set `api.allow_remote = true` if you mean it");
+            let found = format!(
+                "`{listen}` is reachable from other machines; set `api.allow_remote = true` if you mean it"
+            );
             return Err(rule("api.listen", found));
         }
         let plain = |name: &String| {
-            !name.is_empty() && name.len() <= 253 && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c))
+            !name.is_empty()
+                && name.len() <= 253
+                && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c))
         };
         if raw.api.host_names.len() > HOST_NAMES_MAX || !raw.api.host_names.iter().all(plain) {
-            let found = format!("expected at most {HOST_NAMES_MAX} host names of letters, digits, `-` and `.`");
+            let found =
+                format!("expected at most {HOST_NAMES_MAX} host names of letters, digits, `-` and `.`");
             return Err(rule("api.host_names", found));
         }
         for (region, url) in &raw.relays {
             if !is_server_url(url) {
-                let found = format!("`{url}` for region `{region}` is not `nats://host:port` or `tls://host:port`");
+                let found =
+                    format!("`{url}` for region `{region}` is not `nats://host:port` or `tls://host:port`");
                 return Err(rule("relays", found));
             }
         }
-        let at = |path: Option<PathBuf>, usual: &Path| path.map_or(usual.to_owned(), |path| folder.path().join(path));
+        let at = |path: Option<PathBuf>, usual: &Path| {
+            path.map_or(usual.to_owned(), |path| folder.path().join(path))
+        };
         let usual = Self::usual(folder, raw.office, root_key);
         Ok(Self {
             api: ApiConfig { listen, host_names: raw.api.host_names },
@@ -346,7 +360,12 @@ impl Config {
     ///
     /// # Errors
     /// When it lists others: everybody else would refuse what this station sends.
-    pub fn check_keys(&self, directory: &Directory, key: &SigningKey, login: &Login) -> Result<(), ConfigError> {
+    pub fn check_keys(
+        &self,
+        directory: &Directory,
+        key: &SigningKey,
+        login: &Login,
+    ) -> Result<(), ConfigError> {
         let version = directory.version();
         let office = directory
             .office(&self.office)
@@ -373,6 +392,48 @@ impl Config {
     }
 }
 
+/// What an enrolled office is handed, as a folder: `bundle.toml`, `directory.cbor` and, when the registrar
+/// made the keys, `node.key` and `login.nk`. `tram-node init --bundle` takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bundle {
+    /// The office.
+    pub office: OfficeId,
+    /// The public key that signs the directory.
+    pub root_key: [u8; 32],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBundle {
+    office: OfficeId,
+    root_key: String,
+}
+
+impl Bundle {
+    /// The file's name in the folder.
+    pub const FILE: &str = "bundle.toml";
+
+    /// Reads it from the folder.
+    ///
+    /// # Errors
+    /// Names the file and what cannot be used.
+    pub fn read(folder: &Path) -> Result<Self, ConfigError> {
+        let path = folder.join(Self::FILE);
+        let bytes = read_bounded(&path, CONFIG_BYTES_MAX)?;
+        let wrong = |found: String| ConfigError::Settings { path: path.clone(), found };
+        let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        let raw: RawBundle = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let root_key = parse_root_key(&raw.root_key).map_err(|found| wrong(format!("root_key: {found}")))?;
+        Ok(Self { office: raw.office, root_key })
+    }
+
+    /// The file that [`Bundle::read`] reads back.
+    pub fn render(&self) -> String {
+        let root: String = self.root_key.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("office = \"{}\"\nroot_key = \"{root}\"\n", self.office)
+    }
+}
+
 /// Reads 64 hexadecimal digits.
 ///
 /// # Errors
@@ -380,7 +441,9 @@ impl Config {
 pub fn parse_root_key(text: &str) -> Result<[u8; 32], String> {
     // The id of a blob has the same 64 digits; its parser is the one form accepted everywhere.
     let digits: Result<schema::id::BlobHash, _> = text.trim().parse();
-    digits.map(|digits| *digits.as_bytes()).map_err(|_| "expected 64 lower-case hexadecimal digits".to_owned())
+    digits
+        .map(|digits| *digits.as_bytes())
+        .map_err(|_| "expected 64 lower-case hexadecimal digits".to_owned())
 }
 
 /// Whether a text is the address of a NATS server without a password inside.
@@ -440,7 +503,8 @@ mod tests {
     #[test]
     fn misspelt_setting_is_an_error_that_names_it() {
         for line in ["ofice = 1", "[api]\nlisen = \"127.0.0.1:1\"", "[keys]\nsigner = \"k\""] {
-            let error = Config::parse(&folder(), &format!("{}{line}\n", minimal())).expect_err("refused").to_string();
+            let error =
+                Config::parse(&folder(), &format!("{}{line}\n", minimal())).expect_err("refused").to_string();
             assert!(error.contains("unknown field"), "{error}");
         }
     }

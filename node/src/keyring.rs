@@ -1,9 +1,9 @@
 //! The key cabinet: the signing key, the relay login, and the files that hold them.
 //!
-//! Two keys, because they live differently: the login is rotated, the signing key is archived with what it signed.
-//! Files are readable by their owner only; a key file that others can read is refused, not repaired, because nobody
-//! knows who has read it. The signing key is stored unencrypted in this version: whoever can read the disk of the
-//! station can sign as the office. Encryption at rest comes with certificates.
+//! Two keys, because they live differently: the login is rotated, the signing key is archived with what it
+//! signed. Files are readable by their owner only; a key file that others can read is refused, not repaired,
+//! because nobody knows who has read it. The signing key is stored unencrypted in this version: whoever can
+//! read the disk of the station can sign as the office. Encryption at rest comes with certificates.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -44,7 +44,8 @@ pub enum KeyringError {
         path: PathBuf,
     },
     /// Others than the owner can read or write it.
-    #[error("key file `{}` has mode {mode:03o}, expected 600: consider the key known to others, or run `chmod 600`",
+    #[error("key file `{}` has mode {mode:03o}, expected 600: \
+        consider the key known to others, or run `chmod 600`",
         path.display())]
     Exposed {
         /// Which file.
@@ -92,7 +93,8 @@ impl Login {
     /// # Errors
     /// When the system gives no randomness.
     pub fn generate() -> Result<Self, KeyringError> {
-        let pair = KeyPair::new_from_raw(KeyPairType::User, random_bytes()?).map_err(|_| KeyringError::Randomness)?;
+        let pair = KeyPair::new_from_raw(KeyPairType::User, random_bytes()?)
+            .map_err(|_| KeyringError::Randomness)?;
         Self::from_pair(&pair).map_err(|_| KeyringError::Randomness)
     }
 
@@ -252,7 +254,8 @@ mod tests {
         let shown = shown.expect("openssl is installed wherever the tests run");
         assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
         let text: String = String::from_utf8_lossy(&shown.stdout).split_whitespace().collect();
-        let public: Vec<String> = key.verifying_key().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let public: Vec<String> =
+            key.verifying_key().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(text.contains(&public.join(":")), "another key: {text}");
     }
 
@@ -260,7 +263,8 @@ mod tests {
     fn key_made_by_openssl_is_read() {
         let folder = folder();
         let path = folder.path().join("node.key");
-        let made = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&path).status();
+        let made =
+            Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&path).status();
         assert!(made.expect("openssl is installed wherever the tests run").success());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
         read_signing_key(&path).expect("read");

@@ -4,6 +4,7 @@
 //! SQL). The edges carry bytes and hold no opinions.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod keyring;
 pub mod link;

@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
 use schema::directory::Directory;
-use schema::event::{EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
+use schema::event::{Event, EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal};
 use schema::id::{BlobHash, EventId, Incarnation, OfficeId, Position, RegionId, StateHash};
 use schema::inbound::Opened;
@@ -46,6 +46,8 @@ const RECEIPT_WAIT_MAX_MS: u64 = Millis::DAY;
 const RETRY_WAIT_MS: u64 = 2 * Millis::SECOND;
 /// Longest wait after a publish that failed.
 const RETRY_WAIT_MAX_MS: u64 = 5 * Millis::MINUTE;
+/// How long the station rests after the disk was full.
+const REST_MS: u64 = Millis::MINUTE;
 /// A gap is reported when it has lasted this long; the wait grows tenfold up to a day.
 const GAP_WAIT_MS: u64 = Millis::MINUTE;
 /// First wait before an attachment that no relay had is asked for again; doubles up to ten minutes.
@@ -81,6 +83,9 @@ pub struct Node {
     heads_due: BTreeMap<OfficeId, HeadDue>,
     daily_heads_at: Millis,
     next_due: Option<Millis>,
+    /// The disk was full; see [`Node::rest`].
+    resting_until: Millis,
+    last_now: Millis,
 }
 
 #[derive(Default)]
@@ -112,6 +117,13 @@ struct Download {
 struct HeadDue {
     at: Millis,
     wait_ms: u64,
+}
+
+fn owe(work: &mut Work, to: OfficeId, place: Place) {
+    let owed = work.owed.entry(to).or_default();
+    if !owed.contains(&place) {
+        owed.push(place);
+    }
 }
 
 /// Nonces for message ids: unguessable for others, reproducible for the simulation.
@@ -175,6 +187,8 @@ impl Node {
             heads_due: BTreeMap::new(),
             daily_heads_at: Millis(0),
             next_due: None,
+            resting_until: Millis(0),
+            last_now: now,
         };
         node.load_volatile(now)?;
         Ok(node)
@@ -190,6 +204,7 @@ impl Node {
                 self.heads_due.insert(*office, due);
             }
         }
+        self.mend_schedule(now)?;
         self.next_due = self.store.next_due()?;
         self.fill_downloads(now)
     }
@@ -232,7 +247,7 @@ impl Node {
             .map(|d| d.not_before)
             .min();
         let daily = (!self.exchange.peers().is_empty()).then_some(self.daily_heads_at);
-        [outbox, heads, downloads, daily].into_iter().flatten().min()
+        [outbox, heads, downloads, daily].into_iter().flatten().min().map(|at| at.max(self.resting_until))
     }
 
     /// Takes what happened, decides and records it in one transaction, and returns what may leave now.
@@ -241,6 +256,11 @@ impl Node {
     /// When the store fails. A full disk is not a failure: whoever asked is told, and nothing is lost.
     pub fn step(&mut self, inputs: Vec<Input>, now: Millis) -> Result<Vec<Effect>, StepError> {
         let tickets: Vec<Ticket> = inputs.iter().filter_map(ticket_of).collect();
+        if now.plus(Millis::MINUTE) < self.last_now {
+            tracing::warn!(from = self.last_now.0, to = now.0, "the clock went back: waits are counted anew");
+            self.clock_went_back(now)?;
+        }
+        self.last_now = now;
         self.store.begin()?;
         let mut work = Work::default();
         let done = self
@@ -259,7 +279,7 @@ impl Node {
                 match error {
                     StepError::Store(error) if error.is_disk_full() => {
                         tracing::error!(%error, "the disk is full: nothing was recorded, reading goes on");
-                        self.next_due = Some(now.plus(OUTCOME_WAIT_MS));
+                        self.rest(now.plus(OUTCOME_WAIT_MS));
                         let refuse = |ticket| Effect::Answer {
                             ticket,
                             answer: Answer::DiskFull,
@@ -269,6 +289,38 @@ impl Node {
                     error => Err(error),
                 }
             }
+        }
+    }
+
+    /// Times in the future were set by a clock that was wrong: nothing may wait for them.
+    fn clock_went_back(&mut self, now: Millis) -> Result<(), StepError> {
+        self.mend_schedule(now)?;
+        for due in self.heads_due.values_mut() {
+            due.at = due.at.min(now.plus(due.wait_ms));
+        }
+        for download in self.downloads.values_mut() {
+            download.not_before = now;
+        }
+        self.daily_heads_at = now;
+        self.resting_until = now;
+        self.next_due = Some(now);
+        Ok(())
+    }
+
+    /// Nothing is scheduled later than the longest wait, unless by a clock that was wrong.
+    fn mend_schedule(&self, now: Millis) -> Result<(), StoreError> {
+        match self.store.hasten_after(now.plus(2 * RECEIPT_WAIT_MAX_MS), now) {
+            // It will be mended when there is room again.
+            Err(error) if error.is_disk_full() => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Nothing can be recorded before `until`: there is no use in trying at the speed of the line.
+    fn rest(&mut self, until: Millis) {
+        self.resting_until = until;
+        for download in self.downloads.values_mut() {
+            download.not_before = until;
         }
     }
 
@@ -446,13 +498,17 @@ impl Node {
                     summary.new += 1;
                 }
                 Reception::Repeat => {
-                    self.receive_repeat(&event, now, work)?;
+                    if event.event().kind.wants_receipt() {
+                        self.answer_again(event.event(), &event.event().blobs, now, work)?;
+                    }
                     summary.repeated += 1;
                 }
                 Reception::Fork { .. } => {
                     if let Some(position) = self.store.append_evidence(&event, now)? {
                         self.apply(Class::Evidence, position, &event, now, work)?;
                     }
+                    // What the contradicting event names is not wanted.
+                    self.answer_again(event.event(), &[], now, work)?;
                     self.head_due(event.event().office, now, GAP_WAIT_MS);
                     summary.refused += 1;
                 }
@@ -488,6 +544,9 @@ impl Node {
                 work.owed.entry(from).or_default().push(place);
             }
         }
+        if let Some(place) = self.exchange.beyond(&from, fields.incarnation) {
+            owe(work, from, place);
+        }
         let channel = self.exchange.channel(&from, fields.incarnation);
         if channel.is_some_and(schema::exchange::Channel::has_gap) {
             self.head_due(from, now.plus(GAP_WAIT_MS), GAP_WAIT_MS);
@@ -514,17 +573,15 @@ impl Node {
         Ok(complete)
     }
 
-    fn receive_repeat(
+    /// Answers what is held at the place of this event: a repeat of it, or another event that contradicts it.
+    fn answer_again(
         &mut self,
-        event: &VerifiedEvent,
+        fields: &Event,
+        blobs: &[BlobRef],
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let fields = event.event();
-        let Some(counter) = fields
-            .counter_for(&self.exchange.me())
-            .filter(|_| fields.kind.wants_receipt())
-        else {
+        let Some(counter) = fields.counter_for(&self.exchange.me()) else {
             return Ok(());
         };
         let Some(row) = self.store.held(&fields.office, fields.incarnation, counter)? else {
@@ -536,14 +593,11 @@ impl Node {
             Some(receipt) if row.receipt_incarnation == Some(self.exchange.incarnation()) => {
                 self.repeats.insert((receipt, fields.office));
             }
-            Some(_) => {
-                let owed = work.owed.entry(fields.office).or_default();
-                if !owed.contains(&row.place) {
-                    owed.push(row.place);
-                }
-            }
+            Some(_) => owe(work, fields.office, row.place),
+            // A head or a receipt wants none; to an event that contradicts it, its receipt is the answer.
+            None if !row.kind.wants_receipt() => owe(work, fields.office, row.place),
             None => {
-                for blob in &fields.blobs {
+                for blob in blobs {
                     if !self.store.has_blob(&blob.hash)? {
                         self.start_download(*blob, fields.office, now);
                         if let Some(download) = self.downloads.get_mut(&blob.hash) {
@@ -743,7 +797,7 @@ impl Node {
                 .map(|(o, peer)| (*o, peer.told_at))
                 .collect();
             for (office, told_at) in peers {
-                let at = told_at.map_or(now, |told| told.plus(Millis::DAY));
+                let at = told_at.filter(|told| *told <= now).map_or(now, |told| told.plus(Millis::DAY));
                 if at <= now {
                     self.head_due(office, now, GAP_WAIT_MS);
                 } else {
@@ -764,7 +818,7 @@ impl Node {
             };
             let told_at = self.exchange.peer(&office).and_then(|peer| peer.told_at);
             // Two stations that contradict each other must not do so at the speed of the line.
-            if let Some(told) = told_at.filter(|told| now.since(*told) < GAP_WAIT_MS) {
+            if let Some(told) = told_at.filter(|told| now.0.abs_diff(told.0) < GAP_WAIT_MS) {
                 self.head_due(office, told.plus(GAP_WAIT_MS), due.wait_ms);
                 continue;
             }

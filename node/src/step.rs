@@ -131,6 +131,12 @@ pub enum Effect {
         /// Names it.
         delivery: Delivery,
     },
+    /// Nothing can be recorded for now, because the disk is full: hand over no deliveries before this time. They stay
+    /// with the relays.
+    Rest {
+        /// Until when.
+        until: schema::time::Millis,
+    },
     /// Ask which chunks of an attachment the relay lacks ([`schema::blob::BlobRequest::Offer`]).
     OfferBlob {
         /// The relay.

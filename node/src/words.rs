@@ -1,7 +1,7 @@
 //! What people read: one table, Vietnamese for clerks, English for operators.
 //!
-//! The words are the field's, one per thing. *Queued* is never called sent, and *left* never arrived: a relay's word
-//! proves nothing about the recipient. No text repeats a document's content.
+//! The words are the field's, one per thing. *Queued* is never called sent, and *left* never arrived: a
+//! relay's word proves nothing about the recipient. No text repeats a document's content.
 
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -94,7 +94,8 @@ table! {
             "The event is signed and durably stored at its sender; nothing is proven about the recipient.";
         "left" => "Chỉ theo lời trạm chuyển tiếp; không chứng minh nơi nhận đã có văn bản.",
             "The relay's word only; it does not prove that the recipient has the document.";
-        "refused-by-relay" => "Theo lời trạm chuyển tiếp; không có chữ ký.", "The relay's own words, unsigned.";
+        "refused-by-relay" => "Theo lời trạm chuyển tiếp; không có chữ ký.",
+            "The relay's own words, unsigned.";
         "arrived" => "Biên nhận do nơi nhận ký: khi ký, nơi nhận đã lưu bền vững văn bản.",
             "The recipient's signed receipt: it held the document durably when it signed.";
         "superseded" => "Nhật ký của đơn vị này.", "This station's own journal.";
@@ -131,8 +132,10 @@ table! {
         "offline" => "chưa có mạng", "no line";
         "connecting" => "đang kết nối", "connecting";
         "connected" => "đã kết nối", "connected";
-        "login-refused" => "trạm chuyển tiếp không chấp nhận tài khoản của đơn vị", "the relay refuses the login";
-        "no-mailbox" => "trạm chuyển tiếp chưa có hộp thư của đơn vị", "the relay has no mailbox for this office";
+        "login-refused" => "trạm chuyển tiếp không chấp nhận tài khoản của đơn vị",
+            "the relay refuses the login";
+        "no-mailbox" => "trạm chuyển tiếp chưa có hộp thư của đơn vị",
+            "the relay has no mailbox for this office";
     }
 }
 
@@ -143,9 +146,11 @@ table! {
             "two different events at one place (cloned key, or restored data)";
         "office-restored" => "đơn vị này đã khôi phục dữ liệu", "this office has restored its data";
         "restored" => "đã khôi phục dữ liệu tại đây", "data was restored here";
-        "lost-here" => "nơi khác giữ sự kiện mà tại đây đã mất", "elsewhere an event is held that is lost here";
+        "lost-here" => "nơi khác giữ sự kiện mà tại đây đã mất",
+            "elsewhere an event is held that is lost here";
         "refused-by-relay" => "trạm chuyển tiếp từ chối", "refused by a relay";
-        "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại", "the body of an event was refused; it is kept";
+        "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại",
+            "the body of an event was refused; it is kept";
     }
 }
 
@@ -163,7 +168,8 @@ table! {
 table! {
     /// Why a request is refused or failed: what happened, what is safe, what to do next.
     PROBLEM {
-        "token" => "Yêu cầu không có mã truy cập của trạm này; hãy dùng lệnh `tram-node` trên đúng thư mục dữ liệu.",
+        "token" => "Yêu cầu không có mã truy cập của trạm này; hãy dùng lệnh `tram-node` trên đúng thư mục \
+            dữ liệu.",
             "The request does not carry this station's token; use `tram-node` with the right data folder.";
         "host" => "Yêu cầu gửi tới một tên máy mà trạm này không nhận.",
             "The request names a host that this station does not answer to.";
@@ -192,8 +198,10 @@ table! {
             "The document is addressed to the sending office itself; nothing was saved.";
         "unknown-recipient" => "Danh bạ không có nơi nhận này; chưa có gì được lưu.",
             "The directory does not know this recipient; nothing was saved.";
-        "not-enrolled" => "Nơi nhận chưa có trạm; chưa có gì được lưu. Hãy gửi bằng đường khác hoặc chờ đơn vị đó tham gia.",
-            "The recipient has no station yet; nothing was saved. Send it another way or wait until it is enrolled.";
+        "not-enrolled" => "Nơi nhận chưa có trạm; chưa có gì được lưu. Hãy gửi bằng đường khác hoặc chờ \
+            đơn vị đó tham gia.",
+            "The recipient has no station yet; nothing was saved. Send it another way or wait until it is \
+                enrolled.";
         "already-dispatched" => "Văn bản này đã được chuyển sang chờ gửi trước đó; không lập lần thứ hai.",
             "This document was queued before; it was not queued a second time.";
         "document" => "Nội dung văn bản không được chấp nhận; chưa có gì được lưu.",
@@ -204,8 +212,10 @@ table! {
             "The document's own text is too long; put it in an attachment.";
         "blob-mismatch" => "Tệp không khớp mã băm đã báo; tệp đã bị bỏ, hãy tải lên lại.",
             "The file does not have the hash it was announced with; it was dropped, upload it again.";
-        "disk-full" => "Đĩa của máy trạm đã đầy: chưa có gì được lưu. Đọc và tra cứu vẫn dùng được; hãy giải phóng chỗ rồi gửi lại.",
-            "The station's disk is full: nothing was saved. Reading still works; free some space, then try again.";
+        "disk-full" => "Đĩa của máy trạm đã đầy: chưa có gì được lưu. Đọc và tra cứu vẫn dùng được; hãy \
+            giải phóng chỗ rồi gửi lại.",
+            "The station's disk is full: nothing was saved. Reading still works; free some space, then try \
+                again.";
         "busy" => "Máy trạm đang bận: chưa có gì được lưu. Hãy thử lại sau vài giây.",
             "The station is busy: nothing was saved. Try again in a few seconds.";
         "stopped" => "Máy trạm đã dừng nhận việc: chưa có gì được lưu. Hãy xem nhật ký của trạm.",
@@ -216,7 +226,8 @@ table! {
             "The station's store cannot be read; look at its log.";
         "no-document" => "Trạm này không gửi và không nhận văn bản đó.",
             "This station neither sent nor received that document.";
-        "not-sent-here" => "Văn bản đó không do đơn vị này gửi.", "That document was not sent by this office.";
+        "not-sent-here" => "Văn bản đó không do đơn vị này gửi.",
+            "That document was not sent by this office.";
         "no-attachment" => "Văn bản không có tệp đính kèm với số này.",
             "The document has no attachment with this number.";
         "attachment-awaited" => "Tệp đính kèm chưa về đủ; trạm đang chờ.",

@@ -113,21 +113,33 @@ struct Live {
     alarms: Vec<Alarm>,
 }
 
-/// Reads the live tables in a copy of the file and its write-ahead log.
-fn live_state(data: &DataFolder, office: OfficeId) -> Result<Live> {
-    let scratch = tempfile::tempdir().context("failed to make a folder for a copy of the store")?;
-    let database = data.database();
-    let copy = scratch.path().join("tram.db");
+/// A copy of a store that goes away with this value.
+pub(crate) struct PrivateCopy {
+    pub(crate) path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// Copies a store with its write-ahead log. Nobody may write to it meanwhile: hold the folder's lock.
+pub(crate) fn private_copy(database: &Path) -> Result<PrivateCopy> {
+    let folder = tempfile::tempdir().context("failed to make a folder for a copy of the store")?;
+    let path = folder.path().join("tram.db");
     for suffix in ["", "-wal"] {
-        let mut from = database.clone().into_os_string();
-        from.push(suffix);
-        let mut to = copy.clone().into_os_string();
-        to.push(suffix);
-        if Path::new(&from).exists() {
-            fs::copy(&from, &to).with_context(|| format!("failed to copy `{}`", Path::new(&from).display()))?;
+        let with_suffix = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let from = with_suffix(database);
+        if from.exists() {
+            fs::copy(&from, with_suffix(&path)).with_context(|| format!("failed to copy `{}`", from.display()))?;
         }
     }
-    let store = Store::open(&copy)?;
+    Ok(PrivateCopy { path, _folder: folder })
+}
+
+fn live_state(data: &DataFolder, office: OfficeId) -> Result<Live> {
+    let copy = private_copy(&data.database())?;
+    let store = Store::open(&copy.path)?;
     let exchange = store.load_exchange(office)?;
     Ok(Live { state: store.state_hash(&exchange)?, alarms: store.alarms()? })
 }

@@ -5,14 +5,12 @@
 //! <deployment>/root.pub             its public half, 64 hexadecimal digits
 //! <deployment>/directory.cbor       the newest signed directory
 //! <deployment>/relays/<region>/     relay.toml, directory.cbor, relay.nk, data/
-//! <deployment>/offices/<office>/    config.toml, node.key, login.nk, directory.cbor: a bundle for `tram-node init`,
-//!                                   and itself a data folder that `tram-node run` takes
+//! <deployment>/offices/<office>/    bundle.toml, node.key, login.nk, directory.cbor: for `tram-node init --bundle`
 //! ```
 //!
 //! The signed directory is the only state: who is enrolled where follows from it. Keys are made once and found again,
 //! so every command can be repeated after an interruption.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
-use node::config::{Config, DataFolder, read_bounded};
+use node::config::{Bundle, read_bounded};
 use node::keyring::{self, Login};
 use schema::directory::{
     Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX, open_directory,
@@ -148,7 +146,7 @@ impl Deployment {
         Ok(folder)
     }
 
-    /// Enrols an office: makes its bundle with keys and settings, and enters them into the next directory. `relays`
+    /// Enrols an office: makes its bundle with its keys, and enters them into the next directory. `relays`
     /// are the regions that keep its mailbox, the preferred one first.
     ///
     /// # Errors
@@ -158,7 +156,6 @@ impl Deployment {
         office: &OfficeId,
         name: &str,
         relays: &[RegionId],
-        relay_urls: &BTreeMap<RegionId, String>,
         now: Millis,
     ) -> Result<PathBuf> {
         ensure!(!relays.is_empty(), "`{name}` needs at least one relay that keeps its mailbox; name it");
@@ -173,11 +170,8 @@ impl Deployment {
             key
         };
         let login = login_at(&folder.join("login.nk"))?;
-        let data = DataFolder::new(&folder);
-        let mut config = Config::usual(&data, *office, self.root_key());
-        config.api.listen.set_port(0);
-        config.relays.clone_from(relay_urls);
-        replace(&data.config(), config.render(&data).as_bytes())?;
+        let bundle = Bundle { office: *office, root_key: self.root_key() };
+        replace(&folder.join(Bundle::FILE), bundle.render().as_bytes())?;
         let key = *key.verifying_key().as_bytes();
         let known = self.published.as_ref().and_then(|directory| directory.office(office));
         let validity = known
@@ -344,18 +338,19 @@ mod tests {
             let name = office.name_at(date(2025, 6, 27)).expect("a name");
             let relays = ["lao-cai".parse().expect("a region")];
             let bundle =
-                deployment.enrol(&office.id, name, &relays, &BTreeMap::new(), now).expect("enrolled");
+                deployment.enrol(&office.id, name, &relays, now).expect("enrolled");
             let version = deployment.publish(now).expect("published").version();
             assert_eq!(version, round);
 
-            let data = DataFolder::new(&bundle);
-            let config = Config::read(&data).expect("settings");
-            let directory = config.load_directory().expect("a directory");
-            let key = keyring::read_signing_key(&config.signing_key).expect("a key");
-            let login = Login::read(&config.login).expect("a login");
-            config.check_keys(&directory, &key, &login).expect("the directory names these keys");
-            assert_eq!(config.home_relays(&directory).len(), 1);
-            keys.push((key.to_bytes(), directory.office(&office.id).expect("enrolled").keys.clone()));
+            let read = Bundle::read(&bundle).expect("a bundle");
+            let directory = read_directory(&bundle.join("directory.cbor"), &read.root_key).expect("signed");
+            let key = keyring::read_signing_key(&bundle.join("node.key")).expect("a key");
+            let login = Login::read(&bundle.join("login.nk")).expect("a login");
+            let enrolled = directory.office(&read.office).expect("enrolled");
+            assert_eq!(enrolled.keys[0].key, *key.verifying_key().as_bytes());
+            assert_eq!(enrolled.login.as_deref(), Some(login.public()));
+            assert_eq!(enrolled.relays, relays);
+            keys.push((key.to_bytes(), enrolled.keys.clone()));
         }
         assert_eq!(keys[0], keys[1]);
     }

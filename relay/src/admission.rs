@@ -126,7 +126,8 @@ impl Refusal {
 pub struct Admitted<'d> {
     /// Its recipients with their home regions.
     pub recipients: Vec<(OfficeId, &'d [RegionId])>,
-    /// Recipients that this directory does not know or that have no relay. The sender's outbox keeps the event for them.
+    /// Recipients that this directory does not know or that have no relay. The sender's outbox keeps the
+    /// event for them.
     pub unreachable: Vec<OfficeId>,
 }
 
@@ -144,33 +145,20 @@ pub fn admit<'d>(
     if let Uploader::Office(uploader) = uploader
         && *uploader != event.office
     {
-        return Err(Refusal::NotOwn {
-            uploader: *uploader,
-            office: event.office,
-        });
+        return Err(Refusal::NotOwn { uploader: *uploader, office: event.office });
     }
     if event.to.is_empty() {
         return Err(Refusal::LocalOnly);
     }
-    let mut admitted = Admitted {
-        recipients: Vec::new(),
-        unreachable: Vec::new(),
-    };
-    for to in event
-        .to
-        .iter()
-        .filter(|to| only.is_empty() || only.contains(&to.office))
-    {
+    let mut admitted = Admitted { recipients: Vec::new(), unreachable: Vec::new() };
+    for to in event.to.iter().filter(|to| only.is_empty() || only.contains(&to.office)) {
         match directory.home_regions(&to.office) {
             [] => admitted.unreachable.push(to.office),
             homes => admitted.recipients.push((to.office, homes)),
         }
     }
     if admitted.recipients.is_empty() {
-        return Err(Refusal::NoRecipient {
-            recipients: event.to.len(),
-            directory: directory.version(),
-        });
+        return Err(Refusal::NoRecipient { recipients: event.to.len(), directory: directory.version() });
     }
     Ok(admitted)
 }
@@ -202,21 +190,17 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// Takes one event of this size out of the uploader's allowance; `false` when it is used up and nothing was taken.
+    /// Takes one event of this size out of the uploader's allowance; `false` when it is used up and nothing
+    /// was taken.
     pub fn take(&mut self, uploader: &Uploader, quota: Quota, bytes: usize, now: Millis) -> bool {
         let now_ns = u128::from(now.0) * 1_000_000;
         let after = |used_ns: u128, amount: u128, per_hour: u64| {
             // Further ahead than an hour means that the clock was set back: that must lock nobody out.
-            let used_ns = if used_ns > now_ns + HOUR_NS {
-                now_ns
-            } else {
-                used_ns.max(now_ns)
-            };
+            let used_ns = if used_ns > now_ns + HOUR_NS { now_ns } else { used_ns.max(now_ns) };
             used_ns + amount * HOUR_NS / u128::from(per_hour.max(1))
         };
         if self.meters.len() >= METERS_SWEPT_AT && !self.meters.contains_key(uploader) {
-            self.meters
-                .retain(|_, meter| meter.events_ns.max(meter.bytes_ns) > now_ns);
+            self.meters.retain(|_, meter| meter.events_ns.max(meter.bytes_ns) > now_ns);
         }
         let meter = self.meters.entry(uploader.clone()).or_default();
         let next = Meter {
@@ -236,33 +220,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const QUOTA: Quota = Quota {
-        events_per_hour: 10,
-        bytes_per_hour: 1_000,
-    };
+    const QUOTA: Quota = Quota { events_per_hour: 10, bytes_per_hour: 1_000 };
 
     #[test]
     fn hours_amount_may_come_at_once_and_returns_evenly() {
         let mut meters = Meters::default();
         let start = Millis(1_700_000_000_000);
-        let taken = (0..20)
-            .filter(|_| meters.take(&Uploader::Courier, QUOTA, 1, start))
-            .count();
+        let taken = (0..20).filter(|_| meters.take(&Uploader::Courier, QUOTA, 1, start)).count();
         assert_eq!(taken, 10);
         let later = start.plus(Millis::HOUR / 2);
-        let taken = (0..20)
-            .filter(|_| meters.take(&Uploader::Courier, QUOTA, 1, later))
-            .count();
+        let taken = (0..20).filter(|_| meters.take(&Uploader::Courier, QUOTA, 1, later)).count();
         assert_eq!(taken, 5);
     }
 
     #[test]
     fn one_uploaders_flood_does_not_touch_another() {
         let mut meters = Meters::default();
-        let (a, b) = (
-            Uploader::Office(OfficeId::new([1; 16])),
-            Uploader::Office(OfficeId::new([2; 16])),
-        );
+        let (a, b) = (Uploader::Office(OfficeId::new([1; 16])), Uploader::Office(OfficeId::new([2; 16])));
         while meters.take(&a, QUOTA, 100, Millis(0)) {}
         assert!(meters.take(&b, QUOTA, 100, Millis(0)));
     }

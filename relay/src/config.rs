@@ -1,4 +1,5 @@
-//! The configuration file: parsed once; a key that is not known is an error, because it is a setting somebody believes in.
+//! The configuration file: parsed once; a key that is not known is an error, because it is a setting somebody
+//! believes in.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,36 +60,38 @@ pub enum ConfigError {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The region served. Prevents a copied configuration from answering for somebody else's offices: the login
-    /// in the directory belongs to one region.
+    /// The region served. Prevents a copied configuration from answering for somebody else's offices: the
+    /// login in the directory belongs to one region.
     pub region: RegionId,
-    /// Where everything is kept; relative to the configuration file. Prevents two relays from writing into one store:
-    /// each has a folder of its own.
+    /// Where everything is kept; relative to the configuration file. Prevents two relays from writing into
+    /// one store: each has a folder of its own.
     pub data_dir: PathBuf,
-    /// The signed directory; `directory.cbor` in `data_dir` when not given. Read again when it changes, so that an
-    /// enrolment does not need a restart.
+    /// The signed directory; `directory.cbor` in `data_dir` when not given. Read again when it changes, so
+    /// that an enrolment does not need a restart.
     pub directory: Option<PathBuf>,
-    /// The public key of the directory's root, 64 hexadecimal digits. Prevents a directory that somebody else made
-    /// from naming the offices' keys.
+    /// The public key of the directory's root, 64 hexadecimal digits. Prevents a directory that somebody else
+    /// made from naming the offices' keys.
     #[serde(deserialize_with = "root_key")]
     pub root_key: [u8; 32],
     /// Where the supervised NATS server listens for offices and peers.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// Port of the NATS server's own monitoring, on loopback only: it shows every login, so it is never opened further.
+    /// Port of the NATS server's own monitoring, on loopback only: it shows every login, so it is never
+    /// opened further.
     #[serde(default = "default_monitor_port")]
     pub monitor_port: u16,
-    /// Where this relay answers `/status` and takes courier files; must be on loopback, because whoever reaches it may
-    /// see the queues.
+    /// Where this relay answers `/status` and takes courier files; must be on loopback, because whoever
+    /// reaches it may see the queues.
     #[serde(default = "default_status")]
     pub status: SocketAddr,
-    /// Use this server instead of supervising one. Prevents two servers over one store where an operator runs a
-    /// cluster.
+    /// Use this server instead of supervising one. Prevents two servers over one store where an operator runs
+    /// a cluster.
     pub server_url: Option<String>,
-    /// Monitoring of the server at `server_url`, `http://127.0.0.1:8222`. Without it nobody can prove that the
-    /// server syncs before it acknowledges.
+    /// Monitoring of the server at `server_url`, `http://127.0.0.1:8222`. Without it nobody can prove that
+    /// the server syncs before it acknowledges.
     pub monitor_url: Option<String>,
-    /// The `nats-server` program; searched for when not given. Prevents an old one on `PATH` from being taken.
+    /// The `nats-server` program; searched for when not given. Prevents an old one on `PATH` from being
+    /// taken.
     pub nats_server: Option<PathBuf>,
     /// Other addresses of peers than the directory's, for a private line between two regions.
     #[serde(default)]
@@ -106,7 +109,8 @@ pub struct LimitSettings {
     pub up_bytes_max: u64,
     /// The same for events from peers.
     pub peers_bytes_max: u64,
-    /// Most bytes that wait for one peer region. Prevents a region that is down for weeks from filling the disk.
+    /// Most bytes that wait for one peer region. Prevents a region that is down for weeks from filling the
+    /// disk.
     pub out_bytes_max: u64,
     /// Most bytes in all mailboxes together.
     pub mailboxes_bytes_max: u64,
@@ -162,7 +166,10 @@ impl LimitSettings {
                 events_per_hour: self.office_events_per_hour,
                 bytes_per_hour: self.office_bytes_per_hour,
             },
-            peer: Quota { events_per_hour: self.peer_events_per_hour, bytes_per_hour: self.peer_bytes_per_hour },
+            peer: Quota {
+                events_per_hour: self.peer_events_per_hour,
+                bytes_per_hour: self.peer_bytes_per_hour,
+            },
         }
     }
 }
@@ -199,6 +206,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         config.data_dir = folder.join(&config.data_dir);
         config.directory = config.directory.map(|directory| folder.join(directory));
+        config.nats_server = config.nats_server.map(|program| folder.join(program));
         Ok(config)
     }
 
@@ -220,7 +228,8 @@ impl Config {
     /// Where the server is reached by the relay itself.
     pub fn own_url(&self) -> String {
         self.server_url.clone().unwrap_or_else(|| {
-            let ip = if self.listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { self.listen.ip() };
+            let ip =
+                if self.listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { self.listen.ip() };
             format!("nats://{}", SocketAddr::new(ip, self.listen.port()))
         })
     }

@@ -51,7 +51,8 @@ impl Known {
 pub fn load_directory(path: &Path, root_key: &[u8; 32]) -> Result<Directory, LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    // One byte more than the largest file, so that a larger one is refused for its size and not for its missing end.
+    // One byte more than the largest file, so that a larger one is refused for its size and not for its
+    // missing end.
     let most = SNAPSHOT_BYTES_MAX as u64 + 1024;
     File::open(path).map_err(read)?.take(most).read_to_end(&mut bytes).map_err(read)?;
     open_directory(&bytes, root_key)

@@ -43,7 +43,8 @@ pub fn login(path: &Path) -> Result<KeyPair, KeyringError> {
     let seed = text_or_new(path, || {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
-        let key = KeyPair::new_from_raw(nkeys::KeyPairType::User, bytes).map_err(|error| seed_error(path, &error))?;
+        let key = KeyPair::new_from_raw(nkeys::KeyPairType::User, bytes)
+            .map_err(|error| seed_error(path, &error))?;
         key.seed().map_err(|error| seed_error(path, &error))
     })?;
     let key = KeyPair::from_seed(&seed).map_err(|error| seed_error(path, &error))?;
@@ -69,7 +70,10 @@ fn seed_error(path: &Path, error: &nkeys::error::Error) -> KeyringError {
     KeyringError::Seed { path: path.to_owned(), found: error.to_string() }
 }
 
-fn text_or_new(path: &Path, make: impl FnOnce() -> Result<String, KeyringError>) -> Result<String, KeyringError> {
+fn text_or_new(
+    path: &Path,
+    make: impl FnOnce() -> Result<String, KeyringError>,
+) -> Result<String, KeyringError> {
     let failed = |attempted| move |source| KeyringError::File { path: path.to_owned(), attempted, source };
     match File::open(path) {
         Ok(file) => {

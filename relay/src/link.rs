@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{Context, ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    Context, ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
 /// How often a silent line is tested; the client's default of a minute notices a black hole after three.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// Longest wait for a connection: two tries of the system, so that one lost packet does not cost the next round.
+/// Longest wait for a connection: two tries of the system, so that one lost packet does not cost the next
+/// round.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// Longest pause between two tries to connect, in milliseconds: a healed line is noticed within a second.
 const RECONNECT_MS_MAX: u64 = 1_000;
@@ -82,10 +85,14 @@ pub(crate) async fn connect(
                         state.connected = true;
                         state.connects += 1;
                     }),
-                    Event::Disconnected | Event::Closed => changes.send_modify(|state| state.connected = false),
+                    Event::Disconnected | Event::Closed => {
+                        changes.send_modify(|state| state.connected = false);
+                    }
                     // Permission violations are told here only; the call that caused one just times out.
                     Event::ServerError(error) => on_trouble(format!("{name}: {error}")),
-                    Event::SlowConsumer(_) => on_trouble(format!("{name}: more requests than can be answered")),
+                    Event::SlowConsumer(_) => {
+                        on_trouble(format!("{name}: more requests than can be answered"));
+                    }
                     Event::ClientError(error) => tracing::debug!(%name, %error, "NATS client"),
                     Event::LameDuckMode | Event::Draining => {}
                 }
@@ -97,7 +104,8 @@ pub(crate) async fn connect(
     Ok(Link { client, context, state })
 }
 
-/// Doubles from 50 ms to a second, less up to half at random: offices and relays must not come back all at once.
+/// Doubles from 50 ms to a second, less up to half at random: offices and relays must not come back all at
+/// once.
 fn reconnect_delay(attempts: usize) -> Duration {
     if attempts <= 1 {
         return Duration::ZERO;

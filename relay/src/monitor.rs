@@ -11,7 +11,7 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
+pub(crate) enum MonitorError {
     /// It answered, and not with success.
     #[error("`{url}` answered with status {status}")]
     Status {
@@ -32,7 +32,7 @@ pub enum MonitorError {
 
 impl MonitorError {
     /// Whether somebody answered.
-    pub fn is_answer(&self) -> bool {
+    pub(crate) fn is_answer(&self) -> bool {
         matches!(self, Self::Status { .. })
     }
 }
@@ -41,7 +41,7 @@ impl MonitorError {
 ///
 /// # Errors
 /// When nobody answers in time, or not with success and JSON.
-pub async fn fetch(base: &str, path: &str) -> Result<Value, MonitorError> {
+pub(crate) async fn fetch(base: &str, path: &str) -> Result<Value, MonitorError> {
     let url = format!("{base}{path}");
     let asked = url.clone();
     let answer = tokio::task::spawn_blocking(move || fetch_blocking(&asked)).await;
@@ -61,7 +61,7 @@ fn fetch_blocking(url: &str) -> Result<Value, MonitorError> {
 }
 
 /// Whether the server provably syncs before it acknowledges; `None` when it cannot be told.
-pub async fn syncs_always(base: &str) -> Option<bool> {
+pub(crate) async fn syncs_always(base: &str) -> Option<bool> {
     let page = fetch(base, "/jsz").await.ok()?;
     let config = page.get("config")?;
     Some(config.get("sync_always").and_then(Value::as_bool).unwrap_or(false))

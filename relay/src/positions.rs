@@ -1,7 +1,7 @@
 //! What the relay remembers of the offices' chains: which event it saw at which position.
 //!
-//! A memory, not a record: it is bounded and forgets the oldest. It finds two events at one position while both are
-//! fresh; the recipients, who keep everything, find the rest by their counters.
+//! A memory, not a record: it is bounded and forgets the oldest. It finds two events at one position while
+//! both are fresh; the recipients, who keep everything, find the rest by their counters.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -56,8 +56,8 @@ impl Chain {
 #[derive(Debug)]
 pub struct Positions {
     chains: BTreeMap<OfficeId, Chain>,
-    /// (remembered positions, office): who gives way when the whole is full. The longest memory shrinks first, so
-    /// that one busy office does not make the relay forget the quiet ones.
+    /// (remembered positions, office): who gives way when the whole is full. The longest memory shrinks
+    /// first, so that one busy office does not make the relay forget the quiet ones.
     lengths: BTreeSet<(usize, OfficeId)>,
     held: usize,
     per_office_max: usize,
@@ -92,8 +92,8 @@ impl Positions {
         self.held == 0
     }
 
-    /// How many positions between the lowest and the highest remembered one of this office were not seen. Local
-    /// events never come, so this is seldom 0; it is shown, nothing follows from it.
+    /// How many positions between the lowest and the highest remembered one of this office were not seen.
+    /// Local events never come, so this is seldom 0; it is shown, nothing follows from it.
     pub fn unseen(&self, office: &OfficeId) -> u64 {
         let Some(chain) = self.chains.get(office) else {
             return 0;
@@ -165,12 +165,7 @@ impl Positions {
 /// An event already seen that cannot be in one chain with the one at `place`.
 fn contradiction(chain: &Chain, place: Place, id: EventId, prev: EventId) -> Option<EventId> {
     let (incarnation, seq) = place;
-    let at = |seq: u64| {
-        chain
-            .seen
-            .get(&(incarnation, Seq(seq)))
-            .map_or(&[][..], Vec::as_slice)
-    };
+    let at = |seq: u64| chain.seen.get(&(incarnation, Seq(seq))).map_or(&[][..], Vec::as_slice);
     if let Some(other) = at(seq.0).first() {
         return Some(other.id);
     }
@@ -180,10 +175,7 @@ fn contradiction(chain: &Chain, place: Place, id: EventId, prev: EventId) -> Opt
     {
         return Some(other.id);
     }
-    at(seq.0.saturating_add(1))
-        .iter()
-        .find(|after| after.prev != id)
-        .map(|after| after.id)
+    at(seq.0.saturating_add(1)).iter().find(|after| after.prev != id).map(|after| after.id)
 }
 
 #[cfg(test)]
@@ -217,10 +209,7 @@ mod tests {
     fn two_events_at_one_position_are_evidence_once_each() {
         let mut positions = Positions::default();
         assert_eq!(positions.note(id(5), &event(1, 5, 4)), Standing::New);
-        assert_eq!(
-            positions.note(id(6), &event(1, 5, 4)),
-            Standing::Forked { known: id(5) }
-        );
+        assert_eq!(positions.note(id(6), &event(1, 5, 4)), Standing::Forked { known: id(5) });
         assert_eq!(positions.note(id(6), &event(1, 5, 4)), Standing::Repeated);
         assert_eq!(positions.note(id(5), &event(1, 5, 4)), Standing::Repeated);
     }
@@ -229,16 +218,10 @@ mod tests {
     fn neighbour_with_another_predecessor_is_evidence_in_either_order() {
         let mut forward = Positions::default();
         assert_eq!(forward.note(id(1), &event(1, 1, 0)), Standing::New);
-        assert_eq!(
-            forward.note(id(2), &event(1, 2, 9)),
-            Standing::Forked { known: id(1) }
-        );
+        assert_eq!(forward.note(id(2), &event(1, 2, 9)), Standing::Forked { known: id(1) });
         let mut backward = Positions::default();
         assert_eq!(backward.note(id(2), &event(1, 2, 9)), Standing::New);
-        assert_eq!(
-            backward.note(id(1), &event(1, 1, 0)),
-            Standing::Forked { known: id(2) }
-        );
+        assert_eq!(backward.note(id(1), &event(1, 1, 0)), Standing::Forked { known: id(2) });
     }
 
     #[test]
@@ -257,12 +240,10 @@ mod tests {
         let mut positions = Positions::bounded(1_000, 100);
         positions.note(id(1), &event(1, 7, 6));
         for seq in 1..=500_u64 {
-            positions.note(EventId::new([(seq % 251) as u8; 32]), &event(2, seq * 2, 0));
+            positions
+                .note(EventId::new([u8::try_from(seq % 251).expect("below 251"); 32]), &event(2, seq * 2, 0));
         }
-        assert_eq!(
-            positions.note(id(2), &event(1, 7, 6)),
-            Standing::Forked { known: id(1) }
-        );
+        assert_eq!(positions.note(id(2), &event(1, 7, 6)), Standing::Forked { known: id(1) });
     }
 
     proptest! {

@@ -8,14 +8,12 @@ use schema::pack::PATH_MAX;
 /// The regions that should take an event for an office with these home regions, when it is at `origin` on
 /// its sender's `attempt`-th repetition.
 ///
-/// A home region that has the event keeps it. Otherwise the repetitions go round the home regions, so that a dead
-/// or lying relay delays a document and does not stop it.
+/// A home region that has the event keeps it. Otherwise the repetitions go round the home regions, so that a
+/// dead or lying relay delays a document and does not stop it.
 pub fn targets<'a>(homes: &'a [RegionId], origin: &RegionId, attempt: u32) -> Vec<&'a RegionId> {
     let here = homes.iter().find(|home| *home == origin);
-    let turn = usize::try_from(attempt)
-        .unwrap_or(0)
-        .checked_rem(homes.len())
-        .and_then(|turn| homes.get(turn));
+    let turn =
+        usize::try_from(attempt).unwrap_or(0).checked_rem(homes.len()).and_then(|turn| homes.get(turn));
     match here {
         Some(here) if attempt == 0 => vec![here],
         Some(here) => {
@@ -29,13 +27,14 @@ pub fn targets<'a>(homes: &'a [RegionId], origin: &RegionId, attempt: u32) -> Ve
 
 /// The relay to push a message to that is for region `to` and has passed `path`, this relay last.
 ///
-/// The direct link when it is up; else any third relay whose link is up and that has not had the message, in the
-/// order of their tokens. `None`: wait.
+/// The direct link when it is up; else any third relay whose link is up and that has not had the message, in
+/// the order of their tokens. `None`: wait.
 pub fn next_hop(to: &RegionId, path: &[RegionId], links_up: &BTreeSet<RegionId>) -> Option<RegionId> {
     if links_up.contains(to) {
         return Some(to.clone());
     }
-    // A third relay adds itself before it passes the message on: a full path would only end in its quarantine.
+    // A third relay adds itself before it passes the message on: a full path would only end in its
+    // quarantine.
     if path.len() >= PATH_MAX {
         return None;
     }
@@ -73,14 +72,8 @@ mod tests {
         let up = BTreeSet::from([region(1), region(2)]);
         assert_eq!(next_hop(&region(2), &[region(9)], &up), Some(region(2)));
         assert_eq!(next_hop(&region(3), &[region(9)], &up), Some(region(1)));
-        assert_eq!(
-            next_hop(&region(3), &[region(1), region(9)], &up),
-            Some(region(2))
-        );
-        assert_eq!(
-            next_hop(&region(3), &[region(1), region(2), region(9)], &up),
-            None
-        );
+        assert_eq!(next_hop(&region(3), &[region(1), region(9)], &up), Some(region(2)));
+        assert_eq!(next_hop(&region(3), &[region(1), region(2), region(9)], &up), None);
     }
 
     proptest! {
@@ -91,7 +84,8 @@ mod tests {
             let mut at = region(0);
             let mut path = vec![at.clone()];
             for links in seed {
-                let up: BTreeSet<_> = (0..8).filter(|n| links >> n & 1 == 1).map(region).filter(|r| *r != at).collect();
+                let is_up = |n: &usize| links >> n & 1 == 1 && region(*n) != at;
+                let up: BTreeSet<_> = (0..8).filter(is_up).map(region).collect();
                 let Some(hop) = next_hop(&to, &path, &up) else { break };
                 prop_assert!(up.contains(&hop));
                 prop_assert!(hop == to || !path.contains(&hop));

@@ -1,8 +1,9 @@
 //! The relay's own NATS server: its configuration, generated from the directory, and the child process.
 //!
-//! Offices and peers never get JetStream powers. The streams live in account CORE; offices sit in UNITS, peers in
-//! PEERS, and both reach it by service imports only: in one account an office could make the server write into another's
-//! mailbox by pointing a reply subject there. No leaf nodes, gateways, websocket or MQTT.
+//! Offices and peers never get JetStream powers. The streams live in account CORE; offices sit in UNITS,
+//! peers in PEERS, and both reach it by service imports only: in one account an office could make the server
+//! write into another's mailbox by pointing a reply subject there. No leaf nodes, gateways, websocket or
+//! MQTT.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::monitor;
+use crate::runtime::stopped;
 use crate::status::Book;
 
 /// The oldest server whose `sync_interval: always` and consumer reset are known to hold.
@@ -71,7 +73,8 @@ pub enum ServerError {
     },
 }
 
-/// The program to run: from the configuration, `TRAM_NATS_SERVER`, `.tram/bin` below the working folder, or `PATH`.
+/// The program to run: from the configuration, `TRAM_NATS_SERVER`, `.tram/bin` below the working folder, or
+/// `PATH`.
 ///
 /// # Errors
 /// When there is none.
@@ -181,8 +184,8 @@ accounts {{
     imports: [
       {{ service: {{ account: CORE, subject: "t.up.*.ev" }} }}
       {{ service: {{ account: CORE, subject: "t.rq.*.blob" }} }}
-      {{ service: {{ account: CORE, subject: "$JS.API.CONSUMER.MSG.NEXT.DN.*" }}, to: "{api}.CONSUMER.MSG.NEXT.DN.*" }}
-      {{ service: {{ account: CORE, subject: "$JS.API.CONSUMER.INFO.DN.*" }}, to: "{api}.CONSUMER.INFO.DN.*" }}
+      {{ service: {{ account: CORE, subject: "$JS.API.{next}" }}, to: "{api}.{next}" }}
+      {{ service: {{ account: CORE, subject: "$JS.API.{info}" }}, to: "{api}.{info}" }}
       {{ service: {{ account: CORE, subject: "$JS.ACK.DN.>" }} }}
       {{ service: {{ account: CORE, subject: "$JS.ACK.*.*.DN.>" }} }}
     ]
@@ -203,6 +206,8 @@ system_account: SYS
         monitor = config.monitor_port,
         connections = limits.connections_max,
         api = wire::OFFICE_API_PREFIX,
+        next = "CONSUMER.MSG.NEXT.DN.*",
+        info = "CONSUMER.INFO.DN.*",
     )
 }
 
@@ -211,18 +216,29 @@ fn office_user(office: &OfficeId, login: &str) -> String {
     let (up, requests) = (wire::up(office), wire::blob_request(office));
     let (api, consumer) = (wire::OFFICE_API_PREFIX, wire::mailbox_consumer(office));
     let inbox = wire::inbox_prefix(office);
-    format!(
-        r#"{{ nkey: {login}, permissions: {{ publish: ["{up}", "{requests}", "{api}.CONSUMER.MSG.NEXT.DN.{consumer}", "{api}.CONSUMER.INFO.DN.{consumer}", "$JS.ACK.DN.{consumer}.>", "$JS.ACK.*.*.DN.{consumer}.>"], subscribe: ["{inbox}.>"] }} }}"#
-    )
+    let publish = [
+        up,
+        requests,
+        format!("{api}.CONSUMER.MSG.NEXT.DN.{consumer}"),
+        format!("{api}.CONSUMER.INFO.DN.{consumer}"),
+        format!("$JS.ACK.DN.{consumer}.>"),
+        // The form that servers from 2.16 on use.
+        format!("$JS.ACK.*.*.DN.{consumer}.>"),
+    ];
+    user(login, &publish, &inbox)
 }
 
 /// A peer publishes into its own subject and asks for attachments; it reads nothing.
 fn peer_user(region: &RegionId, login: &str) -> String {
     let (events, requests) = (wire::peer(region), wire::peer_blob_request(region));
     let inbox = peer_inbox_prefix(region);
-    format!(
-        r#"{{ nkey: {login}, permissions: {{ publish: ["{events}", "{requests}"], subscribe: ["{inbox}.>"] }} }}"#
-    )
+    user(login, &[events, requests], &inbox)
+}
+
+fn user(login: &str, publish: &[String], inbox: &str) -> String {
+    let publish: Vec<_> = publish.iter().map(|subject| format!("\"{subject}\"")).collect();
+    let (publish, subscribe) = (publish.join(", "), format!("\"{inbox}.>\""));
+    format!("{{ nkey: {login}, permissions: {{ publish: [{publish}], subscribe: [{subscribe}] }} }}")
 }
 
 /// Prefix of a peer relay's reply subjects.
@@ -291,7 +307,9 @@ pub(crate) async fn supervise(
                 end(&program, &mut child).await;
             }
             Ended::Died(how) => {
-                book.server_restarted(&format!("the NATS server died ({how}); see nats.log; it is started again"));
+                book.server_restarted(&format!(
+                    "the NATS server died ({how}); see nats.log; it is started again"
+                ));
             }
         }
         if started.elapsed() > Duration::from_secs(60) {
@@ -299,7 +317,7 @@ pub(crate) async fn supervise(
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            () = stopped(&mut stop) => {}
         }
         wait_ms = (wait_ms * 2).min(RESTART_MS_MAX);
     }
@@ -324,9 +342,10 @@ async fn watch_child(
     loop {
         tokio::select! {
             status = child.wait() => {
-                return Ended::Died(status.map_or_else(|error| error.to_string(), |status| status.to_string()));
+                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                return Ended::Died(how);
             }
-            _ = stop.wait_for(|stop| *stop) => return Ended::Stopped,
+            () = stopped(stop) => return Ended::Stopped,
             changed = reload.changed() => {
                 if changed.is_ok() && let Some(pid) = child.id() {
                     signal(program, "reload", pid).await;
@@ -374,8 +393,8 @@ async fn signal(program: &Path, what: &str, pid: u32) {
     }
 }
 
-/// A relay that was killed leaves its server behind, which still holds the port and perhaps a store that is gone.
-/// It is known by the path of its configuration.
+/// A relay that was killed leaves its server behind, which still holds the port and perhaps a store that is
+/// gone. It is known by the path of its configuration.
 async fn stop_leftovers(program: &Path, configuration: &Path) {
     for what in ["quit", "stop"] {
         let pids = leftovers(configuration);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::step::{Alarm, Tally};
 use crate::streams::StreamStatus;
@@ -12,18 +12,18 @@ use crate::streams::StreamStatus;
 const ALARMS_MAX: usize = 100;
 
 /// An alarm and when it was raised.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlarmEntry {
     /// Milliseconds since 1970.
     pub at_ms: u64,
     /// `fork`, `no-room`, `guard-reset`, `server` or `trouble`.
-    pub sort: &'static str,
+    pub sort: String,
     /// In words.
     pub text: String,
 }
 
 /// The link to a peer region.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkStatus {
     /// Whether its server answered the last request.
     pub up: bool,
@@ -34,12 +34,12 @@ pub struct LinkStatus {
 }
 
 /// Everything `/status` shows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The region.
     pub region: String,
     /// The version of this program.
-    pub version: &'static str,
+    pub version: String,
     /// Whether messages are taken: connected, streams in place.
     pub ready: bool,
     /// The directory's version.
@@ -86,7 +86,7 @@ pub(crate) struct Book {
 
 impl Book {
     pub(crate) fn new(region: String) -> Self {
-        let status = Status { region, version: env!("CARGO_PKG_VERSION"), ..Status::default() };
+        let status = Status { region, version: env!("CARGO_PKG_VERSION").to_owned(), ..Status::default() };
         Self { status: Mutex::new(status) }
     }
 
@@ -106,7 +106,7 @@ impl Book {
     fn alarm(&self, sort: &'static str, text: String) {
         let mut status = self.lock();
         status.alarms_total += 1;
-        status.alarms.push_back(AlarmEntry { at_ms: now_ms(), sort, text });
+        status.alarms.push_back(AlarmEntry { at_ms: now_ms(), sort: sort.to_owned(), text });
         if status.alarms.len() > ALARMS_MAX {
             status.alarms.pop_front();
         }
@@ -151,7 +151,8 @@ impl Book {
     pub(crate) fn link(&self, region: &str, up: bool) {
         let mut status = self.lock();
         let now = now_ms();
-        let link = status.links.entry(region.to_owned()).or_insert(LinkStatus { up: !up, since_ms: now, via: None });
+        let link =
+            status.links.entry(region.to_owned()).or_insert(LinkStatus { up: !up, since_ms: now, via: None });
         if link.up != up {
             *link = LinkStatus { up, since_ms: now, via: link.via.take() };
         }

@@ -1,8 +1,8 @@
 //! Messages in, effects out. Start reading here.
 //!
-//! [`Relay::step`] takes a batch of messages whose signatures were checked by [`schema::inbound::open`], and says what is
-//! to be stored where. It is synchronous and deterministic and holds nothing that must survive: a relay is a cache, and
-//! what it forgets the senders' outboxes repeat.
+//! [`Relay::step`] takes a batch of messages whose signatures were checked by [`schema::inbound::open`], and
+//! says what is to be stored where. It is synchronous and deterministic and holds nothing that must survive:
+//! a relay is a cache, and what it forgets the senders' outboxes repeat.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,8 +63,8 @@ pub enum Input {
     Directory(Arc<Directory>),
 }
 
-/// What is to be done, in this order. An [`Effect::Ack`] only after everything before it succeeded: at the first
-/// failure the edge stops, acknowledges nothing, and the messages come again.
+/// What is to be done, in this order. An [`Effect::Ack`] only after everything before it succeeded: at the
+/// first failure the edge stops, acknowledges nothing, and the messages come again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// Store in an office's mailbox.
@@ -119,8 +119,9 @@ pub enum Effect {
 pub enum Alarm {
     /// Two histories under one key: a cloned station, a restored backup, or a stolen key.
     #[error(
-        "office `{office}` signed two histories: at incarnation {incarnation}, position {seq} came event `{other}` \
-         against `{known}`; both were delivered; ask the office whether its station was copied or restored"
+        "office `{office}` signed two histories: at incarnation {incarnation}, position {seq} \
+         came event `{other}` against `{known}`; both were delivered; \
+         ask the office whether its station was copied or restored"
     )]
     Fork {
         /// Whose key.
@@ -162,14 +163,8 @@ impl Default for Limits {
         // Ten times the busiest hour that the benches produce; a broken station stays below a disk's size.
         const GIB: u64 = 1024 * 1024 * 1024;
         Self {
-            office: Quota {
-                events_per_hour: 2_000_000,
-                bytes_per_hour: 4 * GIB,
-            },
-            peer: Quota {
-                events_per_hour: 20_000_000,
-                bytes_per_hour: 40 * GIB,
-            },
+            office: Quota { events_per_hour: 2_000_000, bytes_per_hour: 4 * GIB },
+            peer: Quota { events_per_hour: 20_000_000, bytes_per_hour: 40 * GIB },
         }
     }
 }
@@ -206,8 +201,9 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay that remembers nothing yet. `seed` makes message ids unguessable: random in production, because
-    /// whoever guesses an id can make the server drop the message as a duplicate; fixed in a simulation.
+    /// A relay that remembers nothing yet. `seed` makes message ids unguessable: random in production,
+    /// because whoever guesses an id can make the server drop the message as a duplicate; fixed in a
+    /// simulation.
     pub fn new(region: RegionId, directory: Arc<Directory>, limits: Limits, seed: [u8; 32]) -> Self {
         Self {
             region,
@@ -251,27 +247,17 @@ impl Relay {
         let mut batch = Batch::default();
         for input in inputs {
             match input {
-                Input::FromOffice {
-                    office,
-                    token,
-                    opened,
-                    bytes,
-                } => {
-                    self.take(Uploader::Office(office), token, opened, bytes, now, &mut batch);
+                Input::FromOffice { office, token, opened, bytes } => {
+                    self.take(&Uploader::Office(office), token, opened, bytes, now, &mut batch);
                 }
-                Input::FromPeer {
-                    region,
-                    token,
-                    opened,
-                    bytes,
-                } => {
-                    self.take(Uploader::Region(region), token, opened, bytes, now, &mut batch);
+                Input::FromPeer { region, token, opened, bytes } => {
+                    self.take(&Uploader::Region(region), token, opened, bytes, now, &mut batch);
                 }
                 Input::FromCourier { token, opened, bytes } => {
-                    self.take(Uploader::Courier, token, opened, bytes, now, &mut batch);
+                    self.take(&Uploader::Courier, token, opened, bytes, now, &mut batch);
                 }
                 Input::Links(up) => {
-                    self.links = up.into_iter().filter(|region| *region != self.region).collect()
+                    self.links = up.into_iter().filter(|region| *region != self.region).collect();
                 }
                 Input::Directory(directory) => self.directory = directory,
             }
@@ -279,9 +265,10 @@ impl Relay {
         self.effects(batch)
     }
 
-    /// What follows when the server refused to store an effect for good (it answered, and the answer was no). A
-    /// full mailbox or a peer that is down for weeks must not stop everybody else, so the senders are told and
-    /// the rest goes on: the events stay in their outboxes. Not for time-outs: those may have been stored.
+    /// What follows when the server refused to store an effect for good (it answered, and the answer was no).
+    /// A full mailbox or a peer that is down for weeks must not stop everybody else, so the senders are told
+    /// and the rest goes on: the events stay in their outboxes. Not for time-outs: those may have been
+    /// stored.
     pub fn refused(&mut self, effect: &Effect, why: &str) -> Vec<Effect> {
         let (message, place) = match effect {
             Effect::Deliver { office, message, .. } => (message, format!("the mailbox of office `{office}`")),
@@ -296,24 +283,17 @@ impl Relay {
         let mut batch = Batch::default();
         for item in &items {
             if let Ok(event) = schema::event::RecordedEvent::read(&item.event) {
-                let reason = format!(
-                    "no room for {place} at relay `{}`; kept by the sender",
-                    self.region
-                );
+                let reason = format!("no room for {place} at relay `{}`; kept by the sender", self.region);
                 batch.notice(event.event.office, Some(event.id), reason);
             }
         }
-        batch.alarms.push(Alarm::NoRoom {
-            place,
-            events: items.len(),
-            why: why.to_owned(),
-        });
+        batch.alarms.push(Alarm::NoRoom { place, events: items.len(), why: why.to_owned() });
         self.effects(batch)
     }
 
     fn take(
         &mut self,
-        uploader: Uploader,
+        uploader: &Uploader,
         token: Token,
         opened: Result<Opened, MessageError>,
         bytes: Bytes,
@@ -323,45 +303,30 @@ impl Relay {
         batch.acks.push(token);
         let opened = match opened {
             Ok(opened) => opened,
-            Err(error) => return batch.refuse(&uploader, None, Reason::Malformed, error.to_string(), bytes),
+            Err(error) => return batch.refuse(uploader, None, Reason::Malformed, error.to_string(), bytes),
         };
-        let journey = match self.journey(&uploader, &opened) {
+        let journey = match self.journey(uploader, &opened) {
             Ok(journey) => journey,
-            Err((reason, detail)) => return batch.refuse(&uploader, None, reason, detail, bytes),
+            Err((reason, detail)) => return batch.refuse(uploader, None, reason, detail, bytes),
         };
         for refused in opened.refused {
-            let reason = if refused.id.is_some() {
-                Reason::Unproven
-            } else {
-                Reason::Malformed
-            };
-            batch.refuse(
-                &uploader,
-                refused.id,
-                reason,
-                refused.reason,
-                refused.bytes.into(),
-            );
+            let reason = if refused.id.is_some() { Reason::Unproven } else { Reason::Malformed };
+            batch.refuse(uploader, refused.id, reason, refused.reason, refused.bytes.into());
         }
         for arrival in &opened.events {
-            self.take_event(&uploader, &journey, arrival, now, batch);
+            self.take_event(uploader, &journey, arrival, now, batch);
         }
     }
 
     /// Where a message is in its travel, or why it does not belong here.
     fn journey(&self, uploader: &Uploader, opened: &Opened) -> Result<Journey, (Reason, String)> {
         if !opened.notices.is_empty() {
-            return Err((
-                Reason::WrongDoor,
-                "notices go from relays to offices only".to_owned(),
-            ));
+            return Err((Reason::WrongDoor, "notices go from relays to offices only".to_owned()));
         }
         match (uploader, &opened.forward) {
-            (Uploader::Office(_) | Uploader::Courier, None) => Ok(Journey {
-                to: self.region.clone(),
-                path: Vec::new(),
-                first_leg: true,
-            }),
+            (Uploader::Office(_) | Uploader::Courier, None) => {
+                Ok(Journey { to: self.region.clone(), path: Vec::new(), first_leg: true })
+            }
             (Uploader::Office(_) | Uploader::Courier, Some(_)) => {
                 Err((Reason::WrongDoor, "only relays forward".to_owned()))
             }
@@ -381,17 +346,11 @@ impl Relay {
                     return Err((Reason::Loop, detail));
                 }
                 if *to != self.region && self.directory.region(to).is_none() {
-                    let detail = format!(
-                        "region `{to}` is not in directory version {}",
-                        self.directory.version()
-                    );
+                    let detail =
+                        format!("region `{to}` is not in directory version {}", self.directory.version());
                     return Err((Reason::NoRecipient, detail));
                 }
-                Ok(Journey {
-                    to: to.clone(),
-                    path: path.clone(),
-                    first_leg: false,
-                })
+                Ok(Journey { to: to.clone(), path: path.clone(), first_leg: false })
             }
         }
     }
@@ -464,35 +423,18 @@ impl Relay {
         for (region, offices) in places.regions {
             let Some(path) = route::path_through(&journey.path, &self.region) else {
                 let detail = format!("on its way to `{region}` it has passed too many relays");
-                batch.refuse(
-                    uploader,
-                    Some(id),
-                    Reason::Loop,
-                    detail,
-                    Bytes::copy_from_slice(bytes),
-                );
+                batch.refuse(uploader, Some(id), Reason::Loop, detail, Bytes::copy_from_slice(bytes));
                 continue;
             };
             self.tally.forwarded += 1;
             // All is said by saying nothing, and most events go one way.
-            let only = if offices.len() == event.to.len() {
-                Vec::new()
-            } else {
-                offices
-            };
-            let item = PackItem {
-                only,
-                ..PackItem::new(arrival.attempt, bytes)
-            };
+            let only = if offices.len() == event.to.len() { Vec::new() } else { offices };
+            let item = PackItem { only, ..PackItem::new(arrival.attempt, bytes) };
             batch.forwards.entry((region, path)).or_default().push(item);
         }
         for office in places.offices {
             self.tally.delivered += 1;
-            batch
-                .mailboxes
-                .entry(office)
-                .or_default()
-                .push(PackItem::new(arrival.attempt, bytes));
+            batch.mailboxes.entry(office).or_default().push(PackItem::new(arrival.attempt, bytes));
         }
     }
 
@@ -519,59 +461,32 @@ impl Relay {
     }
 
     fn effects(&mut self, batch: Batch) -> Vec<Effect> {
-        let Batch {
-            mailboxes,
-            forwards,
-            quarantine,
-            notices,
-            alarms,
-            acks,
-        } = batch;
+        let Batch { mailboxes, forwards, quarantine, notices, alarms, acks } = batch;
         let mut effects = Vec::new();
         for (office, items) in mailboxes {
             for (message, message_id) in self.messages(items, &Message::Pack) {
-                effects.push(Effect::Deliver {
-                    office,
-                    message,
-                    message_id,
-                });
+                effects.push(Effect::Deliver { office, message, message_id });
             }
         }
         for ((to, path), items) in forwards {
-            let forward = |items| Message::Forward {
-                to: to.clone(),
-                path: path.clone(),
-                items,
-            };
+            let forward = |items| Message::Forward { to: to.clone(), path: path.clone(), items };
             for (message, message_id) in self.messages(items, &forward) {
-                effects.push(Effect::Forward {
-                    region: to.clone(),
-                    message,
-                    message_id,
-                });
+                effects.push(Effect::Forward { region: to.clone(), message, message_id });
             }
         }
         for (uploader, reason, detail, bytes) in quarantine {
             *self.tally.quarantined.entry(reason).or_default() += 1;
-            effects.push(Effect::Quarantine {
-                uploader,
-                reason,
-                detail,
-                bytes,
-            });
+            effects.push(Effect::Quarantine { uploader, reason, detail, bytes });
         }
         for (office, notices) in notices {
-            // Only an office with a mailbox here can be told; the others learn it from their own relay's silence.
+            // Only an office with a mailbox here can be told; the others learn it from their own relay's
+            // silence.
             if !self.directory.home_regions(&office).contains(&self.region) {
                 continue;
             }
             let message = Bytes::from(Message::Notices(notices).encode());
             let message_id = self.nonces.message_id(&message);
-            effects.push(Effect::Notify {
-                office,
-                message,
-                message_id,
-            });
+            effects.push(Effect::Notify { office, message, message_id });
         }
         effects.extend(alarms.into_iter().map(Effect::Alarm));
         effects.extend(acks.into_iter().map(|token| Effect::Ack { token }));
@@ -662,7 +577,8 @@ impl Batch {
         self.keep(uploader, reason, detail, bytes);
     }
 
-    /// One message of notices for each office and step: a flood of bad events must not become a flood of answers.
+    /// One message of notices for each office and step: a flood of bad events must not become a flood of
+    /// answers.
     fn notice(&mut self, office: OfficeId, id: Option<EventId>, reason: String) {
         let notices = self.notices.entry(office).or_default();
         if notices.len() < PACK_EVENTS_MAX {
@@ -679,15 +595,12 @@ struct Nonces {
 }
 
 impl Nonces {
-    /// The hash of the message and a nonce: new for each try, because a server that saw the id of a first try swallows the second
-    /// one, although its copy may be gone.
+    /// The hash of the message and a nonce: new for each try, because a server that saw the id of a first try
+    /// swallows the second one, although its copy may be gone.
     fn message_id(&mut self, message: &[u8]) -> String {
         use std::fmt::Write as _;
         self.drawn += 1;
-        let nonce = Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(self.drawn.to_be_bytes())
-            .finalize();
+        let nonce = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_be_bytes()).finalize();
         let hash = Sha256::digest(message);
         let mut id = String::with_capacity(65);
         for byte in &hash[..16] {

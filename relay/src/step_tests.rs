@@ -29,36 +29,15 @@ fn directory() -> Arc<Directory> {
     let mut builder = DirectoryBuilder::new();
     for name in ["a", "b", "c"] {
         let url = format!("nats://{name}.example:4222");
-        builder.region(Region {
-            id: region(name),
-            name: name.to_owned(),
-            url,
-            login: None,
-        });
+        builder.region(Region { id: region(name), name: name.to_owned(), url, login: None });
     }
-    let homes: [&[&str]; 9] = [
-        &["a"],
-        &["a"],
-        &["a"],
-        &["b"],
-        &["b"],
-        &["b"],
-        &["b", "c"],
-        &["a", "c"],
-        &[],
-    ];
+    let homes: [&[&str]; 9] = [&["a"], &["a"], &["a"], &["b"], &["b"], &["b"], &["b", "c"], &["a", "c"], &[]];
     for (n, homes) in (1..).zip(homes) {
         let mut entry = Office::new(office(n));
-        entry.names.push(Name {
-            text: format!("Xã {n}"),
-            validity: Validity::ALWAYS,
-        });
+        entry.names.push(Name { text: format!("Xã {n}"), validity: Validity::ALWAYS });
         if !homes.is_empty() {
             let key = key(n).verifying_key().to_bytes();
-            entry.keys.push(OfficeKey {
-                key,
-                validity: KeyValidity::ALWAYS,
-            });
+            entry.keys.push(OfficeKey { key, validity: KeyValidity::ALWAYS });
             entry.relays = homes.iter().map(|name| region(name)).collect();
         }
         builder.office(entry);
@@ -71,11 +50,8 @@ fn relay(name: &str) -> Relay {
 }
 
 fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
-    let prev = if seq == 1 {
-        EventId::NONE
-    } else {
-        EventId::new([seq as u8; 32])
-    };
+    let prev =
+        if seq == 1 { EventId::NONE } else { EventId::new([u8::try_from(seq).unwrap_or(u8::MAX); 32]) };
     let event = Event {
         office: office(from),
         incarnation: Incarnation(0),
@@ -84,13 +60,7 @@ fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
         claimed_at: NOW,
         kind: Kind::Dispatch,
         urgency: Urgency::Normal,
-        to: to
-            .iter()
-            .map(|to| Addressee {
-                office: office(*to),
-                counter: Counter(seq),
-            })
-            .collect(),
+        to: to.iter().map(|to| Addressee { office: office(*to), counter: Counter(seq) }).collect(),
         seen: Vec::new(),
         blobs: Vec::new(),
         body: vec![body],
@@ -104,32 +74,17 @@ fn opened(message: &Message) -> (Result<Opened, MessageError>, Bytes) {
 }
 
 fn pack(attempt: u32, events: &[&VerifiedEvent]) -> Message {
-    Message::Pack(
-        events
-            .iter()
-            .map(|event| PackItem::new(attempt, event.bytes()))
-            .collect(),
-    )
+    Message::Pack(events.iter().map(|event| PackItem::new(attempt, event.bytes())).collect())
 }
 
 fn from_office(n: u8, message: &Message) -> Input {
     let (opened, bytes) = opened(message);
-    Input::FromOffice {
-        office: office(n),
-        token: Token(u64::from(n)),
-        opened,
-        bytes,
-    }
+    Input::FromOffice { office: office(n), token: Token(u64::from(n)), opened, bytes }
 }
 
 fn from_peer(name: &str, message: &Message) -> Input {
     let (opened, bytes) = opened(message);
-    Input::FromPeer {
-        region: region(name),
-        token: Token(99),
-        opened,
-        bytes,
-    }
+    Input::FromPeer { region: region(name), token: Token(99), opened, bytes }
 }
 
 /// One line per effect: what a person would ask about it.
@@ -138,12 +93,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
         Message::Pack(items) => format!("{} events", items.len()),
         Message::Forward { path, items, .. } => {
             let path: Vec<_> = path.iter().map(RegionId::as_str).collect();
-            format!(
-                "{} events for {} via {}",
-                items.len(),
-                items[0].only.len(),
-                path.join(">")
-            )
+            format!("{} events for {} via {}", items.len(), items[0].only.len(), path.join(">"))
         }
         Message::Notices(notices) => notices[0].reason.chars().take(12).collect(),
     };
@@ -170,12 +120,7 @@ fn event_goes_to_mailboxes_here_and_once_to_each_other_region() {
     check(
         relay("a"),
         vec![from_office(1, &pack(0, &[&event]))],
-        &[
-            "deliver 2: 1 events",
-            "deliver 3: 1 events",
-            "forward b: 1 events for 3 via a",
-            "ack 1",
-        ],
+        &["deliver 2: 1 events", "deliver 3: 1 events", "forward b: 1 events for 3 via a", "ack 1"],
     );
 }
 
@@ -184,23 +129,15 @@ fn batch_is_packed_anew_for_each_mailbox_and_keeps_the_senders_order() {
     let events: Vec<_> = (1..=100).map(|seq| sealed(1, seq, &[2], 0)).collect();
     let halves: Vec<Vec<&VerifiedEvent>> = vec![events[..50].iter().collect(), events[50..].iter().collect()];
     let mut relay = relay("a");
-    let effects = relay.step(
-        halves.iter().map(|half| from_office(1, &pack(0, half))).collect(),
-        NOW,
-    );
-    assert_eq!(
-        told(&effects),
-        ["deliver 2: 64 events", "deliver 2: 36 events", "ack 1", "ack 1"]
-    );
+    let effects = relay.step(halves.iter().map(|half| from_office(1, &pack(0, half))).collect(), NOW);
+    assert_eq!(told(&effects), ["deliver 2: 64 events", "deliver 2: 36 events", "ack 1", "ack 1"]);
     let mut seqs = Vec::new();
     for effect in &effects {
         if let Effect::Deliver { message, .. } = effect
             && let Ok(Message::Pack(items)) = Message::parse(message)
         {
             seqs.extend(
-                items
-                    .iter()
-                    .map(|item| RecordedEvent::read(&item.event).expect("an event").event.seq.0),
+                items.iter().map(|item| RecordedEvent::read(&item.event).expect("an event").event.seq.0),
             );
         }
     }
@@ -225,11 +162,7 @@ fn repetition_tries_the_recipients_other_region() {
 #[test]
 fn repetition_leaves_the_mailbox_here_and_also_tries_the_other_region() {
     let event = sealed(1, 1, &[8], 0);
-    check(
-        relay("a"),
-        vec![from_office(1, &pack(0, &[&event]))],
-        &["deliver 8: 1 events", "ack 1"],
-    );
+    check(relay("a"), vec![from_office(1, &pack(0, &[&event]))], &["deliver 8: 1 events", "ack 1"]);
     check(
         relay("a"),
         vec![from_office(1, &pack(1, &[&event]))],
@@ -240,15 +173,8 @@ fn repetition_leaves_the_mailbox_here_and_also_tries_the_other_region() {
 #[test]
 fn recipients_that_answered_are_left_alone() {
     let event = sealed(1, 1, &[2, 3, 4], 0);
-    let item = PackItem {
-        only: vec![office(3)],
-        ..PackItem::new(2, event.bytes())
-    };
-    check(
-        relay("a"),
-        vec![from_office(1, &Message::Pack(vec![item]))],
-        &["deliver 3: 1 events", "ack 1"],
-    );
+    let item = PackItem { only: vec![office(3)], ..PackItem::new(2, event.bytes()) };
+    check(relay("a"), vec![from_office(1, &Message::Pack(vec![item]))], &["deliver 3: 1 events", "ack 1"]);
 }
 
 #[test]
@@ -289,17 +215,8 @@ fn broken_items_are_kept_with_reasons_and_do_not_block_the_good_ones() {
 fn unreadable_message_is_kept_and_acknowledged() {
     let bytes = Bytes::from_static(b"no message");
     let opened = open(&Verifier::new(directory()), &bytes);
-    let input = Input::FromOffice {
-        office: office(1),
-        token: Token(5),
-        opened,
-        bytes,
-    };
-    check(
-        relay("a"),
-        vec![input],
-        &["quarantine malformed", "notify 1: malformed: n", "ack 5"],
-    );
+    let input = Input::FromOffice { office: office(1), token: Token(5), opened, bytes };
+    check(relay("a"), vec![input], &["quarantine malformed", "notify 1: malformed: n", "ack 5"]);
 }
 
 #[test]
@@ -323,33 +240,21 @@ fn two_histories_are_both_delivered_and_alarmed_once() {
     let (one, other) = (sealed(1, 1, &[2], 0), sealed(1, 1, &[2], 1));
     let mut relay = relay("a");
     let effects = relay.step(vec![from_office(1, &pack(0, &[&one, &other]))], NOW);
-    assert_eq!(
-        told(&effects),
-        ["deliver 2: 2 events", "quarantine fork", "alarm fork", "ack 1"]
-    );
+    assert_eq!(told(&effects), ["deliver 2: 2 events", "quarantine fork", "alarm fork", "ack 1"]);
     let effects = relay.step(vec![from_office(1, &pack(1, &[&one, &other]))], NOW);
     assert_eq!(told(&effects), ["deliver 2: 2 events", "ack 1"]);
 }
 
 #[test]
 fn used_up_allowance_sends_the_event_back_and_blocks_nobody() {
-    let quota = Quota {
-        events_per_hour: 1,
-        bytes_per_hour: 1 << 20,
-    };
-    let limits = Limits {
-        office: quota,
-        peer: quota,
-    };
+    let quota = Quota { events_per_hour: 1, bytes_per_hour: 1 << 20 };
+    let limits = Limits { office: quota, peer: quota };
     let relay = Relay::new(region("a"), directory(), limits, [7; 32]);
     let (one, two) = (sealed(1, 1, &[2], 0), sealed(1, 2, &[2], 0));
     let other = sealed(3, 1, &[2], 0);
     check(
         relay,
-        vec![
-            from_office(1, &pack(0, &[&one, &two])),
-            from_office(3, &pack(0, &[&other])),
-        ],
+        vec![from_office(1, &pack(0, &[&one, &two])), from_office(3, &pack(0, &[&other]))],
         &["deliver 2: 2 events", "notify 1: over quota: ", "ack 1", "ack 3"],
     );
 }
@@ -357,36 +262,17 @@ fn used_up_allowance_sends_the_event_back_and_blocks_nobody() {
 #[test]
 fn forwarded_event_reaches_exactly_those_it_was_sent_for() {
     let event = sealed(1, 1, &[2, 4, 7], 0);
-    let item = PackItem {
-        only: vec![office(4)],
-        ..PackItem::new(0, event.bytes())
-    };
-    let message = Message::Forward {
-        to: region("b"),
-        path: vec![region("a")],
-        items: vec![item],
-    };
-    check(
-        relay("b"),
-        vec![from_peer("a", &message)],
-        &["deliver 4: 1 events", "ack 99"],
-    );
+    let item = PackItem { only: vec![office(4)], ..PackItem::new(0, event.bytes()) };
+    let message = Message::Forward { to: region("b"), path: vec![region("a")], items: vec![item] };
+    check(relay("b"), vec![from_peer("a", &message)], &["deliver 4: 1 events", "ack 99"]);
 }
 
 #[test]
 fn third_relay_passes_on_and_is_in_the_path() {
     let event = sealed(1, 1, &[4], 0);
     let items = vec![PackItem::new(0, event.bytes())];
-    let message = Message::Forward {
-        to: region("b"),
-        path: vec![region("a")],
-        items,
-    };
-    check(
-        relay("c"),
-        vec![from_peer("a", &message)],
-        &["forward b: 1 events for 0 via a>c", "ack 99"],
-    );
+    let message = Message::Forward { to: region("b"), path: vec![region("a")], items };
+    check(relay("c"), vec![from_peer("a", &message)], &["forward b: 1 events for 0 via a>c", "ack 99"]);
 }
 
 #[test]
@@ -394,37 +280,17 @@ fn message_that_comes_back_is_a_loop() {
     let event = sealed(1, 1, &[4], 0);
     let items = vec![PackItem::new(0, event.bytes())];
     let path = vec![region("a"), region("c"), region("x")];
-    let message = Message::Forward {
-        to: region("b"),
-        path,
-        items,
-    };
-    check(
-        relay("c"),
-        vec![from_peer("x", &message)],
-        &["quarantine loop", "ack 99"],
-    );
+    let message = Message::Forward { to: region("b"), path, items };
+    check(relay("c"), vec![from_peer("x", &message)], &["quarantine loop", "ack 99"]);
 }
 
 #[test]
 fn peer_cannot_hide_itself_in_the_path_nor_use_the_offices_door() {
     let event = sealed(1, 1, &[4], 0);
     let items = vec![PackItem::new(0, event.bytes())];
-    let message = Message::Forward {
-        to: region("b"),
-        path: vec![region("a")],
-        items,
-    };
-    check(
-        relay("b"),
-        vec![from_peer("c", &message)],
-        &["quarantine wrong-door", "ack 99"],
-    );
-    check(
-        relay("b"),
-        vec![from_peer("a", &pack(0, &[&event]))],
-        &["quarantine wrong-door", "ack 99"],
-    );
+    let message = Message::Forward { to: region("b"), path: vec![region("a")], items };
+    check(relay("b"), vec![from_peer("c", &message)], &["quarantine wrong-door", "ack 99"]);
+    check(relay("b"), vec![from_peer("a", &pack(0, &[&event]))], &["quarantine wrong-door", "ack 99"]);
     check(
         relay("a"),
         vec![from_office(1, &message)],
@@ -437,11 +303,7 @@ fn courier_file_carries_anybodys_events() {
     let (opened, bytes) = opened(&pack(0, &[&sealed(4, 1, &[2], 0), &sealed(1, 1, &[4], 0)]));
     check(
         relay("a"),
-        vec![Input::FromCourier {
-            token: Token(1),
-            opened,
-            bytes,
-        }],
+        vec![Input::FromCourier { token: Token(1), opened, bytes }],
         &["deliver 2: 1 events", "forward b: 1 events for 0 via a", "ack 1"],
     );
 }
@@ -461,14 +323,8 @@ fn broadcasts_in_one_pack_stay_below_the_message_limit() {
     let mut builder = DirectoryBuilder::from(&*directory());
     for n in 100..164 {
         let mut entry = Office::new(office(n));
-        entry.names.push(Name {
-            text: format!("Xã {n}"),
-            validity: Validity::ALWAYS,
-        });
-        entry.keys.push(OfficeKey {
-            key: key(n).verifying_key().to_bytes(),
-            validity: KeyValidity::ALWAYS,
-        });
+        entry.names.push(Name { text: format!("Xã {n}"), validity: Validity::ALWAYS });
+        entry.keys.push(OfficeKey { key: key(n).verifying_key().to_bytes(), validity: KeyValidity::ALWAYS });
         entry.relays = vec![region(if n == 100 { "a" } else { "b" })];
         builder.office(entry);
     }
@@ -476,10 +332,7 @@ fn broadcasts_in_one_pack_stay_below_the_message_limit() {
     let mut relay = Relay::new(region("a"), directory, Limits::default(), [7; 32]);
     let to: Vec<u8> = (100..164).collect();
     let events: Vec<_> = (1..=64).map(|seq| sealed(1, seq, &to, 0)).collect();
-    let effects = relay.step(
-        vec![from_office(1, &pack(0, &events.iter().collect::<Vec<_>>()))],
-        NOW,
-    );
+    let effects = relay.step(vec![from_office(1, &pack(0, &events.iter().collect::<Vec<_>>()))], NOW);
     let mut items = 0;
     for effect in &effects {
         if let Effect::Forward { message, .. } = effect {
@@ -493,7 +346,8 @@ fn broadcasts_in_one_pack_stay_below_the_message_limit() {
 }
 
 proptest! {
-    /// Whatever comes, every message is answered exactly once, last, and the same inputs give the same effects.
+    /// Whatever comes, every message is answered exactly once, last, and the same inputs give the same
+    /// effects.
     #[test]
     fn every_message_is_acknowledged_once_and_the_trace_repeats(
         batch in proptest::collection::vec((1_u8..10, 1_u64..6, 1_u8..10, 0_u32..4, any::<bool>()), 0..20),

@@ -27,7 +27,8 @@ const UNACKNOWLEDGED_MAX: i64 = 256;
 const MAILBOX_UNACKNOWLEDGED_MAX: i64 = 64;
 /// When an unacknowledged message is handed out again.
 const ACK_WAIT: Duration = Duration::from_secs(30);
-/// How long a server drops a message with an id it has seen: saves bandwidth after a lost answer, nothing more.
+/// How long a server drops a message with an id it has seen: saves bandwidth after a lost answer, nothing
+/// more.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// Room for headers beside a message.
 const HEADER_BYTES: usize = 4 * 1024;
@@ -39,12 +40,14 @@ const REQUESTS_AT_ONCE: usize = 16;
 /// Why the streams are not as they should be.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempted} at the NATS server")]
-pub struct StreamsError {
+pub(crate) struct StreamsError {
     attempted: String,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-fn failed<E: std::error::Error + Send + Sync + 'static>(attempted: impl Into<String>) -> impl FnOnce(E) -> StreamsError {
+fn failed<E: std::error::Error + Send + Sync + 'static>(
+    attempted: impl Into<String>,
+) -> impl FnOnce(E) -> StreamsError {
     let attempted = attempted.into();
     |source| StreamsError { attempted, source: Box::new(source) }
 }
@@ -80,7 +83,11 @@ fn definitions(me: &RegionId, limits: &LimitSettings, directory: &Directory) -> 
             max_messages_per_subject: i64::from(limits.mailbox_messages_max),
             discard_new_per_subject: true,
             max_consumers: i32::try_from(limits.mailboxes_max).unwrap_or(i32::MAX),
-            ..definition(wire::STREAM_MAILBOXES.to_owned(), "t.dn.*.ev".to_owned(), limits.mailboxes_bytes_max)
+            ..definition(
+                wire::STREAM_MAILBOXES.to_owned(),
+                "t.dn.*.ev".to_owned(),
+                limits.mailboxes_bytes_max,
+            )
         },
         stream::Config {
             discard: DiscardPolicy::Old,
@@ -95,6 +102,15 @@ fn definitions(me: &RegionId, limits: &LimitSettings, directory: &Directory) -> 
             .map(|peer| definition(wire::stream_out(peer), wire::out(peer), limits.out_bytes_max)),
     );
     streams
+}
+
+/// Whether a consumer carries mail; others only look, for an operator, and hold nothing back.
+fn is_ours(stream: &str, consumer: &str) -> bool {
+    match stream {
+        wire::STREAM_UP | wire::STREAM_PEERS => consumer == ADMISSION_CONSUMER,
+        wire::STREAM_MAILBOXES => consumer.starts_with("u-"),
+        other => other.starts_with("OUT_") && consumer.starts_with("px-"),
+    }
 }
 
 pub(crate) fn out_consumer(peer: &RegionId) -> String {
@@ -147,13 +163,17 @@ pub(crate) async fn ensure(
         let attempted = || format!("list the consumers of stream `{stream}`");
         let names = context.get_stream_no_info(&stream).await.map_err(failed(attempted()))?.consumer_names();
         let present: BTreeSet<String> = names.try_collect().await.map_err(failed(attempted()))?;
-        let missing = wanted.into_iter().filter(|config| !config.durable_name.as_ref().is_some_and(|name| present.contains(name)));
+        let missing = wanted
+            .into_iter()
+            .filter(|config| !config.durable_name.as_ref().is_some_and(|name| present.contains(name)));
         futures_util::stream::iter(missing.map(Ok))
             .try_for_each_concurrent(REQUESTS_AT_ONCE, |config| {
                 let stream = &stream;
                 async move {
-                    let attempted =
-                        format!("make consumer `{}` of stream `{stream}`", config.durable_name.as_deref().unwrap_or("?"));
+                    let attempted = format!(
+                        "make consumer `{}` of stream `{stream}`",
+                        config.durable_name.as_deref().unwrap_or("?")
+                    );
                     let made = context.create_consumer_on_stream(config, stream.as_str()).await;
                     made.map(|_| ()).map_err(failed(attempted))
                 }
@@ -163,8 +183,8 @@ pub(crate) async fn ensure(
     Ok(())
 }
 
-/// The highest sequence of each stream that was ever seen; kept in a file beside the store, so that a store put back from
-/// yesterday is noticed.
+/// The highest sequence of each stream that was ever seen; kept in a file beside the store, so that a store
+/// put back from yesterday is noticed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct HighestSeen(pub(crate) BTreeMap<String, u64>);
@@ -180,7 +200,7 @@ pub(crate) struct Reset {
 }
 
 /// One stream as it stands, for the status page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStatus {
     /// Its name.
     pub name: String,
@@ -209,7 +229,8 @@ impl Watchman {
         Self { seen, emptied: BTreeMap::new() }
     }
 
-    /// Compares every consumer with its stream (the sequence guard), and sets back those that would skip messages.
+    /// Compares every consumer with its stream (the sequence guard), and sets back those that would skip
+    /// messages.
     pub(crate) async fn guard(&mut self, context: &Context) -> Result<Vec<Reset>, StreamsError> {
         let mut resets = Vec::new();
         for Surveyed { stream, info, consumers } in survey(context).await? {
@@ -221,7 +242,13 @@ impl Watchman {
                 if let Verdict::Reset { from } = judge(Sequences { first, last, delivered, highest_seen }) {
                     set_back(context, &stream, &name, &consumer, from).await?;
                     self.emptied.remove(&consumer.name);
-                    resets.push(Reset { stream: name.clone(), consumer: consumer.name, delivered, last, from });
+                    resets.push(Reset {
+                        stream: name.clone(),
+                        consumer: consumer.name,
+                        delivered,
+                        last,
+                        from,
+                    });
                 }
             }
             self.seen.0.insert(name, state.last_sequence);
@@ -229,8 +256,8 @@ impl Watchman {
         Ok(resets)
     }
 
-    /// Removes what every consumer has acknowledged, so that a stream that refuses when full does not fill up with
-    /// what is done, and notes the sequences for the guard. Gives the state of all streams.
+    /// Removes what every consumer has acknowledged, so that a stream that refuses when full does not fill up
+    /// with what is done, and notes the sequences for the guard. Gives the state of all streams.
     pub(crate) async fn trim(&mut self, context: &Context) -> Result<Vec<StreamStatus>, StreamsError> {
         let mut status = Vec::new();
         for Surveyed { stream, info, consumers } in survey(context).await? {
@@ -238,28 +265,37 @@ impl Watchman {
             let highest = self.seen.0.entry(name.clone()).or_default();
             *highest = state.last_sequence.max(*highest);
             if name == wire::STREAM_MAILBOXES {
-                for consumer in &consumers {
+                for consumer in consumers.iter().filter(|consumer| is_ours(&name, &consumer.name)) {
                     let done = consumer.ack_floor.stream_sequence;
                     let emptied = self.emptied.entry(consumer.name.clone()).or_default();
                     if done > *emptied && done >= state.first_sequence && state.messages > 0 {
-                        let purge = stream.purge().filter(consumer.config.filter_subject.clone()).sequence(done + 1);
+                        let purge =
+                            stream.purge().filter(consumer.config.filter_subject.clone()).sequence(done + 1);
                         purge.await.map_err(failed(format!("empty mailbox `{}`", consumer.name)))?;
                         *emptied = done;
                     }
                 }
-            } else if let Some(done) = consumers.iter().map(|consumer| consumer.ack_floor.stream_sequence).min()
+            } else if let Some(done) = consumers
+                .iter()
+                .filter(|consumer| is_ours(&name, &consumer.name))
+                .map(|consumer| consumer.ack_floor.stream_sequence)
+                .min()
                 && done >= state.first_sequence
                 && state.messages > 0
             {
                 stream.purge().sequence(done + 1).await.map_err(failed(format!("trim stream `{name}`")))?;
             }
-            let unacknowledged = |consumer: &consumer::Info| consumer.num_pending + consumer.num_ack_pending as u64;
-            let waiting = consumers.iter().map(unacknowledged).sum();
+            let unacknowledged =
+                |consumer: &consumer::Info| consumer.num_pending + consumer.num_ack_pending as u64;
+            let waiting =
+                consumers.iter().filter(|consumer| is_ours(&name, &consumer.name)).map(unacknowledged).sum();
             status.push(StreamStatus {
                 bytes_max: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
                 messages: state.messages,
                 bytes: state.bytes,
-                oldest_waiting_at: (waiting > 0).then(|| state.first_timestamp.unix_timestamp()),
+                // An emptied stream says year 1.
+                oldest_waiting_at: Some(state.first_timestamp.unix_timestamp())
+                    .filter(|at| waiting > 0 && *at > 0),
                 waiting,
                 name,
             });
@@ -283,7 +319,11 @@ async fn set_back(
     stream.delete_consumer(name).await.map_err(failed(attempted()))?;
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
-        ..consumer_definition(name.to_owned(), info.config.filter_subject.clone(), info.config.max_ack_pending)
+        ..consumer_definition(
+            name.to_owned(),
+            info.config.filter_subject.clone(),
+            info.config.max_ack_pending,
+        )
     };
     context.create_consumer_on_stream(config, stream_name).await.map_err(failed(attempted()))?;
     Ok(())
@@ -295,10 +335,11 @@ struct Surveyed {
     consumers: Vec<consumer::Info>,
 }
 
-/// Every stream with its consumers. The consumers are asked first: a stream only grows meanwhile, so a consumer that is
-/// ahead of it really is.
+/// Every stream with its consumers. The consumers are asked first: a stream only grows meanwhile, so a
+/// consumer that is ahead of it really is.
 async fn survey(context: &Context) -> Result<Vec<Surveyed>, StreamsError> {
-    let names: Vec<String> = context.stream_names().try_collect().await.map_err(failed("list the streams"))?;
+    let names: Vec<String> =
+        context.stream_names().try_collect().await.map_err(failed("list the streams"))?;
     let mut found = Vec::new();
     for name in names {
         let attempted = || format!("look at stream `{name}`");

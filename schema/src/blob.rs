@@ -1,7 +1,7 @@
 //! Attachments: content-addressed, cut into chunks that travel and resume one by one.
 
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::cose::infallible;
@@ -40,13 +40,27 @@ impl BlobRef {
     /// How long chunk `index` is, in bytes; `None` when there is no such chunk.
     pub fn chunk_length(&self, index: u32) -> Option<usize> {
         let start = u64::from(index) * u64::from(CHUNK_BYTES);
-        let length = self
-            .length
-            .checked_sub(start)
-            .filter(|rest| *rest > 0)?
-            .min(u64::from(CHUNK_BYTES));
+        let length = self.length.checked_sub(start).filter(|rest| *rest > 0)?.min(u64::from(CHUNK_BYTES));
         usize::try_from(length).ok()
     }
+}
+
+/// Checks the attachments of one event.
+///
+/// # Errors
+/// The rule that is broken.
+pub(crate) fn check_list(blobs: &[BlobRef]) -> Result<(), &'static str> {
+    if blobs.len() > BLOBS_MAX {
+        return Err("at most 32 attachments");
+    }
+    if blobs.iter().any(|blob| !(1..=BLOB_BYTES_MAX).contains(&blob.length)) {
+        return Err("attachments have 1 byte to 512 MiB");
+    }
+    let repeats = |(i, blob): (usize, &BlobRef)| blobs[..i].iter().any(|b| b.hash == blob.hash);
+    if blobs.iter().enumerate().any(repeats) {
+        return Err("each attachment is named once");
+    }
+    Ok(())
 }
 
 /// Most chunk numbers in one reply.
@@ -97,7 +111,7 @@ pub enum BlobReply {
     #[n(0)]
     Missing {
         /// Their numbers.
-        #[n(0)]
+        #[cbor(n(0), decode_with = "chunk_numbers")]
         chunks: Vec<u32>,
     },
     /// The chunk is kept.
@@ -131,11 +145,20 @@ pub const BLOB_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES as usize + 1024;
 /// When it is too large or malformed.
 pub fn parse_blob_message<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, minicbor::decode::Error> {
     if bytes.len() > BLOB_MESSAGE_BYTES_MAX {
-        return Err(minicbor::decode::Error::message(
-            "larger than a chunk and its envelope",
-        ));
+        return Err(minicbor::decode::Error::message("larger than a chunk and its envelope"));
     }
-    minicbor::decode(bytes)
+    let mut d = Decoder::new(bytes);
+    let message = d.decode()?;
+    if d.position() != bytes.len() {
+        return Err(minicbor::decode::Error::message("bytes after the message").at(d.position()));
+    }
+    Ok(message)
+}
+
+fn chunk_numbers<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Vec<u32>, minicbor::decode::Error> {
+    let count = d.array()?.filter(|count| *count <= MISSING_MAX as u64);
+    let count = count.ok_or_else(|| minicbor::decode::Error::message("more than 256 chunk numbers"))?;
+    (0..count).map(|_| d.u32()).collect()
 }
 
 /// The bytes of a request or a reply.

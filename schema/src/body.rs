@@ -313,12 +313,7 @@ impl Body {
     }
 
     fn check(&self, event: &Event) -> Result<(), BodyError> {
-        let rule = |rule| {
-            Err(BodyError::Rule {
-                kind: event.kind,
-                rule,
-            })
-        };
+        let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
         match self {
             Self::Dispatch(dispatch) => {
                 if dispatch.attachments.len() != event.blobs.len() || dispatch.attachments.len() > BLOBS_MAX {
@@ -331,7 +326,7 @@ impl Body {
             }
             Self::Status(status) => {
                 if let Some(reason) = &status.reason {
-                    text::require_nfc(reason, ABSTRACT_CHARS_MAX)?;
+                    text::require_plain(reason, ABSTRACT_CHARS_MAX)?;
                 }
             }
             Self::Receipt(receipt) => {
@@ -348,7 +343,10 @@ impl Body {
                 }
             }
             Self::Restored(restored) => {
-                if restored.heads.held.len() > HELD_MAX || restored.previous >= event.incarnation {
+                if restored.heads.held.len() > HELD_MAX || event.to.len() > 1 {
+                    return rule("at most one recipient, at most 8 incarnations");
+                }
+                if restored.previous >= event.incarnation {
                     return rule("a new incarnation is higher than the one it follows");
                 }
             }
@@ -364,28 +362,24 @@ impl Dispatch {
     /// # Errors
     /// Names the text that is refused.
     pub fn check_texts(&self) -> Result<(), BodyError> {
-        text::require_nfc(&self.subject, ABSTRACT_CHARS_MAX)?;
+        text::require_plain(&self.subject, ABSTRACT_CHARS_MAX)?;
         if self.subject.trim().is_empty() {
-            return Err(BodyError::Rule {
-                kind: Kind::Dispatch,
-                rule: "an abstract is required",
-            });
+            return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "an abstract is required" });
         }
         if let Some(number) = &self.number {
-            text::require_nfc(number, NUMBER_CHARS_MAX)?;
+            text::require_plain(number, NUMBER_CHARS_MAX)?;
         }
         if let Some(document_type) = &self.document_type {
-            text::require_nfc(document_type, NUMBER_CHARS_MAX)?;
+            text::require_plain(document_type, NUMBER_CHARS_MAX)?;
         }
         for attachment in &self.attachments {
-            text::require_nfc(&attachment.name, NAME_CHARS_MAX)?;
-            text::require_nfc(&attachment.media_type, NAME_CHARS_MAX)?;
+            text::require_plain(&attachment.name, NAME_CHARS_MAX)?;
+            text::require_plain(&attachment.media_type, NAME_CHARS_MAX)?;
             // A name becomes a file on the recipient's disk.
-            if attachment.name.contains(['/', '\\']) || matches!(attachment.name.as_str(), "" | "." | "..") {
-                return Err(BodyError::Rule {
-                    kind: Kind::Dispatch,
-                    rule: "a file name without a path",
-                });
+            if attachment.name.contains(['/', '\\', ':'])
+                || matches!(attachment.name.as_str(), "" | "." | "..")
+            {
+                return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "a file name without a path" });
             }
         }
         Ok(())
@@ -393,15 +387,9 @@ impl Dispatch {
 }
 
 fn exact<'b, T: Decode<'b, ()> + Encode<()>>(kind: Kind, bytes: &'b [u8]) -> Result<T, BodyError> {
-    let value = minicbor::decode(bytes).map_err(|error: minicbor::decode::Error| BodyError::Malformed {
-        kind,
-        error: error.to_string(),
-    })?;
+    let value = minicbor::decode(bytes)
+        .map_err(|error: minicbor::decode::Error| BodyError::Malformed { kind, error: error.to_string() })?;
     let mut again = Vec::with_capacity(bytes.len());
     infallible(minicbor::encode(&value, &mut again));
-    if again == bytes {
-        Ok(value)
-    } else {
-        Err(BodyError::NotDeterministic { kind })
-    }
+    if again == bytes { Ok(value) } else { Err(BodyError::NotDeterministic { kind }) }
 }

@@ -110,10 +110,7 @@ impl<'a> Frame<'a> {
             return Err(Error::message("the unprotected header is not empty"));
         }
         let payload = d.bytes()?;
-        let signature = d
-            .bytes()?
-            .try_into()
-            .map_err(|_| Error::message("the signature is not 64 bytes"))?;
+        let signature = d.bytes()?.try_into().map_err(|_| Error::message("the signature is not 64 bytes"))?;
 
         let mut h = Decoder::new(protected);
         if h.map()? != Some(3) {
@@ -132,13 +129,7 @@ impl<'a> Frame<'a> {
         if label != LABEL_KEY_ID {
             return Err(Error::message("no key id"));
         }
-        Ok(Self {
-            protected,
-            content_type,
-            key,
-            payload,
-            signature,
-        })
+        Ok(Self { protected, content_type, key, payload, signature })
     }
 }
 

@@ -10,11 +10,12 @@
 use std::io::{self, Read, Write};
 
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 
 use crate::blob::{BlobRef, CHUNK_BYTES};
 use crate::cose::infallible;
-use crate::pack::{MESSAGE_BYTES_MAX, PackItem};
+use crate::event::RECIPIENTS_MAX;
+use crate::pack::{MESSAGE_BYTES_MAX, PACK_EVENTS_MAX, PackItem};
 
 /// First line of a courier file.
 pub const MAGIC: &[u8; 15] = b"tram-courier/1\n";
@@ -47,6 +48,22 @@ pub enum Record {
         #[n(0)]
         records: u64,
     },
+}
+
+impl Record {
+    /// What a relay would refuse is refused here too: a stick is an outside door like any other.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Pack(items) if items.len() > PACK_EVENTS_MAX => Err("more than 64 events in a pack"),
+            Self::Pack(items) if items.iter().any(|item| item.only.len() > RECIPIENTS_MAX) => {
+                Err("more than 64 recipients of one item")
+            }
+            Self::Chunk { bytes, .. } if bytes.len() > CHUNK_BYTES as usize => {
+                Err("a chunk of more than 64 KiB")
+            }
+            Self::Pack(_) | Self::Chunk { .. } | Self::End { .. } => Ok(()),
+        }
+    }
 }
 
 /// Why a courier file could not be read to its end. The records before are good.
@@ -113,9 +130,7 @@ impl<W: Write> CourierWriter<W> {
     /// # Errors
     /// When the medium fails.
     pub fn finish(mut self) -> Result<W, CourierError> {
-        self.add(&Record::End {
-            records: self.records,
-        })?;
+        self.add(&Record::End { records: self.records })?;
         self.to.flush()?;
         Ok(self.to)
     }
@@ -136,11 +151,7 @@ impl<R: Read> CourierReader<R> {
     pub fn new(mut from: R) -> Result<Self, CourierError> {
         let mut magic = [0; MAGIC.len()];
         match from.read_exact(&mut magic) {
-            Ok(()) if magic == *MAGIC => Ok(Self {
-                from,
-                records: 0,
-                ended: false,
-            }),
+            Ok(()) if magic == *MAGIC => Ok(Self { from, records: 0, ended: false }),
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
             _ => Err(CourierError::Magic),
         }
@@ -152,10 +163,7 @@ impl<R: Read> CourierReader<R> {
             io::ErrorKind::UnexpectedEof => CourierError::Cut { records },
             _ => CourierError::Medium(error),
         };
-        let damaged = |found: String| CourierError::Record {
-            record: records,
-            found,
-        };
+        let damaged = |found: String| CourierError::Record { record: records, found };
         let mut length = [0; 4];
         self.from.read_exact(&mut length).map_err(cut)?;
         let length = u32::from_be_bytes(length) as usize;
@@ -166,8 +174,12 @@ impl<R: Read> CourierReader<R> {
         }
         let mut bytes = vec![0; length];
         self.from.read_exact(&mut bytes).map_err(cut)?;
-        let record: Record =
-            minicbor::decode(&bytes).map_err(|error: minicbor::decode::Error| damaged(error.to_string()))?;
+        let mut d = Decoder::new(&bytes);
+        let record: Record = d.decode().map_err(|error| damaged(error.to_string()))?;
+        if d.position() != bytes.len() {
+            return Err(damaged("bytes after the record".to_owned()));
+        }
+        record.check().map_err(|rule| damaged(rule.to_owned()))?;
         match record {
             Record::End { records } if records == self.records => Ok(None),
             Record::End { records } => Err(damaged(format!("an end mark for {records} records"))),
@@ -199,20 +211,9 @@ mod tests {
 
     fn file() -> Vec<u8> {
         let mut writer = CourierWriter::new(Vec::new()).expect("memory");
-        let blob = BlobRef {
-            hash: BlobHash::new([1; 32]),
-            length: 3,
-        };
-        writer
-            .add(&Record::Pack(vec![PackItem::new(0, b"event")]))
-            .expect("memory");
-        writer
-            .add(&Record::Chunk {
-                blob,
-                index: 0,
-                bytes: b"abc".to_vec().into(),
-            })
-            .expect("memory");
+        let blob = BlobRef { hash: BlobHash::new([1; 32]), length: 3 };
+        writer.add(&Record::Pack(vec![PackItem::new(0, b"event")])).expect("memory");
+        writer.add(&Record::Chunk { blob, index: 0, bytes: b"abc".to_vec().into() }).expect("memory");
         writer.finish().expect("memory")
     }
 
@@ -228,10 +229,7 @@ mod tests {
         let file = file();
         for length in MAGIC.len()..file.len() {
             let records: Vec<_> = CourierReader::new(&file[..length]).expect("a file").collect();
-            assert!(
-                matches!(records.last(), Some(Err(CourierError::Cut { .. }))),
-                "cut at {length}"
-            );
+            assert!(matches!(records.last(), Some(Err(CourierError::Cut { .. }))), "cut at {length}");
         }
     }
 

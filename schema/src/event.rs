@@ -19,7 +19,7 @@ use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 
-use crate::blob::{BLOB_BYTES_MAX, BLOBS_MAX, BlobRef};
+use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::cose::{self, Frame, FrameError, infallible, sha256};
 use crate::directory::{Directory, KeyValidity};
 use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
@@ -31,8 +31,15 @@ pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 pub const RECIPIENTS_MAX: usize = 64;
 /// Most relay checkpoints in `seen`.
 pub const SEEN_MAX: usize = 8;
+/// Largest seq and counter: what every store and every JSON reader holds exactly.
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+/// Latest claimed time, 9998-12-31T23:59:59.999Z: what every calendar can show.
+pub const CLAIMED_AT_MAX: Millis = Millis(253_370_764_799_999);
 /// The version this code writes and interprets.
 pub const VERSION: u8 = 1;
+
+/// Most fields of an event of a later version.
+const FIELDS_MAX: u64 = 256;
 
 const CONTENT_TYPE_PREFIX: &str = "tram/event/v";
 const CONTENT_TYPE: &str = "tram/event/v1";
@@ -151,13 +158,8 @@ pub enum Urgency {
 
 impl Urgency {
     /// All levels, most urgent first.
-    pub const MOST_URGENT_FIRST: [Self; 5] = [
-        Self::ExpressTimed,
-        Self::Express,
-        Self::VeryUrgent,
-        Self::Urgent,
-        Self::Normal,
-    ];
+    pub const MOST_URGENT_FIRST: [Self; 5] =
+        [Self::ExpressTimed, Self::Express, Self::VeryUrgent, Self::Urgent, Self::Normal];
 
     /// Its number on the wire and in edXML.
     pub const fn number(self) -> u8 {
@@ -239,10 +241,7 @@ pub struct Event {
 impl Event {
     /// The counter this event has for `office`, if `office` is a recipient.
     pub fn counter_for(&self, office: &OfficeId) -> Option<Counter> {
-        self.to
-            .iter()
-            .find(|to| to.office == *office)
-            .map(|to| to.counter)
+        self.to.iter().find(|to| to.office == *office).map(|to| to.counter)
     }
 
     fn check(&self) -> Result<(), EventError> {
@@ -262,6 +261,13 @@ impl Event {
         if self.to.iter().any(|to| to.counter.0 == 0) {
             return rule("counters start at 1");
         }
+        let counters = self.to.iter().map(|to| to.counter.0);
+        if counters.chain([self.seq.0]).any(|number| number > NUMBER_MAX) {
+            return rule("seq and counters are below 2^53");
+        }
+        if self.claimed_at > CLAIMED_AT_MAX {
+            return rule("the claimed time is before the year 9999");
+        }
         if self.to.iter().any(|to| to.office == self.office) {
             return rule("an office does not send to itself");
         }
@@ -271,24 +277,7 @@ impl Event {
         if self.seen.len() > SEEN_MAX || self.seen.iter().any(|seen| seen.origin.len() > 128) {
             return rule("at most 8 seen checkpoints with origins of at most 128 bytes");
         }
-        if self.blobs.len() > BLOBS_MAX {
-            return rule("at most 32 attachments");
-        }
-        if self
-            .blobs
-            .iter()
-            .any(|blob| !(1..=BLOB_BYTES_MAX).contains(&blob.length))
-        {
-            return rule("attachments have 1 byte to 512 MiB");
-        }
-        if self
-            .blobs
-            .iter()
-            .enumerate()
-            .any(|(i, blob)| self.blobs[..i].iter().any(|b| b.hash == blob.hash))
-        {
-            return rule("each attachment is named once");
-        }
+        blob::check_list(&self.blobs).or_else(rule)?;
         Ok(())
     }
 }
@@ -403,11 +392,7 @@ impl RecordedEvent {
         let event =
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
         let signed = cose::sig_structure(frame.content_type, frame.protected, frame.payload);
-        Ok(Self {
-            id: EventId::new(sha256(&signed)),
-            version,
-            event,
-        })
+        Ok(Self { id: EventId::new(sha256(&signed)), version, event })
     }
 }
 
@@ -444,24 +429,14 @@ impl VerifiedEvent {
 
 impl fmt::Debug for VerifiedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Event {
-            office,
-            incarnation,
-            seq,
-            kind,
-            ..
-        } = &self.event;
+        let Event { office, incarnation, seq, kind, .. } = &self.event;
         write!(f, "event {} ({office}, {incarnation}, {seq}, {kind:?})", self.id)
     }
 }
 
 impl fmt::Debug for UnverifiedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "unverified event {} said to be of {}",
-            self.id, self.event.office
-        )
+        write!(f, "unverified event {} said to be of {}", self.id, self.event.office)
     }
 }
 
@@ -484,12 +459,7 @@ pub fn seal(event: Event, key: &SigningKey) -> Result<VerifiedEvent, EventError>
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(EventError::TooLarge { found: bytes.len() });
     }
-    Ok(VerifiedEvent {
-        bytes: bytes.into(),
-        version: VERSION,
-        id: EventId::new(sha256(&signed)),
-        event,
-    })
+    Ok(VerifiedEvent { bytes: bytes.into(), version: VERSION, id: EventId::new(sha256(&signed)), event })
 }
 
 fn encode(event: &Event) -> Vec<u8> {
@@ -503,9 +473,7 @@ fn version_of(content_type: &str) -> Result<u8, EventError> {
         .strip_prefix(CONTENT_TYPE_PREFIX)
         .filter(|digits| !digits.starts_with(['0', '+']))
         .and_then(|digits| digits.parse::<u8>().ok())
-        .ok_or_else(|| EventError::ContentType {
-            found: content_type.chars().take(40).collect(),
-        })
+        .ok_or_else(|| EventError::ContentType { found: content_type.chars().take(40).collect() })
 }
 
 /// Bounds the counts that the derived decoder would allocate for, before it runs.
@@ -513,14 +481,20 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
     let check = || -> Result<bool, minicbor::decode::Error> {
         let mut d = Decoder::new(payload);
         let Some(fields) = d.map()? else { return Ok(false) };
-        for _ in 0..fields.min(256) {
-            let label = d.u32()?;
+        let mut last = None;
+        for _ in 0..fields.min(FIELDS_MAX) {
+            let label = Some(d.u32()?);
+            // Also in a later version nobody may read two values of one field.
+            if label <= last {
+                return Ok(false);
+            }
+            last = label;
             if matches!(d.datatype()?, Type::Array | Type::ArrayIndef) {
                 let mut probe = Decoder::new(&payload[d.position()..]);
                 let most = match label {
-                    8 => RECIPIENTS_MAX,
-                    9 => SEEN_MAX,
-                    10 => BLOBS_MAX,
+                    Some(8) => RECIPIENTS_MAX,
+                    Some(9) => SEEN_MAX,
+                    Some(10) => BLOBS_MAX,
                     _ => EVENT_BYTES_MAX,
                 };
                 if probe.array()?.is_none_or(|count| count > most as u64) {
@@ -529,12 +503,12 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
             }
             d.skip()?;
         }
-        Ok(fields <= 256)
+        Ok(fields <= FIELDS_MAX && d.position() == payload.len())
     };
     match check() {
         Ok(true) => Ok(()),
         Ok(false) => Err(EventError::Rule {
-            rule: "a map of definite length within the limits of each field",
+            rule: "one map of definite length with ascending labels, within the limits of each field",
         }),
         Err(error) => Err(EventError::Payload(error.to_string())),
     }
@@ -609,11 +583,7 @@ impl VerifyMemory {
     }
 
     fn knows(&self, triple: &[u8; 32]) -> bool {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .contains(triple)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).0.contains(triple)
     }
 
     fn remember(&self, triple: [u8; 32]) {
@@ -640,19 +610,12 @@ impl Verifier {
                     continue;
                 };
                 if !key.is_weak() {
-                    let entry = KeyEntry {
-                        key,
-                        validity: listed.validity,
-                    };
+                    let entry = KeyEntry { key, validity: listed.validity };
                     keys.insert((office.id, key_id(&listed.key)), entry);
                 }
             }
         }
-        Self {
-            directory,
-            keys,
-            memory: None,
-        }
+        Self { directory, keys, memory: None }
     }
 
     /// Also remembers what it verified, in a memory that several verifiers may share.
@@ -678,45 +641,23 @@ impl Verifier {
         let Some(entry) = self.keys.get(&(office, event.key)) else {
             return Err(match self.directory.office(&office) {
                 None => VerifyError::UnknownOffice { office, directory },
-                Some(_) => VerifyError::UnknownKey {
-                    office,
-                    key: event.key,
-                    directory,
-                },
+                Some(_) => VerifyError::UnknownKey { office, key: event.key, directory },
             });
         };
         if !entry.validity.contains(event.event.claimed_at) {
-            return Err(VerifyError::UnknownKey {
-                office,
-                key: event.key,
-                directory,
-            });
+            return Err(VerifyError::UnknownKey { office, key: event.key, directory });
         }
-        let triple = self
-            .memory
-            .as_ref()
-            .map(|memory| (memory, VerifyMemory::triple(&entry.key, &event)));
-        let known = triple
-            .as_ref()
-            .is_some_and(|(memory, triple)| memory.knows(triple));
+        let triple = self.memory.as_ref().map(|memory| (memory, VerifyMemory::triple(&entry.key, &event)));
+        let known = triple.as_ref().is_some_and(|(memory, triple)| memory.knows(triple));
         if !known {
             let signature = Signature::from_bytes(&event.signature);
             if entry.key.verify_strict(&event.signed, &signature).is_err() {
-                return Err(VerifyError::Signature {
-                    id: event.id,
-                    office,
-                    key: event.key,
-                });
+                return Err(VerifyError::Signature { id: event.id, office, key: event.key });
             }
             if let Some((memory, triple)) = triple {
                 memory.remember(triple);
             }
         }
-        Ok(VerifiedEvent {
-            bytes: event.bytes,
-            version: event.version,
-            id: event.id,
-            event: event.event,
-        })
+        Ok(VerifiedEvent { bytes: event.bytes, version: event.version, id: event.id, event: event.event })
     }
 }

@@ -38,11 +38,7 @@ pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result
 }
 
 fn parse_hex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], IdError> {
-    let error = || IdError::Hex {
-        what,
-        digits: 2 * N,
-        text: shortened(text),
-    };
+    let error = || IdError::Hex { what, digits: 2 * N, text: shortened(text) };
     let digit = |c: u8| match c {
         b'0'..=b'9' => Ok(c - b'0'),
         b'a'..=b'f' => Ok(c - b'a' + 10),
@@ -166,7 +162,7 @@ impl EventId {
 }
 
 /// One region, served by one relay: `trung-uong`, `p01`. Never re-used.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Serialize, Deserialize)]
 #[cbor(transparent)]
 #[serde(try_from = "String", into = "String")]
 pub struct RegionId(#[n(0)] String);
@@ -188,16 +184,16 @@ impl FromStr for RegionId {
         // A region becomes a NATS subject token and a user name: `*`, `>` and `.` would turn into wildcards there.
         let fits = (1..=Self::LENGTH_MAX).contains(&text.len())
             && !text.starts_with('-')
-            && text
-                .bytes()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(IdError::Region {
-                text: shortened(text),
-            })
-        }
+            && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(IdError::Region { text: shortened(text) }) }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for RegionId {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let position = d.position();
+        let parsed = d.str()?.parse();
+        parsed.map_err(|_| minicbor::decode::Error::message("not a region").at(position))
     }
 }
 
@@ -232,10 +228,10 @@ macro_rules! number {
         pub struct $name(#[n(0)] pub $inner);
 
         impl $name {
-            /// The one after this.
+            /// The one after this; stays at the last number there is.
             #[must_use]
             pub const fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
             }
         }
 

@@ -62,28 +62,16 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
             Ok(unverified) => {
                 let id = unverified.id();
                 match verifier.verify(unverified) {
-                    Ok(verified) => opened.events.push(Arrival {
-                        attempt,
-                        only,
-                        event: verified,
-                    }),
+                    Ok(verified) => opened.events.push(Arrival { attempt, only, event: verified }),
                     Err(error) => {
                         let (bytes, reason) = (event.into(), error.to_string());
-                        opened.refused.push(Refused {
-                            id: Some(id),
-                            bytes,
-                            reason,
-                        });
+                        opened.refused.push(Refused { id: Some(id), bytes, reason });
                     }
                 }
             }
             Err(error) => {
                 let (bytes, reason) = (event.into(), error.to_string());
-                opened.refused.push(Refused {
-                    id: None,
-                    bytes,
-                    reason,
-                });
+                opened.refused.push(Refused { id: None, bytes, reason });
             }
         }
     }

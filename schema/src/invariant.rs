@@ -57,10 +57,7 @@ pub fn each_document_once<'a>(held: impl IntoIterator<Item = &'a HeldRow>) -> Re
             continue;
         };
         if !seen.insert((row.from, document)) {
-            return broken(
-                "P2",
-                format!("document {document} of {} was presented twice", row.from),
-            );
+            return broken("P2", format!("document {document} of {} was presented twice", row.from));
         }
     }
     Ok(())
@@ -83,10 +80,7 @@ pub fn order_is_kept<'a>(held: impl IntoIterator<Item = &'a HeldRow>) -> Result<
         channel.sort_unstable();
         if let Some(pair) = channel.windows(2).find(|pair| pair[0].1 >= pair[1].1) {
             let (first, second) = (pair[0].1, pair[1].1);
-            return broken(
-                "P3",
-                format!("{from} ({incarnation}): {first} was presented before {second}"),
-            );
+            return broken("P3", format!("{from} ({incarnation}): {first} was presented before {second}"));
         }
     }
     Ok(())
@@ -102,10 +96,9 @@ pub fn only_authentic_is_held<'a>(
 ) -> Result<(), Violation> {
     match held.into_iter().find(|row| !authentic.contains(&row.place.id)) {
         None => Ok(()),
-        Some(row) => broken(
-            "P4",
-            format!("event {} said to be of {} was never made", row.place.id, row.from),
-        ),
+        Some(row) => {
+            broken("P4", format!("event {} said to be of {} was never made", row.place.id, row.from))
+        }
     }
 }
 
@@ -125,10 +118,7 @@ pub fn settled_or_visible<'a>(
         let settled = row.receipt.is_some() || row.superseded || !row.kind.wants_receipt();
         let key = (row.to, row.place.incarnation, row.place.counter);
         if !settled && now.since(recorded_at) > OVERDUE_MS && !overdue.contains(&key) {
-            return broken(
-                "P5",
-                format!("event {} to {} is unsettled and not listed", row.place.id, row.to),
-            );
+            return broken("P5", format!("event {} to {} is unsettled and not listed", row.place.id, row.to));
         }
     }
     Ok(())
@@ -161,11 +151,7 @@ pub fn receipt_means_held<'a>(
 /// # Errors
 /// Names both hashes.
 pub fn replay_gives_live_state(live: StateHash, replayed: StateHash) -> Result<(), Violation> {
-    if live == replayed {
-        Ok(())
-    } else {
-        broken("P7", format!("live state {live}, replayed {replayed}"))
-    }
+    if live == replayed { Ok(()) } else { broken("P7", format!("live state {live}, replayed {replayed}")) }
 }
 
 /// P8: every pair of events of one office at one place is in an alarm.
@@ -177,14 +163,9 @@ pub fn forks_are_alarmed<'a>(
     alarms: &[Alarm],
 ) -> Result<(), Violation> {
     for id in evidence {
-        let told = alarms
-            .iter()
-            .any(|alarm| matches!(alarm, Alarm::Fork { other, .. } if other == id));
+        let told = alarms.iter().any(|alarm| matches!(alarm, Alarm::Fork { other, .. } if other == id));
         if !told {
-            return broken(
-                "P8",
-                format!("event {id} contradicts a held one and no alarm says so"),
-            );
+            return broken("P8", format!("event {id} contradicts a held one and no alarm says so"));
         }
     }
     Ok(())
@@ -202,12 +183,7 @@ pub struct ChainCheck {
 impl ChainCheck {
     /// Starts at the very beginning of an office's history.
     pub fn new(office: OfficeId) -> Self {
-        Self {
-            office,
-            incarnation: Incarnation(0),
-            seq: Seq(0),
-            head: EventId::NONE,
-        }
+        Self { office, incarnation: Incarnation(0), seq: Seq(0), head: EventId::NONE }
     }
 
     /// Checks the next event of the chain.
@@ -223,10 +199,7 @@ impl ChainCheck {
         };
         if event.office != self.office || !follows || event.prev != self.head {
             let (id, seq, expected) = (recorded.id, event.seq, self.seq.next());
-            return broken(
-                "P3",
-                format!("event {id} at seq {seq} does not follow: expected seq {expected}"),
-            );
+            return broken("P3", format!("event {id} at seq {seq} does not follow: expected seq {expected}"));
         }
         (self.incarnation, self.seq, self.head) = (event.incarnation, event.seq, recorded.id);
         Ok(())

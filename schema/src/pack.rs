@@ -7,12 +7,12 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Decoder, Encode};
 
 use crate::cose::infallible;
-use crate::event::{EVENT_BYTES_MAX, RECIPIENTS_MAX};
+use crate::event::RECIPIENTS_MAX;
 use crate::id::{EventId, OfficeId, RegionId};
 
 /// Most events in one pack.
 pub const PACK_EVENTS_MAX: usize = 64;
-/// Most bytes of events in one pack.
+/// Most bytes of items in one pack.
 pub const PACK_BYTES_MAX: usize = 256 * 1024;
 /// Largest message, in bytes: a full pack and its envelope. NATS takes 1 MiB by default.
 pub const MESSAGE_BYTES_MAX: usize = PACK_BYTES_MAX + 16 * 1024;
@@ -39,11 +39,14 @@ pub struct PackItem {
 impl PackItem {
     /// An item for all recipients of these bytes.
     pub fn new(attempt: u32, event: &[u8]) -> Self {
-        Self {
-            attempt,
-            event: event.to_vec().into(),
-            only: Vec::new(),
-        }
+        Self { attempt, event: event.to_vec().into(), only: Vec::new() }
+    }
+
+    /// How much room it takes in a pack, in bytes: the list of recipients can be a kilobyte too.
+    fn size(&self) -> usize {
+        const HEADS: usize = 16;
+        const RECIPIENT: usize = 17;
+        self.event.len() + RECIPIENT * self.only.len() + HEADS
     }
 }
 
@@ -147,24 +150,18 @@ impl Message {
 }
 
 fn region(d: &mut Decoder<'_>) -> Result<RegionId, minicbor::decode::Error> {
-    d.str()?
-        .parse()
-        .map_err(|_| minicbor::decode::Error::message("not a region"))
+    d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a region"))
 }
 
 fn count(d: &mut Decoder<'_>, most: usize) -> Result<usize, minicbor::decode::Error> {
     let count = d.array()?.and_then(|count| usize::try_from(count).ok());
-    count
-        .filter(|count| *count <= most)
-        .ok_or_else(|| minicbor::decode::Error::message("too many items"))
+    count.filter(|count| *count <= most).ok_or_else(|| minicbor::decode::Error::message("too many items"))
 }
 
 fn items(d: &mut Decoder<'_>) -> Result<Vec<PackItem>, minicbor::decode::Error> {
     let items: Vec<PackItem> = bounded(d, PACK_EVENTS_MAX)?;
     if items.iter().any(|item| item.only.len() > RECIPIENTS_MAX) {
-        return Err(minicbor::decode::Error::message(
-            "too many recipients of one item",
-        ));
+        return Err(minicbor::decode::Error::message("too many recipients of one item"));
     }
     Ok(items)
 }
@@ -181,7 +178,7 @@ pub fn packs(items: impl IntoIterator<Item = PackItem>) -> Vec<Vec<PackItem>> {
     let mut packs: Vec<Vec<PackItem>> = Vec::new();
     let mut bytes = 0;
     for item in items {
-        let size = item.event.len().min(EVENT_BYTES_MAX);
+        let size = item.size();
         match packs.last_mut() {
             Some(pack) if pack.len() < PACK_EVENTS_MAX && bytes + size <= PACK_BYTES_MAX => {
                 bytes += size;
@@ -234,9 +231,6 @@ mod tests {
     #[test]
     fn oversize_message_is_refused_before_parsing() {
         let bytes = vec![0; MESSAGE_BYTES_MAX + 1];
-        assert_eq!(
-            Message::parse(&bytes),
-            Err(MessageError::TooLarge { found: bytes.len() })
-        );
+        assert_eq!(Message::parse(&bytes), Err(MessageError::TooLarge { found: bytes.len() }));
     }
 }

@@ -26,6 +26,14 @@ pub enum TextError {
         /// Its beginning.
         text: String,
     },
+    /// A character that is not seen but changes how the text is read or printed.
+    #[error("text `{text}` holds the control character U+{code:04X}; remove it")]
+    Control {
+        /// Its beginning, escaped.
+        text: String,
+        /// The character.
+        code: u32,
+    },
 }
 
 /// The beginning of a text, short enough to quote in an error.
@@ -42,15 +50,29 @@ pub(crate) fn quoted(text: &str) -> String {
 pub fn require_nfc(text: &str, chars_max: usize) -> Result<(), TextError> {
     // The length comes first, so that a hostile text of megabytes costs nothing.
     if text.chars().take(chars_max.saturating_add(1)).count() > chars_max {
-        return Err(TextError::TooLong {
-            text: quoted(text),
-            chars_max,
-        });
+        return Err(TextError::TooLong { text: quoted(text), chars_max });
     }
     if !is_nfc(text) {
         return Err(TextError::NotNfc { text: quoted(text) });
     }
     Ok(())
+}
+
+/// As [`require_nfc`], and without control characters or characters that turn the direction of writing: those make
+/// `exe.pdf` of `fdp.exe` and break lines in lists and logs.
+///
+/// # Errors
+///
+/// [`TextError`] says what is not accepted.
+pub fn require_plain(text: &str, chars_max: usize) -> Result<(), TextError> {
+    require_nfc(text, chars_max)?;
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match text.chars().find(|c| c.is_control() || turns(*c)) {
+        None => Ok(()),
+        Some(c) => {
+            Err(TextError::Control { text: quoted(text).escape_default().to_string(), code: u32::from(c) })
+        }
+    }
 }
 
 /// Folds a text for searching: case, Vietnamese tone marks and vowel marks disappear, *đ* becomes *d*.
@@ -95,10 +117,7 @@ mod tests {
 
     #[test]
     fn both_ways_of_placing_the_tone_are_found() {
-        assert_eq!(
-            fold("UỶ BAN NHÂN DÂN Tỉnh Thanh Hoá"),
-            fold("Ủy ban nhân dân tỉnh Thanh Hóa")
-        );
+        assert_eq!(fold("UỶ BAN NHÂN DÂN Tỉnh Thanh Hoá"), fold("Ủy ban nhân dân tỉnh Thanh Hóa"));
         assert_eq!(fold("Phường Ba Đình"), "phuong ba dinh");
         assert_eq!(fold("Xã Ea H'Leo"), "xa ea h'leo");
     }
@@ -108,28 +127,17 @@ mod tests {
         let composed = "Hoà Bình";
         let decomposed: String = composed.nfd().collect();
         assert_eq!(require_nfc(composed, 8), Ok(()));
-        assert_eq!(
-            require_nfc(&decomposed, 20),
-            Err(TextError::NotNfc {
-                text: decomposed.clone()
-            })
-        );
+        assert_eq!(require_nfc(&decomposed, 20), Err(TextError::NotNfc { text: decomposed.clone() }));
         assert_eq!(require_nfc("", 0), Ok(()));
     }
 
     #[test]
     fn length_is_counted_in_characters_not_bytes() {
         assert_eq!(require_nfc("đường", 5), Ok(()));
-        assert!(matches!(
-            require_nfc("đường", 4),
-            Err(TextError::TooLong { chars_max: 4, .. })
-        ));
+        assert!(matches!(require_nfc("đường", 4), Err(TextError::TooLong { chars_max: 4, .. })));
         let huge = "đ".repeat(1_000_000);
         let error = require_nfc(&huge, 100).expect_err("too long");
-        assert!(
-            error.to_string().chars().count() < 200,
-            "the error quotes the whole text"
-        );
+        assert!(error.to_string().chars().count() < 200, "the error quotes the whole text");
     }
 
     proptest! {

@@ -26,7 +26,7 @@ fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
     Ok(rows)
 }
 
-impl World {
+impl World<'_> {
     /// After every step: what the station has just recorded is well-formed and authentic.
     pub(super) fn check_step(&mut self, number: usize) -> Result<(), Violation> {
         self.note_journal(number)
@@ -108,7 +108,10 @@ impl World {
     }
 
     fn node_of(&self, office: &OfficeId) -> Option<&Node> {
-        self.stations.iter().find(|station| station.office == *office).and_then(|station| station.node.as_ref())
+        self.stations
+            .iter()
+            .find(|station| station.office == *office)
+            .and_then(|station| station.node.as_ref())
     }
 
     /// At the end: liveness.
@@ -143,11 +146,11 @@ impl World {
             invariant::receipt_means_held(station.office, &sent, |to, incarnation, counter| {
                 held_at.get(&(*to, station.office, incarnation, counter)).copied()
             })?;
-            let unsettled = sent
-                .iter()
-                .find(|row| row.kind.wants_receipt() && row.receipt.is_none() && !row.superseded);
+            let unsettled =
+                sent.iter().find(|row| row.kind.wants_receipt() && row.receipt.is_none() && !row.superseded);
             if let Some(row) = unsettled {
-                let found = format!("{} has no receipt of {} for event {}", station.office, row.to, row.place.id);
+                let found =
+                    format!("{} has no receipt of {} for event {}", station.office, row.to, row.place.id);
                 return Err(Violation { promise: "P5", found });
             }
         }
@@ -159,7 +162,8 @@ impl World {
         let event = RecordedEvent::read(&bytes).map_err(unreadable)?.event;
         for blob in &event.blobs {
             if !node.store().has_blob(&blob.hash).map_err(unreadable)? {
-                let found = format!("event {} was receipted without its attachment {}", row.place.id, blob.hash);
+                let found =
+                    format!("event {} was receipted without its attachment {}", row.place.id, blob.hash);
                 return Err(Violation { promise: "P6", found });
             }
         }

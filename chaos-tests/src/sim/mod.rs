@@ -9,4 +9,4 @@ mod options;
 mod world;
 
 pub use options::{Fault, Options};
-pub use world::{Report, Violated, run};
+pub use world::{Listener, Report, Violated, run, run_telling};

@@ -102,18 +102,19 @@ impl Options {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7261_6d2d_6f70_7473);
         let rng = &mut rng;
         let calm = chance(rng, 100);
+        let faulty_ms = [6, 24, 48, 240][below(rng, 4) as usize] * Millis::HOUR;
         let faults = Fault::ALL.into_iter().filter(|_| !calm && chance(rng, 400)).collect();
         Self {
             seed,
             regions: 1 + below(rng, 3) as usize,
             offices: 2 + below(rng, 4) as usize,
             documents: 4 + below(rng, 20) as usize,
-            faulty_ms: [6, 24, 48, 240][below(rng, 4) as usize] * Millis::HOUR,
+            faulty_ms,
             loss: if calm { 0 } else { [0, 20, 80, 200][below(rng, 4) as usize] },
             duplication: if calm { 0 } else { [0, 50, 200][below(rng, 3) as usize] },
             delay_ms_max: [50, 2_000, 60_000][below(rng, 3) as usize],
             faults,
-            fault_every_ms: [20, 60, 180][below(rng, 3) as usize] * Millis::MINUTE,
+            fault_every_ms: faulty_ms / [10, 25, 50][below(rng, 3) as usize],
             relays_sync_always: chance(rng, 700),
             second_home: [0, 500][below(rng, 2) as usize],
         }

@@ -38,6 +38,9 @@ const EPOCH: Millis = Millis(1_750_982_400_000);
 const QUIET_WITHIN_MS: u64 = 4 * Millis::DAY;
 /// A run with more steps than this has a storm in it.
 const STEPS_MAX: u64 = 200_000;
+/// How often one station is restored from a backup in one run; more than a station raises by itself in a day is a
+/// matter for a person.
+const RESTORES_MAX: usize = 2;
 /// An answer that has not come after this is a time-out.
 const TIME_OUT_MS: u64 = 5 * Millis::SECOND;
 /// Relays notice a dead link to a peer within this time.
@@ -86,6 +89,9 @@ pub(super) struct Station {
     clock_ms: i64,
     woken_at: Option<Millis>,
     backups: Vec<(Snapshot, BTreeSet<(OfficeId, OfficeId, DocumentId)>)>,
+    restores: usize,
+    /// Its disk is full: nothing is handed over before this time.
+    resting_until: Millis,
     deliveries: BTreeMap<Delivery, (usize, u64)>,
     last_delivery: u64,
     linked: BTreeSet<usize>,
@@ -114,14 +120,38 @@ enum Event {
     Inputs(usize, u64, Vec<Input>),
     Start(usize),
     StartRelay(usize),
-    Publish { relay: usize, office: OfficeId, id: String, message: Bytes, answer: Option<(usize, u64, node::step::Publication)> },
+    Publish {
+        relay: usize,
+        office: OfficeId,
+        id: String,
+        message: Bytes,
+        answer: Option<(usize, u64, node::step::Publication)>,
+    },
     Pump(usize),
     Push(usize),
-    Peer { from: RegionId, to: usize, id: String, message: Bytes, ack: (usize, RegionId, u64) },
+    Peer {
+        from: RegionId,
+        to: usize,
+        id: String,
+        message: Bytes,
+        ack: (usize, RegionId, u64),
+    },
     Acked(usize, RegionId, u64),
-    Poll { relay: usize, station: usize },
-    NodeAck { relay: usize, office: OfficeId, sequence: u64 },
-    Blob { relay: usize, station: usize, epoch: u64, effect: Effect },
+    Poll {
+        relay: usize,
+        station: usize,
+    },
+    NodeAck {
+        relay: usize,
+        office: OfficeId,
+        sequence: u64,
+    },
+    Blob {
+        relay: usize,
+        station: usize,
+        epoch: u64,
+        effect: Effect,
+    },
     Fault,
     SyncRelays,
     Links(usize),
@@ -130,7 +160,7 @@ enum Event {
     Heal,
 }
 
-pub(super) struct World {
+pub(super) struct World<'a> {
     pub(super) options: Options,
     pub(super) now: Millis,
     rng: ChaCha8Rng,
@@ -145,6 +175,8 @@ pub(super) struct World {
     cut: BTreeSet<(usize, usize)>,
     /// Lines between relays that are down.
     cut_peers: BTreeSet<(usize, usize)>,
+    polls: BTreeMap<(usize, usize), Millis>,
+    pushes: BTreeMap<usize, Millis>,
     faulty: bool,
     /// What clerks saw as saved: (sender, recipient, document).
     pub(super) saved: BTreeSet<(OfficeId, OfficeId, DocumentId)>,
@@ -156,6 +188,7 @@ pub(super) struct World {
     faults: u64,
     pub(super) steps: u64,
     trace: Sha256,
+    listener: Option<Listener<'a>>,
     template: Snapshot,
 }
 
@@ -169,7 +202,8 @@ fn template() -> Snapshot {
         template
             .get_or_insert_with(|| {
                 let disk = Disk::new();
-                let store = Store::open_on(&disk.path("tram.db"), VFS_NAME).expect("an empty disk takes a store");
+                let store =
+                    Store::open_on(&disk.path("tram.db"), VFS_NAME).expect("an empty disk takes a store");
                 drop(store);
                 disk.snapshot()
             })
@@ -189,7 +223,18 @@ fn id16(seed: u64, what: &str, number: usize) -> [u8; 16] {
 /// # Errors
 /// The first promise that is broken.
 pub fn run(options: &Options) -> Result<Report, Violated> {
-    let mut world = World::new(options.clone());
+    run_telling(options, None)
+}
+
+/// Hears every line of the trace of a run.
+pub type Listener<'a> = &'a mut dyn FnMut(&str);
+
+/// As [`run`], and tells every line of the trace.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_telling(options: &Options, listener: Option<Listener<'_>>) -> Result<Report, Violated> {
+    let mut world = World::new(options.clone(), listener);
     let result = world.play();
     let at_ms = world.now.since(EPOCH);
     match result {
@@ -202,14 +247,12 @@ pub fn run(options: &Options) -> Result<Report, Violated> {
             simulated_ms: at_ms,
             trace: format!("{:x?}", world.trace.clone().finalize()).replace([',', ' ', '[', ']'], ""),
         }),
-        Err(violation) => {
-            Err(Violated { seed: options.seed, at_ms, violation: violation.to_string() })
-        }
+        Err(violation) => Err(Violated { seed: options.seed, at_ms, violation: violation.to_string() }),
     }
 }
 
-impl World {
-    fn new(options: Options) -> Self {
+impl<'a> World<'a> {
+    fn new(options: Options, listener: Option<Listener<'a>>) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let seed = options.seed;
         let regions: Vec<RegionId> =
@@ -251,6 +294,8 @@ impl World {
                 clock_ms: 0,
                 woken_at: None,
                 backups: Vec::new(),
+                restores: 0,
+                resting_until: EPOCH,
                 deliveries: BTreeMap::new(),
                 last_delivery: 0,
                 linked: BTreeSet::new(),
@@ -273,6 +318,8 @@ impl World {
             verifier,
             cut: BTreeSet::new(),
             cut_peers: BTreeSet::new(),
+            polls: BTreeMap::new(),
+            pushes: BTreeMap::new(),
             faulty: true,
             saved: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -283,6 +330,7 @@ impl World {
             faults: 0,
             steps: 0,
             trace: Sha256::new(),
+            listener,
             template: template(),
             options,
         }
@@ -292,6 +340,14 @@ impl World {
         self.scheduled += 1;
         self.queue.push(Reverse((self.now.plus(delay_ms), self.scheduled)));
         self.events.insert(self.scheduled, event);
+    }
+
+    fn tell(&mut self, what: std::fmt::Arguments<'_>) {
+        let line = format!("{:>12} {what}", self.now.since(EPOCH));
+        self.trace.update(line.as_bytes());
+        if let Some(listener) = self.listener.as_mut() {
+            listener(&line);
+        }
     }
 
     fn delay(&mut self) -> u64 {
@@ -331,7 +387,9 @@ impl World {
         match event {
             Event::Clerk(station) => self.clerk(station)?,
             Event::Wake(station, epoch) => {
-                if self.stations[station].epoch == epoch {
+                // An earlier wake-up may have replaced this one.
+                if self.stations[station].epoch == epoch && self.stations[station].woken_at == Some(self.now)
+                {
                     self.stations[station].woken_at = None;
                     self.step(station, vec![Input::Tick])?;
                 }
@@ -347,14 +405,24 @@ impl World {
                 self.publish(relay, office, &id, message, answer);
             }
             Event::Pump(relay) => self.pump(relay),
-            Event::Push(relay) => self.push(relay),
+            Event::Push(relay) => {
+                if self.pushes.get(&relay) == Some(&self.now) {
+                    self.pushes.remove(&relay);
+                    self.push(relay);
+                }
+            }
             Event::Peer { from, to, id, message, ack } => self.peer(from, to, &id, message, ack),
             Event::Acked(relay, region, sequence) => {
                 if let Some(stream) = self.relays[relay].out.get_mut(&region) {
                     stream.ack(sequence);
                 }
             }
-            Event::Poll { relay, station } => self.poll(relay, station),
+            Event::Poll { relay, station } => {
+                if self.polls.get(&(relay, station)) == Some(&self.now) {
+                    self.polls.remove(&(relay, station));
+                    self.poll(relay, station);
+                }
+            }
             Event::NodeAck { relay, office, sequence } => {
                 if let Some(mailbox) = self.relays[relay].mailboxes.get_mut(&office) {
                     mailbox.ack(sequence);
@@ -410,7 +478,10 @@ impl World {
                 return Ok(());
             }
             Err(error) => {
-                let found = format!("station {number} does not open: {error}: {:?}", std::error::Error::source(&error));
+                let found = format!(
+                    "station {number} does not open: {error}: {:?}",
+                    std::error::Error::source(&error)
+                );
                 return Err(Violation { promise: "P1", found });
             }
         }
@@ -429,7 +500,7 @@ impl World {
             let (epoch, region) = (self.stations[station].epoch, self.relays[relay].region.clone());
             let delay = self.delay();
             self.at(delay, Event::Inputs(station, epoch, vec![Input::Connected(region)]));
-            self.at(delay + 1, Event::Poll { relay, station });
+            self.poll_in(delay + 1, relay, station);
         }
     }
 
@@ -457,8 +528,7 @@ impl World {
             .filter(|other| *other != number)
             .map(|other| self.stations[other].office)
             .collect();
-        let mut to: Vec<OfficeId> =
-            others.iter().filter(|_| chance(&mut self.rng, 400)).copied().collect();
+        let mut to: Vec<OfficeId> = others.iter().filter(|_| chance(&mut self.rng, 400)).copied().collect();
         if to.is_empty() {
             to.push(others[below(&mut self.rng, others.len() as u64) as usize]);
         }
@@ -476,8 +546,9 @@ impl World {
             }
             blobs.push(blob);
         }
-        let attachments =
-            blobs.iter().map(|_| AttachmentName { name: "phu-luc.pdf".into(), media_type: "application/pdf".into() });
+        let attachments = blobs
+            .iter()
+            .map(|_| AttachmentName { name: "phu-luc.pdf".into(), media_type: "application/pdf".into() });
         let dispatch = Dispatch {
             document,
             subject: format!("Về việc số {}", self.tickets),
@@ -494,16 +565,19 @@ impl World {
     fn step(&mut self, number: usize, inputs: Vec<Input>) -> Result<(), Violation> {
         let now = self.clock(number);
         self.steps += 1;
-        let crash = self.faulty
-            && self.options.faults.contains(&Fault::NodeCrash)
-            && chance(&mut self.rng, 10);
+        let crash =
+            self.faulty && self.options.faults.contains(&Fault::NodeCrash) && chance(&mut self.rng, 10);
         let station = &mut self.stations[number];
         let Some(node) = station.node.as_mut() else { return Ok(()) };
         let before = node.exchange().seq();
+        let given = inputs.iter().map(kind_of).collect::<Vec<_>>().join(", ");
         match node.step(inputs, now) {
             Ok(effects) => {
                 let seq = node.exchange().seq();
-                self.trace.update(format!("{} {number} {before} {seq} {}\n", self.now.0, effects.len()));
+                let effects_len = effects.len();
+                self.tell(format_args!(
+                    "station {number}: {given}; {before} -> {seq}, {effects_len} effects"
+                ));
                 // The answer to the clerk is given the moment the step returns; everything else may die on the way.
                 self.answers(&effects);
                 self.check_step(number)?;
@@ -574,6 +648,10 @@ impl World {
         let epoch = self.stations[number].epoch;
         match effect {
             Effect::Answer { .. } => {}
+            Effect::Rest { until } => {
+                let rest_ms = until.since(self.clock(number));
+                self.stations[number].resting_until = self.now.plus(rest_ms);
+            }
             Effect::Publish { relay, publication, message_id, message } => {
                 let relay = self.relay_of(&relay);
                 let arrives = self.passes(number, relay);
@@ -585,7 +663,13 @@ impl World {
                     self.at(delay, Event::Publish { relay, office, id, message, answer });
                     if self.faulty && chance(&mut self.rng, self.options.duplication) {
                         let later = delay + below(&mut self.rng, 10 * Millis::MINUTE);
-                        let again = Event::Publish { relay, office, id: message_id, message: message_again(&self.events, self.scheduled), answer: None };
+                        let again = Event::Publish {
+                            relay,
+                            office,
+                            id: message_id,
+                            message: message_again(&self.events, self.scheduled),
+                            answer: None,
+                        };
                         self.at(later, again);
                     }
                 } else {
@@ -650,7 +734,7 @@ impl World {
             }
         }
         self.pump_soon(number);
-        self.at(Millis::SECOND, Event::Push(number));
+        self.push_in(Millis::SECOND, number);
         Ok(())
     }
 
@@ -681,7 +765,7 @@ impl World {
             relay.step(vec![RelayInput::Links(up)], self.now);
         }
         if news {
-            self.at(1, Event::Push(number));
+            self.push_in(1, number);
         }
     }
 
@@ -771,10 +855,10 @@ impl World {
         }
         for office in mail {
             if let Some(station) = self.station_of(&office) {
-                self.at(1, Event::Poll { relay: number, station });
+                self.poll_in(1, number, station);
             }
         }
-        self.at(1, Event::Push(number));
+        self.push_in(1, number);
         self.pump_soon(number);
     }
 
@@ -808,12 +892,15 @@ impl World {
             if !line && !(self.faulty && chance(&mut self.rng, self.options.loss)) {
                 let delay = self.delay();
                 let id = format!("{from} {sequence} {}", self.scheduled);
-                self.at(delay, Event::Peer { from: from.clone(), to, id, message, ack: (number, region, sequence) });
+                self.at(
+                    delay,
+                    Event::Peer { from: from.clone(), to, id, message, ack: (number, region, sequence) },
+                );
             }
         }
         if let Some(at) = again {
             let delay = at.since(now).max(Millis::SECOND);
-            self.at(delay, Event::Push(number));
+            self.push_in(delay, number);
         }
     }
 
@@ -829,12 +916,35 @@ impl World {
         }
     }
 
+    /// Looks into a mailbox after this time, unless that is going to happen sooner.
+    fn poll_in(&mut self, delay_ms: u64, relay: usize, station: usize) {
+        let at = self.now.plus(delay_ms);
+        let planned = self.polls.get(&(relay, station));
+        if planned.is_none_or(|planned| at < *planned) {
+            self.polls.insert((relay, station), at);
+            self.at(delay_ms, Event::Poll { relay, station });
+        }
+    }
+
+    /// Pushes what waits for peers after this time, unless that is going to happen sooner.
+    fn push_in(&mut self, delay_ms: u64, relay: usize) {
+        let at = self.now.plus(delay_ms);
+        if self.pushes.get(&relay).is_none_or(|planned| at < *planned) {
+            self.pushes.insert(relay, at);
+            self.at(delay_ms, Event::Push(relay));
+        }
+    }
+
     fn poll(&mut self, relay: usize, number: usize) {
         const BATCH: usize = 8;
         if !self.stations[number].linked.contains(&relay) || self.cut.contains(&(number, relay)) {
             return;
         }
         let (office, now) = (self.stations[number].office, self.now);
+        let resting_until = self.stations[number].resting_until;
+        if resting_until > now {
+            return self.poll_in(resting_until.since(now), relay, number);
+        }
         let host = &mut self.relays[relay];
         if host.relay.is_none() {
             return;
@@ -864,7 +974,7 @@ impl World {
         }
         if let Some(at) = next {
             let delay = at.since(now).max(10);
-            self.at(delay, Event::Poll { relay, station: number });
+            self.poll_in(delay, relay, number);
         }
     }
 
@@ -895,7 +1005,9 @@ impl World {
             Effect::FetchChunk { blob, index, sender, .. } => {
                 let mut bytes = None;
                 if answered {
-                    bytes = self.chunk_at(relay, &blob.hash, index).or_else(|| self.chunk_from_home(&sender, &blob.hash, index));
+                    bytes = self
+                        .chunk_at(relay, &blob.hash, index)
+                        .or_else(|| self.chunk_from_home(&sender, &blob.hash, index));
                 }
                 Input::Chunk { blob, index, bytes, relay: Some(region) }
             }
@@ -946,7 +1058,7 @@ impl World {
         self.faults += 1;
         let relay = below(&mut self.rng, self.relays.len() as u64) as usize;
         let number = below(&mut self.rng, self.stations.len() as u64) as usize;
-        self.trace.update(format!("{} {fault:?} {relay} {number}\n", self.now.0));
+        self.tell(format_args!("fault {fault:?}: relay {relay}, station {number}"));
         match fault {
             Fault::RelayCrash => self.stop_relay(relay),
             Fault::RelayPowerCut => {
@@ -1011,9 +1123,10 @@ impl World {
 
     fn restore(&mut self, number: usize, with_tool: bool) -> Result<(), Violation> {
         let count = self.stations[number].backups.len() as u64;
-        if count == 0 {
+        if count == 0 || self.stations[number].restores >= RESTORES_MAX {
             return Ok(());
         }
+        self.stations[number].restores += 1;
         let chosen = below(&mut self.rng, count) as usize;
         let office = self.stations[number].office;
         let (snapshot, saved) = self.stations[number].backups[chosen].clone();
@@ -1105,6 +1218,29 @@ impl World {
     }
 }
 
+fn kind_of(input: &Input) -> String {
+    match input {
+        Input::Command { .. } => "command".to_owned(),
+        Input::Connected(relay) => format!("connected {relay}"),
+        Input::Disconnected(relay) => format!("disconnected {relay}"),
+        Input::Published { publication, outcome } => format!("published {} {outcome:?}", publication.0),
+        Input::Delivered { opened, .. } => {
+            let kinds = opened.events.iter().map(|arrival| {
+                let event = arrival.event.event();
+                let (office, kind, seq) = (event.office.as_bytes()[0], event.kind, event.seq);
+                format!("{office:02x} {kind:?} {}.{seq}", event.incarnation)
+            });
+            format!("delivered [{}]", kinds.collect::<Vec<_>>().join(", "))
+        }
+        Input::Imported { .. } => "imported".to_owned(),
+        Input::Chunk { index, bytes, .. } => format!("chunk {index} {}", bytes.is_some()),
+        Input::BlobComplete { .. } => "upload complete".to_owned(),
+        Input::BlobMissing { chunks, .. } => format!("missing {chunks:?}"),
+        Input::Directory(_) => "directory".to_owned(),
+        Input::Tick => "tick".to_owned(),
+    }
+}
+
 /// The message of the event scheduled last: a duplicate carries the same bytes.
 fn message_again(events: &BTreeMap<u64, Event>, number: u64) -> Bytes {
     match events.get(&number) {
@@ -1156,7 +1292,10 @@ impl RelayHost {
     }
 
     fn streams(&mut self) -> impl Iterator<Item = &mut Stream> {
-        [&mut self.up, &mut self.peers].into_iter().chain(self.mailboxes.values_mut()).chain(self.out.values_mut())
+        [&mut self.up, &mut self.peers]
+            .into_iter()
+            .chain(self.mailboxes.values_mut())
+            .chain(self.out.values_mut())
     }
 
     fn sync(&mut self) {

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
@@ -94,11 +94,15 @@ async fn take(api: &SharedApi, blob: BlobRef, body: Body) -> Result<(), Problem>
         true => timeout(STALLED, pieces.next()).await.ok().flatten().and_then(Result::ok).unwrap_or_default(),
         false => buffer.freeze(),
     };
-    if rest.is_empty() { Ok(()) } else { Err(Problem::parameter("more bytes came than the length in the address")) }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::parameter("more bytes came than the length in the address"))
+    }
 }
 
-/// Gives an attachment. The last chunk leaves only when the hash of all is right, so a damaged store gives a file that is
-/// visibly cut, never one that looks whole.
+/// Gives an attachment. The last chunk leaves only when the hash of all is right, so a damaged store gives a
+/// file that is visibly cut, never one that looks whole.
 pub(super) async fn give(
     State(api): State<SharedApi>,
     path: Result<Path<(String, String)>, PathRejection>,

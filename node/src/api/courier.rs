@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use schema::blob::BlobRef;
 use schema::courier::{CourierError, CourierReader, Record};
 use schema::event::Verifier;
 use schema::id::OfficeId;
@@ -34,8 +35,8 @@ pub(super) struct ExportQuery {
     to: Option<String>,
 }
 
-/// Writes everything that has no receipt, for one office or for all. Changes nothing: the receipts will come back by
-/// whatever way.
+/// Writes everything that has no receipt, for one office or for all. Changes nothing: the receipts will come
+/// back by whatever way.
 pub(super) async fn export(
     State(api): State<SharedApi>,
     query: Result<Query<ExportQuery>, QueryRejection>,
@@ -73,7 +74,8 @@ pub(super) async fn export(
     Ok((headers, body).into_response())
 }
 
-/// Takes a courier file, record by record, as it comes. What is intact is taken, even when the rest is damaged.
+/// Takes a courier file, record by record, as it comes. What is intact is taken, even when the rest is
+/// damaged.
 pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let (sender, pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
@@ -107,14 +109,18 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
         }
     }
     drop(sender);
-    let (taken, stopped) = taking.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
+    let (taken, stopped) =
+        taking.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
     match stopped {
         None => Ok(Json(taken.json(None)).into_response()),
         Some(Stopped::Problem(problem)) => Err(problem),
         Some(Stopped::Damaged(error)) if taken.packs == 0 && taken.chunks == 0 => {
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "courier").detail(broken.unwrap_or(chain(&error))))
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "courier")
+                .detail(broken.unwrap_or(chain(&error))))
         }
-        Some(Stopped::Damaged(error)) => Ok(Json(taken.json(Some(broken.unwrap_or(chain(&error))))).into_response()),
+        Some(Stopped::Damaged(error)) => {
+            Ok(Json(taken.json(Some(&broken.unwrap_or(chain(&error))))).into_response())
+        }
     }
 }
 
@@ -123,17 +129,21 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
 struct Taken {
     packs: usize,
     chunks: usize,
+    /// Attachments of which chunks came, and of those, how many are not whole yet.
+    attachments: usize,
+    awaited: usize,
     summary: ImportSummary,
 }
 
 impl Taken {
-    fn json(&self, damage: Option<String>) -> Value {
+    fn json(&self, damage: Option<&str>) -> Value {
         let ImportSummary { new, repeated, not_for_us, refused } = self.summary;
         json!({
             "complete": damage.is_none(),
             "damage": damage,
             "packs": self.packs,
-            "chunks": self.chunks,
+            "attachments": self.attachments,
+            "attachments_awaited": self.awaited,
             "new": new,
             "repeated": repeated,
             "not_for_us": not_for_us,
@@ -149,29 +159,72 @@ enum Stopped {
     Problem(Problem),
 }
 
-fn take(file: PieceReader, verifier: &Verifier, inputs: &Inputs, handle: &Handle) -> (Taken, Option<Stopped>) {
+fn take(
+    file: PieceReader,
+    verifier: &Verifier,
+    inputs: &Inputs,
+    handle: &Handle,
+) -> (Taken, Option<Stopped>) {
     let mut taken = Taken::default();
     let records = match CourierReader::new(file) {
         Ok(records) => records,
         Err(error) => return (taken, Some(Stopped::Damaged(error))),
     };
+    // Chunks of one attachment follow each other; the last one taken is asked about when the next begins.
+    let mut current: Option<BlobRef> = None;
+    let mut damaged = None;
     for record in records {
         let done = match record {
-            Ok(Record::Pack(items)) => take_pack(&Message::Pack(items).encode(), verifier, inputs, handle, &mut taken),
+            Ok(Record::Pack(items)) => {
+                take_pack(&Message::Pack(items).encode(), verifier, inputs, handle, &mut taken)
+            }
             Ok(Record::Chunk { blob, index, bytes }) => {
-                taken.chunks += 1;
-                let bytes = Some(Bytes::from(Vec::from(bytes)));
-                let input = Input::Chunk { blob, index, bytes, relay: None };
-                handle.block_on(inputs.put_within(STALLED, input)).map_err(Problem::from)
+                let finished = current.replace(blob).filter(|current| *current != blob);
+                finish_attachment(finished, inputs, handle, &mut taken).and_then(|()| {
+                    taken.chunks += 1;
+                    let bytes = Some(Bytes::from(Vec::from(bytes)));
+                    let input = Input::Chunk { blob, index, bytes, relay: None };
+                    handle.block_on(inputs.put_within(STALLED, input)).map_err(Problem::from)
+                })
             }
             Ok(Record::End { .. }) => Ok(()),
-            Err(error) => return (taken, Some(Stopped::Damaged(error))),
+            Err(error) => {
+                damaged = Some(Stopped::Damaged(error));
+                break;
+            }
         };
         if let Err(problem) = done {
             return (taken, Some(Stopped::Problem(problem)));
         }
     }
-    (taken, None)
+    match finish_attachment(current, inputs, handle, &mut taken) {
+        Ok(()) => (taken, damaged),
+        Err(problem) => (taken, Some(Stopped::Problem(problem))),
+    }
+}
+
+/// Asks whether an attachment is whole; the answer also says that everything before it was recorded.
+fn finish_attachment(
+    blob: Option<BlobRef>,
+    inputs: &Inputs,
+    handle: &Handle,
+    taken: &mut Taken,
+) -> Result<(), Problem> {
+    let Some(blob) = blob else { return Ok(()) };
+    let asked = inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob });
+    taken.attachments += 1;
+    match handle.block_on(asked)? {
+        Answer::BlobKept(_) => Ok(()),
+        Answer::BlobMismatch(_) => {
+            taken.awaited += 1;
+            Ok(())
+        }
+        Answer::DiskFull => Err(Problem::disk_full()),
+        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::Dispatched { .. } | Answer::Imported(_) => {
+            unreachable!("the core answers an upload with what became of the upload")
+        }
+    }
 }
 
 fn take_pack(

@@ -7,13 +7,14 @@
 //! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first |
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
-//! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (1 is the first), its hash checked while it is read |
+//! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
 //!
 //! Every request carries the token of `api.json`; foreign `Host` and `Origin` are refused. A refusal is
-//! `{"error": code, "message": words, "detail": what was found}`: Vietnamese, or English with `Accept-Language: en`.
+//! `{"error": code, "message": words, "detail": what was found}`: Vietnamese, or English with
+//! `Accept-Language: en`.
 
 mod attachments;
 mod courier;
@@ -189,7 +190,8 @@ impl Api {
 
     fn presented<T: serde::Serialize>(&self, headers: &HeaderMap, answer: &T) -> Response {
         let directory = self.directory();
-        let presenter = Presenter { directory: &directory, today: day_in_vietnam(now()), lang: lang_of(headers) };
+        let presenter =
+            Presenter { directory: &directory, today: day_in_vietnam(now()), lang: lang_of(headers) };
         Json(presenter.present(answer)).into_response()
     }
 }
@@ -219,7 +221,9 @@ async fn json_body(request: Request) -> Result<Bytes, Problem> {
     let most = usize::try_from(JSON_BYTES_MAX).unwrap_or(usize::MAX);
     match timeout(JSON_TIMEOUT, to_bytes(request.into_body(), most)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit")) => {
+        Ok(Err(error))
+            if std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit")) =>
+        {
             Err(Problem::too_large(JSON_BYTES_MAX))
         }
         Ok(Err(error)) => Err(Problem::new(StatusCode::BAD_REQUEST, "cut").detail(error.to_string())),
@@ -263,7 +267,8 @@ async fn dispatch(State(api): State<SharedApi>, request: Request) -> Result<Resp
     let headers = request.headers().clone();
     let body = json_body(request).await?;
     let unexpected = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "body").detail(detail);
-    let request: SendRequest = serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+    let request: SendRequest =
+        serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
     if request.secrecy.as_deref().is_some_and(|secrecy| secrecy != "normal") {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy"));
     }
@@ -449,10 +454,15 @@ async fn offices(
         let rows: Vec<Value> = match &query.search {
             Some(search) => {
                 let hits = directory.search(search, Some(today), query.limit.unwrap_or(50));
-                hits.iter().map(|hit| hit.office).filter(wanted).map(|office| office_row(&presenter, office)).collect()
+                hits.iter()
+                    .map(|hit| hit.office)
+                    .filter(wanted)
+                    .map(|office| office_row(&presenter, office))
+                    .collect()
             }
             None => {
-                let listed = directory.offices().filter(wanted).take(query.limit.unwrap_or(1_000).min(LISTED_MAX));
+                let listed =
+                    directory.offices().filter(wanted).take(query.limit.unwrap_or(1_000).min(LISTED_MAX));
                 listed.map(|office| office_row(&presenter, office)).collect()
             }
         };

@@ -1,4 +1,5 @@
-//! Answers as people read them: names beside ids, words beside codes. Adds to what the store says; changes nothing of it.
+//! Answers as people read them: names beside ids, words beside codes. Adds to what the store says; changes
+//! nothing of it.
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -64,7 +65,8 @@ impl Presenter<'_> {
 
     fn add_names(&self, fields: &mut Map<String, Value>) {
         for key in ["office", "from", "who"] {
-            let id: Option<OfficeId> = fields.get(key).and_then(Value::as_str).and_then(|text| text.parse().ok());
+            let id: Option<OfficeId> =
+                fields.get(key).and_then(Value::as_str).and_then(|text| text.parse().ok());
             if let Some(office) = id.and_then(|id| self.directory.office(&id)) {
                 fields.insert(format!("{key}_name"), self.name(office).into());
             }
@@ -78,7 +80,8 @@ impl Presenter<'_> {
     }
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
-        let tables: [(&str, &str, &[(&str, Text)]); 8] = [
+        type Table = &'static [(&'static str, Text)];
+        let tables: [(&str, &str, Table); 8] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -109,7 +112,8 @@ fn status_of(fields: &Map<String, Value>) -> Option<&'static str> {
         (left, arrived, Some(recipients)) => [arrived == recipients, left == recipients],
         _ => return None,
     };
-    let overdue = !matches!(fields.get("overdue"), None | Some(Value::Bool(false))) && fields["overdue"] != json!(0);
+    let overdue =
+        !matches!(fields.get("overdue"), None | Some(Value::Bool(false))) && fields["overdue"] != json!(0);
     Some(match all {
         [true, _] => "arrived",
         _ if overdue => "overdue",

@@ -36,7 +36,8 @@ impl Problem {
     }
 
     pub(super) fn too_large(most: u64) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large").detail(format!("at most {most} bytes are accepted"))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large")
+            .detail(format!("at most {most} bytes are accepted"))
     }
 
     pub(super) fn disk_full() -> Self {
@@ -101,7 +102,9 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Store(error) => error.into(),
-            ExportError::Courier(error) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string()),
+            ExportError::Courier(error) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string())
+            }
         }
     }
 }

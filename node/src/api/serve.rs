@@ -11,10 +11,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-/// Most connections at the same time; more wait in the system's backlog. Below the usual limit of 1,024 open files.
+/// Most connections at the same time; more wait in the system's backlog. Below the usual limit of 1,024 open
+/// files.
 pub const CONNECTIONS_MAX: usize = 400;
-/// How long a request's header may take, the wait for its first byte included. Half-sent requests once held every connection of a
-/// test server for as long as they liked.
+/// How long a request's header may take, the wait for its first byte included. Half-sent requests once held
+/// every connection of a test server for as long as they liked.
 pub const HEADER_SECONDS_MAX: u64 = 5;
 /// How long open requests may go on after the station was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);

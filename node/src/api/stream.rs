@@ -1,4 +1,5 @@
-//! Between a stream of the API and code that reads or writes a file: bounded, and given up when the other side stalls.
+//! Between a stream of the API and code that reads or writes a file: bounded, and given up when the other
+//! side stalls.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! One connection at work: jobs out, messages in, until the line is lost.
 
-use std::error::Error as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,8 +22,9 @@ use schema::inbound::{self, Opened, Refused};
 use schema::wire;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::line::jittered;
 use super::mailbox::{Arrived, Mailbox, Next};
 use super::pace::{Pace, patience};
 use super::{Connection, Ended, Job, LinkSetting};
@@ -36,14 +37,18 @@ const WAITING_MAX: usize = 512;
 const PUBLISHES_MAX: usize = 16;
 /// Most chunks on their way at once, in each direction.
 const CHUNKS_MAX: usize = 8;
-/// A message that the core has not acknowledged after this time is forgotten here; the relay delivers it again.
+/// A message that the core has not acknowledged after this time is forgotten here; the relay delivers it
+/// again.
 const UNACKED_FORGOTTEN: Duration = Duration::from_secs(600);
+/// Pause before a request that nobody served is made again.
+const UNSERVED_PAUSE: Duration = Duration::from_millis(500);
 /// Largest message whose items are looked into for the quarantine; a larger one is cut.
 const QUARANTINED_BYTES_MAX: usize = 64 * 1024;
 /// What acknowledges a message to JetStream.
 const ACK: &[u8] = b"+ACK";
 
-/// Names deliveries for all links of this process: a delivery of an earlier connection never has the name of a later one.
+/// Names deliveries for all links of this process: a delivery of an earlier connection never has the name of
+/// a later one.
 static DELIVERIES: AtomicU64 = AtomicU64::new(1);
 
 struct Unacked {
@@ -77,7 +82,8 @@ struct Carrier<'a> {
     fetch_pace: Pace,
     unacked: BTreeMap<Delivery, Unacked>,
     unacked_bytes: usize,
-    /// The server's last "permissions violation" for a publish: it explains publishes that are never answered.
+    /// The server's last "permissions violation" for a publish: it explains publishes that are never
+    /// answered.
     not_permitted: Option<String>,
 }
 
@@ -88,9 +94,16 @@ struct Promised {
     publications: BTreeSet<Publication>,
     offers: BTreeMap<BlobHash, BlobRef>,
     /// Chunks of a run that are waiting or under way.
-    stores: BTreeMap<BlobHash, (BlobRef, usize)>,
+    stores: BTreeMap<BlobHash, Run>,
     storing: usize,
     fetches: BTreeMap<(BlobHash, u32), Job>,
+}
+
+/// Chunks of one attachment that the core gave together.
+struct Run {
+    blob: BlobRef,
+    left: usize,
+    stored: usize,
 }
 
 /// Carries until the connection ends, then answers for everything that was not.
@@ -100,7 +113,7 @@ pub(super) async fn carry(
     inputs: &Inputs,
     jobs: &mut mpsc::Receiver<Job>,
 ) -> Ended {
-    let Connection { client, mailbox, events, .. } = connection;
+    let Connection { runtime: _runtime, client, mailbox, events, .. } = connection;
     let jetstream = ContextBuilder::new()
         .api_prefix(wire::OFFICE_API_PREFIX)
         // Its own clock would give up a full pack on a slow line; ours knows how much is on its way.
@@ -226,7 +239,9 @@ impl Carrier<'_> {
     fn event(&mut self, event: Event) -> Option<Ended> {
         let relay = &self.setting.relay;
         match event {
-            Event::Disconnected | Event::Closed => return Some(Ended::LineLost("the connection broke".to_owned())),
+            Event::Disconnected | Event::Closed => {
+                return Some(Ended::LineLost("the connection broke".to_owned()));
+            }
             Event::ServerError(ServerError::AuthorizationViolation) => {
                 return Some(Ended::LineLost("the relay ended the login".to_owned()));
             }
@@ -238,7 +253,8 @@ impl Carrier<'_> {
                 }
             }
             Event::SlowConsumer(_) => {
-                // Pulls are bounded far below the library's channel, so this is a bug somewhere; what was dropped comes again.
+                // Pulls are bounded far below the library's channel, so this is a bug somewhere; what was
+                // dropped comes again.
                 tracing::error!(%relay, "the client dropped messages of the mailbox");
             }
             Event::LameDuckMode => tracing::info!(%relay, "the relay's server is about to stop"),
@@ -290,7 +306,8 @@ impl Carrier<'_> {
                 self.requests.push_back(job);
             }
             Job::Store { blob, .. } => {
-                self.promised.stores.entry(blob.hash).or_insert((*blob, 0)).1 += 1;
+                let run = Run { blob: *blob, left: 0, stored: 0 };
+                self.promised.stores.entry(blob.hash).or_insert(run).left += 1;
                 self.stores.push_back(job);
             }
             Job::Fetch { blob, index, .. } => {
@@ -301,8 +318,8 @@ impl Carrier<'_> {
         Ok(())
     }
 
-    /// Sends what the windows allow. Events first: an express document waits behind what is on its way already, never behind
-    /// what still waits here.
+    /// Sends what the windows allow. Events first: an express document waits behind what is on its way
+    /// already, never behind what still waits here.
     fn start(&mut self) {
         while self.promised.publishes < self.publish_pace.window() {
             let Some(job) = self.publishes.pop_front() else { break };
@@ -322,7 +339,7 @@ impl Carrier<'_> {
         let fetching = self.promised.fetches.len().saturating_sub(self.fetches.len());
         for _ in fetching..self.fetch_pace.window() {
             let Some(job) = self.fetches.pop_front() else { break };
-            self.start_fetch(job);
+            self.start_fetch(&job);
         }
     }
 
@@ -366,7 +383,8 @@ impl Carrier<'_> {
         let length = bytes.len();
         self.upload_bytes += length;
         let chunk = ByteVec::from(bytes.to_vec());
-        let request = self.ask(&BlobRequest::Store { blob, index, bytes: chunk }, patience(self.upload_bytes));
+        let request =
+            self.ask(&BlobRequest::Store { blob, index, bytes: chunk }, patience(self.upload_bytes));
         self.under_way.push(Box::pin(async move {
             let began = Instant::now();
             let stored = match request.await {
@@ -381,10 +399,12 @@ impl Carrier<'_> {
         }));
     }
 
-    fn start_fetch(&mut self, job: Job) {
-        let Job::Fetch { blob, index, sender } = job else { return };
-        // The relay may have to ask another region first, and the chunks asked for before come down the same line.
-        let wait = patience(self.fetch_pace.window() * schema::blob::CHUNK_BYTES as usize) + Duration::from_secs(10);
+    fn start_fetch(&mut self, job: &Job) {
+        let Job::Fetch { blob, index, sender } = *job else { return };
+        // The relay may have to ask another region first, and the chunks asked for before come down the same
+        // line.
+        let wait =
+            patience(self.fetch_pace.window() * schema::blob::CHUNK_BYTES as usize) + Duration::from_secs(10);
         let request = self.ask(&BlobRequest::Fetch { blob, index, sender }, wait);
         self.under_way.push(Box::pin(async move {
             let began = Instant::now();
@@ -408,20 +428,26 @@ impl Carrier<'_> {
         let payload = Bytes::from(encode_blob_message(request));
         let (client, relay) = (self.client.clone(), self.setting.relay.clone());
         Box::pin(async move {
-            let request = Request::new().payload(payload).timeout(Some(wait));
-            match client.send_request(subject, request).await {
-                Ok(reply) => match parse_blob_message(&reply.payload) {
-                    Ok(reply) => Some(reply),
+            let until = Instant::now() + wait;
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                let request = Request::new().payload(payload.clone()).timeout(Some(left));
+                match client.send_request(subject.clone(), request).await {
+                    Ok(reply) => match parse_blob_message(&reply.payload) {
+                        Ok(reply) => return Some(reply),
+                        Err(error) => {
+                            tracing::warn!(%relay, %error, "the relay gave no answer about an attachment");
+                            return None;
+                        }
+                    },
+                    // The server is up before the relay behind it: that is a matter of seconds.
+                    Err(error) if error.kind() == RequestErrorKind::NoResponders && left > UNSERVED_PAUSE => {
+                        sleep(jittered(UNSERVED_PAUSE)).await;
+                    }
                     Err(error) => {
-                        tracing::warn!(%relay, %error, "the relay answered something else about an attachment");
-                        None
+                        tracing::warn!(%relay, %error, "request about an attachment failed");
+                        return None;
                     }
-                },
-                Err(error) => {
-                    if error.kind() != RequestErrorKind::TimedOut {
-                        tracing::warn!(%relay, %error, "the relay was not asked about an attachment");
-                    }
-                    None
                 }
             }
         })
@@ -454,21 +480,34 @@ impl Carrier<'_> {
             Done::Store { blob, bytes, took, stored } => {
                 self.upload_bytes -= bytes;
                 self.promised.storing -= 1;
-                if stored { self.store_pace.arrived(took) } else { self.store_pace.missed() }
-                let left = self.promised.stores.get_mut(&blob.hash).map(|(_, left)| {
-                    *left -= 1;
-                    *left
-                });
-                if left == Some(0) {
-                    // The run is over: the relay says what it still lacks, whatever became of each chunk.
-                    self.promised.stores.remove(&blob.hash);
-                    self.promised.offers.insert(blob.hash, blob);
-                    self.requests.push_back(Job::Offer(blob));
+                if stored {
+                    self.store_pace.arrived(took);
+                } else {
+                    self.store_pace.missed();
                 }
+                let run = self.promised.stores.get_mut(&blob.hash)?;
+                run.left -= 1;
+                run.stored += usize::from(stored);
+                if run.left > 0 {
+                    return None;
+                }
+                let progressed = run.stored > 0;
+                self.promised.stores.remove(&blob.hash);
+                if !progressed {
+                    // A relay that takes nothing is not asked in a circle: the core comes back later.
+                    return Some(Input::BlobMissing { relay, blob, chunks: None });
+                }
+                // The run is over: the relay says what it still lacks.
+                self.promised.offers.insert(blob.hash, blob);
+                self.requests.push_back(Job::Offer(blob));
                 None
             }
             Done::Fetch { job, took, answered, bytes } => {
-                if answered { self.fetch_pace.arrived(took) } else { self.fetch_pace.missed() }
+                if answered {
+                    self.fetch_pace.arrived(took);
+                } else {
+                    self.fetch_pace.missed();
+                }
                 let Job::Fetch { blob, index, .. } = job else { return None };
                 self.promised.fetches.remove(&(blob.hash, index));
                 Some(Input::Chunk { blob, index, bytes, relay: Some(relay) })
@@ -485,7 +524,7 @@ impl Carrier<'_> {
             .into_iter()
             .map(|publication| Input::Published { publication, outcome: PublishOutcome::Unknown });
         let mut blobs = promised.offers;
-        blobs.extend(promised.stores.into_iter().map(|(hash, (blob, _))| (hash, blob)));
+        blobs.extend(promised.stores.into_iter().map(|(hash, run)| (hash, run.blob)));
         let offers =
             blobs.into_values().map(|blob| Input::BlobMissing { relay: relay.clone(), blob, chunks: None });
         let fetches = promised.fetches.into_values().filter_map(|job| job.failed(relay));
@@ -499,7 +538,9 @@ fn outcome_of(error: &PublishError) -> PublishOutcome {
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => PublishOutcome::Refused(words_of(error)),
         // The server answered with an error of the stream (full, above all); nothing was stored.
-        PublishErrorKind::Other | PublishErrorKind::WrongLastMessageId | PublishErrorKind::WrongLastSequence
+        PublishErrorKind::Other
+        | PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::WrongLastSequence
             if said_by_server =>
         {
             PublishOutcome::Refused(words_of(error))
@@ -528,8 +569,8 @@ fn words_of(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// A message that cannot be read is refused as a whole, with its reason, like an item that cannot be: it must not block the
-/// mailbox behind it.
+/// A message that cannot be read is refused as a whole, with its reason, like an item that cannot be: it must
+/// not block the mailbox behind it.
 fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
     inbound::open(verifier, message).unwrap_or_else(|error| {
         let bytes = message[..message.len().min(QUARANTINED_BYTES_MAX)].to_vec();
@@ -568,6 +609,9 @@ mod tests {
         let full = r#"{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}"#;
         let said: async_nats::jetstream::Error = serde_json::from_str(full).expect("as a server says it");
         let refused = outcome_of(&PublishError::with_source(PublishErrorKind::Other, said));
-        assert!(matches!(&refused, PublishOutcome::Refused(words) if words.contains("maximum bytes")), "{refused:?}");
+        assert!(
+            matches!(&refused, PublishOutcome::Refused(words) if words.contains("maximum bytes")),
+            "{refused:?}"
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! Finding out that the line is back, cheaply and at once.
 //!
-//! A station may be offline for days. A back-off that has grown to minutes would then add minutes to every return, and
-//! a connection attempt that hangs on a dead line keeps the next one waiting (TCP repeats its first packet after 1, 3, 7 and 15
-//! seconds). So a bare TCP connect is tried about every second, each with a packet of its own, overlapping the earlier ones; only when one
-//! succeeds is the real connection made. It costs 60 bytes a second, and only while the line is down.
+//! A station may be offline for days. A back-off that has grown to minutes would then add minutes to every
+//! return, and a connection attempt that hangs on a dead line keeps the next one waiting (TCP repeats its
+//! first packet after 1, 3, 7 and 15 seconds). So a bare TCP connect is tried about every second, each with a
+//! packet of its own, overlapping the earlier ones; only when one succeeds is the real connection made. It
+//! costs 60 bytes a second, and only while the line is down.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// Longest pause between two attempts; the shortest is 60 % of it, so that stations that lost the same line together do not
-/// return together.
+/// Longest pause between two attempts; the shortest is 60 % of it, so that stations that lost the same line
+/// together do not return together.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(900);
 /// How long one attempt may take: longer than any round trip that is still usable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +46,8 @@ pub(super) async fn wait_for_line(host: &str, port: u16) {
     }
 }
 
-/// Between 60 % and 100 % of a duration. Without randomness from the system it is the whole: later, never wrong.
+/// Between 60 % and 100 % of a duration. Without randomness from the system it is the whole: later, never
+/// wrong.
 pub(super) fn jittered(whole: Duration) -> Duration {
     let mut random = [u8::MAX; 1];
     // A failure leaves the initial value.
@@ -53,8 +55,8 @@ pub(super) fn jittered(whole: Duration) -> Duration {
     whole.mul_f64(0.6 + 0.4 * f64::from(random[0]) / 255.0)
 }
 
-/// Back-off after a refusal by the server itself (wrong login, no mailbox): doubles from one second to a minute. Unlike a dead
-/// line, nothing is gained by asking every second.
+/// Back-off after a refusal by the server itself (wrong login, no mailbox): doubles from one second to a
+/// minute. Unlike a dead line, nothing is gained by asking every second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Refusals(u32);
 

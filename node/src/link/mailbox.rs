@@ -1,9 +1,9 @@
 //! When to ask the mailbox for more. Pure: the caller carries messages and time.
 //!
-//! One pull stands at the server at any time; while nothing is new it costs a heartbeat of some hundred bytes every half
-//! minute. A pull is bounded in messages and bytes, and the next one is sent only when the core keeps up, so a mailbox of a
-//! month never fills the memory of a small station. (The library's own batches lose their wake-up after a heartbeat and have no bound
-//! on what waits; this is the same protocol by hand.)
+//! One pull stands at the server at any time; while nothing is new it costs a heartbeat of some hundred bytes
+//! every half minute. A pull is bounded in messages and bytes, and the next one is sent only when the core
+//! keeps up, so a mailbox of a month never fills the memory of a small station. (The library's own batches
+//! lose their wake-up after a heartbeat and have no bound on what waits; this is the same protocol by hand.)
 
 use std::time::Duration;
 
@@ -14,14 +14,16 @@ use tokio::time::Instant;
 
 /// Most messages of one pull.
 pub(super) const PULL_MESSAGES_MAX: usize = 64;
-/// Most bytes of one pull, and of what was delivered but not yet acknowledged: three of the largest messages. On a 64 kbit/s
-/// line that is under two minutes, which the relay's patience for an acknowledgement must exceed.
+/// Most bytes of one pull, and of what was delivered but not yet acknowledged: three of the largest messages.
+/// On a 64 kbit/s line that is under two minutes, which the relay's patience for an acknowledgement must
+/// exceed.
 pub(super) const PULL_BYTES_MAX: usize = 3 * MESSAGE_BYTES_MAX;
 /// How long a pull stands.
 pub(super) const PULL_EXPIRES: Duration = Duration::from_secs(300);
 /// How often the server shows that it still holds the pull.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(30);
-/// Pause after a pull that ended at once without a message, so that a server that refuses is not asked in a circle.
+/// Pause after a pull that ended at once without a message, so that a server that refuses is not asked in a
+/// circle.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// Pulls that ended at once, in a row, after which the mailbox is taken for lost.
 const EMPTY_ENDS_MAX: u32 = 3;

@@ -1,18 +1,19 @@
 //! The relay's door: one task per home relay, which carries bytes and holds no opinions.
 //!
 //! ```text
-//! line up? ──► log in ──► ask for the mailbox (one request) ──► Connected ──► carry ──► line lost ──► Disconnected ─┐
-//!    ▲                                                                                                          │
-//!    └──────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! line up? ─► log in ─► ask for the mailbox ─► Connected ─► carry ─► line lost ─► Disconnected ─┐
+//!    ▲                                                                                          │
+//!    └──────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! What the core may rely on: after [`Input::Connected`], every [`Effect::Publish`], [`Effect::OfferBlob`] and
-//! [`Effect::FetchChunk`] is answered exactly once, and every run of [`Effect::StoreChunk`] by one [`Input::BlobMissing`], either with what the
-//! relay said or, when the line was lost, with "unknown" before [`Input::Disconnected`]. So the core needs no timer of
-//! its own for an answer of the link.
+//! What the core may rely on: after [`Input::Connected`], every [`Effect::Publish`], [`Effect::OfferBlob`]
+//! and [`Effect::FetchChunk`] is answered exactly once, and every run of [`Effect::StoreChunk`] by one
+//! [`Input::BlobMissing`], either with what the relay said or, when the line was lost, with "unknown" before
+//! [`Input::Disconnected`]. So the core needs no timer of its own for an answer of the link.
 //!
-//! All of async-nats is behind this door. Each connection is a client of its own: commands queued in an earlier one
-//! cannot leave later, and what the library keeps for answers that never came goes with it.
+//! All of async-nats is behind this door. Each connection is a client of its own on a runtime of its own, and
+//! ends with it: the library would reconnect behind our back, let commands of the old connection leave on the
+//! new one, and keep what it holds for answers that never came.
 
 mod carry;
 mod line;
@@ -32,6 +33,7 @@ use schema::event::Verifier;
 use schema::id::{OfficeId, RegionId};
 use schema::wire;
 use serde::Serialize;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -39,15 +41,18 @@ use crate::keyring::Login;
 use crate::runtime::Inputs;
 use crate::step::{Delivery, Effect, Input, Publication, PublishOutcome};
 
-/// Effects that wait for one link. The core's own windows are far below; when it is full all the same, the core answers
-/// for the link ([`Job::failed`]) instead of waiting for it.
+/// Effects that wait for one link. The core's own windows are far below; when it is full all the same, the
+/// core answers for the link ([`Job::failed`]) instead of waiting for it.
 pub const JOBS_MAX: usize = 1024;
 
-/// How long silence is looked at before a ping. The library gives a connection up after three unanswered pings, and a full pack takes
-/// 34 seconds on a 64 kbit/s line, during which a ping waits behind it: with ten seconds such a pack would never get through.
+/// How long silence is looked at before a ping. The library gives a connection up after three unanswered
+/// pings, and a full pack takes 34 seconds on a 64 kbit/s line, during which a ping waits behind it: with ten
+/// seconds such a pack would never get through.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an attempt without a probe may take in all.
+const UNPROBED_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the first request may take.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Commands that wait inside the library; each of ours waits for its own answer anyway.
@@ -104,11 +109,12 @@ impl Job {
             Effect::OfferBlob { relay, blob } => (relay, Self::Offer(blob)),
             Effect::StoreChunk { relay, blob, index, bytes } => (relay, Self::Store { blob, index, bytes }),
             Effect::FetchChunk { relay, blob, index, sender } => (relay, Self::Fetch { blob, index, sender }),
-            Effect::Answer { .. } => return None,
+            Effect::Answer { .. } | Effect::Rest { .. } => return None,
         })
     }
 
-    /// What the core is told when the job cannot be done. A lost acknowledgement needs no word: the relay delivers again.
+    /// What the core is told when the job cannot be done. A lost acknowledgement needs no word: the relay
+    /// delivers again.
     pub fn failed(&self, relay: &RegionId) -> Option<Input> {
         Some(match self {
             Self::Publish { publication, .. } => {
@@ -213,7 +219,7 @@ pub async fn run(setting: LinkSetting, inputs: Inputs, mut jobs: mpsc::Receiver<
     };
     board.0.lock().unwrap_or_else(PoisonError::into_inner).insert(relay.clone(), report);
     match url.parse::<ServerAddr>() {
-        Ok(address) => keep_up(&setting, &address, &inputs, &mut jobs).await,
+        Ok(address) => Box::pin(keep_up(&setting, &address, &inputs, &mut jobs)).await,
         Err(error) => {
             tracing::error!(%relay, url, %error, "address of the relay cannot be used");
             board.change(relay, |report| report.last_error = Some(error.to_string()));
@@ -225,33 +231,55 @@ pub async fn run(setting: LinkSetting, inputs: Inputs, mut jobs: mpsc::Receiver<
     board.0.lock().unwrap_or_else(PoisonError::into_inner).remove(relay);
 }
 
-async fn keep_up(setting: &LinkSetting, address: &ServerAddr, inputs: &Inputs, jobs: &mut mpsc::Receiver<Job>) {
+async fn keep_up(
+    setting: &LinkSetting,
+    address: &ServerAddr,
+    inputs: &Inputs,
+    jobs: &mut mpsc::Receiver<Job>,
+) {
     let relay = &setting.relay;
     let mut refusals = line::Refusals::default();
+    // After a short break, and at the start, the line is up more often than not: a probe would cost a
+    // greeting of the server for nothing.
+    let mut probe = false;
     loop {
         setting.stands(LinkState::Offline, None);
         let attempt = async {
-            line::wait_for_line(address.host(), address.port()).await;
+            if probe {
+                line::wait_for_line(address.host(), address.port()).await;
+                setting.stands(LinkState::Connecting, None);
+                return Box::pin(connect(setting, address)).await;
+            }
             setting.stands(LinkState::Connecting, None);
-            connect(setting, address).await
+            timeout(UNPROBED_TIMEOUT, Box::pin(connect(setting, address))).await.unwrap_or_else(|_| {
+                let words = "the relay did not answer at once".to_owned();
+                Err(ConnectRefused { state: LinkState::Offline, words })
+            })
         };
         let Some(connected) = while_offline(attempt, relay, inputs, jobs).await else { return };
         let pause = match connected {
             Err(refused) => {
-                tracing::warn!(%relay, found = refused.words, "connection to the relay failed");
+                tracing::info!(%relay, found = refused.words, probe, "connection to the relay failed");
                 setting.stands(refused.state.clone(), Some(refused.words));
                 match refused.state {
+                    // The probes pace themselves; a probed line that fails further on is not asked in a
+                    // circle.
+                    LinkState::Offline if !probe => {
+                        probe = true;
+                        Duration::ZERO
+                    }
                     LinkState::Offline => line::jittered(line::PROBE_EVERY),
                     _ => refusals.next_pause(),
                 }
             }
             Ok(connection) => {
+                probe = false;
                 setting.stands(LinkState::Connected, None);
                 tracing::info!(%relay, waiting = connection.waiting, "connected to the relay");
                 if inputs.put(Input::Connected(relay.clone())).await.is_err() {
                     return;
                 }
-                let ended = carry::carry(setting, connection, inputs, jobs).await;
+                let ended = Box::pin(carry::carry(setting, connection, inputs, jobs)).await;
                 if inputs.put(Input::Disconnected(relay.clone())).await.is_err() {
                     return;
                 }
@@ -300,8 +328,36 @@ async fn fail(job: &Job, relay: &RegionId, inputs: &Inputs) {
     }
 }
 
+/// The runtime of one connection: ends at once, with everything on it, when it is dropped.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .thread_name("tram-link")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        self.0.as_ref()?.spawn(work).await.ok()
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// A connection that answered one request.
 struct Connection {
+    runtime: OwnRuntime,
     client: Client,
     mailbox: PullConsumer,
     /// Messages that waited when it was made.
@@ -314,8 +370,8 @@ struct ConnectRefused {
     words: String,
 }
 
-/// Logs in and asks for the mailbox. The library reports a connection as made although the login was not yet accepted, so only
-/// the answer counts.
+/// Logs in and asks for the mailbox. The library reports a connection as made although the login was not yet
+/// accepted, so only the answer counts.
 async fn connect(setting: &LinkSetting, address: &ServerAddr) -> Result<Connection, ConnectRefused> {
     let (event_sender, mut events) = mpsc::channel(EVENTS_MAX);
     let options = ConnectOptions::with_nkey(setting.login.seed().to_owned())
@@ -337,14 +393,21 @@ async fn connect(setting: &LinkSetting, address: &ServerAddr) -> Result<Connecti
             }
         });
     let refused = |state, words: String| ConnectRefused { state, words };
-    let client = options.connect(address.clone()).await.map_err(|error| match error.kind() {
+    let runtime = OwnRuntime::new().map_err(|error| refused(LinkState::Offline, error.to_string()))?;
+    let address = address.clone();
+    let client = runtime.run(async move { options.connect(address).await }).await;
+    let client =
+        client.ok_or_else(|| refused(LinkState::Offline, "the connection's runtime ended".to_owned()))?;
+    let client = client.map_err(|error| match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             refused(LinkState::LoginRefused, error.to_string())
         }
         _ => refused(LinkState::Offline, error.to_string()),
     })?;
-    let jetstream =
-        ContextBuilder::new().api_prefix(wire::OFFICE_API_PREFIX).timeout(FIRST_REQUEST_TIMEOUT).build(client.clone());
+    let jetstream = ContextBuilder::new()
+        .api_prefix(wire::OFFICE_API_PREFIX)
+        .timeout(FIRST_REQUEST_TIMEOUT)
+        .build(client.clone());
     let name = wire::mailbox_consumer(&setting.office);
     let request = jetstream.get_consumer_from_stream(&name, wire::STREAM_MAILBOXES);
     let answer = timeout(FIRST_REQUEST_TIMEOUT, request).await;
@@ -352,7 +415,7 @@ async fn connect(setting: &LinkSetting, address: &ServerAddr) -> Result<Connecti
         Ok(Ok(mailbox)) => {
             let mailbox: PullConsumer = mailbox;
             let waiting = mailbox.cached_info().num_pending;
-            Ok(Connection { client, mailbox, waiting, events })
+            Ok(Connection { runtime, client, mailbox, waiting, events })
         }
         Ok(Err(error)) => {
             // The reason of a refusal comes only as an event of the connection.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// A piece that takes longer than this was queued behind others: send fewer at once. On a 64 kbit/s line a chunk alone
-/// takes eight seconds, so there the window falls to one, and an express document waits behind one chunk at most.
+/// A piece that takes longer than this was queued behind others: send fewer at once. On a 64 kbit/s line a
+/// chunk alone takes eight seconds, so there the window falls to one, and an express document waits behind
+/// one chunk at most.
 pub(super) const SLOW: Duration = Duration::from_secs(2);
 
 /// An additive-increase, halving-decrease window.
@@ -36,8 +37,8 @@ impl Pace {
 }
 
 /// How long an answer may take when this many bytes are on their way before it: ten seconds, and the bytes at
-/// 4 KiB/s, half of a 64 kbit/s line. A shorter patience would send the same bytes again into a line that is still busy with
-/// them.
+/// 4 KiB/s, half of a 64 kbit/s line. A shorter patience would send the same bytes again into a line that is
+/// still busy with them.
 pub(super) fn patience(bytes_in_flight: usize) -> Duration {
     const BASE: Duration = Duration::from_secs(10);
     const BYTES_PER_SECOND: u64 = 4 * 1024;
@@ -65,7 +66,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn window_never_closes_and_never_exceeds_its_bound(took in proptest::collection::vec(0u64..5_000, 0..200)) {
+        fn window_stays_within_its_bounds(took in proptest::collection::vec(0u64..5_000, 0..200)) {
             let mut pace = Pace::new(2, 8);
             for ms in took {
                 if ms > 4_500 { pace.missed() } else { pace.arrived(Duration::from_millis(ms)) }

@@ -11,8 +11,8 @@ use crate::step::{Answer, Input, Ticket};
 
 /// Most inputs that wait for the core.
 pub const INPUTS_MAX: usize = 1024;
-/// Most bytes of messages and chunks that wait for the core; what comes after waits at its source: at the relay, or in the
-/// sending program.
+/// Most bytes of messages and chunks that wait for the core; what comes after waits at its source: at the
+/// relay, or in the sending program.
 pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long an answer is waited for, in seconds. The core may be writing to a slow disk.
 pub const ANSWER_SECONDS_MAX: u64 = 60;
@@ -20,6 +20,10 @@ pub const ANSWER_SECONDS_MAX: u64 = 60;
 const KIB: usize = 1024;
 
 /// What waits for the core.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one `Stop` in a lifetime; a box for every input would cost more"
+)]
 pub(crate) enum Queued {
     /// An input, who wants its answer, and the room it takes until it was processed.
     Input {
@@ -44,7 +48,9 @@ pub enum AskError {
     #[error("the station has stopped taking requests; nothing was done")]
     Stopped,
     /// No answer came: it may have been done.
-    #[error("no answer within {ANSWER_SECONDS_MAX} s, or the station stopped meanwhile; look whether it was done")]
+    #[error(
+        "no answer within {ANSWER_SECONDS_MAX} s, or the station stopped meanwhile; look whether it was done"
+    )]
     Unknown,
 }
 

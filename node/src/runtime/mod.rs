@@ -6,10 +6,11 @@
 //! link ─┘  (bounded)  Node::step       └─► answers to whoever asked
 //! ```
 //!
-//! The core thread never waits for anybody but its queue: what a link cannot take is answered for it. So links and API may
-//! wait for the core, and nothing can wait in a circle.
+//! The core thread never waits for anybody but its queue: what a link cannot take is answered for it. So
+//! links and API may wait for the core, and nothing can wait in a circle.
 
 mod inputs;
+mod run;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 pub(crate) use inputs::Queued;
 pub use inputs::{ANSWER_SECONDS_MAX, AskError, INPUT_BYTES_MAX, INPUTS_MAX, Inputs};
+pub use run::{ApiAddress, SELF_CHECK_EVENTS, run};
 
 use crate::keyring::Login;
 use crate::link::{self, JOBS_MAX, Job, LinkBoard, LinkSetting};
@@ -38,7 +40,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Shortest sleep after a wake-up without work, so that a wake-up in the past does not become a hot loop.
 const SLEEP_MIN: Duration = Duration::from_millis(20);
 
-/// What runs in the core thread. [`crate::node::Node`] is the one; tests of the edges put something smaller in its place.
+/// What runs in the core thread. [`crate::node::Node`] is the one; tests of the edges put something smaller
+/// in its place.
 pub trait Station: Send + 'static {
     /// Why a step failed; the station stops then.
     type Error: std::error::Error + Send + Sync + 'static;
@@ -156,6 +159,7 @@ fn work<S: Station>(
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "lives for one line; a box for every input would cost more")]
 enum Waited {
     Queued(Queued),
     Woken,
@@ -324,7 +328,9 @@ mod tests {
                         message_id: String::new(),
                         message: bytes::Bytes::new(),
                     }),
-                    Input::Published { outcome, .. } => self.outcomes.lock().expect("one thread").push(outcome),
+                    Input::Published { outcome, .. } => {
+                        self.outcomes.lock().expect("one thread").push(outcome);
+                    }
                     _ => {}
                 }
             }
@@ -374,8 +380,14 @@ mod tests {
         let echo = Echo { outcomes: Arc::clone(&outcomes), ..Echo::default() };
         let core = start_core(echo, &links()).expect("a thread");
         core.inputs.put(Input::Connected("p01".parse().expect("a region"))).await.expect("running");
-        core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await.expect("running");
-        core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await.expect("running");
+        core.inputs
+            .ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() })
+            .await
+            .expect("running");
+        core.inputs
+            .ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() })
+            .await
+            .expect("running");
         assert_eq!(*outcomes.lock().expect("no panic"), [PublishOutcome::Unknown]);
     }
 

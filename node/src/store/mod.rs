@@ -431,7 +431,8 @@ impl Store {
     fn load_peers(&self) -> Result<BTreeMap<OfficeId, Peer>, StoreError> {
         let read = "load the correspondents";
         let mut peers = BTreeMap::new();
-        let sql = "SELECT no, office, sent_incarnation, sent_counter, sent_id, told_at, heard FROM peer ORDER BY no";
+        let sql = "SELECT no, office, sent_incarnation, sent_counter, sent_id, told_at, heard, confirmed
+                   FROM peer ORDER BY no";
         let mut statement = self.db.prepare(sql).attempted(read)?;
         let mut rows = statement.query([]).attempted(read)?;
         while let Some(row) = rows.next().attempted(read)? {
@@ -448,16 +449,12 @@ impl Store {
                 };
                 let told_at = row.get::<_, Option<i64>>(5)?.map(|at| Millis(at.unsigned_abs()));
                 let heard = row.get::<_, i64>(6)?.unsigned_abs();
+                let confirmed = Counter(row.get::<_, i64>(7)?.unsigned_abs());
                 let channels = self.load_channels(no)?;
                 Ok((
                     no,
                     office,
-                    Peer {
-                        sent,
-                        channels,
-                        told_at,
-                        heard,
-                    },
+                    Peer { sent, channels, told_at, heard, confirmed },
                 ))
             };
             let (no, office, peer) = load().attempted(read)?;
@@ -529,8 +526,8 @@ impl Store {
         let no = self.number_of(office)?;
         let save = || -> rusqlite::Result<()> {
             let mut update = self.db.prepare_cached(
-                "UPDATE peer SET sent_incarnation = ?2, sent_counter = ?3, sent_id = ?4, told_at = ?5, heard = ?6
-                 WHERE no = ?1",
+                "UPDATE peer SET sent_incarnation = ?2, sent_counter = ?3, sent_id = ?4, told_at = ?5, heard = ?6,
+                 confirmed = ?7 WHERE no = ?1",
             )?;
             update.execute(params![
                 no,
@@ -539,6 +536,7 @@ impl Store {
                 peer.sent.map(|sent| *sent.id.as_bytes()),
                 peer.told_at.map(|at| at.0 as i64),
                 peer.heard as i64,
+                peer.confirmed.0 as i64,
             ])?;
             let mut upsert = self.db.prepare_cached(
                 "INSERT INTO channel (peer, incarnation, held, held_id, presented, ended) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -116,6 +116,16 @@ impl Store {
         Ok(())
     }
 
+    /// Makes due now what is scheduled after `limit`: a clock that was wrong has set that.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn hasten_after(&self, limit: Millis, now: Millis) -> Result<(), StoreError> {
+        let sql = "UPDATE sent SET due_at = ?2 WHERE open = 1 AND due_at > ?1";
+        self.db.execute(sql, [limit.0 as i64, now.0 as i64]).attempted("hasten the outbox")?;
+        Ok(())
+    }
+
     /// Makes open rows due now: all that no relay has stored, or all to one office.
     ///
     /// # Errors
@@ -147,7 +157,7 @@ impl Store {
     /// When SQLite fails.
     pub fn open_dispatches(&self) -> Result<Vec<OpenDispatch>, StoreError> {
         let sql = "SELECT sent.position, peer.office FROM sent JOIN peer ON peer.no = sent.peer
-                   WHERE sent.open = 1 AND sent.receipt IS NULL AND sent.kind NOT IN (?1, ?2, ?3)
+                   WHERE sent.open = 1 AND sent.kind NOT IN (?1, ?2, ?3)
                    ORDER BY sent.position, peer.office";
         let mut open: Vec<OpenDispatch> = Vec::new();
         self.db

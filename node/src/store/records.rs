@@ -137,6 +137,13 @@ impl Records for Store {
             .attempted("look up an incoming document")
     }
 
+    fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, StoreError> {
+        self.db
+            .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class = 1")
+            .and_then(|mut s| s.query_row([position.0 as i64], |row| row.get(0).map(Incarnation)).optional())
+            .attempted("look up whose receipt it was")
+    }
+
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, StoreError> {
         self.db
             .prepare_cached("SELECT 1 FROM outgoing WHERE document = ?1")
@@ -172,7 +179,7 @@ impl Store {
                 counter,
                 position,
             } => self.change_sent(
-                "UPDATE sent SET receipt = coalesce(receipt, ?4), open = 0
+                "UPDATE sent SET receipt = ?4, open = 0
                  WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
                 &[&(position.0 as i64)],
@@ -191,7 +198,7 @@ impl Store {
                 incarnation,
                 counter,
             } => self.change_sent(
-                "UPDATE sent SET open = 1, due_at = ?4 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
+                "UPDATE sent SET open = 1, left_by = NULL, due_at = ?4 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
                 &[&(due_at.0 as i64)],
             ),

@@ -43,15 +43,8 @@ impl DirectoryBuilder {
     /// [`DirectoryError::Table`] when a compiled-in table is damaged.
     pub fn country() -> Result<Self, DirectoryError> {
         let (offices, successors) = country::offices()?;
-        let offices = offices
-            .into_iter()
-            .map(|office| (office.id, Arc::new(office)))
-            .collect();
-        Ok(Self {
-            offices,
-            successors,
-            regions: BTreeMap::new(),
-        })
+        let offices = offices.into_iter().map(|office| (office.id, Arc::new(office))).collect();
+        Ok(Self { offices, successors, regions: BTreeMap::new() })
     }
 
     /// Adds a region or replaces the one with the same id.
@@ -80,11 +73,7 @@ impl DirectoryBuilder {
     pub fn enrol(&mut self, office: &OfficeId, enrolment: Enrolment) -> Result<&mut Self, DirectoryError> {
         let Some(entry) = self.offices.get_mut(office) else {
             let (office, missing) = (*office, *office);
-            return Err(DirectoryError::OfficeMissing {
-                what: "the enrolment",
-                office,
-                missing,
-            });
+            return Err(DirectoryError::OfficeMissing { what: "the enrolment", office, missing });
         };
         let entry = Arc::make_mut(entry);
         for key in enrolment.keys {
@@ -112,24 +101,10 @@ impl DirectoryBuilder {
             "Trạm Y tế",
             "Trường Tiểu học",
         ];
-        let living = |office: &Office| {
-            office
-                .names
-                .last()
-                .is_some_and(|name| name.validity.until.is_none())
-        };
-        let commune = |office: &Office| {
-            office
-                .places
-                .last()
-                .is_some_and(|place| place.tier == Tier::Commune)
-        };
-        let above: Vec<Arc<Office>> = self
-            .offices
-            .values()
-            .filter(|office| living(office) && commune(office))
-            .cloned()
-            .collect();
+        let living = |office: &Office| office.names.last().is_some_and(|name| name.validity.until.is_none());
+        let commune = |office: &Office| office.places.last().is_some_and(|place| place.tier == Tier::Commune);
+        let above: Vec<Arc<Office>> =
+            self.offices.values().filter(|office| living(office) && commune(office)).cloned().collect();
         if above.is_empty() {
             return self;
         }
@@ -139,20 +114,13 @@ impl DirectoryBuilder {
             let of = parent.names.last().map_or("", |name| name.text.as_str());
             let mut office = Office::new(country::agency_office_id(&code));
             let sort = SORTS[round % SORTS.len()];
-            office.names.push(Name {
-                text: format!("{sort} số {round} {of}"),
-                validity: Validity::ALWAYS,
-            });
+            office.names.push(Name { text: format!("{sort} số {round} {of}"), validity: Validity::ALWAYS });
             office.places.push(Place {
                 tier: Tier::Commune,
                 parent: Some(parent.id),
                 validity: Validity::ALWAYS,
             });
-            office.codes.push(Code {
-                system: CodeSystem::Qd20,
-                text: code,
-                validity: Validity::ALWAYS,
-            });
+            office.codes.push(Code { system: CodeSystem::Qd20, text: code, validity: Validity::ALWAYS });
             self.office(office);
         }
         self

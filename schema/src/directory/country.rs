@@ -50,10 +50,7 @@ type Links<'a> = BTreeMap<Unit<'a>, BTreeSet<Unit<'a>>>;
 
 /// All offices of the carried tables, none of them enrolled, and their successions.
 pub(super) fn offices() -> Result<(Vec<Office>, Vec<Successor>), DirectoryError> {
-    let (until, from) = (
-        tables::units_until_2025_06_30()?,
-        tables::units_from_2025_07_01()?,
-    );
+    let (until, from) = (tables::units_until_2025_06_30()?, tables::units_from_2025_07_01()?);
     let (moves, agencies) = (tables::communes_succeeded_2025_07_01()?, tables::agencies()?);
     Country::new(&until, &from, &moves).offices(&agencies)
 }
@@ -67,11 +64,8 @@ struct Country<'a> {
 
 impl<'a> Country<'a> {
     fn new(until: &'a [UnitRow], from: &'a [UnitRow], moves: &'a [(String, String)]) -> Self {
-        let by_code = |rows: &'a [UnitRow]| {
-            rows.iter()
-                .map(|row| ((row.tier, row.code.as_str()), row))
-                .collect()
-        };
+        let by_code =
+            |rows: &'a [UnitRow]| rows.iter().map(|row| ((row.tier, row.code.as_str()), row)).collect();
         let mut country = Self {
             old: by_code(until),
             new: by_code(from),
@@ -85,10 +79,8 @@ impl<'a> Country<'a> {
             if let Some(district) = district {
                 country.link(district, new);
             }
-            let provinces = (
-                district.and_then(|district| above(&country.old, district)),
-                above(&country.new, new),
-            );
+            let provinces =
+                (district.and_then(|district| above(&country.old, district)), above(&country.new, new));
             if let (Some(old), Some(new)) = provinces {
                 country.link(old, new);
             }
@@ -111,9 +103,7 @@ impl<'a> Country<'a> {
             return false;
         };
         let only_itself = |links: &Links<'a>| {
-            links
-                .get(&unit)
-                .is_none_or(|others| others.iter().all(|other| *other == unit))
+            links.get(&unit).is_none_or(|others| others.iter().all(|other| *other == unit))
         };
         fold(&old.name) == fold(&new.name) && only_itself(&self.successors) && only_itself(&self.predecessors)
     }
@@ -125,25 +115,15 @@ impl<'a> Country<'a> {
     fn offices(&self, agencies: &[AgencyRow]) -> Result<(Vec<Office>, Vec<Successor>), DirectoryError> {
         let mut offices = BTreeMap::new();
         for (unit, row) in &self.old {
-            let validity = if self.continues(*unit) {
-                Validity::ALWAYS
-            } else {
-                Validity::up_to(LAST_DAY)
-            };
+            let validity = if self.continues(*unit) { Validity::ALWAYS } else { Validity::up_to(LAST_DAY) };
             let mut office = described(old_id(*unit), row, validity);
             let parent = above(&self.old, *unit).map(old_id);
-            office.places.push(Place {
-                tier: unit.0,
-                parent,
-                validity: Validity::up_to(LAST_DAY),
-            });
+            office.places.push(Place { tier: unit.0, parent, validity: Validity::up_to(LAST_DAY) });
             offices.insert(office.id, office);
         }
         for (unit, row) in &self.new {
             let id = self.new_id(*unit);
-            let office = offices
-                .entry(id)
-                .or_insert_with(|| described(id, row, Validity::since(FIRST_DAY)));
+            let office = offices.entry(id).or_insert_with(|| described(id, row, Validity::since(FIRST_DAY)));
             let parent = above(&self.new, *unit).map(|parent| self.new_id(parent));
             stands(office, unit.0, parent);
             spelt(office, &row.name);
@@ -151,16 +131,10 @@ impl<'a> Country<'a> {
         for agency in agencies {
             bear_codes(&mut offices, agency)?;
         }
-        let successors = self
-            .successors
-            .iter()
-            .flat_map(|(old, news)| news.iter().map(move |new| (*old, *new)));
+        let successors =
+            self.successors.iter().flat_map(|(old, news)| news.iter().map(move |new| (*old, *new)));
         let successors = successors
-            .map(|(old, new)| Successor {
-                old: old_id(old),
-                new: self.new_id(new),
-                date: FIRST_DAY,
-            })
+            .map(|(old, new)| Successor { old: old_id(old), new: self.new_id(new), date: FIRST_DAY })
             .filter(|successor| successor.old != successor.new)
             .collect();
         Ok((offices.into_values().collect(), successors))
@@ -184,10 +158,7 @@ fn old_id(unit: Unit<'_>) -> OfficeId {
 
 fn described(id: OfficeId, row: &UnitRow, validity: Validity) -> Office {
     let mut office = Office::new(id);
-    office.names.push(Name {
-        text: row.name.clone(),
-        validity,
-    });
+    office.names.push(Name { text: row.name.clone(), validity });
     office.codes.push(Code {
         system: CodeSystem::StatisticsUnit(row.tier),
         text: row.code.clone(),
@@ -200,11 +171,7 @@ fn described(id: OfficeId, row: &UnitRow, validity: Validity) -> Office {
 fn stands(office: &mut Office, tier: Tier, parent: Option<OfficeId>) {
     match office.places.last_mut() {
         Some(place) if place.tier == tier && place.parent == parent => place.validity.until = None,
-        _ => office.places.push(Place {
-            tier,
-            parent,
-            validity: Validity::since(FIRST_DAY),
-        }),
+        _ => office.places.push(Place { tier, parent, validity: Validity::since(FIRST_DAY) }),
     }
 }
 
@@ -212,65 +179,36 @@ fn stands(office: &mut Office, tier: Tier, parent: Option<OfficeId>) {
 fn spelt(office: &mut Office, text: &str) {
     if let Some(name) = office.names.last_mut().filter(|name| name.text != text) {
         name.validity.until = Some(LAST_DAY);
-        office.names.push(Name {
-            text: text.to_owned(),
-            validity: Validity::since(FIRST_DAY),
-        });
+        office.names.push(Name { text: text.to_owned(), validity: Validity::since(FIRST_DAY) });
     }
 }
 
 /// Gives the agency's codes to the unit that held them, for as long as that unit lives, or to a central
 /// office of their own.
 fn bear_codes(offices: &mut BTreeMap<OfficeId, Office>, agency: &AgencyRow) -> Result<(), DirectoryError> {
-    let damaged = |what: String| DirectoryError::Table {
-        table: "agency-codes.csv",
-        what,
-    };
+    let damaged = |what: String| DirectoryError::Table { table: "agency-codes.csv", what };
     let id = match (&agency.unit_code, &agency.qd20) {
         (Some(unit), _) => unit_office_id(agency.tier, unit, None),
         (None, Some(qd20)) => agency_office_id(qd20),
         (None, None) => {
-            return Err(damaged(format!(
-                "`{}` has neither a unit nor a QĐ 20 code",
-                agency.name
-            )));
+            return Err(damaged(format!("`{}` has neither a unit nor a QĐ 20 code", agency.name)));
         }
     };
     if agency.unit_code.is_none() {
         let mut office = Office::new(id);
-        office.names.push(Name {
-            text: agency.name.clone(),
-            validity: Validity::ALWAYS,
-        });
+        office.names.push(Name { text: agency.name.clone(), validity: Validity::ALWAYS });
         let parent = agency.parent_qd20.as_deref().map(agency_office_id);
-        office.places.push(Place {
-            tier: agency.tier,
-            parent,
-            validity: Validity::ALWAYS,
-        });
+        office.places.push(Place { tier: agency.tier, parent, validity: Validity::ALWAYS });
         offices.insert(id, office);
     }
     let Some(office) = offices.get_mut(&id) else {
-        return Err(damaged(format!(
-            "`{}` names a unit that does not exist",
-            agency.name
-        )));
+        return Err(damaged(format!("`{}` names a unit that does not exist", agency.name)));
     };
     // A statistics code lasts exactly as long as its unit.
-    let validity = office
-        .codes
-        .first()
-        .map_or(Validity::ALWAYS, |code| code.validity);
-    for (system, text) in [
-        (CodeSystem::Qd20, &agency.qd20),
-        (CodeSystem::Qcvn102, &agency.qcvn102),
-    ] {
+    let validity = office.codes.first().map_or(Validity::ALWAYS, |code| code.validity);
+    for (system, text) in [(CodeSystem::Qd20, &agency.qd20), (CodeSystem::Qcvn102, &agency.qcvn102)] {
         if let Some(text) = text {
-            office.codes.push(Code {
-                system,
-                text: text.clone(),
-                validity,
-            });
+            office.codes.push(Code { system, text: text.clone(), validity });
         }
     }
     Ok(())

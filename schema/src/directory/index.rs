@@ -270,11 +270,7 @@ pub enum KeyError {
 }
 
 fn at_most(what: &'static str, found: usize, max: usize) -> Result<(), DirectoryError> {
-    if found > max {
-        Err(DirectoryError::TooMany { what, found, max })
-    } else {
-        Ok(())
-    }
+    if found > max { Err(DirectoryError::TooMany { what, found, max }) } else { Ok(()) }
 }
 
 impl Directory {
@@ -284,26 +280,14 @@ impl Directory {
     ///
     /// The first [`DirectoryError`] found.
     pub fn new(snapshot: DirectorySnapshot) -> Result<Self, DirectoryError> {
-        let DirectorySnapshot {
-            version,
-            issued_at,
-            regions,
-            offices,
-            successors,
-        } = snapshot;
+        let DirectorySnapshot { version, issued_at, regions, offices, successors } = snapshot;
         let mut by_id = BTreeMap::new();
         for region in regions {
             if let Some(twice) = by_id.insert(region.id.clone(), region) {
                 return Err(DirectoryError::RegionTwice { region: twice.id });
             }
         }
-        Self::assemble(
-            version,
-            issued_at,
-            by_id,
-            offices.into_iter().map(Arc::new).collect(),
-            successors,
-        )
+        Self::assemble(version, issued_at, by_id, offices.into_iter().map(Arc::new).collect(), successors)
     }
 
     pub(super) fn assemble(
@@ -340,28 +324,15 @@ impl Directory {
 
     fn check_each(&self) -> Result<(), DirectoryError> {
         for region in self.regions.values() {
-            region.check().map_err(|source| DirectoryError::Region {
-                region: region.id.clone(),
-                source,
-            })?;
+            region.check().map_err(|source| DirectoryError::Region { region: region.id.clone(), source })?;
         }
         if let Some(pair) = self.offices.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(DirectoryError::OfficeTwice { office: pair[0].id });
         }
         for office in &self.offices {
-            office.check().map_err(|source| DirectoryError::Office {
-                office: office.id,
-                source,
-            })?;
-            if let Some(missing) = office
-                .relays
-                .iter()
-                .find(|region| !self.regions.contains_key(*region))
-            {
-                return Err(DirectoryError::RegionMissing {
-                    office: office.id,
-                    missing: missing.clone(),
-                });
+            office.check().map_err(|source| DirectoryError::Office { office: office.id, source })?;
+            if let Some(missing) = office.relays.iter().find(|region| !self.regions.contains_key(*region)) {
+                return Err(DirectoryError::RegionMissing { office: office.id, missing: missing.clone() });
             }
         }
         Ok(())
@@ -375,19 +346,10 @@ impl Directory {
             .collect();
         keys.sort_unstable();
         if let Some(pair) = keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(DirectoryError::KeyTwice {
-                first: pair[0].1,
-                second: pair[1].1,
-            });
+            return Err(DirectoryError::KeyTwice { first: pair[0].1, second: pair[1].1 });
         }
-        let of_offices = self
-            .offices
-            .iter()
-            .filter_map(|o| Some((o.login.as_ref()?, o.id.to_string())));
-        let of_regions = self
-            .regions
-            .values()
-            .filter_map(|r| Some((r.login.as_ref()?, r.id.to_string())));
+        let of_offices = self.offices.iter().filter_map(|o| Some((o.login.as_ref()?, o.id.to_string())));
+        let of_regions = self.regions.values().filter_map(|r| Some((r.login.as_ref()?, r.id.to_string())));
         let mut logins: Vec<(&String, String)> = of_offices.chain(of_regions).collect();
         logins.sort_unstable();
         if let Some(pair) = logins.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -400,32 +362,20 @@ impl Directory {
     fn check_successors(&self) -> Result<(), DirectoryError> {
         for successor in &self.successors {
             if successor.old == successor.new {
-                return Err(DirectoryError::OwnSuccessor {
-                    office: successor.old,
-                });
+                return Err(DirectoryError::OwnSuccessor { office: successor.old });
             }
             for (what, office, missing) in [
                 ("the predecessor", successor.new, successor.old),
                 ("the successor", successor.old, successor.new),
             ] {
                 if self.number(&missing).is_none() {
-                    return Err(DirectoryError::OfficeMissing {
-                        what,
-                        office,
-                        missing,
-                    });
+                    return Err(DirectoryError::OfficeMissing { what, office, missing });
                 }
             }
         }
-        match self
-            .successors
-            .windows(2)
-            .find(|pair| (pair[0].old, pair[0].new) == (pair[1].old, pair[1].new))
+        match self.successors.windows(2).find(|pair| (pair[0].old, pair[0].new) == (pair[1].old, pair[1].new))
         {
-            Some(pair) => Err(DirectoryError::SuccessorTwice {
-                old: pair[0].old,
-                new: pair[0].new,
-            }),
+            Some(pair) => Err(DirectoryError::SuccessorTwice { old: pair[0].old, new: pair[0].new }),
             None => Ok(()),
         }
     }
@@ -482,13 +432,11 @@ impl Directory {
         let mut names = NameIndex::default();
         for (n, office) in self.numbered() {
             for (position, name) in (0_u16..).zip(&office.names) {
-                names
-                    .push(n, position, &name.text)
-                    .ok_or(DirectoryError::TooMany {
-                        what: "bytes of names",
-                        found: usize::MAX,
-                        max: u32::MAX as usize,
-                    })?;
+                names.push(n, position, &name.text).ok_or(DirectoryError::TooMany {
+                    what: "bytes of names",
+                    found: usize::MAX,
+                    max: u32::MAX as usize,
+                })?;
             }
         }
         names.shrink();
@@ -501,10 +449,7 @@ impl Directory {
     }
 
     fn number(&self, office: &OfficeId) -> Option<u32> {
-        let position = self
-            .offices
-            .binary_search_by_key(office, |office| office.id)
-            .ok()?;
+        let position = self.offices.binary_search_by_key(office, |office| office.id).ok()?;
         u32::try_from(position).ok()
     }
 
@@ -600,15 +545,9 @@ impl Directory {
         match holders.next() {
             Some(entry) if holders.all(|other| other.0 == entry.0) => Ok(self.office_number(entry.0)),
             Some(_) => {
-                let holders = entries()
-                    .filter(|entry| self.code(**entry).validity.contains(at))
-                    .map(shown)
-                    .collect();
-                Err(ResolveError::Ambiguous {
-                    code: quoted(code),
-                    at,
-                    holders,
-                })
+                let holders =
+                    entries().filter(|entry| self.code(**entry).validity.contains(at)).map(shown).collect();
+                Err(ResolveError::Ambiguous { code: quoted(code), at, holders })
             }
             None => {
                 let mut holders: Vec<CodeHolder> = entries().map(shown).collect();
@@ -645,29 +584,21 @@ impl Directory {
 
     /// The office above this one on this day.
     pub fn parent_at(&self, id: &OfficeId, at: Date) -> Option<&Office> {
-        self.office(id)?
-            .place_at(at)?
-            .parent
-            .and_then(|parent| self.office(&parent))
+        self.office(id)?.place_at(at)?.parent.and_then(|parent| self.office(&parent))
     }
 
     /// The offices above this one on this day, nearest first; at most [`ANCESTORS_MAX`].
     pub fn ancestors_at(&self, id: &OfficeId, at: Date) -> impl Iterator<Item = &Office> {
-        std::iter::successors(self.parent_at(id, at), move |office| {
-            self.parent_at(&office.id, at)
-        })
-        .take(ANCESTORS_MAX)
+        std::iter::successors(self.parent_at(id, at), move |office| self.parent_at(&office.id, at))
+            .take(ANCESTORS_MAX)
     }
 
     /// The offices directly below this one on this day, ordered by id.
     pub fn children_at(&self, id: &OfficeId, at: Date) -> impl Iterator<Item = &Office> {
         let number = self.number(id);
-        let start = number.map_or(self.children.len(), |n| {
-            self.children.partition_point(|(parent, _)| *parent < n)
-        });
-        let below = self.children[start..]
-            .iter()
-            .take_while(move |(parent, _)| Some(*parent) == number);
+        let start =
+            number.map_or(self.children.len(), |n| self.children.partition_point(|(parent, _)| *parent < n));
+        let below = self.children[start..].iter().take_while(move |(parent, _)| Some(*parent) == number);
         let id = *id;
         let stands_here = move |place: &Place| place.parent == Some(id);
         below
@@ -685,9 +616,7 @@ impl Directory {
     /// Whom this office took over from. Walks all successions.
     pub fn predecessors_of(&self, id: &OfficeId) -> impl Iterator<Item = &Successor> {
         let id = *id;
-        self.successors
-            .iter()
-            .filter(move |successor| successor.new == id)
+        self.successors.iter().filter(move |successor| successor.new == id)
     }
 
     /// The regions that keep the office's mailbox, the preferred one first; none for an office that is
@@ -698,8 +627,7 @@ impl Directory {
 
     /// The offices that have a mailbox in this region, ordered by id. Walks all offices.
     pub fn offices_in(&self, region: &RegionId) -> impl Iterator<Item = &Office> {
-        self.offices()
-            .filter(move |office| office.relays.contains(region))
+        self.offices().filter(move |office| office.relays.contains(region))
     }
 
     /// The office's key with this id, if it may sign at this time.
@@ -714,12 +642,7 @@ impl Directory {
         match entry.keys.iter().find(|candidate| candidate.id() == key) {
             None => Err(KeyError::KeyUnknown { office: *office, key }),
             Some(found) if found.validity.contains(at) => Ok(found),
-            Some(found) => Err(KeyError::NotAt {
-                office: *office,
-                key,
-                validity: found.validity,
-                at,
-            }),
+            Some(found) => Err(KeyError::NotAt { office: *office, key, validity: found.validity, at }),
         }
     }
 

@@ -76,25 +76,16 @@ pub type KeyValidity = Period<Millis>;
 
 impl<T: Copy + Ord> Period<T> {
     /// Without beginning and end.
-    pub const ALWAYS: Self = Self {
-        from: None,
-        until: None,
-    };
+    pub const ALWAYS: Self = Self { from: None, until: None };
 
     /// From this moment on.
     pub const fn since(from: T) -> Self {
-        Self {
-            from: Some(from),
-            until: None,
-        }
+        Self { from: Some(from), until: None }
     }
 
     /// Up to and including this moment.
     pub const fn up_to(until: T) -> Self {
-        Self {
-            from: None,
-            until: Some(until),
-        }
+        Self { from: None, until: Some(until) }
     }
 
     /// Whether this moment lies inside.
@@ -177,16 +168,9 @@ fn decode_ends<'b, T>(
         return Err(DecodeError::message("period is not an array of two").at(position));
     }
     let mut end = || {
-        if d.datatype()? == minicbor::data::Type::Null {
-            d.null().map(|()| None)
-        } else {
-            one(d).map(Some)
-        }
+        if d.datatype()? == minicbor::data::Type::Null { d.null().map(|()| None) } else { one(d).map(Some) }
     };
-    Ok(Period {
-        from: end()?,
-        until: end()?,
-    })
+    Ok(Period { from: end()?, until: end()? })
 }
 
 impl<C> Encode<C> for Validity {
@@ -388,10 +372,7 @@ impl Office {
 
     /// Its name on this day; `None` when it does not exist.
     pub fn name_at(&self, at: Date) -> Option<&str> {
-        self.names
-            .iter()
-            .find(|name| name.validity.contains(at))
-            .map(|name| name.text.as_str())
+        self.names.iter().find(|name| name.validity.contains(at)).map(|name| name.text.as_str())
     }
 
     /// Its place on this day.
@@ -401,10 +382,7 @@ impl Office {
 
     /// Its code in this system on this day.
     pub fn code_at(&self, system: CodeSystem, at: Date) -> Option<&str> {
-        let mut held = self
-            .codes
-            .iter()
-            .filter(|code| code.system == system && code.validity.contains(at));
+        let mut held = self.codes.iter().filter(|code| code.system == system && code.validity.contains(at));
         held.next().map(|code| code.text.as_str())
     }
 
@@ -424,13 +402,8 @@ impl Office {
     ///
     /// The first [`OfficeFault`] found.
     pub fn check(&self) -> Result<(), OfficeFault> {
-        let counts = [
-            self.names.len(),
-            self.places.len(),
-            self.codes.len(),
-            self.keys.len(),
-        ]
-        .map(|found| (found, ENTRIES_MAX));
+        let counts = [self.names.len(), self.places.len(), self.codes.len(), self.keys.len()]
+            .map(|found| (found, ENTRIES_MAX));
         for (what, (found, max)) in ["names", "places", "codes", "keys", "relays"]
             .into_iter()
             .zip(counts.into_iter().chain([(self.relays.len(), RELAYS_MAX)]))
@@ -460,9 +433,7 @@ impl Office {
         }
         for (n, relay) in self.relays.iter().enumerate() {
             if self.relays[..n].contains(relay) {
-                return Err(OfficeFault::RelayTwice {
-                    region: relay.clone(),
-                });
+                return Err(OfficeFault::RelayTwice { region: relay.clone() });
             }
         }
         Ok(())
@@ -498,18 +469,13 @@ impl Region {
         if let Some(login) = &self.login {
             check_login(login)?;
         }
-        let host = self
-            .url
-            .strip_prefix("nats://")
-            .or_else(|| self.url.strip_prefix("tls://"))
-            .unwrap_or_default();
+        let host =
+            self.url.strip_prefix("nats://").or_else(|| self.url.strip_prefix("tls://")).unwrap_or_default();
         // The address ends up in generated server configurations: nothing there may quote, open a block or
         // carry a password.
         let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_:[]".contains(&c);
         if host.is_empty() || self.url.len() > URL_BYTES_MAX || !host.bytes().all(plain) {
-            return Err(OfficeFault::Url {
-                url: quoted(&self.url),
-            });
+            return Err(OfficeFault::Url { url: quoted(&self.url) });
         }
         Ok(())
     }
@@ -619,10 +585,7 @@ pub enum OfficeFault {
 fn check_text(what: &'static str, text: &str, chars_max: usize) -> Result<(), OfficeFault> {
     require_nfc(text, chars_max).map_err(|source| OfficeFault::Text { what, source })?;
     if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
-        return Err(OfficeFault::Unclean {
-            what,
-            text: quoted(text).escape_default().to_string(),
-        });
+        return Err(OfficeFault::Unclean { what, text: quoted(text).escape_default().to_string() });
     }
     Ok(())
 }
@@ -654,11 +617,7 @@ fn check_login(login: &str) -> Result<(), OfficeFault> {
         let (body, checksum) = bytes.split_at(33);
         body[0] == USER && crc16(body).to_le_bytes() == *checksum
     });
-    if sound {
-        Ok(())
-    } else {
-        Err(OfficeFault::Login { login: quoted(login) })
-    }
+    if sound { Ok(()) } else { Err(OfficeFault::Login { login: quoted(login) }) }
 }
 
 /// 56 digits of base32 (RFC 4648, upper case) are exactly 35 bytes.
@@ -685,13 +644,12 @@ fn base32(text: &str) -> Option<[u8; 35]> {
 
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 {
-                crc << 1
-            } else {
-                crc << 1 ^ 0x1021
-            }
-        })
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            },
+        )
     })
 }
 
@@ -704,10 +662,7 @@ pub(super) fn bounded<'b, C, T: Decode<'b, C>, const MAX: usize>(
     /// What is set aside on the word of the length alone, in elements.
     const TRUSTED_MAX: usize = 1024;
     let position = d.position();
-    let length = d
-        .array()?
-        .and_then(|length| usize::try_from(length).ok())
-        .filter(|length| *length <= MAX);
+    let length = d.array()?.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= MAX);
     let Some(length) = length else {
         return Err(DecodeError::message("array of unknown length or with too many elements").at(position));
     };

@@ -53,10 +53,7 @@ const PHRASE: u8 = 2;
 const WORDS: u8 = 3;
 
 fn push_words(text: &str, into: &mut String) {
-    for word in fold(text)
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
+    for word in fold(text).split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         into.push(' ');
         into.push_str(word);
     }
@@ -78,10 +75,7 @@ impl NameIndex {
     }
 
     fn line_text(&self, line: usize) -> &str {
-        let end = self
-            .lines
-            .get(line + 1)
-            .map_or(self.text.len(), |next| next.start as usize);
+        let end = self.lines.get(line + 1).map_or(self.text.len(), |next| next.start as usize);
         self.text[self.lines[line].start as usize..end].trim_end_matches('\n')
     }
 
@@ -100,10 +94,7 @@ impl Directory {
     pub fn search(&self, query: &str, at: Option<Date>, limit: usize) -> Vec<SearchHit<'_>> {
         let limit = limit.min(SEARCH_HITS_MAX);
         let mut phrase = String::new();
-        push_words(
-            &query.chars().take(SEARCH_CHARS_MAX).collect::<String>(),
-            &mut phrase,
-        );
+        push_words(&query.chars().take(SEARCH_CHARS_MAX).collect::<String>(), &mut phrase);
         let words: Vec<&str> = word_starts(&phrase);
         // The longest word is the rarest, as a rule: scan for it and test the others on the lines it hits.
         let Some(rarest) = words.iter().copied().max_by_key(|word| word.len()) else {
@@ -129,18 +120,14 @@ impl Directory {
                 }
             }
         }
-        best.into_sorted_vec()
-            .into_iter()
-            .filter_map(|rank| self.hit(rank.line, at))
-            .collect()
+        best.into_sorted_vec().into_iter().filter_map(|rank| self.hit(rank.line, at)).collect()
     }
 
     fn hit(&self, line: usize, at: Option<Date>) -> Option<SearchHit<'_>> {
         let line = self.name_index().lines.get(line)?;
         let office = self.office_number(line.office);
         let name = office.names.get(usize::from(line.name))?;
-        at.is_none_or(|at| name.validity.contains(at))
-            .then_some(SearchHit { office, name })
+        at.is_none_or(|at| name.validity.contains(at)).then_some(SearchHit { office, name })
     }
 }
 
@@ -148,11 +135,7 @@ impl Directory {
 fn word_starts(phrase: &str) -> Vec<&str> {
     let starts: Vec<usize> = phrase.match_indices(' ').map(|(start, _)| start).collect();
     let ends = starts.iter().copied().skip(1).chain([phrase.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .map(|(start, end)| &phrase[*start..end])
-        .collect()
+    starts.iter().zip(ends).map(|(start, end)| &phrase[*start..end]).collect()
 }
 
 fn rank(text: &str, phrase: &str, line: usize) -> Rank {
@@ -166,9 +149,5 @@ fn rank(text: &str, phrase: &str, line: usize) -> Rank {
     } else {
         WORDS
     };
-    Rank {
-        sort,
-        length: u32::try_from(text.len()).unwrap_or(u32::MAX),
-        line,
-    }
+    Rank { sort, length: u32::try_from(text.len()).unwrap_or(u32::MAX), line }
 }

@@ -67,16 +67,12 @@ pub fn open_directory(bytes: &[u8], root: &[u8; 32]) -> Result<Directory, Signed
     }
     let frame = Frame::parse(bytes)?;
     if frame.content_type != CONTENT_TYPE {
-        return Err(SignedDirectoryError::ContentType {
-            found: frame.content_type.to_owned(),
-        });
+        return Err(SignedDirectoryError::ContentType { found: frame.content_type.to_owned() });
     }
     let key = VerifyingKey::from_bytes(root).map_err(|_| SignedDirectoryError::RootKey)?;
     let signed = cose::sig_structure(CONTENT_TYPE, frame.protected, frame.payload);
     if frame.key != key_id(root)
-        || key
-            .verify_strict(&signed, &Signature::from_bytes(frame.signature))
-            .is_err()
+        || key.verify_strict(&signed, &Signature::from_bytes(frame.signature)).is_err()
     {
         return Err(SignedDirectoryError::Signature);
     }

@@ -194,11 +194,7 @@ impl Outgoing<'_> {
         self.check(what)?;
         let bytes = minicbor::to_vec(&self).expect("writing CBOR into a vector cannot fail");
         if bytes.len() > bytes_max {
-            return Err(SnapshotError::TooLarge {
-                what,
-                found: bytes.len(),
-                max: bytes_max,
-            });
+            return Err(SnapshotError::TooLarge { what, found: bytes.len(), max: bytes_max });
         }
         Ok(bytes)
     }
@@ -212,12 +208,7 @@ impl Outgoing<'_> {
             ("successions", self.successors.len(), SUCCESSORS_MAX),
         ] {
             if found > max {
-                return Err(SnapshotError::TooMany {
-                    what,
-                    entries,
-                    found,
-                    max,
-                });
+                return Err(SnapshotError::TooMany { what, entries, found, max });
             }
         }
         for (entries, ascending) in [
@@ -230,19 +221,11 @@ impl Outgoing<'_> {
             }
         }
         for region in &self.regions {
-            let named = |source| SnapshotError::Region {
-                what,
-                region: region.id.clone(),
-                source,
-            };
+            let named = |source| SnapshotError::Region { what, region: region.id.clone(), source };
             region.check().map_err(named)?;
         }
         for office in &self.offices {
-            office.check().map_err(|source| SnapshotError::Office {
-                what,
-                office: office.id,
-                source,
-            })?;
+            office.check().map_err(|source| SnapshotError::Office { what, office: office.id, source })?;
         }
         Ok(())
     }
@@ -251,11 +234,7 @@ impl Outgoing<'_> {
 impl Incoming {
     fn read(bytes: &[u8], what: &'static str, bytes_max: usize) -> Result<Self, SnapshotError> {
         if bytes.len() > bytes_max {
-            return Err(SnapshotError::TooLarge {
-                what,
-                found: bytes.len(),
-                max: bytes_max,
-            });
+            return Err(SnapshotError::TooLarge { what, found: bytes.len(), max: bytes_max });
         }
         let FormatOnly { format } =
             minicbor::decode(bytes).map_err(|source| SnapshotError::Cbor { what, source })?;
@@ -313,26 +292,10 @@ impl DirectorySnapshot {
         let read = Incoming::read(bytes, SNAPSHOT, SNAPSHOT_BYTES_MAX)?;
         if read.base_version.is_some() {
             let source = minicbor::decode::Error::message("it has a base version: this is a delta");
-            return Err(SnapshotError::Cbor {
-                what: SNAPSHOT,
-                source,
-            });
+            return Err(SnapshotError::Cbor { what: SNAPSHOT, source });
         }
-        let Incoming {
-            version,
-            issued_at,
-            regions,
-            offices,
-            successors,
-            ..
-        } = read;
-        Ok(Self {
-            version,
-            issued_at,
-            regions,
-            offices,
-            successors,
-        })
+        let Incoming { version, issued_at, regions, offices, successors, .. } = read;
+        Ok(Self { version, issued_at, regions, offices, successors })
     }
 }
 
@@ -363,27 +326,12 @@ impl DirectoryDelta {
     /// [`SnapshotError`], also for a snapshot.
     pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
         let read = Incoming::read(bytes, DELTA, DELTA_BYTES_MAX)?;
-        let Incoming {
-            version,
-            issued_at,
-            regions,
-            offices: upserts,
-            successors,
-            base_version,
-            ..
-        } = read;
+        let Incoming { version, issued_at, regions, offices: upserts, successors, base_version, .. } = read;
         let Some(base_version) = base_version else {
             let source = minicbor::decode::Error::message("it has no base version: this is a snapshot");
             return Err(SnapshotError::Cbor { what: DELTA, source });
         };
-        Ok(Self {
-            base_version,
-            version,
-            issued_at,
-            regions,
-            upserts,
-            successors,
-        })
+        Ok(Self { base_version, version, issued_at, regions, upserts, successors })
     }
 
     /// The directory after this change. The old one stays as it is.
@@ -394,16 +342,10 @@ impl DirectoryDelta {
     /// directory.
     pub fn apply(&self, directory: &Directory) -> Result<Directory, DirectoryError> {
         if self.base_version != directory.version() {
-            return Err(DirectoryError::WrongBase {
-                base: self.base_version,
-                found: directory.version(),
-            });
+            return Err(DirectoryError::WrongBase { base: self.base_version, found: directory.version() });
         }
         if self.version <= directory.version() {
-            return Err(DirectoryError::NotNewer {
-                version: self.version,
-                found: directory.version(),
-            });
+            return Err(DirectoryError::NotNewer { version: self.version, found: directory.version() });
         }
         if self.issued_at < directory.issued_at() {
             return Err(DirectoryError::IssuedEarlier {
@@ -414,9 +356,7 @@ impl DirectoryDelta {
         let mut regions = directory.regions_by_id().clone();
         for (n, region) in self.regions.iter().enumerate() {
             if self.regions[..n].iter().any(|earlier| earlier.id == region.id) {
-                return Err(DirectoryError::RegionTwice {
-                    region: region.id.clone(),
-                });
+                return Err(DirectoryError::RegionTwice { region: region.id.clone() });
             }
             regions.insert(region.id.clone(), region.clone());
         }
@@ -426,14 +366,9 @@ impl DirectoryDelta {
                 return Err(DirectoryError::OfficeTwice { office: office.id });
             }
             let known = directory.office(&office.id).map_or(&[][..], |known| &known.keys);
-            if let Some(lost) = known
-                .iter()
-                .find(|known| office.keys.iter().all(|key| key.key != known.key))
+            if let Some(lost) = known.iter().find(|known| office.keys.iter().all(|key| key.key != known.key))
             {
-                return Err(DirectoryError::KeyRemoved {
-                    office: office.id,
-                    key: lost.id(),
-                });
+                return Err(DirectoryError::KeyRemoved { office: office.id, key: lost.id() });
             }
         }
         let replaced =
@@ -441,11 +376,8 @@ impl DirectoryDelta {
         let mut offices: Vec<Arc<Office>> = directory.shared_offices().iter().map(replaced).collect();
         offices.extend(changed.into_values());
         let mut successors = directory.successors().to_vec();
-        successors.extend(
-            self.successors
-                .iter()
-                .filter(|new| directory.successors().binary_search(new).is_err()),
-        );
+        successors
+            .extend(self.successors.iter().filter(|new| directory.successors().binary_search(new).is_err()));
         Directory::assemble(self.version, self.issued_at, regions, offices, successors)
     }
 }

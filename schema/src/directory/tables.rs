@@ -65,12 +65,9 @@ pub fn units_from_2025_07_01() -> Result<Vec<UnitRow>, DirectoryError> {
 /// [`DirectoryError::Table`] when the compiled-in table is damaged.
 pub fn communes_succeeded_2025_07_01() -> Result<Vec<(String, String)>, DirectoryError> {
     let text = include_str!("../../data/successors-2025-07-01.csv");
-    rows(
-        SUCCESSORS,
-        ["old_commune_code", "new_commune_code"],
-        text,
-        |[old, new]| Ok((old.to_owned(), new.to_owned())),
-    )
+    rows(SUCCESSORS, ["old_commune_code", "new_commune_code"], text, |[old, new]| {
+        Ok((old.to_owned(), new.to_owned()))
+    })
 }
 
 /// Organisation codes seen in real use, with the unit or central agency that held them.
@@ -81,37 +78,27 @@ pub fn communes_succeeded_2025_07_01() -> Result<Vec<(String, String)>, Director
 pub fn agencies() -> Result<Vec<AgencyRow>, DirectoryError> {
     let header = ["qd20", "qcvn102", "tier", "unit_code", "parent_qd20", "name"];
     let text = include_str!("../../data/agency-codes.csv");
-    rows(
-        AGENCIES,
-        header,
-        text,
-        |[qd20, qcvn102, tier, unit_code, parent_qd20, name]| {
-            Ok(AgencyRow {
-                qd20: filled(qd20),
-                qcvn102: filled(qcvn102),
-                tier: tier_named(tier)?,
-                unit_code: filled(unit_code),
-                parent_qd20: filled(parent_qd20),
-                name: name.to_owned(),
-            })
-        },
-    )
+    rows(AGENCIES, header, text, |[qd20, qcvn102, tier, unit_code, parent_qd20, name]| {
+        Ok(AgencyRow {
+            qd20: filled(qd20),
+            qcvn102: filled(qcvn102),
+            tier: tier_named(tier)?,
+            unit_code: filled(unit_code),
+            parent_qd20: filled(parent_qd20),
+            name: name.to_owned(),
+        })
+    })
 }
 
 fn units(table: &'static str, text: &str) -> Result<Vec<UnitRow>, DirectoryError> {
-    rows(
-        table,
-        ["tier", "code", "name", "parent_code"],
-        text,
-        |[tier, code, name, parent_code]| {
-            Ok(UnitRow {
-                tier: tier_named(tier)?,
-                code: code.to_owned(),
-                name: name.to_owned(),
-                parent_code: filled(parent_code),
-            })
-        },
-    )
+    rows(table, ["tier", "code", "name", "parent_code"], text, |[tier, code, name, parent_code]| {
+        Ok(UnitRow {
+            tier: tier_named(tier)?,
+            code: code.to_owned(),
+            name: name.to_owned(),
+            parent_code: filled(parent_code),
+        })
+    })
 }
 
 fn rows<T, const N: usize>(
@@ -144,7 +131,5 @@ fn filled(field: &str) -> Option<String> {
 
 fn tier_named(text: &str) -> Result<Tier, String> {
     let all = [Tier::Central, Tier::Province, Tier::District, Tier::Commune];
-    all.into_iter()
-        .find(|tier| tier.as_str() == text)
-        .ok_or_else(|| format!("`{text}` is no tier"))
+    all.into_iter().find(|tier| tier.as_str() == text).ok_or_else(|| format!("`{text}` is no tier"))
 }

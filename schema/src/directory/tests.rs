@@ -25,10 +25,7 @@ fn id(n: u8) -> OfficeId {
 
 fn office(n: u8, name: &str) -> Office {
     let mut office = Office::new(id(n));
-    office.names.push(Name {
-        text: name.to_owned(),
-        validity: Validity::ALWAYS,
-    });
+    office.names.push(Name { text: name.to_owned(), validity: Validity::ALWAYS });
     office
 }
 
@@ -53,17 +50,11 @@ fn directory(offices: impl IntoIterator<Item = Office>) -> Result<Directory, Dir
 }
 
 fn code(system: CodeSystem, text: &str, validity: Validity) -> Code {
-    Code {
-        system,
-        text: text.to_owned(),
-        validity,
-    }
+    Code { system, text: text.to_owned(), validity }
 }
 
 fn unit(tier: Tier, code: &str, at: Date) -> &'static Office {
-    COUNTRY
-        .resolve_in(CodeSystem::StatisticsUnit(tier), code, at)
-        .unwrap()
+    COUNTRY.resolve_in(CodeSystem::StatisticsUnit(tier), code, at).unwrap()
 }
 
 mod the_country {
@@ -72,21 +63,14 @@ mod the_country {
     fn counts_at(at: Date) -> BTreeMap<Tier, usize> {
         let mut counts = BTreeMap::new();
         for office in COUNTRY.offices().filter(|office| office.exists_at(at)) {
-            *counts
-                .entry(office.place_at(at).expect("who exists stands somewhere").tier)
-                .or_default() += 1;
+            *counts.entry(office.place_at(at).expect("who exists stands somewhere").tier).or_default() += 1;
         }
         counts
     }
 
     #[test]
     fn has_four_tiers_until_30_june_2025_and_three_after() {
-        let four = [
-            (Tier::Central, 5),
-            (Tier::Province, 63),
-            (Tier::District, 696),
-            (Tier::Commune, 10_035),
-        ];
+        let four = [(Tier::Central, 5), (Tier::Province, 63), (Tier::District, 696), (Tier::Commune, 10_035)];
         assert_eq!(counts_at(BEFORE), BTreeMap::from(four));
         assert_eq!(
             counts_at(AFTER),
@@ -96,25 +80,16 @@ mod the_country {
 
     #[test]
     fn one_code_means_two_offices_over_time() {
-        let (before, after) = (
-            COUNTRY.resolve("00004", BEFORE).unwrap(),
-            COUNTRY.resolve("00004", AFTER).unwrap(),
-        );
+        let (before, after) =
+            (COUNTRY.resolve("00004", BEFORE).unwrap(), COUNTRY.resolve("00004", AFTER).unwrap());
         assert_eq!(before.name_at(BEFORE), Some("Phường Trúc Bạch"));
         assert_eq!(after.name_at(AFTER), Some("Phường Ba Đình"));
         assert_ne!(before.id, after.id);
         assert!(!before.exists_at(AFTER) && !after.exists_at(BEFORE));
-        let taken_over: Vec<OfficeId> = COUNTRY
-            .successors_of(&before.id)
-            .iter()
-            .map(|link| link.new)
-            .collect();
+        let taken_over: Vec<OfficeId> =
+            COUNTRY.successors_of(&before.id).iter().map(|link| link.new).collect();
         assert_eq!(taken_over, [after.id]);
-        assert!(
-            COUNTRY
-                .predecessors_of(&after.id)
-                .any(|link| link.old == before.id && link.date == AFTER)
-        );
+        assert!(COUNTRY.predecessors_of(&after.id).any(|link| link.old == before.id && link.date == AFTER));
     }
 
     #[test]
@@ -122,15 +97,8 @@ mod the_country {
         let commune = unit(Tier::Commune, "00091", BEFORE);
         assert_eq!(commune.name_at(BEFORE), Some("Phường Phú Thượng"));
         assert_eq!(unit(Tier::Commune, "00091", AFTER).id, commune.id);
-        let above = |at| {
-            COUNTRY
-                .parent_at(&commune.id, at)
-                .and_then(|parent| parent.name_at(at))
-        };
-        assert_eq!(
-            (above(BEFORE), above(AFTER)),
-            (Some("Quận Tây Hồ"), Some("Thành phố Hà Nội"))
-        );
+        let above = |at| COUNTRY.parent_at(&commune.id, at).and_then(|parent| parent.name_at(at));
+        assert_eq!((above(BEFORE), above(AFTER)), (Some("Quận Tây Hồ"), Some("Thành phố Hà Nội")));
         let names = |at| {
             COUNTRY
                 .ancestors_at(&commune.id, at)
@@ -143,16 +111,11 @@ mod the_country {
 
     #[test]
     fn a_merged_unit_ends_even_if_name_and_code_live_on() {
-        let (old, new) = (
-            unit(Tier::Province, "79", BEFORE),
-            unit(Tier::Province, "79", AFTER),
-        );
+        let (old, new) = (unit(Tier::Province, "79", BEFORE), unit(Tier::Province, "79", AFTER));
         assert_eq!(old.name_at(BEFORE), new.name_at(AFTER));
         assert_ne!(old.id, new.id);
-        let merged: Vec<_> = COUNTRY
-            .predecessors_of(&new.id)
-            .filter_map(|link| COUNTRY.name_at(&link.old, BEFORE))
-            .collect();
+        let merged: Vec<_> =
+            COUNTRY.predecessors_of(&new.id).filter_map(|link| COUNTRY.name_at(&link.old, BEFORE)).collect();
         assert_eq!(merged.len(), 3, "{merged:?}");
         assert_ne!(
             unit(Tier::Province, "24", BEFORE).id,
@@ -183,11 +146,7 @@ mod the_country {
         };
         assert_eq!(tiers(BEFORE), [Tier::District; 30]);
         assert_eq!(tiers(AFTER), [Tier::Commune; 126]);
-        assert_eq!(
-            COUNTRY.children_at(&id(0), AFTER).count(),
-            0,
-            "of an unknown office"
-        );
+        assert_eq!(COUNTRY.children_at(&id(0), AFTER).count(), 0, "of an unknown office");
     }
 
     #[test]
@@ -197,10 +156,7 @@ mod the_country {
                 let place = office.place_at(at).unwrap();
                 let parent = COUNTRY.parent_at(&office.id, at);
                 assert_eq!(parent.is_some(), place.parent.is_some());
-                assert!(
-                    parent.is_none_or(|parent| parent.exists_at(at)),
-                    "{office:?} at {at}"
-                );
+                assert!(parent.is_none_or(|parent| parent.exists_at(at)), "{office:?} at {at}");
                 assert!(
                     parent.is_some() || matches!(place.tier, Tier::Central | Tier::Province),
                     "{office:?} at {at}"
@@ -219,12 +175,7 @@ mod the_country {
             .collect();
         without.sort_unstable();
         // Five island districts without communes, and the communes of Ba Chẽ, which the table does not link.
-        assert_eq!(
-            without,
-            [
-                "06970", "06973", "06982", "06988", "318", "471", "498", "536", "755"
-            ]
-        );
+        assert_eq!(without, ["06970", "06973", "06982", "06988", "318", "471", "498", "536", "755"]);
     }
 
     #[test]
@@ -232,20 +183,12 @@ mod the_country {
         let tax = COUNTRY.resolve("G12.18", AFTER).unwrap();
         assert_eq!(tax.name_at(AFTER), Some("Tổng cục Thuế"));
         assert_eq!(COUNTRY.resolve(" 000.00.18.G12 ", AFTER).unwrap().id, tax.id);
-        assert_eq!(
-            COUNTRY.parent_at(&tax.id, AFTER).map(|parent| parent.id),
-            Some(agency_office_id("G12"))
-        );
-        assert_eq!(
-            COUNTRY.resolve("H49", AFTER).unwrap().id,
-            unit(Tier::Province, "22", BEFORE).id
-        );
+        assert_eq!(COUNTRY.parent_at(&tax.id, AFTER).map(|parent| parent.id), Some(agency_office_id("G12")));
+        assert_eq!(COUNTRY.resolve("H49", AFTER).unwrap().id, unit(Tier::Province, "22", BEFORE).id);
         let irregular = COUNTRY.resolve("28.22.H17", BEFORE).unwrap();
         assert_eq!(irregular.name_at(BEFORE), Some("Xã Hòa Sơn"));
         assert_eq!(
-            COUNTRY
-                .parent_at(&irregular.id, BEFORE)
-                .and_then(|parent| parent.name_at(BEFORE)),
+            COUNTRY.parent_at(&irregular.id, BEFORE).and_then(|parent| parent.name_at(BEFORE)),
             Some("Huyện Hòa Vang")
         );
     }
@@ -275,10 +218,7 @@ mod the_country {
             unit_office_id(Tier::Province, "01", None).to_string(),
             "8c5705610e297e01cbc1762cbfcc0b19"
         );
-        assert_eq!(
-            agency_office_id("G12.18").to_string(),
-            "e2d117c1400df0594da6268758966ce0"
-        );
+        assert_eq!(agency_office_id("G12.18").to_string(), "e2d117c1400df0594da6268758966ce0");
         assert_eq!(
             COUNTRY.resolve("00004", AFTER).unwrap().id,
             unit_office_id(Tier::Commune, "00004", Some(AFTER))
@@ -310,34 +250,18 @@ mod search {
     use super::*;
 
     fn found(query: &str, at: Option<Date>, limit: usize) -> Vec<&'static str> {
-        COUNTRY
-            .search(query, at, limit)
-            .iter()
-            .map(|hit| hit.name.text.as_str())
-            .collect()
+        COUNTRY.search(query, at, limit).iter().map(|hit| hit.name.text.as_str()).collect()
     }
 
     #[test]
     fn finds_without_diacritics_the_whole_name_first() {
         assert_eq!(found("phuong ba dinh", Some(AFTER), 1), ["Phường Ba Đình"]);
         // The sort of the unit may be left out; then the shortest name comes first.
-        assert_eq!(
-            found("BA ĐÌNH", Some(AFTER), 3),
-            ["Xã Ba Đình", "Xã Ba Dinh", "Phường Ba Đình"]
-        );
+        assert_eq!(found("BA ĐÌNH", Some(AFTER), 3), ["Xã Ba Đình", "Xã Ba Dinh", "Phường Ba Đình"]);
         assert_eq!(found("tong cuc thue", None, 5), ["Tổng cục Thuế"]);
-        assert!(
-            found("dinh ba", Some(AFTER), 50).contains(&"Phường Ba Đình"),
-            "in any order"
-        );
-        assert!(
-            found("ba din", Some(AFTER), 50).contains(&"Phường Ba Đình"),
-            "an unfinished word"
-        );
-        assert!(
-            !found("a dinh", Some(AFTER), 200).contains(&"Phường Ba Đình"),
-            "not inside a word"
-        );
+        assert!(found("dinh ba", Some(AFTER), 50).contains(&"Phường Ba Đình"), "in any order");
+        assert!(found("ba din", Some(AFTER), 50).contains(&"Phường Ba Đình"), "an unfinished word");
+        assert!(!found("a dinh", Some(AFTER), 200).contains(&"Phường Ba Đình"), "not inside a word");
     }
 
     #[test]
@@ -364,16 +288,9 @@ mod search {
     static WORDS: LazyLock<Vec<(&Name, Vec<String>)>> = LazyLock::new(|| {
         let words = |name: &Name| {
             let folded = crate::text::fold(&name.text);
-            folded
-                .split(|c: char| !c.is_alphanumeric())
-                .map(str::to_owned)
-                .collect()
+            folded.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect()
         };
-        COUNTRY
-            .offices()
-            .flat_map(|office| &office.names)
-            .map(|name| (name, words(name)))
-            .collect()
+        COUNTRY.offices().flat_map(|office| &office.names).map(|name| (name, words(name))).collect()
     });
 
     proptest! {
@@ -400,13 +317,7 @@ mod soundness {
         let mut office = office(1, "Sở Nội vụ");
         change(&mut office);
         let fault = office.check().unwrap_err();
-        assert_eq!(
-            directory([office]),
-            Err(DirectoryError::Office {
-                office: id(1),
-                source: fault.clone()
-            })
-        );
+        assert_eq!(directory([office]), Err(DirectoryError::Office { office: id(1), source: fault.clone() }));
         fault
     }
 
@@ -415,10 +326,7 @@ mod soundness {
         assert_eq!(fault_of(|o| o.names.clear()), OfficeFault::Nameless);
         for text in ["", " a", "a\n", "a\u{7}b"] {
             assert!(
-                matches!(
-                    fault_of(|o| o.names[0].text = text.into()),
-                    OfficeFault::Unclean { .. }
-                ),
+                matches!(fault_of(|o| o.names[0].text = text.into()), OfficeFault::Unclean { .. }),
                 "{text:?}"
             );
         }
@@ -430,53 +338,20 @@ mod soundness {
             fault_of(|o| o.names[0].text = "a".repeat(NAME_CHARS_MAX + 1)),
             OfficeFault::Text { .. }
         ));
-        let long = code(
-            CodeSystem::Qd20,
-            &"9".repeat(CODE_CHARS_MAX + 1),
-            Validity::ALWAYS,
-        );
-        assert!(matches!(
-            fault_of(|o| o.codes.push(long)),
-            OfficeFault::Text { what: "code", .. }
-        ));
-        let backwards = Validity {
-            from: Some(AFTER),
-            until: Some(BEFORE),
-        };
-        assert_eq!(
-            fault_of(|o| o.names[0].validity = backwards),
-            OfficeFault::Backwards { what: "name" }
-        );
-        assert_eq!(
-            fault_of(|o| o.names.push(o.names[0].clone())),
-            OfficeFault::Overlap { what: "name" }
-        );
-        let own = Place {
-            tier: Tier::Commune,
-            parent: Some(id(1)),
-            validity: Validity::ALWAYS,
-        };
+        let long = code(CodeSystem::Qd20, &"9".repeat(CODE_CHARS_MAX + 1), Validity::ALWAYS);
+        assert!(matches!(fault_of(|o| o.codes.push(long)), OfficeFault::Text { what: "code", .. }));
+        let backwards = Validity { from: Some(AFTER), until: Some(BEFORE) };
+        assert_eq!(fault_of(|o| o.names[0].validity = backwards), OfficeFault::Backwards { what: "name" });
+        assert_eq!(fault_of(|o| o.names.push(o.names[0].clone())), OfficeFault::Overlap { what: "name" });
+        let own = Place { tier: Tier::Commune, parent: Some(id(1)), validity: Validity::ALWAYS };
         assert_eq!(fault_of(|o| o.places.push(own)), OfficeFault::OwnParent);
         let twice = || vec!["p01".parse::<RegionId>().unwrap(); 2];
-        assert!(matches!(
-            fault_of(|o| o.relays = twice()),
-            OfficeFault::RelayTwice { .. }
-        ));
-        let keys = |n: u8| {
-            (0..n)
-                .map(|n| OfficeKey {
-                    key: [n; 32],
-                    validity: KeyValidity::ALWAYS,
-                })
-                .collect()
-        };
+        assert!(matches!(fault_of(|o| o.relays = twice()), OfficeFault::RelayTwice { .. }));
+        let keys =
+            |n: u8| (0..n).map(|n| OfficeKey { key: [n; 32], validity: KeyValidity::ALWAYS }).collect();
         assert!(matches!(
             fault_of(|o| o.keys = keys(65)),
-            OfficeFault::TooMany {
-                what: "keys",
-                found: 65,
-                max: 64
-            }
+            OfficeFault::TooMany { what: "keys", found: 65, max: 64 }
         ));
     }
 
@@ -487,19 +362,9 @@ mod soundness {
         assert_eq!(named.check(), Ok(()));
         let mut mistyped = LOGIN.to_owned();
         mistyped.replace_range(20..21, "Z");
-        for login in [
-            &mistyped,
-            &LOGIN[..55],
-            "",
-            "ADMIN",
-            &format!("A{}", &LOGIN[1..]),
-            &"đ".repeat(28),
-        ] {
+        for login in [&mistyped, &LOGIN[..55], "", "ADMIN", &format!("A{}", &LOGIN[1..]), &"đ".repeat(28)] {
             assert!(
-                matches!(
-                    fault_of(|o| o.login = Some(login.to_string())),
-                    OfficeFault::Login { .. }
-                ),
+                matches!(fault_of(|o| o.login = Some(login.to_string())), OfficeFault::Login { .. }),
                 "{login}"
             );
         }
@@ -507,35 +372,13 @@ mod soundness {
 
     #[test]
     fn a_region_address_cannot_carry_anything_else() {
-        for url in [
-            "nats://10.0.0.1:4222",
-            "tls://[fd00::1]:4222",
-            "nats://relay-1.example",
-        ] {
-            assert_eq!(
-                Region {
-                    url: url.into(),
-                    ..region("p01")
-                }
-                .check(),
-                Ok(()),
-                "{url}"
-            );
+        for url in ["nats://10.0.0.1:4222", "tls://[fd00::1]:4222", "nats://relay-1.example"] {
+            assert_eq!(Region { url: url.into(), ..region("p01") }.check(), Ok(()), "{url}");
         }
-        for url in [
-            "",
-            "nats://",
-            "http://x",
-            "nats://user:secret@x",
-            "nats://x\"}",
-            "nats://x y",
-            "nats://x\n",
-        ] {
-            let refused = Region {
-                url: url.into(),
-                ..region("p01")
-            }
-            .check();
+        for url in
+            ["", "nats://", "http://x", "nats://user:secret@x", "nats://x\"}", "nats://x y", "nats://x\n"]
+        {
+            let refused = Region { url: url.into(), ..region("p01") }.check();
             assert!(matches!(refused, Err(OfficeFault::Url { .. })), "{url}");
         }
     }
@@ -551,22 +394,10 @@ mod soundness {
             directory(offices).unwrap_err()
         };
         let key = |office: &mut Office| {
-            office.keys.push(OfficeKey {
-                key: [9; 32],
-                validity: KeyValidity::ALWAYS,
-            });
+            office.keys.push(OfficeKey { key: [9; 32], validity: KeyValidity::ALWAYS });
         };
-        assert_eq!(
-            with(key),
-            DirectoryError::KeyTwice {
-                first: id(1),
-                second: id(2)
-            }
-        );
-        assert!(matches!(
-            with(|o| o.login = Some(LOGIN.into())),
-            DirectoryError::LoginTwice { .. }
-        ));
+        assert_eq!(with(key), DirectoryError::KeyTwice { first: id(1), second: id(2) });
+        assert!(matches!(with(|o| o.login = Some(LOGIN.into())), DirectoryError::LoginTwice { .. }));
         let held = |office: &mut Office| office.codes.push(code(CodeSystem::Qd20, "G1", Validity::ALWAYS));
         assert!(matches!(with(held), DirectoryError::CodeTwice { first, .. } if first == id(1)));
         assert_eq!(
@@ -578,66 +409,38 @@ mod soundness {
     #[test]
     fn whoever_is_named_is_described() {
         let mut orphan = office(1, "Sở Nội vụ");
-        orphan.places.push(Place {
-            tier: Tier::Province,
-            parent: Some(id(9)),
-            validity: Validity::ALWAYS,
-        });
+        orphan.places.push(Place { tier: Tier::Province, parent: Some(id(9)), validity: Validity::ALWAYS });
         assert!(
             matches!(directory([orphan]), Err(DirectoryError::OfficeMissing { missing: m, .. }) if m == id(9))
         );
         let mut homeless = office(1, "Sở Nội vụ");
         homeless.relays.push("p09".parse().unwrap());
-        assert!(matches!(
-            directory([homeless]),
-            Err(DirectoryError::RegionMissing { .. })
-        ));
+        assert!(matches!(directory([homeless]), Err(DirectoryError::RegionMissing { .. })));
         let heir = |old, new| {
             let mut builder = DirectoryBuilder::new();
-            builder
-                .office(office(1, "a"))
-                .office(office(2, "b"))
-                .successor(Successor {
-                    old,
-                    new,
-                    date: AFTER,
-                });
+            builder.office(office(1, "a")).office(office(2, "b")).successor(Successor {
+                old,
+                new,
+                date: AFTER,
+            });
             builder.build(1, Millis(0))
         };
         assert!(heir(id(1), id(2)).is_ok());
-        assert!(matches!(
-            heir(id(1), id(9)),
-            Err(DirectoryError::OfficeMissing { .. })
-        ));
-        assert!(matches!(
-            heir(id(9), id(1)),
-            Err(DirectoryError::OfficeMissing { .. })
-        ));
-        assert_eq!(
-            heir(id(1), id(1)),
-            Err(DirectoryError::OwnSuccessor { office: id(1) })
-        );
+        assert!(matches!(heir(id(1), id(9)), Err(DirectoryError::OfficeMissing { .. })));
+        assert!(matches!(heir(id(9), id(1)), Err(DirectoryError::OfficeMissing { .. })));
+        assert_eq!(heir(id(1), id(1)), Err(DirectoryError::OwnSuccessor { office: id(1) }));
     }
 
     #[test]
     fn one_text_in_two_lists_is_ambiguous_until_the_list_is_said() {
         let (mut one, mut other) = (office(1, "a"), office(2, "b"));
         one.codes.push(code(CodeSystem::Qd20, "01", Validity::ALWAYS));
-        other.codes.push(code(
-            CodeSystem::StatisticsUnit(Tier::Province),
-            "01",
-            Validity::since(AFTER),
-        ));
+        other.codes.push(code(CodeSystem::StatisticsUnit(Tier::Province), "01", Validity::since(AFTER)));
         let directory = directory([one, other]).unwrap();
         assert_eq!(directory.resolve("01", BEFORE).map(|office| office.id), Ok(id(1)));
         let unclear = directory.resolve("01", AFTER);
         assert!(matches!(unclear, Err(ResolveError::Ambiguous { holders, .. }) if holders.len() == 2));
-        assert_eq!(
-            directory
-                .resolve_in(CodeSystem::Qd20, "01", AFTER)
-                .map(|office| office.id),
-            Ok(id(1))
-        );
+        assert_eq!(directory.resolve_in(CodeSystem::Qd20, "01", AFTER).map(|office| office.id), Ok(id(1)));
     }
 
     #[test]
@@ -651,10 +454,7 @@ mod soundness {
             });
             office
         });
-        assert_eq!(
-            directory(circle).unwrap().ancestors_at(&id(1), AFTER).count(),
-            ANCESTORS_MAX
-        );
+        assert_eq!(directory(circle).unwrap().ancestors_at(&id(1), AFTER).count(), ANCESTORS_MAX);
     }
 }
 
@@ -667,65 +467,36 @@ mod enrolment {
         let commune = unit_office_id(Tier::Commune, "00004", Some(AFTER));
         let key = OfficeKey {
             key: [3; 32],
-            validity: KeyValidity {
-                from: Some(Millis(10)),
-                until: Some(Millis(20)),
-            },
+            validity: KeyValidity { from: Some(Millis(10)), until: Some(Millis(20)) },
         };
         let relays: Vec<RegionId> = ["p02", "p01"].map(|token| token.parse().unwrap()).into();
-        let enrolment = Enrolment {
-            keys: vec![key.clone()],
-            login: Some(LOGIN.into()),
-            relays: relays.clone(),
-        };
-        builder
-            .region(region("p01"))
-            .region(region("p02"))
-            .enrol(&commune, enrolment)
-            .unwrap();
+        let enrolment =
+            Enrolment { keys: vec![key.clone()], login: Some(LOGIN.into()), relays: relays.clone() };
+        builder.region(region("p01")).region(region("p02")).enrol(&commune, enrolment).unwrap();
         let directory = builder.build(2, Millis(2_000)).unwrap();
 
         assert_eq!(directory.home_regions(&commune), relays, "in order of preference");
-        assert_eq!(
-            directory
-                .offices_in(&relays[0])
-                .map(|office| office.id)
-                .collect::<Vec<_>>(),
-            [commune]
-        );
+        assert_eq!(directory.offices_in(&relays[0]).map(|office| office.id).collect::<Vec<_>>(), [commune]);
         assert_eq!(directory.key_of(&commune, key.id(), Millis(10)), Ok(&key));
         assert_eq!(directory.key_of(&commune, key.id(), Millis(20)), Ok(&key));
         for at in [9, 21] {
             assert!(
-                matches!(
-                    directory.key_of(&commune, key.id(), Millis(at)),
-                    Err(KeyError::NotAt { .. })
-                ),
+                matches!(directory.key_of(&commune, key.id(), Millis(at)), Err(KeyError::NotAt { .. })),
                 "{at}"
             );
         }
         let stranger = KeyId::new([0; 16]);
-        assert!(matches!(
-            directory.key_of(&commune, stranger, Millis(10)),
-            Err(KeyError::KeyUnknown { .. })
-        ));
+        assert!(matches!(directory.key_of(&commune, stranger, Millis(10)), Err(KeyError::KeyUnknown { .. })));
         assert!(matches!(
             directory.key_of(&id(0), key.id(), Millis(10)),
             Err(KeyError::OfficeUnknown { .. })
         ));
-        assert_eq!(
-            COUNTRY.home_regions(&commune),
-            [],
-            "the earlier directory stays as it is"
-        );
+        assert_eq!(COUNTRY.home_regions(&commune), [], "the earlier directory stays as it is");
     }
 
     #[test]
     fn of_nobody_is_refused() {
-        let refused = DirectoryBuilder::new()
-            .enrol(&id(1), Enrolment::default())
-            .map(|_| ())
-            .unwrap_err();
+        let refused = DirectoryBuilder::new().enrol(&id(1), Enrolment::default()).map(|_| ()).unwrap_err();
         assert!(matches!(refused, DirectoryError::OfficeMissing { .. }));
     }
 }
@@ -735,10 +506,7 @@ mod delta {
 
     fn base() -> Directory {
         let mut keyed = office(1, "Sở Nội vụ");
-        keyed.keys.push(OfficeKey {
-            key: [1; 32],
-            validity: KeyValidity::ALWAYS,
-        });
+        keyed.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::ALWAYS });
         directory([keyed, office(2, "Sở Tài chính")]).unwrap()
     }
 
@@ -755,11 +523,7 @@ mod delta {
 
     #[test]
     fn leads_to_the_same_directory_as_its_snapshot() {
-        let heir = Successor {
-            old: id(2),
-            new: id(3),
-            date: AFTER,
-        };
+        let heir = Successor { old: id(2), new: id(3), date: AFTER };
         let mut renamed = office(2, "Sở Tài chính");
         renamed.names[0].validity = Validity::up_to(BEFORE);
         let mut new = office(3, "Sở Kinh tế");
@@ -772,10 +536,7 @@ mod delta {
         };
         let delta = DirectoryDelta::decode(&delta.encode().unwrap()).unwrap();
         let after = delta.apply(&base()).unwrap();
-        assert_eq!(
-            (after.version(), after.issued_at(), after.office_count()),
-            (8, Millis(800), 3)
-        );
+        assert_eq!((after.version(), after.issued_at(), after.office_count()), (8, Millis(800), 3));
         assert_eq!(after.name_at(&id(2), AFTER), None);
         assert_eq!(after.successors_of(&id(2)), [heir]);
         assert_eq!(after.office(&id(1)), base().office(&id(1)));
@@ -785,80 +546,35 @@ mod delta {
     #[test]
     fn applies_once_and_only_to_its_base() {
         let after = empty().apply(&base()).unwrap();
-        assert_eq!(
-            empty().apply(&after),
-            Err(DirectoryError::WrongBase { base: 7, found: 8 })
-        );
-        let skipped = DirectoryDelta {
-            base_version: 6,
-            ..empty()
-        };
-        assert_eq!(
-            skipped.apply(&base()),
-            Err(DirectoryError::WrongBase { base: 6, found: 7 })
-        );
+        assert_eq!(empty().apply(&after), Err(DirectoryError::WrongBase { base: 7, found: 8 }));
+        let skipped = DirectoryDelta { base_version: 6, ..empty() };
+        assert_eq!(skipped.apply(&base()), Err(DirectoryError::WrongBase { base: 6, found: 7 }));
         for version in [0, 7] {
             let back = DirectoryDelta { version, ..empty() };
-            assert_eq!(
-                back.apply(&base()),
-                Err(DirectoryError::NotNewer { version, found: 7 })
-            );
+            assert_eq!(back.apply(&base()), Err(DirectoryError::NotNewer { version, found: 7 }));
         }
-        let early = DirectoryDelta {
-            issued_at: Millis(699),
-            ..empty()
-        };
-        assert!(matches!(
-            early.apply(&base()),
-            Err(DirectoryError::IssuedEarlier { .. })
-        ));
+        let early = DirectoryDelta { issued_at: Millis(699), ..empty() };
+        assert!(matches!(early.apply(&base()), Err(DirectoryError::IssuedEarlier { .. })));
     }
 
     #[test]
     fn closes_a_key_but_never_removes_it() {
-        let removed = DirectoryDelta {
-            upserts: vec![office(1, "Sở Nội vụ")],
-            ..empty()
-        };
-        assert!(matches!(
-            removed.apply(&base()),
-            Err(DirectoryError::KeyRemoved { .. })
-        ));
+        let removed = DirectoryDelta { upserts: vec![office(1, "Sở Nội vụ")], ..empty() };
+        assert!(matches!(removed.apply(&base()), Err(DirectoryError::KeyRemoved { .. })));
         let mut closed = office(1, "Sở Nội vụ");
-        closed.keys.push(OfficeKey {
-            key: [1; 32],
-            validity: KeyValidity::up_to(Millis(5)),
-        });
-        let closed = DirectoryDelta {
-            upserts: vec![closed],
-            ..empty()
-        };
+        closed.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::up_to(Millis(5)) });
+        let closed = DirectoryDelta { upserts: vec![closed], ..empty() };
         assert!(closed.apply(&base()).is_ok());
     }
 
     #[test]
     fn that_breaks_the_directory_is_refused() {
         let mut taken = office(2, "Sở Tài chính");
-        taken.keys.push(OfficeKey {
-            key: [1; 32],
-            validity: KeyValidity::ALWAYS,
-        });
-        let delta = DirectoryDelta {
-            upserts: vec![taken],
-            ..empty()
-        };
-        assert!(matches!(
-            delta.apply(&base()),
-            Err(DirectoryError::KeyTwice { .. })
-        ));
-        let twice = DirectoryDelta {
-            upserts: vec![office(3, "a"), office(3, "b")],
-            ..empty()
-        };
-        assert_eq!(
-            twice.apply(&base()),
-            Err(DirectoryError::OfficeTwice { office: id(3) })
-        );
+        taken.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::ALWAYS });
+        let delta = DirectoryDelta { upserts: vec![taken], ..empty() };
+        assert!(matches!(delta.apply(&base()), Err(DirectoryError::KeyTwice { .. })));
+        let twice = DirectoryDelta { upserts: vec![office(3, "a"), office(3, "b")], ..empty() };
+        assert_eq!(twice.apply(&base()), Err(DirectoryError::OfficeTwice { office: id(3) }));
     }
 
     #[test]
@@ -882,28 +598,18 @@ mod bytes {
         first.codes.push(code(
             CodeSystem::Qd20,
             "H49.1",
-            Validity {
-                from: Some(date(1960, 1, 1)),
-                until: Some(BEFORE),
-            },
+            Validity { from: Some(date(1960, 1, 1)), until: Some(BEFORE) },
         ));
         first.places.push(Place {
             tier: Tier::Province,
             parent: Some(id(2)),
             validity: Validity::since(AFTER),
         });
-        first.keys.push(OfficeKey {
-            key: [1; 32],
-            validity: KeyValidity::since(Millis(u64::MAX)),
-        });
+        first.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::since(Millis(u64::MAX)) });
         first.login = Some(LOGIN.to_owned());
         first.relays = vec!["p02".parse().unwrap(), "p01".parse().unwrap()];
         let mut snapshot = directory([first, office(2, "UBND tỉnh")]).unwrap().snapshot();
-        snapshot.successors.push(Successor {
-            old: id(1),
-            new: id(2),
-            date: AFTER,
-        });
+        snapshot.successors.push(Successor { old: id(1), new: id(2), date: AFTER });
         snapshot
     }
 
@@ -920,10 +626,7 @@ mod bytes {
         let bytes = snapshot().encode().unwrap();
         assert_eq!(bytes[..3], [0xa6, 0x00, 0x01], "a map of six, the format first");
         let trailing = [&bytes[..], &[0]].concat();
-        assert!(matches!(
-            DirectorySnapshot::decode(&trailing),
-            Err(SnapshotError::NotDeterministic { .. })
-        ));
+        assert!(matches!(DirectorySnapshot::decode(&trailing), Err(SnapshotError::NotDeterministic { .. })));
         let indefinite = [&[0xbf], &bytes[1..], &[0xff]].concat();
         assert!(matches!(
             DirectorySnapshot::decode(&indefinite),
@@ -940,10 +643,7 @@ mod bytes {
             Err(SnapshotError::NotDeterministic { .. })
         ));
         let newer = [&[0xa6, 0x00, 0x02], &bytes[3..]].concat();
-        assert!(matches!(
-            DirectorySnapshot::decode(&newer),
-            Err(SnapshotError::Format { found: 2, .. })
-        ));
+        assert!(matches!(DirectorySnapshot::decode(&newer), Err(SnapshotError::Format { found: 2, .. })));
     }
 
     #[test]
@@ -957,36 +657,19 @@ mod bytes {
         let at = bytes.windows(5).position(|window| window == b"Hoabc").unwrap();
         let mut forged = bytes;
         forged[at..at + 5].copy_from_slice("Hoa\u{300}".as_bytes());
-        assert!(matches!(
-            DirectorySnapshot::decode(&forged),
-            Err(SnapshotError::Office { .. })
-        ));
+        assert!(matches!(DirectorySnapshot::decode(&forged), Err(SnapshotError::Office { .. })));
         let mut twice = snapshot();
         twice.offices.push(twice.offices[0].clone());
-        assert!(matches!(
-            twice.encode(),
-            Err(SnapshotError::Order {
-                entries: "offices",
-                ..
-            })
-        ));
+        assert!(matches!(twice.encode(), Err(SnapshotError::Order { entries: "offices", .. })));
     }
 
     #[test]
     fn that_are_too_many_are_refused_unread() {
         let huge = vec![0xff; SNAPSHOT_BYTES_MAX + 1];
-        assert!(matches!(
-            DirectorySnapshot::decode(&huge),
-            Err(SnapshotError::TooLarge { .. })
-        ));
+        assert!(matches!(DirectorySnapshot::decode(&huge), Err(SnapshotError::TooLarge { .. })));
         // A claim of four billion regions, in a few bytes.
-        let claim = [
-            0xa6, 0x00, 0x01, 0x01, 0x01, 0x02, 0x01, 0x03, 0x9a, 0xff, 0xff, 0xff, 0xff,
-        ];
-        assert!(matches!(
-            DirectorySnapshot::decode(&claim),
-            Err(SnapshotError::Cbor { .. })
-        ));
+        let claim = [0xa6, 0x00, 0x01, 0x01, 0x01, 0x02, 0x01, 0x03, 0x9a, 0xff, 0xff, 0xff, 0xff];
+        assert!(matches!(DirectorySnapshot::decode(&claim), Err(SnapshotError::Cbor { .. })));
     }
 
     proptest! {
@@ -1022,26 +705,15 @@ fn any_day() -> impl Strategy<Value = Option<Date>> {
 
 fn any_validity() -> impl Strategy<Value = Validity> {
     (any_day(), any_day()).prop_map(|(a, b)| match (a, b) {
-        (Some(a), Some(b)) => Validity {
-            from: Some(a.min(b)),
-            until: Some(a.max(b)),
-        },
+        (Some(a), Some(b)) => Validity { from: Some(a.min(b)), until: Some(a.max(b)) },
         (from, until) => Validity { from, until },
     })
 }
 
 fn any_code() -> impl Strategy<Value = Code> {
     // Few texts, so that re-use and clashes happen.
-    (
-        prop::sample::select(&CodeSystem::ALL[..]),
-        "[12]{1,2}",
-        any_validity(),
-    )
-        .prop_map(|(system, text, validity)| Code {
-            system,
-            text,
-            validity,
-        })
+    (prop::sample::select(&CodeSystem::ALL[..]), "[12]{1,2}", any_validity())
+        .prop_map(|(system, text, validity)| Code { system, text, validity })
 }
 
 fn any_office() -> impl Strategy<Value = Office> {
@@ -1061,18 +733,11 @@ fn any_office() -> impl Strategy<Value = Office> {
                 text: unicode_normalization::UnicodeNormalization::nfc(name.as_str()).collect(),
                 validity,
             });
-            office.places.push(Place {
-                tier: Tier::Province,
-                parent: None,
-                validity,
-            });
+            office.places.push(Place { tier: Tier::Province, parent: None, validity });
             office.codes = codes;
             let key = |(key, from): ([u8; 32], Option<u64>)| OfficeKey {
                 key,
-                validity: KeyValidity {
-                    from: from.map(Millis),
-                    until: None,
-                },
+                validity: KeyValidity { from: from.map(Millis), until: None },
             };
             office.keys = keys.into_iter().map(key).collect();
             office.relays = relays.iter().map(|token| token.parse().unwrap()).collect();

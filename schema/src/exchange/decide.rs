@@ -1,7 +1,7 @@
 //! What may happen next. Decides; changes nothing.
 
-use super::{AHEAD_MAX, Exchange, RAISE_WINDOW_MS, RAISES_MAX, Records};
-use crate::blob::BlobRef;
+use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records};
+use crate::blob::{self, BlobRef};
 use crate::body::{
     Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status,
 };
@@ -111,20 +111,11 @@ pub fn decide<R: Records>(
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
-        Command::Dispatch {
-            to,
-            urgency,
-            blobs,
-            dispatch,
-        } => {
+        Command::Dispatch { to, urgency, blobs, dispatch } => {
             if records.knows_outgoing(&dispatch.document)? {
-                return Ok(Err(Refusal::AlreadyDispatched {
-                    document: dispatch.document,
-                }));
+                return Ok(Err(Refusal::AlreadyDispatched { document: dispatch.document }));
             }
-            Ok(decide_dispatch(
-                exchange, directory, to, *urgency, blobs, dispatch,
-            ))
+            Ok(decide_dispatch(exchange, directory, to, *urgency, blobs, dispatch))
         }
     }
 }
@@ -150,14 +141,12 @@ fn decide_dispatch(
         check_recipient(exchange, directory, *office)?;
     }
     dispatch.check_texts()?;
+    let rule = |rule| BodyError::Rule { kind: Kind::Dispatch, rule };
     if dispatch.attachments.len() != blobs.len() {
-        let rule = "one name for each attachment";
-        return Err(BodyError::Rule {
-            kind: Kind::Dispatch,
-            rule,
-        }
-        .into());
+        return Err(rule("one name for each attachment").into());
     }
+    // Sealing would find it too, but as a fault of this station instead of an answer to the clerk.
+    blob::check_list(blobs).map_err(rule)?;
     let body = Body::Dispatch(dispatch.clone()).encode().unwrap_or_default();
     let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
         incarnation: exchange.incarnation(),
@@ -176,14 +165,10 @@ fn check_recipient(exchange: &Exchange, directory: &Directory, office: OfficeId)
     }
     let version = directory.version();
     match directory.office(&office) {
-        None => Err(Refusal::UnknownRecipient {
-            office,
-            directory: version,
-        }),
-        Some(listed) if listed.keys.is_empty() || listed.relays.is_empty() => Err(Refusal::NotEnrolled {
-            office,
-            directory: version,
-        }),
+        None => Err(Refusal::UnknownRecipient { office, directory: version }),
+        Some(listed) if listed.keys.is_empty() || listed.relays.is_empty() => {
+            Err(Refusal::NotEnrolled { office, directory: version })
+        }
         Some(_) => Ok(()),
     }
 }
@@ -195,7 +180,9 @@ pub enum Reception {
     New,
     /// Held already: answer with the receipt again.
     Repeat,
-    /// Another event is held at its place: record it as evidence and tell its sender what is held.
+    /// Another event is held at its place: record it as evidence, and answer with the receipt of the held one. That
+    /// receipt is what tells a sender that went back behind its own back; a head would not, because later events of
+    /// the new branch are held by then.
     Fork {
         /// The event that is held.
         held: EventId,
@@ -220,26 +207,27 @@ impl Exchange {
         let Some(counter) = event.counter_for(&self.me()) else {
             return Ok(Reception::NotForUs);
         };
-        let channel = self
-            .peer(&event.office)
-            .and_then(|peer| peer.channels.get(&event.incarnation));
+        let channel = self.peer(&event.office).and_then(|peer| peer.channels.get(&event.incarnation));
         let held = match channel {
             Some(channel) if counter == channel.held => channel.held_id,
             Some(channel) if counter > channel.held => channel.ahead.get(&counter).copied(),
-            _ => records
-                .held(&event.office, event.incarnation, counter)?
-                .map(|row| row.place.id),
+            _ => records.held(&event.office, event.incarnation, counter)?.map(|row| row.place.id),
         };
         Ok(match held {
             Some(held) if held == id => Reception::Repeat,
             Some(held) => Reception::Fork { held },
-            None if channel.is_some_and(|channel| channel.ahead.len() >= AHEAD_MAX) => Reception::TooFarAhead,
+            // The next one is always taken: it is what the others wait for.
+            None if channel.is_some_and(|c| c.ahead.len() >= AHEAD_MAX && counter != c.held.next()) => {
+                Reception::TooFarAhead
+            }
             None => Reception::New,
         })
     }
 
     /// Whether what a correspondent says about this station's events proves that the station went backwards: it
     /// knows an event that the station does not. Returns the highest incarnation it has seen.
+    ///
+    /// A claim to know an incarnation more than [`INCARNATIONS_LOST_MAX`] ahead is not believed.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -258,7 +246,8 @@ impl Exchange {
         let mut told = None;
         for place in entries.iter().chain(&heads.held) {
             // What an earlier incarnation lost is known since that incarnation ended.
-            if place.incarnation < self.incarnation() {
+            let newest = Incarnation(self.incarnation().0.saturating_add(INCARNATIONS_LOST_MAX));
+            if !(self.incarnation()..=newest).contains(&place.incarnation) {
                 continue;
             }
             let known = place.incarnation == self.incarnation()
@@ -272,14 +261,20 @@ impl Exchange {
         Ok(told)
     }
 
+    /// What the author of an event of this incarnation is told besides the heads: an event of a later incarnation of
+    /// it, of which the beginning is missing. Heads cannot name that one, and an author that works in an earlier
+    /// incarnation may have gone back behind it.
+    pub fn beyond(&self, author: &OfficeId, incarnation: Incarnation) -> Option<Place> {
+        let (newest, channel) = self.peer(author)?.channels.last_key_value()?;
+        let (counter, id) = channel.ahead.first_key_value()?;
+        let unnamed = *newest > incarnation && channel.held_id.is_none();
+        unnamed.then_some(Place { incarnation: *newest, counter: *counter, id: *id })
+    }
+
     /// Whether the station may start another incarnation by itself. Having done so again and again looks like two
     /// stations alive with one key, or like a correspondent that invents: more incarnations would mend neither.
     pub fn may_raise(&self, now: Millis) -> bool {
-        let recent = self
-            .raised_at()
-            .iter()
-            .filter(|at| now.since(**at) < RAISE_WINDOW_MS)
-            .count();
+        let recent = self.raised_at().iter().filter(|at| now.0.abs_diff(at.0) < RAISE_WINDOW_MS).count();
         recent < RAISES_MAX
     }
 
@@ -288,10 +283,7 @@ impl Exchange {
         let incarnation = told.max(self.incarnation()).next();
         let restored = |to: Option<OfficeId>| {
             let peer = to.and_then(|office| self.peer(&office));
-            let heads = to.map(|office| Heads {
-                sent: None,
-                ..self.heads(&office)
-            });
+            let heads = to.map(|office| Heads { sent: None, ..self.heads(&office) });
             let body = Restored {
                 previous: self.incarnation(),
                 last_seq: self.seq(),
@@ -311,20 +303,14 @@ impl Exchange {
         if self.peers().is_empty() {
             return vec![restored(None)];
         }
-        self.peers()
-            .keys()
-            .map(|office| restored(Some(*office)))
-            .collect()
+        self.peers().keys().map(|office| restored(Some(*office))).collect()
     }
 
     /// The receipts for these events of one sender.
     pub fn receipts(&self, to: OfficeId, places: &[Place]) -> Vec<Draft> {
         let heads = self.heads(&to);
         let receipts = places.chunks(ENTRIES_MAX).map(|entries| {
-            let receipt = Receipt {
-                entries: entries.to_vec(),
-                heads: heads.clone(),
-            };
+            let receipt = Receipt { entries: entries.to_vec(), heads: heads.clone() };
             self.draft(vec![to], Kind::Receipt, Body::Receipt(receipt))
         });
         receipts.collect()

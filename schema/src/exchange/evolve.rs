@@ -1,10 +1,12 @@
 //! What a recorded entry changes. Total: history is never refused.
 
+use std::cmp::Ordering;
+
 use minicbor::{Decode, Encode};
 
-use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Records, SentRow};
+use super::{AHEAD_MAX, CHANNELS_MAX, Channel, Exchange, HeldRow, Records, SentRow};
 use crate::body::{Body, Heads, Place, RestoreReason, Restored, StatusCode};
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, Seq};
 
 /// What a journal entry is to the station that keeps it.
@@ -219,11 +221,7 @@ impl Exchange {
             Class::Received => {
                 let body = body.unwrap_or_else(|error| {
                     let (from, id) = (entry.event.office, entry.id);
-                    changes.push(Change::Alarm(Alarm::BodyRefused {
-                        from,
-                        id,
-                        reason: error.to_string(),
-                    }));
+                    changes.push(Change::Alarm(Alarm::BodyRefused { from, id, reason: error.to_string() }));
                     Body::Unsupported
                 });
                 self.evolve_received(records, entry, &body, &mut changes)?;
@@ -248,11 +246,7 @@ impl Exchange {
         self.head = entry.id;
         let document = document_of(&body);
         for to in &event.to {
-            let place = Place {
-                incarnation: event.incarnation,
-                counter: to.counter,
-                id: entry.id,
-            };
+            let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
             let peer = self.peers.entry(to.office).or_default();
             peer.sent = Some(place);
             if matches!(body, Body::Receipt(_) | Body::Head(_) | Body::Restored(_)) {
@@ -272,7 +266,10 @@ impl Exchange {
             }));
         }
         match (body, event.to.first()) {
-            (Body::Receipt(receipt), Some(to)) => {
+            (Body::Receipt(mut receipt), Some(to)) => {
+                // In the sender's order, whatever order they came in: each may complete what waits behind it.
+                receipt.entries.sort_unstable();
+                receipt.entries.dedup();
                 for place in receipt.entries {
                     self.answer(records, to.office, place, entry, changes)?;
                 }
@@ -293,12 +290,7 @@ impl Exchange {
                 let reason = status.reason.unwrap_or_default();
                 changes.extend(status.entries.into_iter().map(|sent| {
                     let (to, incarnation, counter) = (sent.to, sent.incarnation, sent.counter);
-                    Change::Alarm(Alarm::RefusedByRelay {
-                        to,
-                        incarnation,
-                        counter,
-                        reason: reason.clone(),
-                    })
+                    Change::Alarm(Alarm::RefusedByRelay { to, incarnation, counter, reason: reason.clone() })
                 }));
             }
             _ => {}
@@ -311,23 +303,16 @@ impl Exchange {
         self.seq = Seq(0);
         for peer in self.peers.values_mut() {
             peer.sent = None;
+            peer.confirmed = Counter(0);
         }
-        if let Body::Restored(Restored {
-            reason: RestoreReason::Correspondent,
-            ..
-        }) = body
-        {
+        if let Body::Restored(Restored { reason: RestoreReason::Correspondent, .. }) = body {
             self.raised_at.push(event.claimed_at);
             if self.raised_at.len() > super::RAISES_MAX {
                 self.raised_at.remove(0);
             }
         }
-        changes.push(Change::Superseded {
-            before: event.incarnation,
-        });
-        changes.push(Change::Alarm(Alarm::Restored {
-            incarnation: event.incarnation,
-        }));
+        changes.push(Change::Superseded { before: event.incarnation });
+        changes.push(Change::Alarm(Alarm::Restored { incarnation: event.incarnation }));
     }
 
     /// This station gives a receipt: the document is complete and may be presented.
@@ -339,25 +324,12 @@ impl Exchange {
         entry: Entry<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Place {
-            incarnation,
-            counter,
-            id,
-        } = place;
-        let Some(row) = records
-            .held(&from, incarnation, counter)?
-            .filter(|row| row.place.id == id)
-        else {
+        let Place { incarnation, counter, id } = place;
+        let Some(row) = records.held(&from, incarnation, counter)?.filter(|row| row.place.id == id) else {
             return Ok(());
         };
         let mine = entry.event.incarnation;
-        changes.push(Change::Answered {
-            from,
-            incarnation,
-            counter,
-            position: entry.position,
-            mine,
-        });
+        changes.push(Change::Answered { from, incarnation, counter, position: entry.position, mine });
         if row.receipt.is_none() {
             self.present(records, from, &row, changes)?;
         }
@@ -372,33 +344,40 @@ impl Exchange {
         row: &HeldRow,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Place {
-            incarnation, counter, ..
-        } = row.place;
-        let channel = self
-            .peers
-            .entry(from)
-            .or_default()
-            .channels
-            .entry(incarnation)
-            .or_default();
-        // `in_order` of a row that is held and not presented says whether it has to wait for its turn.
-        let overtakes = !row.in_order || channel.ended;
-        if overtakes && counter > channel.presented.next() || counter <= channel.presented {
-            if row.ordinal.is_none() && row.document.is_some() {
-                self.presented += 1;
-                let ordinal = self.presented;
-                changes.push(Change::Presented {
-                    from,
-                    incarnation,
-                    counter,
-                    ordinal,
-                    in_order: false,
-                });
+        let Place { incarnation, counter, .. } = row.place;
+        let waits = match self.channel(&from, incarnation) {
+            // `in_order` of a row that is held and not presented says whether it has to wait for its turn.
+            Some(channel) if !channel.ended => {
+                let next = channel.presented.next();
+                counter == next || counter > next && row.in_order
             }
-            return Ok(());
+            // The incarnation is over, or so old that it left the hot state: nothing more comes before this one,
+            // and later ones may have been presented already.
+            Some(_) | None => false,
+        };
+        if waits {
+            return self.present_from(records, from, incarnation, Some(row), changes);
         }
-        self.present_from(records, from, incarnation, Some(row), changes)
+        if row.ordinal.is_none() && row.document.is_some() {
+            self.present_alone(from, row.place, false, changes);
+        }
+        Ok(())
+    }
+
+    fn present_alone(&mut self, from: OfficeId, place: Place, in_order: bool, changes: &mut Vec<Change>) {
+        self.presented += 1;
+        changes.push(Change::Presented {
+            from,
+            incarnation: place.incarnation,
+            counter: place.counter,
+            ordinal: self.presented,
+            in_order,
+        });
+    }
+
+    fn channel_mut(&mut self, office: &OfficeId, incarnation: Incarnation) -> Option<&mut Channel> {
+        let peer = self.peers.get_mut(office)?;
+        peer.channels.get_mut(&incarnation)
     }
 
     /// Moves the presented mark over everything that is held and complete. `complete` is a row that this entry
@@ -411,14 +390,8 @@ impl Exchange {
         complete: Option<&HeldRow>,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        loop {
-            let channel = self
-                .peers
-                .entry(from)
-                .or_default()
-                .channels
-                .entry(incarnation)
-                .or_default();
+        // An ended channel has no turns left to wait for.
+        while let Some(channel) = self.channel_mut(&from, incarnation).filter(|channel| !channel.ended) {
             let next = channel.presented.next();
             let row = match complete.filter(|row| row.place.counter == next) {
                 Some(row) => Some((row.clone(), true)),
@@ -434,16 +407,10 @@ impl Exchange {
             let Some((row, true)) = row else { return Ok(()) };
             channel.presented = next;
             if row.document.is_some() && row.ordinal.is_none() {
-                self.presented += 1;
-                changes.push(Change::Presented {
-                    from,
-                    incarnation,
-                    counter: next,
-                    ordinal: self.presented,
-                    in_order: true,
-                });
+                self.present_alone(from, row.place, true, changes);
             }
         }
+        Ok(())
     }
 
     fn evolve_received<R: Records>(
@@ -458,11 +425,7 @@ impl Exchange {
         let Some(counter) = event.counter_for(&self.me) else {
             return Ok(());
         };
-        let place = Place {
-            incarnation: event.incarnation,
-            counter,
-            id: entry.id,
-        };
+        let place = Place { incarnation: event.incarnation, counter, id: entry.id };
         // The register takes a document once (P2): a repeat in a later incarnation is held, not presented.
         let document = match document_of(body) {
             Some(document) if !records.knows_incoming(&from, &document)? => Some(document),
@@ -480,33 +443,78 @@ impl Exchange {
             in_order: !event.urgency.overtakes(),
         };
         changes.push(Change::Held(row.clone()));
-        self.hold(from, place, entry.position);
+        self.hold(records, from, place, entry.position, changes)?;
         if !event.kind.wants_receipt() {
             self.present_from(records, from, event.incarnation, Some(&row), changes)?;
+        }
+        if let Body::Restored(restored) = body {
+            self.office_restored(event, Some(restored), changes);
+        } else if counter == Counter(1) && event.kind != Kind::Restored {
+            self.office_restored(event, None, changes);
+        }
+        // What an incarnation that is over said is no longer so: a receipt of it may be for an event that was lost
+        // since. The row stays open, and the next try is answered anew.
+        let newest = self.peer(&from).and_then(|peer| peer.channels.last_key_value());
+        if newest.is_none_or(|(newest, _)| *newest > event.incarnation) {
+            return Ok(());
         }
         match body {
             Body::Receipt(receipt) => {
                 for entry_place in &receipt.entries {
-                    self.receipted(records, from, *entry_place, entry.position, changes)?;
+                    self.receipted(records, entry, *entry_place, changes)?;
                 }
                 for held in &receipt.heads.held {
-                    self.confirm_up_to(records, from, *held, changes)?;
+                    if agrees(records, from, *held)? {
+                        self.confirm_up_to(records, from, *held, changes)?;
+                    }
                 }
             }
-            Body::Head(heads) => self.compare(records, from, heads, changes)?,
+            Body::Head(heads) => self.compare(records, from, event.incarnation, heads, changes)?,
             Body::Restored(restored) => {
-                self.office_restored(records, event, restored, changes)?;
-                self.compare(records, from, &restored.heads, changes)?;
+                self.compare(records, from, event.incarnation, &restored.heads, changes)?;
             }
             Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => {}
         }
         Ok(())
     }
 
-    fn hold(&mut self, from: OfficeId, place: Place, position: Position) {
+    fn hold<R: Records>(
+        &mut self,
+        records: &R,
+        from: OfficeId,
+        place: Place,
+        position: Position,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
         let peer = self.peers.entry(from).or_default();
         peer.heard = position.0;
-        let channel = peer.channels.entry(place.incarnation).or_default();
+        if !peer.channels.contains_key(&place.incarnation) {
+            let mut later = peer.channels.range(place.incarnation..);
+            let channel = Channel {
+                // It comes after its incarnation ended: what is missing before it may never come.
+                ended: later.any(|(_, later)| later.held >= Counter(1)),
+                ..Channel::default()
+            };
+            if peer.channels.range(place.incarnation..).next().is_none() {
+                // What it confirmed before it was restored says nothing about what it holds now.
+                peer.confirmed = Counter(0);
+            }
+            peer.channels.insert(place.incarnation, channel);
+        }
+        while let Some((oldest, _)) = self
+            .peer(&from)
+            .filter(|peer| peer.channels.len() > CHANNELS_MAX)
+            .and_then(|peer| peer.channels.first_key_value())
+        {
+            let oldest = *oldest;
+            self.end_channel(records, from, oldest, changes)?;
+            if let Some(peer) = self.peers.get_mut(&from) {
+                peer.channels.remove(&oldest);
+            }
+        }
+        let Some(channel) = self.channel_mut(&from, place.incarnation) else {
+            return Ok(());
+        };
         if place.counter == channel.held.next() {
             channel.held = place.counter;
             channel.held_id = Some(place.id);
@@ -517,34 +525,43 @@ impl Exchange {
         } else if place.counter > channel.held {
             channel.ahead.insert(place.counter, place.id);
         }
-        while peer.channels.len() > CHANNELS_MAX {
-            peer.channels.pop_first();
+        // The first event of an incarnation ends the earlier ones.
+        if channel.held >= Counter(1) {
+            let peer = self.peer(&from).map(|peer| &peer.channels);
+            let earlier: Vec<Incarnation> = peer
+                .into_iter()
+                .flat_map(|channels| channels.range(..place.incarnation))
+                .filter(|(_, channel)| !channel.ended)
+                .map(|(incarnation, _)| *incarnation)
+                .collect();
+            for incarnation in earlier {
+                self.end_channel(records, from, incarnation, changes)?;
+            }
         }
+        Ok(())
     }
 
     fn receipted<R: Records>(
         &mut self,
         records: &R,
-        to: OfficeId,
+        entry: Entry<'_>,
         place: Place,
-        position: Position,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Place {
-            incarnation,
-            counter,
-            id,
-        } = place;
-        if let Some(row) = records.sent(&to, incarnation, counter)?
-            && row.place.id == id
-            && (row.open || row.receipt.is_none())
-        {
-            changes.push(Change::Receipted {
-                to,
-                incarnation,
-                counter,
-                position,
-            });
+        let (to, position) = (entry.event.office, entry.position);
+        let Place { incarnation, counter, id } = place;
+        let Some(row) = records.sent(&to, incarnation, counter)?.filter(|row| row.place.id == id) else {
+            return Ok(());
+        };
+        // A receipt of a later incarnation says more than the one that is here: it outlived the restore.
+        let news = match row.receipt {
+            Some(receipt) if !row.open => {
+                records.incarnation_at(receipt)?.is_none_or(|earlier| earlier < entry.event.incarnation)
+            }
+            Some(_) | None => true,
+        };
+        if news {
+            changes.push(Change::Receipted { to, incarnation, counter, position });
         }
         Ok(())
     }
@@ -555,42 +572,31 @@ impl Exchange {
         &mut self,
         records: &R,
         to: OfficeId,
+        theirs: Incarnation,
         heads: &Heads,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let oldest = Incarnation(self.incarnation.0.saturating_sub(CHANNELS_MAX as u32 - 1));
         for incarnation in (oldest.0..=self.incarnation.0).map(Incarnation) {
             // A correspondent that does not mention an incarnation holds nothing of it from the start.
-            let none = Place {
-                incarnation,
-                counter: Counter(0),
-                id: EventId::NONE,
-            };
-            let held = heads
-                .held
-                .iter()
-                .copied()
-                .find(|held| held.incarnation == incarnation)
-                .unwrap_or(none);
-            let row = records.sent(&to, incarnation, held.counter)?;
-            if held.counter.0 > 0 && row.is_none_or(|row| row.place.id != held.id) {
+            let none = Place { incarnation, counter: Counter(0), id: EventId::NONE };
+            let held =
+                heads.held.iter().copied().find(|held| held.incarnation == incarnation).unwrap_or(none);
+            if !agrees(records, to, held)? {
                 if incarnation < self.incarnation {
-                    let alarm = Alarm::LostHere {
-                        office: to,
-                        incarnation,
-                        counter: held.counter,
-                    };
+                    let alarm = Alarm::LostHere { office: to, incarnation, counter: held.counter };
                     changes.push(Change::Alarm(alarm));
                 }
                 continue;
             }
             self.confirm_up_to(records, to, held, changes)?;
-            self.refill_after(records, to, held, changes)?;
+            self.refill_after(records, to, theirs, held, changes)?;
         }
         Ok(())
     }
 
-    /// Events that want no receipt are settled once the correspondent's head passes them.
+    /// Events that want no receipt are settled once the correspondent's head passes them. Those of an earlier
+    /// incarnation were settled when it ended.
     fn confirm_up_to<R: Records>(
         &mut self,
         records: &R,
@@ -598,81 +604,91 @@ impl Exchange {
         held: Place,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let mut counter = held.counter;
-        while counter.0 > 0 {
-            let row = records.sent(&to, held.incarnation, counter)?;
-            if row.is_none_or(|row| row.kind.wants_receipt() || !row.open || row.place.id == EventId::NONE) {
-                break;
-            }
-            changes.push(Change::Confirmed {
-                to,
-                incarnation: held.incarnation,
-                counter,
-            });
-            counter = Counter(counter.0 - 1);
+        let Some(peer) = self.peers.get_mut(&to) else {
+            return Ok(());
+        };
+        if held.incarnation != self.incarnation {
+            return Ok(());
         }
+        // Each row is looked at once: what was confirmed stays so until the correspondent is restored.
+        for counter in (peer.confirmed.next().0..=held.counter.0).map(Counter) {
+            let row = records.sent(&to, held.incarnation, counter)?;
+            if row.is_some_and(|row| row.open && !row.kind.wants_receipt()) {
+                changes.push(Change::Confirmed { to, incarnation: held.incarnation, counter });
+            }
+        }
+        peer.confirmed = peer.confirmed.max(held.counter);
         Ok(())
     }
 
-    /// The run of settled events right after what the correspondent holds: it cannot have what it does not hold, so
-    /// they are sent again. The run ends at the first one that is open anyway.
+    /// The run of settled events right after what the correspondent holds, as far as it cannot have them. The run
+    /// ends at the first one that is open anyway.
+    ///
+    /// What it gave a receipt for in this same incarnation it holds, beyond a gap or since: sending that again
+    /// would be answered by the receipt that is here already, which settles nothing, for ever. The newest event of
+    /// all, when it wants no receipt, is left alone: nothing waits behind it, and heads that cross on their way would
+    /// have each other sent again.
     fn refill_after<R: Records>(
         &mut self,
         records: &R,
         to: OfficeId,
+        theirs: Incarnation,
         held: Place,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let mut counter = held.counter.next();
-        while let Some(row) = records
-            .sent(&to, held.incarnation, counter)?
-            .filter(|row| !row.open)
-        {
-            if !row.superseded {
-                changes.push(Change::Reopened {
-                    to,
-                    incarnation: held.incarnation,
-                    counter,
-                });
-            }
+        let current = held.incarnation == self.incarnation;
+        let mut counter = held.counter;
+        if current {
+            // A head that was overtaken by a later one says less than is known.
+            counter = counter.max(self.peer(&to).map_or(Counter(0), |peer| peer.confirmed));
+        }
+        let newest = self.peer(&to).and_then(|peer| peer.sent).map(|sent| (sent.incarnation, sent.counter));
+        let mut passed = 0;
+        while passed < AHEAD_MAX {
             counter = counter.next();
+            let row = records.sent(&to, held.incarnation, counter)?;
+            let Some(row) = row.filter(|row| !row.open) else { break };
+            let lost = match row.receipt {
+                Some(receipt) => records.incarnation_at(receipt)?.is_none_or(|answered| answered < theirs),
+                // Receipts and heads of an incarnation that is over say nothing that later ones do not.
+                None if row.kind.wants_receipt() => true,
+                None => current && newest != Some((held.incarnation, counter)),
+            };
+            if lost && !row.superseded {
+                changes.push(Change::Reopened { to, incarnation: held.incarnation, counter });
+            } else {
+                passed += 1;
+            }
         }
         Ok(())
     }
 
-    fn office_restored<R: Records>(
-        &mut self,
-        records: &R,
-        event: &Event,
-        restored: &Restored,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), R::Error> {
-        let from = event.office;
+    /// Tells that an office was restored: by its own word, or because a new incarnation starts without one, as when
+    /// it has forgotten this station.
+    fn office_restored(&mut self, event: &Event, restored: Option<&Restored>, changes: &mut Vec<Change>) {
+        let (office, incarnation) = (event.office, event.incarnation);
+        let previous = restored.map_or(Incarnation(0), |restored| restored.previous);
         let last = restored
-            .last_sent
-            .filter(|place| place.incarnation == restored.previous);
-        let last = last.map_or(Counter(0), |place| place.counter);
-        let peer = self.peers.entry(from).or_default();
-        let mut lost_there = 0;
-        if let Some(channel) = peer.channels.get(&restored.previous) {
-            lost_there = channel.held.0.saturating_sub(last.0)
-                + channel.ahead.keys().filter(|counter| **counter > last).count() as u64;
+            .and_then(|restored| restored.last_sent)
+            .filter(|place| place.incarnation == previous)
+            .map_or(Counter(0), |place| place.counter);
+        let Some(peer) = self.peer(&office) else { return };
+        let mut earlier = peer.channels.range(..incarnation).peekable();
+        if restored.is_none() && earlier.peek().is_none() {
+            return;
         }
-        let earlier: Vec<Incarnation> = peer
-            .channels
-            .range(..event.incarnation)
-            .filter(|(_, c)| !c.ended)
-            .map(|(i, _)| *i)
-            .collect();
-        for incarnation in earlier {
-            self.end_channel(records, from, incarnation, changes)?;
-        }
-        changes.push(Change::Alarm(Alarm::OfficeRestored {
-            office: from,
-            incarnation: event.incarnation,
-            lost_there,
-        }));
-        Ok(())
+        let lost_in = |(of, channel): (&Incarnation, &Channel)| {
+            let last = match (*of).cmp(&previous) {
+                Ordering::Less => return 0,
+                Ordering::Equal => last,
+                // It does not know that it ever had this one.
+                Ordering::Greater => Counter(0),
+            };
+            let ahead = channel.ahead.keys().filter(|counter| **counter > last);
+            channel.held.0.saturating_sub(last.0) + ahead.count() as u64
+        };
+        let lost_there = earlier.map(lost_in).sum();
+        changes.push(Change::Alarm(Alarm::OfficeRestored { office, incarnation, lost_there }));
     }
 
     /// No gap of an ended incarnation will be filled by new sends: what is held is presented in order.
@@ -683,35 +699,19 @@ impl Exchange {
         incarnation: Incarnation,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Some(channel) = self
-            .peers
-            .get_mut(&from)
-            .and_then(|peer| peer.channels.get_mut(&incarnation))
-        else {
+        let Some(channel) = self.channel_mut(&from, incarnation) else {
             return Ok(());
         };
+        if channel.ended {
+            return Ok(());
+        }
         channel.ended = true;
-        let newest = channel
-            .ahead
-            .last_key_value()
-            .map_or(channel.held, |(counter, _)| *counter);
-        let waiting = std::iter::successors(Some(channel.presented.next()), |counter| Some(counter.next()))
-            .take_while(|counter| *counter <= newest);
-        let waiting: Vec<Counter> = waiting.filter(|counter| channel.holds(*counter)).collect();
-        for counter in waiting {
+        for counter in channel.waiting() {
             let Some(row) = records.held(&from, incarnation, counter)? else {
                 continue;
             };
             if row.document.is_some() && row.ordinal.is_none() && row.receipt.is_some() {
-                self.presented += 1;
-                let ordinal = self.presented;
-                changes.push(Change::Presented {
-                    from,
-                    incarnation,
-                    counter,
-                    ordinal,
-                    in_order: true,
-                });
+                self.present_alone(from, row.place, true, changes);
             }
         }
         Ok(())
@@ -743,6 +743,15 @@ impl Exchange {
     pub fn channel(&self, office: &OfficeId, incarnation: Incarnation) -> Option<&Channel> {
         self.peer(office).and_then(|peer| peer.channels.get(&incarnation))
     }
+}
+
+/// Whether this station sent the event that a correspondent says it holds last; holding nothing agrees.
+fn agrees<R: Records>(records: &R, with: OfficeId, held: Place) -> Result<bool, R::Error> {
+    if held.counter == Counter(0) {
+        return Ok(true);
+    }
+    let row = records.sent(&with, held.incarnation, held.counter)?;
+    Ok(row.is_some_and(|row| row.place.id == held.id))
 }
 
 fn document_of(body: &Body) -> Option<DocumentId> {

@@ -15,7 +15,11 @@
 
 mod decide;
 mod evolve;
+#[cfg(test)]
+mod model;
 mod records;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Command, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
 pub use evolve::{Alarm, Change, Class, Entry};
@@ -40,6 +44,9 @@ pub const CHANNELS_MAX: usize = HELD_MAX;
 pub const RAISES_MAX: usize = 3;
 /// See [`RAISES_MAX`]; in milliseconds of claimed time.
 pub const RAISE_WINDOW_MS: u64 = Millis::DAY;
+/// How far ahead of its own incarnation a station believes a correspondent that claims to know a later one. A
+/// backup is a few incarnations old; a claim beyond this is invented, and following it would use up the numbers.
+pub const INCARNATIONS_LOST_MAX: u32 = 1_024;
 
 /// The state every decision needs: this station's chain and one entry per correspondent.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -85,6 +92,9 @@ pub struct Peer {
     /// first after a start.
     #[n(4)]
     pub heard: u64,
+    /// What it said in its newest incarnation: it holds everything up to this counter of the current incarnation.
+    #[n(5)]
+    pub confirmed: Counter,
 }
 
 /// What came from one incarnation of a correspondent.
@@ -123,6 +133,14 @@ impl Channel {
     fn holds(&self, counter: Counter) -> bool {
         counter <= self.held || self.ahead.contains_key(&counter)
     }
+
+    /// What is held and was not passed by the presented mark, in order. As long as what is held, however far
+    /// ahead a hostile counter is.
+    fn waiting(&self) -> Vec<Counter> {
+        let joined = (self.presented.next().0..=self.held.0).map(Counter);
+        let ahead = self.ahead.keys().filter(|counter| **counter > self.presented);
+        joined.chain(ahead.copied()).collect()
+    }
 }
 
 impl Exchange {
@@ -140,10 +158,7 @@ impl Exchange {
     }
 
     /// The state a store has kept. Equal to a replay of its journal, or the store is broken (P7).
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one argument per kept column, named by the store's rows"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one argument per kept column, named by the store's rows")]
     pub fn from_parts(
         me: OfficeId,
         incarnation: Incarnation,
@@ -153,15 +168,7 @@ impl Exchange {
         presented: u64,
         raised_at: Vec<Millis>,
     ) -> Self {
-        Self {
-            me,
-            incarnation,
-            seq,
-            head,
-            peers,
-            presented,
-            raised_at,
-        }
+        Self { me, incarnation, seq, head, peers, presented, raised_at }
     }
 
     /// This office.
@@ -211,16 +218,9 @@ impl Exchange {
         };
         let held = peer.channels.iter().filter_map(|(incarnation, channel)| {
             let id = channel.held_id?;
-            Some(Place {
-                incarnation: *incarnation,
-                counter: channel.held,
-                id,
-            })
+            Some(Place { incarnation: *incarnation, counter: channel.held, id })
         });
-        Heads {
-            sent: peer.sent,
-            held: held.collect(),
-        }
+        Heads { sent: peer.sent, held: held.collect() }
     }
 
     /// The event that records `draft` next in this station's chain.
@@ -228,22 +228,13 @@ impl Exchange {
         let to = draft.to.iter().map(|office| {
             let sent = self.peers.get(office).and_then(|peer| peer.sent);
             let starts_incarnation = draft.incarnation != self.incarnation;
-            let counter = sent
-                .filter(|_| !starts_incarnation)
-                .map_or(Counter(1), |sent| sent.counter.next());
-            crate::event::Addressee {
-                office: *office,
-                counter,
-            }
+            let counter = sent.filter(|_| !starts_incarnation).map_or(Counter(1), |sent| sent.counter.next());
+            crate::event::Addressee { office: *office, counter }
         });
         Event {
             office: self.me,
             incarnation: draft.incarnation,
-            seq: if draft.incarnation == self.incarnation {
-                self.seq.next()
-            } else {
-                Seq(1)
-            },
+            seq: if draft.incarnation == self.incarnation { self.seq.next() } else { Seq(1) },
             prev: self.head,
             claimed_at: now,
             kind: draft.kind,

@@ -37,10 +37,10 @@ pub struct SentRow {
     /// Whether it is to be sent again.
     #[n(7)]
     pub open: bool,
-    /// The journal entry that recorded that a relay stored it.
+    /// The journal entry that recorded that a relay stored it, since it was last opened.
     #[n(8)]
     pub left: Option<Position>,
-    /// The recipient's receipt.
+    /// The recipient's newest receipt. A row that is open again keeps it: what was proven then stays proven.
     #[n(9)]
     pub receipt: Option<Position>,
     /// A later incarnation sends it again in another event.
@@ -114,6 +114,13 @@ pub trait Records {
     /// When the store cannot be read.
     fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, Self::Error>;
 
+    /// In which of its author's incarnations the received event at this place of the journal was recorded; `None`
+    /// when no received event is there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error>;
+
     /// Whether this station has sent this document.
     ///
     /// # Errors
@@ -126,6 +133,7 @@ pub trait Records {
 pub struct MemoryRecords {
     sent: BTreeMap<(OfficeId, Incarnation, Counter), SentRow>,
     held: BTreeMap<(OfficeId, Incarnation, Counter), HeldRow>,
+    received: BTreeMap<Position, Incarnation>,
     incoming: BTreeMap<(OfficeId, DocumentId), Position>,
     outgoing: BTreeMap<DocumentId, Position>,
 }
@@ -150,6 +158,10 @@ impl Records for MemoryRecords {
         Ok(self.incoming.contains_key(&(*from, *document)))
     }
 
+    fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Infallible> {
+        Ok(self.received.get(&position).copied())
+    }
+
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Infallible> {
         Ok(self.outgoing.contains_key(document))
     }
@@ -163,52 +175,31 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.outgoing.entry(document).or_insert(row.position);
                 }
-                self.sent
-                    .insert((row.to, row.place.incarnation, row.place.counter), row.clone());
+                self.sent.insert((row.to, row.place.incarnation, row.place.counter), row.clone());
             }
-            Change::Left {
-                to,
-                incarnation,
-                counter,
-                position,
-                closes,
-            } => {
+            Change::Left { to, incarnation, counter, position, closes } => {
                 self.change_sent(to, *incarnation, *counter, |row| {
                     row.left.get_or_insert(*position);
                     row.open &= !closes;
                 });
             }
-            Change::Receipted {
-                to,
-                incarnation,
-                counter,
-                position,
-            } => {
+            Change::Receipted { to, incarnation, counter, position } => {
                 self.change_sent(to, *incarnation, *counter, |row| {
-                    row.receipt.get_or_insert(*position);
+                    row.receipt = Some(*position);
                     row.open = false;
                 });
             }
-            Change::Confirmed {
-                to,
-                incarnation,
-                counter,
-            } => {
+            Change::Confirmed { to, incarnation, counter } => {
                 self.change_sent(to, *incarnation, *counter, |row| row.open = false);
             }
-            Change::Reopened {
-                to,
-                incarnation,
-                counter,
-            } => {
-                self.change_sent(to, *incarnation, *counter, |row| row.open = true);
+            Change::Reopened { to, incarnation, counter } => {
+                self.change_sent(to, *incarnation, *counter, |row| {
+                    row.open = true;
+                    row.left = None;
+                });
             }
             Change::Superseded { before } => {
-                for row in self
-                    .sent
-                    .values_mut()
-                    .filter(|row| row.open && row.place.incarnation < *before)
-                {
+                for row in self.sent.values_mut().filter(|row| row.open && row.place.incarnation < *before) {
                     row.open = false;
                     row.superseded = true;
                 }
@@ -217,28 +208,16 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.incoming.entry((row.from, document)).or_insert(row.position);
                 }
-                self.held
-                    .insert((row.from, row.place.incarnation, row.place.counter), row.clone());
+                self.received.insert(row.position, row.place.incarnation);
+                self.held.insert((row.from, row.place.incarnation, row.place.counter), row.clone());
             }
-            Change::Answered {
-                from,
-                incarnation,
-                counter,
-                position,
-                mine,
-            } => {
+            Change::Answered { from, incarnation, counter, position, mine } => {
                 if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
                     row.receipt = Some(*position);
                     row.receipt_incarnation = Some(*mine);
                 }
             }
-            Change::Presented {
-                from,
-                incarnation,
-                counter,
-                ordinal,
-                in_order,
-            } => {
+            Change::Presented { from, incarnation, counter, ordinal, in_order } => {
                 if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
                     row.ordinal = Some(*ordinal);
                     row.in_order = *in_order;
@@ -288,10 +267,7 @@ pub struct StateDigest {
 impl StateDigest {
     /// Starts with the hot state.
     pub fn new(exchange: &Exchange) -> Self {
-        let mut digest = Self {
-            hash: Sha256::new(),
-            buffer: Vec::new(),
-        };
+        let mut digest = Self { hash: Sha256::new(), buffer: Vec::new() };
         digest.add(exchange);
         digest
     }

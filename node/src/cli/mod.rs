@@ -1,0 +1,409 @@
+//! The command line: for clerks and operators on this machine.
+//!
+//! Data goes to standard output (JSON with `--json`), talk to standard error. Exit status: 0 done, 1 refused
+//! or failed, 2 wrong usage.
+
+mod client;
+mod init;
+mod send;
+mod show;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use schema::id::{DocumentId, OfficeId};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, DataFolder};
+use crate::words::Lang;
+use client::{CliError, Client};
+
+/// One office's station: sends, receives and keeps signed documents, with or without a network.
+#[derive(Parser)]
+#[command(name = "tram-node", version, about, max_term_width = 110)]
+struct Cli {
+    /// The station's data folder.
+    #[arg(long, global = true, env = "TRAM_DATA", default_value = "tram-data")]
+    data: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of texts.
+    #[arg(long, global = true, env = "TRAM_LANG", value_enum, default_value_t = LangArg::Vi)]
+    lang: LangArg,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LangArg {
+    Vi,
+    En,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the data folder of a station.
+    Init(InitArgs),
+    /// Run the station until it is told to stop.
+    Run,
+    /// Send a document: saved when this returns, queued for its recipients.
+    Send(send::SendArgs),
+    /// List documents that have arrived here, newest first.
+    Incoming(PageArgs),
+    /// List documents sent from here, newest first.
+    Outgoing(PageArgs),
+    /// Show one document: who did what when, and what is proven.
+    Show {
+        /// The document's id.
+        document: DocumentId,
+    },
+    /// Say why a document has not arrived: where it is, the cause, the next attempt, who must act.
+    Why {
+        /// The document's id.
+        document: DocumentId,
+    },
+    /// Show the station at a glance.
+    Status,
+    /// List alarms, newest first.
+    Alarms,
+    /// List what was refused at the door, newest first.
+    Quarantine,
+    /// Find offices by the beginnings of words of their names, without diacritics if you like.
+    Offices {
+        /// What to look for; all enrolled offices when left out.
+        search: Option<String>,
+        /// Most rows.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Save a document's attachments; each is checked against its hash.
+    Fetch {
+        /// The document's id.
+        document: DocumentId,
+        /// Where to; made if it is not there.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Carry the same bytes in a file, on a USB stick.
+    #[command(subcommand)]
+    Courier(CourierCommand),
+}
+
+#[derive(Args)]
+struct InitArgs {
+    /// Folder that the registrar made for this office.
+    #[arg(long, conflicts_with_all = ["office", "root_key"])]
+    bundle: Option<PathBuf>,
+    /// The office's id, 32 hexadecimal digits.
+    #[arg(long, requires = "root_key")]
+    office: Option<OfficeId>,
+    /// Public key that signs the directory, 64 hexadecimal digits.
+    #[arg(long)]
+    root_key: Option<String>,
+    /// The signed directory.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Where the API listens, on this machine only; port 0 takes a free one.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Args)]
+struct PageArgs {
+    /// Most rows.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    /// Start before this row: `next` of the page before.
+    #[arg(long)]
+    before: Option<u64>,
+}
+
+#[derive(Subcommand)]
+enum CourierCommand {
+    /// Write everything that has no receipt into a file.
+    Export {
+        /// Only what is for this office (id or code).
+        #[arg(long)]
+        to: Option<String>,
+        /// The file; never overwritten.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Take a file in.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are data, wrong usage is talk; clap knows where each belongs.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let lang = match cli.lang {
+        LangArg::Vi => Lang::Vi,
+        LangArg::En => Lang::En,
+    };
+    let folder = DataFolder::new(&cli.data);
+    if matches!(cli.command, Command::Run) {
+        return match run(&folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "station stopped");
+                eprintln!("tram-node: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let output = Output { json: cli.json, lang };
+    match ask(cli.command, &folder, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(folder: &DataFolder) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("TRAM_LOG")
+        // async-nats logs every attempt of its own; the link says what matters.
+        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=off"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if std::env::var_os("TRAM_LOG_JSON").is_some() {
+        log.json().init();
+    } else {
+        log.init();
+    }
+    let config = Config::read(folder)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(24)
+        .enable_all()
+        .build()?
+        .block_on(crate::runtime::run(folder, &config))
+}
+
+/// How answers are shown.
+struct Output {
+    json: bool,
+    lang: Lang,
+}
+
+impl Output {
+    fn show(&self, value: &Value, text: impl FnOnce(&Value, Lang) -> String) -> Result<(), CliError> {
+        let shown = if self.json { format!("{value:#}\n") } else { text(value, self.lang) };
+        match io::stdout().write_all(shown.as_bytes()) {
+            // The reader of a pipe has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            done => {
+                done.map_err(|error| CliError::Words(format!("failed to write to standard output: {error}")))
+            }
+        }
+    }
+
+    fn failure(&self, error: &CliError) {
+        if self.json {
+            let code = match error {
+                CliError::Refused { code, .. } => code.as_str(),
+                CliError::NotRunning { .. } => "not-running",
+                CliError::Exchange { .. } => "exchange",
+                CliError::File { .. } => "file",
+                CliError::Words(_) => "failed",
+            };
+            println!("{:#}", json!({ "error": code, "message": chain(error) }));
+        } else {
+            eprintln!("tram-node: {}", chain(error));
+        }
+    }
+}
+
+fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), CliError> {
+    let client = || Client::of(folder, output.lang);
+    match command {
+        Command::Run => Ok(()),
+        Command::Init(InitArgs { bundle, office, root_key, directory, listen }) => {
+            let request = init::InitRequest { bundle, office, root_key, directory, listen };
+            output.show(&init::init(folder, request)?, show::made)
+        }
+        Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
+        Command::Incoming(page) => {
+            output.show(&client()?.get(&page_path("/incoming", &page))?, show::incoming)
+        }
+        Command::Outgoing(page) => {
+            output.show(&client()?.get(&page_path("/outgoing", &page))?, show::outgoing)
+        }
+        Command::Show { document } => {
+            output.show(&client()?.get(&format!("/documents/{document}"))?, show::document)
+        }
+        Command::Why { document } => {
+            output.show(&client()?.get(&format!("/documents/{document}/why"))?, show::why)
+        }
+        Command::Status => output.show(&client()?.get("/status")?, show::status),
+        Command::Alarms => output.show(&client()?.get("/alarms")?, show::alarms),
+        Command::Quarantine => output.show(&client()?.get("/quarantine")?, show::quarantine),
+        Command::Offices { search, limit } => {
+            let path = match search {
+                Some(search) => format!("/offices?search={}&limit={limit}", percent(&search)),
+                None => format!("/offices?enrolled=true&limit={limit}"),
+            };
+            output.show(&client()?.get(&path)?, show::offices)
+        }
+        Command::Fetch { document, out } => output.show(&fetch(&client()?, &document, &out)?, show::fetched),
+        Command::Courier(CourierCommand::Export { to, out }) => {
+            let path =
+                to.map_or("/courier/export".to_owned(), |to| format!("/courier/export?to={}", percent(&to)));
+            let bytes = write_whole(&out, |file| client()?.receive(true, &path, file))?;
+            output.show(&json!({ "file": out, "bytes": bytes }), show::exported)
+        }
+        Command::Courier(CourierCommand::Import { file }) => {
+            let taken = client()?.send_file(false, "/courier/import", &file)?;
+            let complete = taken["complete"] == json!(true);
+            output.show(&taken, show::imported)?;
+            if complete { Ok(()) } else { Err(CliError::Words(show::damaged(&taken, output.lang))) }
+        }
+    }
+}
+
+fn page_path(path: &str, page: &PageArgs) -> String {
+    let before = page.before.map(|before| format!("&before={before}")).unwrap_or_default();
+    format!("{path}?limit={}{before}", page.limit)
+}
+
+fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, CliError> {
+    let view = client.get(&format!("/documents/{document}"))?;
+    fs::create_dir_all(out).map_err(|source| CliError::File {
+        attempted: "create",
+        path: out.to_owned(),
+        source,
+    })?;
+    let attachments = view["attachments"].as_array().cloned().unwrap_or_default();
+    let mut files = Vec::new();
+    for (index, attachment) in attachments.iter().enumerate() {
+        let n = index + 1;
+        let name = attachment["name"].as_str().unwrap_or_default();
+        // Two attachments may have one name, and a name from outside chooses no folder.
+        let name =
+            Path::new(name).file_name().map_or(format!("{n}"), |name| name.to_string_lossy().into_owned());
+        let path = out.join(&name);
+        let path = if path.exists() { out.join(format!("{n}-{name}")) } else { path };
+        let expected = attachment["hash"].as_str().unwrap_or_default();
+        let bytes = write_whole(&path, |file| {
+            let mut hashing = Hashing { file, hash: Sha256::new() };
+            let bytes =
+                client.receive(false, &format!("/documents/{document}/attachments/{n}"), &mut hashing)?;
+            let found: String = hashing.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            if found == expected {
+                Ok(bytes)
+            } else {
+                Err(CliError::Words(format!(
+                    "attachment {n} of `{document}` has hash {found}, expected {expected}"
+                )))
+            }
+        })?;
+        files.push(json!({ "file": path, "bytes": bytes, "sha256": expected }));
+    }
+    Ok(json!({ "document": document, "files": files }))
+}
+
+struct Hashing<'a> {
+    file: &'a mut File,
+    hash: Sha256,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes a new file under another name, syncs it, and gives it its name only when it is whole. Never
+/// overwrites.
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<u64, CliError>) -> Result<u64, CliError> {
+    let failed = |attempted| move |source| CliError::File { attempted, path: path.to_owned(), source };
+    if path.exists() {
+        return Err(failed("write")(io::ErrorKind::AlreadyExists.into()));
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let mut file = File::create(&part).map_err(failed("create"))?;
+    let done = write(&mut file).and_then(|bytes| {
+        file.sync_all().map_err(failed("sync"))?;
+        fs::rename(&part, path).map_err(failed("name"))?;
+        Ok(bytes)
+    });
+    if done.is_err() {
+        // What is left of it is no use to anybody.
+        let _ = fs::remove_file(&part);
+    }
+    done
+}
+
+fn percent(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn file_that_was_not_written_whole_has_no_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.courier");
+        let failed = write_whole(&path, |file| {
+            file.write_all(b"half").expect("room");
+            Err(CliError::Words("the line broke".to_owned()))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
+        write_whole(&path, |_| Ok(0)).expect("written");
+        assert!(write_whole(&path, |_| Ok(0)).is_err(), "an existing file was overwritten");
+    }
+}

@@ -1,0 +1,199 @@
+//! The clerk's door over real sockets, with a real station behind it.
+
+mod station;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use node::api::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, JSON_BYTES_MAX};
+use serde_json::{Value, json};
+use station::{NOT_ENROLLED, RECIPIENT, SENDER, Station, TOKEN, office_id, pdf};
+
+#[test]
+fn document_is_saved_and_shown_as_queued_with_what_is_proven() {
+    let station = Station::of(SENDER);
+    let document = station.dispatch("V/v báo cáo tình hình", &pdf());
+
+    let list = station.get("/outgoing").json();
+    assert_eq!(list["rows"][0]["document"], json!(document));
+    assert_eq!(list["rows"][0]["status_text"], "chờ gửi");
+
+    let view = station.get(&format!("/documents/{document}")).json();
+    assert_eq!(view["from_name"], "Ủy ban nhân dân xã số 1");
+    assert_eq!(view["recipients"][0]["status"], "queued");
+    assert_eq!(view["recipients"][0]["steps"][0]["kind"], "queued");
+    let text = view.to_string();
+    assert!(!text.contains("đã gửi") && !text.contains("đã đến"), "more is said than is proven: {text}");
+
+    let why = station.get(&format!("/documents/{document}/why")).json();
+    assert_eq!(why["recipients"][0]["cause"], "waiting-for-line");
+    assert_eq!(why["recipients"][0]["office_name"], "Ủy ban nhân dân xã số 2");
+    assert!(
+        why["recipients"][0]["who_text"].as_str().is_some_and(|text| text.contains("đơn vị này")),
+        "{why}"
+    );
+
+    let attachment = station.get(&format!("/documents/{document}/attachments/1"));
+    assert_eq!(attachment.body, pdf());
+    assert!(attachment.head.contains("filename*=UTF-8''C%C3%B4ng%20v%C4%83n.pdf"), "{}", attachment.head);
+    assert_eq!(
+        station.get(&format!("/documents/{document}/attachments/2")).refusal(),
+        (404, "no-attachment".into())
+    );
+    assert_eq!(station.get("/status").json()["queued"], 1);
+}
+
+#[test]
+fn bad_input_gets_a_refusal_with_a_name() {
+    let station = Station::of(SENDER);
+    let recipient = office_id(RECIPIENT).to_string();
+    let document = station.dispatch("V/v báo cáo", b"abc");
+    let post = |body: Value| station.post("/documents", &body).refusal();
+    let with = |field: &str, value: Value| {
+        let mut body = json!({ "to": [recipient], "subject": "V/v thử" });
+        body[field] = value;
+        post(body)
+    };
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    let attachment =
+        json!([{ "blob": "00".repeat(32), "length": 1, "name": "a", "media_type": "text/plain" }]);
+
+    assert_eq!(station.with_body("POST", "/documents", b"{").refusal(), refused(400, "body"));
+    assert_eq!(station.with_body("POST", "/documents", b"\xff\xfe").refusal(), refused(400, "body"));
+    assert_eq!(with("sujbect", json!("x")), refused(400, "body"));
+    assert_eq!(with("to", json!([])), refused(422, "no-recipients"));
+    assert_eq!(with("to", json!(["H09.99"])), refused(422, "unknown-code"));
+    assert_eq!(with("to", json!([office_id(SENDER)])), refused(422, "to-itself"));
+    assert_eq!(with("to", json!([office_id(NOT_ENROLLED)])), refused(422, "not-enrolled"));
+    assert_eq!(with("to", json!([office_id(9)])), refused(422, "unknown-recipient"));
+    assert_eq!(with("subject", json!("")), refused(422, "document"));
+    assert_eq!(with("subject", json!("Quye\u{302}\u{301}t")), refused(422, "document"));
+    assert_eq!(with("subject", json!("x".repeat(5_000))), refused(422, "document"));
+    assert_eq!(with("secrecy", json!("top-secret")), refused(422, "secrecy"));
+    assert_eq!(with("attachments", attachment), refused(409, "attachment-missing"));
+    assert_eq!(with("document", json!(document)), refused(409, "already-dispatched"));
+
+    let wrong = station.with_body("PUT", &format!("/blobs/{}?length=3", "ab".repeat(32)), b"abc");
+    assert_eq!(wrong.refusal(), refused(422, "blob-mismatch"));
+    let hash = "ab".repeat(32);
+    assert_eq!(
+        station.with_body("PUT", &format!("/blobs/{hash}?length=4"), b"abc").refusal(),
+        refused(400, "parameter")
+    );
+    assert_eq!(
+        station.with_body("PUT", &format!("/blobs/{hash}?length=0"), b"").refusal(),
+        refused(400, "parameter")
+    );
+    assert_eq!(station.with_body("PUT", "/blobs/xyz?length=3", b"abc").refusal(), refused(400, "parameter"));
+    assert_eq!(station.get("/documents/xyz").refusal(), refused(400, "parameter"));
+    assert_eq!(station.get(&format!("/documents/{}", "0".repeat(32))).refusal(), refused(404, "no-document"));
+    assert_eq!(station.get("/incoming?limit=many").refusal(), refused(400, "parameter"));
+    assert_eq!(station.get("/nowhere").refusal(), refused(404, "not-found"));
+    assert_eq!(station.post("/incoming", &json!({})).refusal(), refused(405, "method"));
+    assert_eq!(
+        station.with_body("POST", "/courier/import", b"not a courier file").refusal(),
+        refused(422, "courier")
+    );
+
+    assert_eq!(
+        station.get("/outgoing").json()["rows"].as_array().map(Vec::len),
+        Some(1),
+        "something was recorded"
+    );
+}
+
+#[test]
+fn refusal_speaks_the_language_that_was_asked_for() {
+    let station = Station::of(SENDER);
+    let vietnamese = station.get("/nowhere").json();
+    assert_eq!(vietnamese["message"], "Không có địa chỉ này.");
+    let english = station.send(station.head("GET", "/nowhere", "Accept-Language: en\r\n").as_bytes());
+    assert_eq!(english.json()["message"], "There is nothing at this address.");
+}
+
+#[test]
+fn foreign_host_foreign_page_and_missing_token_are_refused() {
+    let station = Station::of(SENDER);
+    let ask = |host: &str, more: &str| {
+        let request =
+            format!("GET /api/v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
+        station.send(request.as_bytes()).refusal()
+    };
+    let (mine, token) = (station.address.to_string(), format!("Authorization: Bearer {TOKEN}\r\n"));
+    let port = station.address.port();
+    assert_eq!(ask(&mine, ""), (401, "token".into()));
+    assert_eq!(ask(&mine, "Authorization: Bearer wrong\r\n"), (401, "token".into()));
+    assert_eq!(ask(&format!("evil.example:{port}"), &token), (421, "host".into()));
+    assert_eq!(ask("127.0.0.1", &token), (421, "host".into()));
+    assert_eq!(ask(&mine, &format!("{token}Origin: http://evil.example\r\n")), (403, "origin".into()));
+    assert_eq!(ask(&mine, &format!("{token}Origin: null\r\n")), (403, "origin".into()));
+    assert_eq!(ask(&mine, &format!("{token}Origin: http://{mine}\r\n")).0, 200);
+}
+
+#[test]
+fn too_much_is_refused_before_it_is_read() {
+    let station = Station::of(SENDER);
+    // No byte of the bodies is ever sent: an answer proves that none was waited for.
+    let json = format!("Content-Length: {}\r\n", JSON_BYTES_MAX + 1);
+    let answer = station.send(station.head("POST", "/documents", &json).as_bytes());
+    assert_eq!(answer.refusal(), (413, "too-large".into()));
+    let path = format!("/blobs/{}?length={}", "ab".repeat(32), 600 * 1024 * 1024);
+    let blob = format!("Content-Length: {}\r\n", 600 * 1024 * 1024);
+    let answer = station.send(station.head("PUT", &path, &blob).as_bytes());
+    assert_eq!(answer.refusal(), (413, "too-large".into()));
+}
+
+#[test]
+fn half_open_connections_do_not_stop_the_clerk() {
+    let station = Station::of(SENDER);
+    let half_open: Vec<TcpStream> = (0..CONNECTIONS_MAX + 20)
+        .map(|n| {
+            let mut stream = TcpStream::connect(station.address).expect("a connection");
+            if n % 2 == 0 {
+                stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: ").expect("sent");
+            }
+            stream
+        })
+        .collect();
+    let asked = Instant::now();
+    assert_eq!(station.get("/status").status, 200);
+    let waited = asked.elapsed();
+    assert!(waited < Duration::from_secs(2 * HEADER_SECONDS_MAX + 3), "waited {waited:?}");
+    drop(half_open);
+}
+
+#[test]
+fn courier_file_brings_the_document_and_the_receipt_back() {
+    let (sender, recipient) = (Station::of(SENDER), Station::of(RECIPIENT));
+    let document = sender.dispatch("V/v chuyển tay", &pdf());
+    let there = sender.with_body("POST", &format!("/courier/export?to={}", office_id(RECIPIENT)), b"");
+    assert_eq!(there.status, 200);
+
+    // A stick that was pulled out too early gives what is whole, and says that it is not all.
+    let cut = recipient.with_body("POST", "/courier/import", &there.body[..there.body.len() / 2]).json();
+    assert_eq!(cut["complete"], false, "{cut}");
+    let whole = recipient.with_body("POST", "/courier/import", &there.body).json();
+    assert_eq!(whole["complete"], true, "{whole}");
+
+    let incoming = recipient.get("/incoming").json();
+    assert_eq!(incoming["rows"].as_array().map(Vec::len), Some(1), "{incoming}");
+    assert_eq!(incoming["rows"][0]["document"], json!(document));
+    assert_eq!(recipient.get(&format!("/documents/{document}/attachments/1")).body, pdf());
+
+    let back = recipient.with_body("POST", "/courier/export", b"");
+    let taken = sender.with_body("POST", "/courier/import", &back.body).json();
+    assert_eq!(taken["complete"], true, "{taken}");
+    let view = sender.get(&format!("/documents/{document}")).json();
+    assert_eq!(view["recipients"][0]["status"], "arrived", "{view}");
+    assert_eq!(view["recipients"][0]["status_text"], "đã đến (có biên nhận)");
+}
+
+#[test]
+fn offices_are_found_without_diacritics() {
+    let station = Station::of(SENDER);
+    let found = station.get("/offices?search=uy%20ban%20so%202").json();
+    assert_eq!(found["rows"][0]["office"], json!(office_id(RECIPIENT)), "{found}");
+    let enrolled = station.get("/offices?enrolled=true").json();
+    assert_eq!(enrolled["rows"].as_array().map(Vec::len), Some(2));
+}

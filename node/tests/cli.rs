@@ -1,0 +1,203 @@
+//! The program as a clerk and an administrator use it: real processes, exit statuses, words.
+
+mod station;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::SigningKey;
+use node::config::Bundle;
+use node::keyring::{Login, write_signing_key};
+use schema::directory::sign_directory;
+use serde_json::Value;
+use station::{RECIPIENT, SENDER, directory, key, office_id};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
+
+struct Office {
+    folder: tempfile::TempDir,
+    running: Option<Child>,
+}
+
+impl Office {
+    /// Enrolled: the registrar's bundle is there.
+    fn enrolled(n: u8) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bundle = folder.path().join("bundle");
+        fs::create_dir(&bundle).expect("made");
+        let root = SigningKey::from_bytes(&[99; 32]);
+        let signed = sign_directory(&directory("nats://127.0.0.1:1").snapshot(), &root).expect("signed");
+        fs::write(bundle.join("directory.cbor"), signed).expect("written");
+        let handed = Bundle { office: office_id(n), root_key: root.verifying_key().to_bytes() };
+        fs::write(bundle.join(Bundle::FILE), handed.render()).expect("written");
+        write_signing_key(&bundle.join("node.key"), &key(n)).expect("written");
+        Login::generate().expect("a key").write(&bundle.join("login.nk")).expect("written");
+        let office = Self { folder, running: None };
+        let made = office.ask(&["init", "--bundle", &office.path("bundle"), "--listen", "127.0.0.1:0"]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        office
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.env_remove("TRAM_DATA").env_remove("TRAM_LANG").arg("--data").arg(self.data());
+        command.args(arguments).output().expect("the program starts")
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.ask(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        serde_json::from_str(&self.text(&all)).expect("JSON")
+    }
+
+    fn start(&mut self) {
+        let _ = fs::remove_file(self.data().join("api.json"));
+        let mut command = Command::new(PROGRAM);
+        command.arg("--data").arg(self.data()).arg("run").stdout(Stdio::null()).stderr(Stdio::null());
+        self.running = Some(command.spawn().expect("the station starts"));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.ask(&["status"]).status.success() {
+            assert!(Instant::now() < deadline, "the station does not answer");
+        }
+    }
+
+    fn stop(&mut self, signal: &str) -> Option<i32> {
+        let mut running = self.running.take().expect("running");
+        let sent =
+            Command::new("kill").args([signal, &running.id().to_string()]).status().expect("kill is there");
+        assert!(sent.success());
+        running.wait().expect("reaped").code()
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            let _ = running.kill();
+            let _ = running.wait();
+        }
+    }
+}
+
+fn sample(folder: &Path) -> String {
+    let path = folder.join("Công văn số 7.pdf");
+    fs::write(&path, "%PDF-1.7 nội dung").expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn clerk_sends_while_offline_and_nothing_is_lost_by_kill() {
+    let mut office = Office::enrolled(SENDER);
+    office.start();
+    let file = sample(office.folder.path());
+    let saved = office.text(&[
+        "send",
+        "--to",
+        "H02.18",
+        "--subject",
+        "V/v báo cáo quý",
+        "--urgency",
+        "express",
+        &file,
+    ]);
+    assert!(saved.contains("Đã lưu văn bản") && saved.contains("chờ gửi"), "{saved}");
+    assert!(!saved.contains("đã gửi"), "more is said than is proven: {saved}");
+
+    assert_eq!(office.stop("-KILL"), None);
+    let asked = office.ask(&["outgoing"]);
+    assert_eq!(asked.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(said.contains("no station runs on"), "{said}");
+
+    office.start();
+    let list = office.json(&["outgoing"]);
+    assert_eq!(list["rows"][0]["subject"], "V/v báo cáo quý", "{list}");
+    let document = list["rows"][0]["document"].as_str().expect("an id").to_owned();
+    let shown = office.text(&["show", &document]);
+    assert!(shown.contains("Hỏa tốc") && shown.contains("chưa chứng minh điều gì về nơi nhận"), "{shown}");
+    let why = office.text(&["--lang", "en", "why", &document]);
+    assert!(why.contains("waiting for the line") && why.contains("this office"), "{why}");
+
+    let out = office.path("out");
+    office.text(&["fetch", &document, "--out", &out]);
+    assert_eq!(
+        fs::read(Path::new(&out).join("Công văn số 7.pdf")).expect("there"),
+        fs::read(&file).expect("there")
+    );
+    assert_eq!(office.stop("-TERM"), Some(0));
+    assert!(!office.data().join("api.json").exists(), "the address of a stopped station is left behind");
+}
+
+#[test]
+fn refusal_and_wrong_usage_have_their_own_exit_status() {
+    let mut office = Office::enrolled(SENDER);
+    office.start();
+    let refused = office.ask(&["--json", "send", "--to", "H09.99", "--subject", "V/v thử"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert_eq!(said["error"], "unknown-code");
+    assert_eq!(office.ask(&["send", "--subject", "no recipient"]).status.code(), Some(2));
+    assert_eq!(office.ask(&["show", "not-an-id"]).status.code(), Some(2));
+    assert_eq!(office.ask(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn second_station_on_the_same_folder_does_not_start() {
+    let mut office = Office::enrolled(SENDER);
+    office.start();
+    let second = office.ask(&["run"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("two stations with one key"));
+    assert!(office.ask(&["status"]).status.success(), "the first one no longer answers");
+}
+
+#[test]
+fn stick_carries_a_document_there_and_its_receipt_back() {
+    let (mut sender, mut recipient) = (Office::enrolled(SENDER), Office::enrolled(RECIPIENT));
+    sender.start();
+    recipient.start();
+    let file = sample(sender.folder.path());
+    let saved = sender.json(&["send", "--to", "H02.18", "--subject", "V/v chuyển tay", &file]);
+    let document = saved["document"].as_str().expect("an id");
+    let (there, back) = (sender.path("there.courier"), sender.path("back.courier"));
+    sender.text(&["courier", "export", "--to", "H02.18", "--out", &there]);
+    recipient.text(&["courier", "import", &there]);
+    recipient.text(&["courier", "export", "--out", &back]);
+    sender.text(&["courier", "import", &back]);
+    assert!(sender.text(&["show", document]).contains("đã đến (có biên nhận)"));
+    assert!(recipient.text(&["incoming"]).contains("V/v chuyển tay"));
+
+    let cut = sender.path("cut.courier");
+    let whole = fs::read(&there).expect("there");
+    fs::write(&cut, &whole[..whole.len() - 5]).expect("written");
+    let damaged = recipient.ask(&["courier", "import", &cut]);
+    assert_eq!(damaged.status.code(), Some(1), "a cut file passed for a whole one");
+}
+
+#[test]
+fn made_folder_is_private_and_is_not_made_twice() {
+    use std::os::unix::fs::PermissionsExt;
+    let office = Office::enrolled(SENDER);
+    for name in ["node.key", "login.nk", "config.toml", "directory.cbor"] {
+        let mode = fs::metadata(office.data().join(name)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let again = office.ask(&["init", "--bundle", &office.path("bundle")]);
+    assert_eq!(again.status.code(), Some(1));
+}

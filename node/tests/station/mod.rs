@@ -1,0 +1,213 @@
+//! A real station on a temporary folder, and a client that speaks HTTP by hand.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of this module")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use node::Node;
+use node::api::{ApiSetting, router, serve};
+use node::keyring::Login;
+use node::runtime::{Core, Links, now, start_core};
+use node::store::Store;
+use schema::directory::{
+    Code, CodeSystem, Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity,
+};
+use schema::id::OfficeId;
+use schema::time::Millis;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+pub const TOKEN: &str = "a-token-of-this-test";
+pub const SENDER: u8 = 1;
+pub const RECIPIENT: u8 = 2;
+pub const NOT_ENROLLED: u8 = 3;
+
+pub fn office_id(n: u8) -> OfficeId {
+    OfficeId::new([n; 16])
+}
+
+pub fn key(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32])
+}
+
+pub fn directory(url: &str) -> Arc<Directory> {
+    let mut builder = DirectoryBuilder::new();
+    let (id, url) = ("p01".parse().expect("a region"), url.to_owned());
+    builder.region(Region { id, name: "Khu vực một".to_owned(), url, login: None });
+    for n in [SENDER, RECIPIENT, NOT_ENROLLED] {
+        let mut office = Office::new(office_id(n));
+        office
+            .names
+            .push(Name { text: format!("Ủy ban nhân dân xã số {n}"), validity: Validity::ALWAYS });
+        let (system, text) = (CodeSystem::Qd20, format!("H0{n}.18"));
+        office.codes.push(Code { system, text, validity: Validity::ALWAYS });
+        if n != NOT_ENROLLED {
+            let public = key(n).verifying_key().to_bytes();
+            office.keys.push(OfficeKey { key: public, validity: KeyValidity::ALWAYS });
+            office.relays.push("p01".parse().expect("a region"));
+        }
+        builder.office(office);
+    }
+    Arc::new(builder.build(1, Millis(0)).expect("a sound directory"))
+}
+
+/// A station without a network, and its door.
+pub struct Station {
+    pub address: SocketAddr,
+    _links: Links,
+    _runtime: Runtime,
+    _stop: watch::Sender<bool>,
+    _folder: tempfile::TempDir,
+}
+
+impl Station {
+    /// Without a network.
+    pub fn of(n: u8) -> Self {
+        Self::with_relay(n, "nats://127.0.0.1:1", None)
+    }
+
+    /// With a login at the relay at `url`, if one is given.
+    pub fn with_relay(n: u8, url: &str, login: Option<Login>) -> Self {
+        // What the station logs is shown beside a failure. Only the first call of a process can set it up.
+        let log =
+            tracing_subscriber::fmt().with_env_filter("debug,async_nats=off,hyper=off").with_test_writer();
+        let _ = log.with_ansi(false).try_init();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = folder.path().join("tram.db");
+        let runtime = Runtime::new().expect("a runtime");
+        let (stop, stopping) = watch::channel(false);
+        let (address, links) = runtime.block_on(async {
+            let store = Store::open(&database).expect("a new store");
+            let directory = directory(url);
+            let node = Node::open(store, key(n), Arc::clone(&directory), office_id(n), [n; 32], now())
+                .expect("a node");
+            let linked = login.is_some();
+            let login = login.unwrap_or_else(|| Login::generate().expect("randomness"));
+            let mut links = Links::new(office_id(n), login, directory);
+            let Core { inputs, ended: _ } = start_core(node, &links).expect("a thread");
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            if linked {
+                links.serve(vec![("p01".parse().expect("a region"), url.to_owned())], &inputs);
+            }
+            let setting = ApiSetting {
+                office: office_id(n),
+                database,
+                inputs,
+                verifier: links.verifier(),
+                board: links.board(),
+                hosts: vec![address.to_string()],
+                token: TOKEN.to_owned(),
+            };
+            tokio::spawn(serve(listener, router(setting), stopping));
+            (address, links)
+        });
+        Self { address, _links: links, _runtime: runtime, _stop: stop, _folder: folder }
+    }
+
+    pub fn send(&self, request: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+        stream.write_all(request).expect("sent");
+        Answer::read(stream)
+    }
+
+    pub fn head(&self, method: &str, path: &str, more: &str) -> String {
+        let host = self.address;
+        format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n{more}\r\n"
+        )
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send(self.head("GET", path, "").as_bytes())
+    }
+
+    pub fn with_body(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let mut request =
+            self.head(method, path, &format!("Content-Length: {}\r\n", body.len())).into_bytes();
+        request.extend_from_slice(body);
+        self.send(&request)
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.with_body("POST", path, body.to_string().as_bytes())
+    }
+
+    pub fn upload(&self, bytes: &[u8]) -> (String, Answer) {
+        let hash = hex(&Sha256::digest(bytes));
+        let answer = self.with_body("PUT", &format!("/blobs/{hash}?length={}", bytes.len()), bytes);
+        (hash, answer)
+    }
+
+    /// Sends a document to the recipient and returns its id.
+    pub fn dispatch(&self, subject: &str, attachment: &[u8]) -> String {
+        let (hash, uploaded) = self.upload(attachment);
+        assert_eq!(uploaded.status, 201, "{uploaded:?}");
+        let sent = self.post(
+            "/documents",
+            &json!({
+                "to": [format!("H0{RECIPIENT}.18")], "subject": subject, "urgency": "express",
+                "attachments": [{
+                    "blob": hash, "length": attachment.len(), "name": "Công văn.pdf", "media_type": "application/pdf",
+                }],
+            }),
+        );
+        assert_eq!(sent.status, 201, "{sent:?}");
+        assert_eq!(sent.json()["status"], "queued");
+        sent.json()["document"].as_str().expect("an id").to_owned()
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("an answer");
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).expect("ASCII");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+        let body = if chunked { unchunked(&bytes[end + 4..]) } else { bytes[end + 4..].to_vec() };
+        Self { status, head, body }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub fn refusal(&self) -> (u16, String) {
+        (self.status, self.json()["error"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+        let length = std::str::from_utf8(&rest[..end]).expect("ASCII");
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        body.extend_from_slice(&rest[end + 2..end + 2 + length]);
+        rest = &rest[end + 4 + length..];
+    }
+    body
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn pdf() -> Vec<u8> {
+    (0..200_000u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect()
+}

@@ -1,0 +1,360 @@
+//! Looks at one machine and says in words what is wrong with it, and what to do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use node::config::{Config, DataFolder};
+use node::keyring::{self, Login};
+use node::store::Reader;
+use schema::id::Position;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::calendar;
+
+/// Longest wait for an answer of a server on this machine.
+const WAIT: Duration = Duration::from_secs(3);
+/// Largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The oldest NATS server that the measurements hold for.
+const NATS_VERSION_MIN: (u32, u32) = (2, 15);
+/// Free space below which a disk is called full soon, in bytes.
+const FREE_BYTES_WARN: u64 = 2 * 1024 * 1024 * 1024;
+/// Free space below which work stops soon, in bytes.
+const FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
+/// How far the newest journal entry may lie in the future before the clock is called wrong, in milliseconds.
+const CLOCK_MS_MAX: u64 = 60_000;
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Light {
+    /// In order.
+    Green,
+    /// Look at it tomorrow, or it cannot be told from here.
+    Yellow,
+    /// A promise is in danger now.
+    Red,
+}
+
+impl fmt::Display for Light {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Green => "green ",
+            Self::Yellow => "yellow",
+            Self::Red => "RED   ",
+        })
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub light: Light,
+    /// What was looked at, and what was found.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+fn green(found: String) -> Finding {
+    Finding { light: Light::Green, found, remedy: None }
+}
+
+fn yellow(found: String, remedy: &str) -> Finding {
+    Finding { light: Light::Yellow, found, remedy: Some(remedy.to_owned()) }
+}
+
+fn red(found: String, remedy: &str) -> Finding {
+    Finding { light: Light::Red, found, remedy: Some(remedy.to_owned()) }
+}
+
+/// Examines a relay by its configuration file.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn relay(config: &Path) -> Result<Vec<Finding>> {
+    let config = relay::config::Config::load(config)?;
+    let mut findings = Vec::new();
+    match relay::load_directory(&config.directory_path(), &config.root_key) {
+        Ok(directory) => {
+            let served = directory.offices_in(&config.region).count();
+            let (version, region) = (directory.version(), &config.region);
+            findings.push(green(format!("directory version {version} is signed; `{region}` serves {served} offices")));
+        }
+        Err(error) => findings.push(red(chain(&error), "copy the signed directory there")),
+    }
+    match config.own_monitor_url() {
+        Some(url) => findings.extend(nats(&url)),
+        None => findings.push(red(
+            "the NATS server at `server_url` has no monitoring address: nobody can prove that it syncs".to_owned(),
+            "set `monitor_url`",
+        )),
+    }
+    match fetch(&format!("http://{}/status", config.status)) {
+        Ok(status) => findings.extend(relay_status(&status)),
+        Err(found) => {
+            findings.push(red(format!("the relay does not answer: {found}"), "start `tram-relay run` and see its log"));
+        }
+    }
+    findings.push(disk(&config.data_dir));
+    findings.push(clock_service());
+    Ok(findings)
+}
+
+fn nats(url: &str) -> Vec<Finding> {
+    let page = match fetch(&format!("{url}/varz")) {
+        Ok(page) => page,
+        Err(found) => {
+            return vec![red(format!("the NATS server does not answer: {found}"), "start the relay and see nats.log")];
+        }
+    };
+    let version = page["version"].as_str().unwrap_or("unknown");
+    let mut findings = vec![if version_in(version).is_some_and(|version| version >= NATS_VERSION_MIN) {
+        green(format!("NATS server {version}"))
+    } else {
+        red(format!("NATS server {version}, at least 2.15 is needed"), "run ops/install.sh, then restart the relay")
+    }];
+    let synced = fetch(&format!("{url}/jsz")).ok().map(|page| page["config"]["sync_always"] == Value::Bool(true));
+    findings.push(match synced {
+        Some(true) => green("it syncs to disk before it acknowledges (sync_always)".to_owned()),
+        Some(false) => red(
+            "it acknowledges before it has synced: one power cut loses what it acknowledged".to_owned(),
+            "set `sync_interval: always` in its `jetstream` block and restart it",
+        ),
+        None => red("whether it syncs cannot be told: /jsz gave no answer".to_owned(), "see nats.log"),
+    });
+    findings.push(match fetch(&format!("{url}/healthz")) {
+        Ok(_) => green("its streams are healthy (/healthz)".to_owned()),
+        Err(found) => red(format!("it says it is not healthy: {found}"), "see nats.log; a restart re-reads the streams"),
+    });
+    findings
+}
+
+fn relay_status(status: &Value) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let version = status["version"].as_str().unwrap_or("unknown");
+    findings.push(if status["ready"] == Value::Bool(true) {
+        green(format!("tram-relay {version} takes messages"))
+    } else {
+        red(format!("tram-relay {version} runs but takes no messages yet"), "see its log: streams or connection")
+    });
+    for (region, link) in status["links"].as_object().into_iter().flatten() {
+        findings.push(if link["up"] == Value::Bool(true) {
+            green(format!("line to region `{region}` is up"))
+        } else {
+            yellow(format!("line to region `{region}` is down"), "its mail goes over a third relay or waits")
+        });
+    }
+    for (what, count, remedy) in [
+        ("events in quarantine", sum(&status["quarantined"]), "see `tram-relay quarantine list`"),
+        ("consumers set back by the sequence guard", status["guard_resets"].as_u64(), "check the disk for errors"),
+        ("restarts of the NATS server", status["server_restarts"].as_u64(), "see nats.log"),
+        ("alarms", status["alarms_total"].as_u64(), "see `tram-relay status`"),
+    ] {
+        findings.push(match count.unwrap_or(0) {
+            0 => green(format!("no {what}")),
+            count => yellow(format!("{count} {what}"), remedy),
+        });
+    }
+    findings
+}
+
+fn sum(counts: &Value) -> Option<u64> {
+    Some(counts.as_object()?.values().filter_map(Value::as_u64).sum())
+}
+
+/// Examines a station by its folder, running or not.
+///
+/// # Errors
+/// When its settings cannot be read.
+pub fn node(folder: &Path) -> Result<Vec<Finding>> {
+    let data = DataFolder::new(folder);
+    let config = Config::read(&data)?;
+    let mut findings = Vec::new();
+    let keys = (keyring::read_signing_key(&config.signing_key), Login::read(&config.login));
+    match (config.load_directory(), keys) {
+        (Ok(directory), (Ok(key), Ok(login))) => match config.check_keys(&directory, &key, &login) {
+            Ok(()) => {
+                let version = directory.version();
+                findings.push(green(format!("directory version {version} is signed and names both keys")));
+            }
+            Err(error) => findings.push(red(chain(&error), "have the keys enrolled, or put the right ones there")),
+        },
+        (Err(error), _) => findings.push(red(chain(&error), "copy the signed directory there")),
+        (_, (Err(error), _) | (_, Err(error))) => {
+            findings.push(red(chain(&error), "without this key nothing can be sent"));
+        }
+    }
+    findings.extend(store(&data));
+    findings.push(disk(folder));
+    findings.push(clock_service());
+    Ok(findings)
+}
+
+fn store(data: &DataFolder) -> Vec<Finding> {
+    let database = data.database();
+    if !database.exists() {
+        return vec![yellow("the station has never run: there is no store yet".to_owned(), "`tram-node run`")];
+    }
+    let now = calendar::now();
+    let examined = || -> Result<Vec<Finding>> {
+        let reader = Reader::open(&database)?;
+        let status = reader.status(now)?;
+        let newest = reader.journal(Position(status.journal), 1)?;
+        let mut findings = vec![match newest.first().map(|entry| entry.recorded_at) {
+            Some(at) if at.since(now) > CLOCK_MS_MAX => red(
+                format!("the clock is behind: the newest entry was recorded at {}", calendar::shown(at)),
+                "set this machine's clock; order does not depend on it, but every time shown does",
+            ),
+            _ => green(format!("the clock is not behind the journal ({})", calendar::shown(now))),
+        }];
+        for (what, count, remedy) in [
+            ("sends without a receipt for too long", status.overdue, "`tram-node outgoing`, then `tram-node why`"),
+            ("alarms", status.alarms, "`tram-node alarms`"),
+            ("refused items in quarantine", status.quarantined, "`tram-node status`"),
+        ] {
+            findings.push(match count {
+                0 => green(format!("no {what}")),
+                count => yellow(format!("{count} {what}"), remedy),
+            });
+        }
+        Ok(findings)
+    };
+    let damaged = "stop the station, keep the file, restore from a backup with the tool";
+    let mut findings = examined().unwrap_or_else(|error| vec![red(format!("{error:#}"), damaged)]);
+    // The check of the file needs it for itself; a running station makes the same check at its start.
+    match data.lock() {
+        Ok(_held) => findings.push(match quick_check(&database) {
+            Ok(()) => green("the structure of the store and its newest 1,000 events are sound".to_owned()),
+            Err(error) => red(format!("{error:#}"), damaged),
+        }),
+        Err(_) => findings.push(green("the station runs; it checked the store's structure at its start".to_owned())),
+    }
+    findings
+}
+
+/// Checks a private copy: opening a store for writing belongs to the station.
+fn quick_check(database: &Path) -> Result<()> {
+    let copy = crate::audit::private_copy(database)?;
+    Ok(node::store::Store::open(&copy.path)?.self_check(1_000)?)
+}
+
+fn disk(folder: &Path) -> Finding {
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let shown = existing.display();
+    match free_bytes(existing) {
+        None => yellow(format!("free space below {shown} cannot be told: `df` gave no answer"), "look by hand"),
+        Some(free) => {
+            let found = format!("{} MiB free below {shown}", free / (1024 * 1024));
+            match free {
+                FREE_BYTES_WARN.. => green(found),
+                FREE_BYTES_MIN.. => yellow(found, "make room soon; a full disk refuses with words"),
+                _ => red(found, "make room now: sending and receiving stop, nothing is lost"),
+            }
+        }
+    }
+}
+
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let output = Command::new("df").args(["--output=avail", "-B1"]).arg(folder).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).lines().nth(1)?.trim().parse().ok()
+}
+
+fn clock_service() -> Finding {
+    let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
+    let answer = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    match answer.as_str() {
+        "yes" => green("the clock is synchronised".to_owned()),
+        "no" => yellow("the clock is not synchronised".to_owned(), "`timedatectl set-ntp true`, or set it by hand weekly"),
+        _ => yellow("whether the clock is synchronised cannot be told here".to_owned(), "compare it with a phone"),
+    }
+}
+
+fn fetch(url: &str) -> Result<Value, String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(WAIT)).build().into();
+    let mut answer = agent.get(url).call().map_err(|error| format!("`{url}`: {error}"))?;
+    let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+    let body = body.map_err(|error| format!("`{url}`: {error}"))?;
+    serde_json::from_slice(&body).map_err(|error| format!("`{url}`: {error}"))
+}
+
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// For a terminal; the worst light is the verdict.
+pub fn report(subject: &str, findings: &[Finding]) -> String {
+    let mut text = format!("{subject}\n");
+    for Finding { light, found, remedy } in findings {
+        text += &format!("  {light}  {found}\n");
+        if let Some(remedy) = remedy {
+            text += &format!("          to do: {remedy}\n");
+        }
+    }
+    text
+}
+
+/// What `tram doctor` was asked to examine.
+#[derive(Clone, Debug)]
+pub enum Patient {
+    /// A relay, by its configuration.
+    Relay(PathBuf),
+    /// A station, by its folder.
+    Node(PathBuf),
+}
+
+impl Patient {
+    /// Examines it.
+    ///
+    /// # Errors
+    /// When its settings cannot be read.
+    pub fn examine(&self) -> Result<Vec<Finding>> {
+        match self {
+            Self::Relay(config) => relay(config),
+            Self::Node(folder) => node(folder),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn silent_relay_is_red_and_says_what_to_do() {
+        // Port 1 is never listened on by an ordinary user.
+        let findings = nats("http://127.0.0.1:1");
+        assert_eq!(findings[0].light, Light::Red);
+        assert!(report("relay", &findings).contains("to do: "));
+    }
+
+    #[test]
+    fn relay_that_is_not_ready_is_red_and_a_line_down_is_yellow() {
+        let status = json!({"version": "0.1.0", "ready": false, "links": {"p02": {"up": false}},
+            "quarantined": {"fork": 2}, "guard_resets": 0, "server_restarts": 0, "alarms_total": 0});
+        let lights: Vec<Light> = relay_status(&status).iter().map(|finding| finding.light).collect();
+        assert_eq!(lights, [Light::Red, Light::Yellow, Light::Yellow, Light::Green, Light::Green, Light::Green]);
+    }
+
+    #[test]
+    fn disk_of_a_folder_that_does_not_exist_yet_is_that_of_its_nearest_ancestor() {
+        assert!(!disk(Path::new("/no/such/folder")).found.contains("/no/such"));
+    }
+}

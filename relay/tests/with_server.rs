@@ -1,0 +1,430 @@
+//! The promises of a relay that only a real NATS server can show.
+
+mod country;
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::context::ContextBuilder;
+use country::{Country, Line, event, event_with, eventually, kill_9, office, pack};
+use futures_util::future::join_all;
+use relay::admin;
+use schema::blob::{BlobRef, BlobReply, BlobRequest, CHUNK_BYTES};
+use schema::id::BlobHash;
+use schema::pack::{Message, PackItem};
+use schema::wire;
+use sha2::{Digest as _, Sha256};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_reaches_the_mailbox_here_and_in_another_region() {
+    let Some(country) = Country::new() else { return };
+    let (a, b) = (country.start("a").await, country.start("b").await);
+    let (sender, near, far) =
+        (country.office(1, "a").await, country.office(2, "a").await, country.office(3, "b").await);
+    let sent = event(1, 1, &[2, 3], b"van ban");
+    sender.publish(&pack(&[&sent])).await;
+    near.expect(sent.id()).await;
+    far.expect(sent.id()).await;
+    eventually("the server provably syncs before it acknowledges", || async {
+        a.status().await.is_some_and(|status| status.sync_always == Some(true))
+    })
+    .await;
+    let status = a.status().await.expect("a status");
+    assert!(status.links["b"].up && status.links["b"].via.is_none());
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn office_publishes_only_as_itself_and_pulls_only_its_mailbox() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let one = country.office(1, "a").await;
+    assert!(one.mailbox().await.is_some());
+    let (own, other) = (wire::up(&office(1)), wire::mailbox_consumer(&office(2)));
+    let stored = |subject: String| {
+        let context = one.context.clone();
+        async move {
+            match context.publish(subject.clone(), "x".into()).await {
+                Ok(ack) => (subject, ack.await.is_ok()),
+                Err(_) => (subject, false),
+            }
+        }
+    };
+    assert!(stored(own).await.1);
+    let foreign = [
+        wire::up(&office(2)),
+        wire::mailbox(&office(2)),
+        wire::mailbox(&office(1)),
+        "t.px.b.ev".to_owned(),
+        "t.out.b.ev".to_owned(),
+        "t.qr.x.malformed".to_owned(),
+    ];
+    for (subject, stored) in join_all(foreign.map(stored)).await {
+        assert!(!stored, "stored on `{subject}`");
+    }
+    let others: Result<PullConsumer, _> =
+        one.context.get_consumer_from_stream(other.clone(), wire::STREAM_MAILBOXES).await;
+    assert!(others.is_err());
+    let requests = [
+        format!("$JS.API.CONSUMER.MSG.NEXT.DN.{other}"),
+        format!("RB.API.CONSUMER.MSG.NEXT.DN.{other}"),
+        format!("RB.API.CONSUMER.RESET.DN.{}", wire::mailbox_consumer(&office(1))),
+        "RB.API.STREAM.INFO.DN".to_owned(),
+        "$JS.API.STREAM.INFO.DN".to_owned(),
+        "$JS.API.STREAM.PURGE.DN".to_owned(),
+        "$JS.API.STREAM.DELETE.UP".to_owned(),
+        "$JS.API.CONSUMER.CREATE.DN.spy".to_owned(),
+        "$JS.API.DIRECT.GET.DN".to_owned(),
+        "$SYS.REQ.SERVER.PING".to_owned(),
+        wire::blob_request(&office(2)),
+        "t.pr.b.blob".to_owned(),
+    ];
+    let asked = requests.map(|request| {
+        let client = one.client.clone();
+        async move { (client.request(request.clone(), "{}".into()).await.is_ok(), request) }
+    });
+    for (answered, request) in join_all(asked).await {
+        assert!(!answered, "`{request}` was answered");
+    }
+    one.errors.lock().expect("no panic").clear();
+    for subject in [wire::mailbox(&office(1)), "t.dn.>".to_owned(), ">".to_owned(), "_INBOX.>".to_owned()] {
+        let _ = one.client.subscribe(subject).await;
+    }
+    eventually("every subscription is refused", || async {
+        let errors = one.errors.lock().expect("no panic").clone();
+        errors.iter().filter(|error| error.contains("Permissions Violation for Subscription")).count() == 4
+    })
+    .await;
+    // The stream is untouched and the office still works.
+    let two = country.office(2, "a").await;
+    let sent = event(1, 1, &[2], b"");
+    one.publish(&pack(&[&sent])).await;
+    two.expect(sent.id()).await;
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reply_subject_pointed_at_a_mailbox_puts_nothing_into_it() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let junk = wire::mailbox(&office(2));
+    for subject in
+        [wire::up(&office(1)), format!("RB.API.CONSUMER.INFO.DN.{}", wire::mailbox_consumer(&office(1)))]
+    {
+        one.client
+            .publish_with_reply(subject, junk.clone(), "junk".into())
+            .await
+            .expect("handed to the client");
+    }
+    // What is sent afterwards has overtaken nothing: when it is there, the junk would be too.
+    let sent = event(1, 1, &[2], b"");
+    one.publish(&pack(&[&sent])).await;
+    let mailbox = two.mailbox().await.expect("a mailbox");
+    eventually("the event waits", || async {
+        mailbox.get_info().await.is_ok_and(|info| info.num_pending > 0)
+    })
+    .await;
+    assert_eq!(mailbox.get_info().await.expect("told").num_pending, 1);
+    two.expect(sent.id()).await;
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wiped_store_is_whole_again_by_itself() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let first = event(1, 1, &[2], b"");
+    one.publish(&pack(&[&first])).await;
+    two.expect(first.id()).await;
+    let pid = a.server_pid().expect("a server");
+    // Moved away while it runs, so that nothing is left when it starts again.
+    std::fs::rename(a.config.data_dir.join("jetstream"), a.config.data_dir.join("lost")).expect("moved");
+    kill_9(pid);
+    let second = event(1, 2, &[2], b"");
+    one.publish(&pack(&[&second])).await;
+    two.expect(second.id()).await;
+    assert!(a.status().await.expect("a status").server_restarts >= 1);
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_left_behind_by_a_killed_relay_is_replaced() {
+    let Some(country) = Country::new() else { return };
+    let config = country.config("a", "");
+    let text = country.folder.path().join("a.toml");
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_tram-relay"))
+        .args(["run", "--config"])
+        .arg(&text)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let status = || {
+        let config = config.clone();
+        let ask = tokio::task::spawn_blocking(move || admin::status(&config).ok());
+        async move { ask.await.expect("no panic") }
+    };
+    eventually("the first relay takes messages", || async {
+        status().await.is_some_and(|status| status.ready)
+    })
+    .await;
+    process.kill().expect("killed");
+    process.wait().expect("collected");
+    std::fs::remove_dir_all(config.data_dir.join("jetstream")).expect("wiped");
+    let a = country.start("a").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let sent = event(1, 1, &[2], b"");
+    one.publish(&pack(&[&sent])).await;
+    two.expect(sent.id()).await;
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumer_that_would_skip_new_messages_after_a_rollback_is_set_back() {
+    let Some(country) = Country::new() else { return };
+    let (store, copy) = (country.data_dir("a").join("jetstream"), country.folder.path().join("yesterday"));
+    let a = country.start("a").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let first = event(1, 1, &[2], b"");
+    one.publish(&pack(&[&first])).await;
+    two.expect(first.id()).await;
+    a.stop().await;
+    copy_dir(&store, &copy);
+    let a = country.start("a").await;
+    for seq in 2..20 {
+        one.publish(&pack(&[&event(1, seq, &[2], b"")])).await;
+    }
+    two.expect(event(1, 19, &[2], b"").id()).await;
+    let core = store.join("jetstream/CORE/streams");
+    a.stop().await;
+    // Yesterday's messages under today's consumers: what a disk that lost its last writes looks like.
+    for stream in ["UP", "DN"] {
+        let messages = core.join(stream).join("msgs");
+        std::fs::remove_dir_all(&messages).expect("removed");
+        copy_dir(&copy.join("jetstream/CORE/streams").join(stream).join("msgs"), &messages);
+    }
+    let a = country.start("a").await;
+    let last = event(1, 20, &[2], b"");
+    one.publish(&pack(&[&last])).await;
+    two.expect(last.id()).await;
+    let status = a.status().await.expect("a status");
+    assert!(status.guard_resets >= 1, "{status:?}");
+    assert!(status.alarms.iter().any(|alarm| alarm.sort == "guard-reset"));
+    a.stop().await;
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("listed").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_messages_are_kept_with_their_reasons_and_the_uploader_is_told() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let good = event(1, 1, &[2], b"good");
+    let foreign = event(3, 1, &[2], b"not mine");
+    let mut forged = event(1, 2, &[2], b"forged").bytes().to_vec();
+    *forged.last_mut().expect("bytes") ^= 1;
+    let items = [b"garbage".as_slice(), forged.as_slice(), foreign.bytes(), good.bytes()];
+    one.publish(&Message::Pack(items.iter().map(|bytes| PackItem::new(0, bytes)).collect())).await;
+    two.expect(good.id()).await;
+    eventually("the uploader is told", || async { one.pull().await.notices.len() == 3 }).await;
+    let entries = admin::quarantine_list(&a.config, 10).await.expect("listed");
+    let reasons: Vec<_> = entries.iter().map(|entry| entry.reason.as_str()).collect();
+    assert_eq!(reasons, ["malformed", "unproven", "not-own"]);
+    assert!(entries.iter().all(|entry| entry.uploader == office(1).to_string()));
+    let shown = admin::quarantine_show(&a.config, entries[2].sequence).await.expect("shown");
+    assert!(shown.claims.expect("an event").contains(&office(3).to_string()));
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_over_a_third_relay_while_the_direct_line_is_cut_and_directly_again_afterwards() {
+    let Some(country) = Country::new() else { return };
+    let line = Line::to(country.port("b"), true).await;
+    let over = format!("[peer_urls]\nb = 'nats://127.0.0.1:{}'", line.port);
+    let a = country.start_with("a", &over).await;
+    let (b, c) = (country.start("b").await, country.start("c").await);
+    let (sender, far) = (country.office(1, "a").await, country.office(3, "b").await);
+    let via = || async { a.status().await.and_then(|status| status.links.get("b")?.via.clone()) };
+
+    let direct = event(1, 1, &[3], b"");
+    sender.publish(&pack(&[&direct])).await;
+    far.expect(direct.id()).await;
+    assert_eq!(via().await, None);
+
+    line.set(false);
+    let around = event(1, 2, &[3], b"");
+    sender.publish(&pack(&[&around])).await;
+    far.expect(around.id()).await;
+    assert_eq!(via().await.as_deref(), Some("c"));
+
+    line.set(true);
+    eventually("the direct link is up", || async {
+        a.status().await.is_some_and(|status| status.links["b"].up)
+    })
+    .await;
+    let again = event(1, 3, &[3], b"");
+    sender.publish(&pack(&[&again])).await;
+    far.expect(again.id()).await;
+    assert_eq!(via().await, None);
+    for relay in [a, b, c] {
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attachment_brought_in_one_region_is_fetched_in_another_by_hash() {
+    let Some(country) = Country::new() else { return };
+    let (a, b) = (country.start("a").await, country.start("b").await);
+    let (sender, far) = (country.office(1, "a").await, country.office(3, "b").await);
+    let bytes = vec![7; CHUNK_BYTES as usize * 2 + 5];
+    let blob = BlobRef { hash: BlobHash::new(Sha256::digest(&bytes).into()), length: bytes.len() as u64 };
+    assert_eq!(
+        sender.blob(&BlobRequest::Offer { blob }).await,
+        Some(BlobReply::Missing { chunks: vec![0, 1, 2] })
+    );
+    let absent = far.blob(&BlobRequest::Fetch { blob, index: 0, sender: office(1) }).await;
+    assert_eq!(absent, Some(BlobReply::Absent));
+    for (index, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES as usize)) {
+        let request = BlobRequest::Store { blob, index, bytes: chunk.to_vec().into() };
+        assert_eq!(sender.blob(&request).await, Some(BlobReply::Stored));
+    }
+    assert_eq!(sender.blob(&BlobRequest::Offer { blob }).await, Some(BlobReply::Missing { chunks: vec![] }));
+    let mut fetched = Vec::new();
+    for index in 0..blob.chunks() {
+        match far.blob(&BlobRequest::Fetch { blob, index, sender: office(1) }).await {
+            Some(BlobReply::Chunk { bytes }) => fetched.extend_from_slice(&bytes),
+            other => panic!("chunk {index}: {other:?}"),
+        }
+    }
+    assert_eq!(fetched, bytes);
+    // Kept on the way: the other region has it now without asking again.
+    a.stop().await;
+    let kept = far.blob(&BlobRequest::Fetch { blob, index: 0, sender: office(1) }).await;
+    assert!(matches!(kept, Some(BlobReply::Chunk { .. })));
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn courier_file_carries_a_mailbox_out_and_events_in() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let bytes = vec![9; 100];
+    let blob = BlobRef { hash: BlobHash::new(Sha256::digest(&bytes).into()), length: 100 };
+    one.blob(&BlobRequest::Store { blob, index: 0, bytes: bytes.into() }).await.expect("answered");
+    let sent = event_with(1, 1, &[2], b"", vec![blob]);
+    one.publish(&pack(&[&sent])).await;
+    let mailbox = two.mailbox().await.expect("a mailbox");
+    eventually("the event waits", || async {
+        mailbox.get_info().await.is_ok_and(|info| info.num_pending > 0)
+    })
+    .await;
+    let (file, exported) = admin::courier_export(&a.config, &office(2), Vec::new()).await.expect("exported");
+    assert_eq!((exported.events, exported.attachments, exported.missing_attachments), (1, 1, 0));
+    // Nothing was consumed.
+    two.expect(sent.id()).await;
+
+    // Into a relay that never saw it: the event is for an office there, the attachment is new.
+    let b = country.start("b").await;
+    let config = b.config.clone();
+    let imported = tokio::task::spawn_blocking(move || admin::courier_import(&config, file.as_slice()));
+    let imported = imported.await.expect("no panic").expect("imported");
+    assert_eq!((imported.events, imported.chunks, imported.refused, imported.refused_chunks), (1, 1, 0, 0));
+    let three = country.office(3, "b").await;
+    let got = three.blob(&BlobRequest::Fetch { blob, index: 0, sender: office(1) }).await;
+    assert!(matches!(got, Some(BlobReply::Chunk { .. })));
+    // And from there to its recipient's region, once more; the recipient absorbs it.
+    two.expect(sent.id()).await;
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newly_enrolled_office_is_served_without_a_restart() {
+    let Some(mut country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let pid = a.server_pid();
+    let new = country.office(6, "a").await;
+    assert!(new.mailbox().await.is_none());
+    country.homes.push((6, "a"));
+    country.write_directory();
+    eventually("the new office has a mailbox", || async { new.mailbox().await.is_some() }).await;
+    let one = country.office(1, "a").await;
+    let sent = event(6, 1, &[1], b"");
+    new.publish(&pack(&[&sent])).await;
+    one.expect(sent.id()).await;
+    assert_eq!(a.server_pid(), pid);
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_mailbox_refuses_with_words_and_blocks_nobody() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start_with("a", "[limits]\nmailbox_messages_max = 2").await;
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let mailbox = two.mailbox().await.expect("a mailbox");
+    for seq in 1..=3 {
+        one.publish(&pack(&[&event(1, seq, &[2], b"")])).await;
+        let waits = seq.min(2);
+        eventually("it waits or is refused", || async {
+            mailbox.get_info().await.is_ok_and(|info| info.num_pending >= waits)
+        })
+        .await;
+    }
+    eventually("the sender is told that there is no room", || async {
+        one.pull().await.notices.iter().any(|notice| notice.reason.contains("no room"))
+    })
+    .await;
+    assert!(a.status().await.expect("a status").alarms.iter().any(|alarm| alarm.sort == "no-room"));
+    // Read, it takes again what its sender repeats.
+    two.expect(event(1, 2, &[2], b"").id()).await;
+    let third = event(1, 3, &[2], b"");
+    eventually("the repetition arrives", || async {
+        one.publish(&pack(&[&third])).await;
+        two.pull().await.events.iter().any(|event| event.id == third.id())
+    })
+    .await;
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_login_publishes_into_its_own_subject_only() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    country.config("b", "");
+    let seed = std::fs::read_to_string(country.data_dir("b").join("relay.nk")).expect("a seed");
+    let client = async_nats::ConnectOptions::with_nkey(seed)
+        .custom_inbox_prefix("_INBOX_b")
+        .request_timeout(Some(Duration::from_secs(2)))
+        .connect(format!("127.0.0.1:{}", country.port("a")))
+        .await
+        .expect("a login");
+    let context = ContextBuilder::new().timeout(Duration::from_secs(2)).build(client.clone());
+    for (subject, allowed) in
+        [("t.px.b.ev", true), ("t.px.c.ev", false), ("t.dn.x.ev", false), ("t.up.x.ev", false)]
+    {
+        let stored = match context.publish(subject, "x".into()).await {
+            Ok(ack) => ack.await.is_ok(),
+            Err(_) => false,
+        };
+        assert_eq!(stored, allowed, "`{subject}`");
+    }
+    assert!(context.get_stream("PX").await.is_err());
+    let reader: Result<PullConsumer, _> =
+        context.create_consumer_on_stream(pull::Config::default(), "PX").await;
+    assert!(reader.is_err());
+    a.stop().await;
+}
