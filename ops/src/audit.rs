@@ -131,7 +131,8 @@ pub(crate) fn private_copy(database: &Path) -> Result<PrivateCopy> {
         };
         let from = with_suffix(database);
         if from.exists() {
-            fs::copy(&from, with_suffix(&path)).with_context(|| format!("failed to copy `{}`", from.display()))?;
+            fs::copy(&from, with_suffix(&path))
+                .with_context(|| format!("failed to copy `{}`", from.display()))?;
         }
     }
     Ok(PrivateCopy { path, _folder: folder })
@@ -216,7 +217,8 @@ impl Walk {
             Err(error) => Some(error.to_string()),
         };
         if let (Some(reason), None) = (refused, &self.forged) {
-            self.forged = Some(Violation { promise: "P4", found: format!("event {id} is not accepted: {reason}") });
+            self.forged =
+                Some(Violation { promise: "P4", found: format!("event {id} is not accepted: {reason}") });
         }
     }
 

@@ -22,8 +22,8 @@ use ed25519_dalek::SigningKey;
 use node::config::{Bundle, read_bounded};
 use node::keyring::{self, Login};
 use schema::directory::{
-    Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX, open_directory,
-    sign_directory,
+    Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX,
+    open_directory, sign_directory,
 };
 use schema::id::{OfficeId, RegionId};
 use schema::text::fold;
@@ -79,11 +79,8 @@ impl Deployment {
         let public = hex(root.verifying_key().as_bytes());
         replace(&folder.join("root.pub"), format!("{public}\n").as_bytes())?;
         let path = folder.join("directory.cbor");
-        let published = if path.exists() {
-            Some(read_directory(&path, root.verifying_key().as_bytes())?)
-        } else {
-            None
-        };
+        let published =
+            if path.exists() { Some(read_directory(&path, root.verifying_key().as_bytes())?) } else { None };
         let next = match &published {
             Some(directory) => DirectoryBuilder::from(directory),
             None => DirectoryBuilder::country().context("failed to assemble the carried country")?,
@@ -176,7 +173,9 @@ impl Deployment {
         let known = self.published.as_ref().and_then(|directory| directory.office(office));
         let validity = known
             .and_then(|office| office.keys.iter().find(|known| known.key == key))
-            .map_or(KeyValidity::since(Millis(now.0.saturating_sub(KEY_VALID_BEFORE_MS))), |known| known.validity);
+            .map_or(KeyValidity::since(Millis(now.0.saturating_sub(KEY_VALID_BEFORE_MS))), |known| {
+                known.validity
+            });
         let enrolment = Enrolment {
             keys: vec![OfficeKey { key, validity }],
             login: Some(login.public().to_owned()),
@@ -193,9 +192,13 @@ impl Deployment {
     pub fn publish(&mut self, now: Millis) -> Result<&Directory> {
         let (version, earlier) =
             self.published.as_ref().map_or((1, Millis(0)), |d| (d.version() + 1, d.issued_at()));
-        let directory =
-            self.next.clone().build(version, now.max(earlier)).context("the changes do not make a sound directory")?;
-        let bytes = sign_directory(&directory.snapshot(), &self.root).context("failed to sign the directory")?;
+        let directory = self
+            .next
+            .clone()
+            .build(version, now.max(earlier))
+            .context("the changes do not make a sound directory")?;
+        let bytes =
+            sign_directory(&directory.snapshot(), &self.root).context("failed to sign the directory")?;
         for group in ["relays", "offices"] {
             for folder in subfolders(&self.folder.join(group))? {
                 replace(&folder.join("directory.cbor"), &bytes)?;
@@ -224,7 +227,8 @@ pub fn install_relay_login(relay_folder: &Path) -> Result<()> {
 /// When it cannot be read or was not signed by this root key.
 pub fn read_directory(path: &Path, root_key: &[u8; 32]) -> Result<Directory> {
     let bytes = read_bounded(path, SNAPSHOT_BYTES_MAX as u64 + 1024)?;
-    open_directory(&bytes, root_key).with_context(|| format!("directory `{}` is not accepted", path.display()))
+    open_directory(&bytes, root_key)
+        .with_context(|| format!("directory `{}` is not accepted", path.display()))
 }
 
 /// Reads the public root key of a deployment.
@@ -233,8 +237,9 @@ pub fn read_directory(path: &Path, root_key: &[u8; 32]) -> Result<Directory> {
 /// When there is none.
 pub fn read_root_key(deployment: &Path) -> Result<[u8; 32]> {
     let path = deployment.join("root.pub");
-    let bytes = read_bounded(&path, keyring::KEY_FILE_BYTES_MAX)
-        .with_context(|| format!("`{}` is not a deployment; `tram country` makes one", deployment.display()))?;
+    let bytes = read_bounded(&path, keyring::KEY_FILE_BYTES_MAX).with_context(|| {
+        format!("`{}` is not a deployment; `tram country` makes one", deployment.display())
+    })?;
     match node::config::parse_root_key(&String::from_utf8_lossy(&bytes)) {
         Ok(key) => Ok(key),
         Err(found) => bail!("`{}` does not hold a root key: {found}", path.display()),
@@ -337,8 +342,7 @@ mod tests {
             let office = country.resolve("02875", date(2025, 6, 27)).expect("a commune");
             let name = office.name_at(date(2025, 6, 27)).expect("a name");
             let relays = ["lao-cai".parse().expect("a region")];
-            let bundle =
-                deployment.enrol(&office.id, name, &relays, now).expect("enrolled");
+            let bundle = deployment.enrol(&office.id, name, &relays, now).expect("enrolled");
             let version = deployment.publish(now).expect("published").version();
             assert_eq!(version, round);
 
@@ -374,6 +378,7 @@ mod tests {
         let mut deployment = Deployment::open_or_create(mine.path()).expect("opened");
         deployment.publish(Millis(1)).expect("published");
         let other = Deployment::open_or_create(other.path()).expect("opened");
-        read_directory(&mine.path().join("directory.cbor"), &other.root_key()).expect_err("a foreign signature");
+        read_directory(&mine.path().join("directory.cbor"), &other.root_key())
+            .expect_err("a foreign signature");
     }
 }

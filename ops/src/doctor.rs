@@ -84,21 +84,27 @@ pub fn relay(config: &Path) -> Result<Vec<Finding>> {
         Ok(directory) => {
             let served = directory.offices_in(&config.region).count();
             let (version, region) = (directory.version(), &config.region);
-            findings.push(green(format!("directory version {version} is signed; `{region}` serves {served} offices")));
+            findings.push(green(format!(
+                "directory version {version} is signed; `{region}` serves {served} offices"
+            )));
         }
         Err(error) => findings.push(red(chain(&error), "copy the signed directory there")),
     }
     match config.own_monitor_url() {
         Some(url) => findings.extend(nats(&url)),
         None => findings.push(red(
-            "the NATS server at `server_url` has no monitoring address: nobody can prove that it syncs".to_owned(),
+            "the NATS server at `server_url` has no monitoring address: nobody can prove that it syncs"
+                .to_owned(),
             "set `monitor_url`",
         )),
     }
     match fetch(&format!("http://{}/status", config.status)) {
         Ok(status) => findings.extend(relay_status(&status)),
         Err(found) => {
-            findings.push(red(format!("the relay does not answer: {found}"), "start `tram-relay run` and see its log"));
+            findings.push(red(
+                format!("the relay does not answer: {found}"),
+                "start `tram-relay run` and see its log",
+            ));
         }
     }
     findings.push(disk(&config.data_dir));
@@ -110,16 +116,23 @@ fn nats(url: &str) -> Vec<Finding> {
     let page = match fetch(&format!("{url}/varz")) {
         Ok(page) => page,
         Err(found) => {
-            return vec![red(format!("the NATS server does not answer: {found}"), "start the relay and see nats.log")];
+            return vec![red(
+                format!("the NATS server does not answer: {found}"),
+                "start the relay and see nats.log",
+            )];
         }
     };
     let version = page["version"].as_str().unwrap_or("unknown");
     let mut findings = vec![if version_in(version).is_some_and(|version| version >= NATS_VERSION_MIN) {
         green(format!("NATS server {version}"))
     } else {
-        red(format!("NATS server {version}, at least 2.15 is needed"), "run ops/install.sh, then restart the relay")
+        red(
+            format!("NATS server {version}, at least 2.15 is needed"),
+            "run ops/install.sh, then restart the relay",
+        )
     }];
-    let synced = fetch(&format!("{url}/jsz")).ok().map(|page| page["config"]["sync_always"] == Value::Bool(true));
+    let synced =
+        fetch(&format!("{url}/jsz")).ok().map(|page| page["config"]["sync_always"] == Value::Bool(true));
     findings.push(match synced {
         Some(true) => green("it syncs to disk before it acknowledges (sync_always)".to_owned()),
         Some(false) => red(
@@ -130,7 +143,9 @@ fn nats(url: &str) -> Vec<Finding> {
     });
     findings.push(match fetch(&format!("{url}/healthz")) {
         Ok(_) => green("its streams are healthy (/healthz)".to_owned()),
-        Err(found) => red(format!("it says it is not healthy: {found}"), "see nats.log; a restart re-reads the streams"),
+        Err(found) => {
+            red(format!("it says it is not healthy: {found}"), "see nats.log; a restart re-reads the streams")
+        }
     });
     findings
 }
@@ -141,7 +156,10 @@ fn relay_status(status: &Value) -> Vec<Finding> {
     findings.push(if status["ready"] == Value::Bool(true) {
         green(format!("tram-relay {version} takes messages"))
     } else {
-        red(format!("tram-relay {version} runs but takes no messages yet"), "see its log: streams or connection")
+        red(
+            format!("tram-relay {version} runs but takes no messages yet"),
+            "see its log: streams or connection",
+        )
     });
     for (region, link) in status["links"].as_object().into_iter().flatten() {
         findings.push(if link["up"] == Value::Bool(true) {
@@ -152,7 +170,11 @@ fn relay_status(status: &Value) -> Vec<Finding> {
     }
     for (what, count, remedy) in [
         ("events in quarantine", sum(&status["quarantined"]), "see `tram-relay quarantine list`"),
-        ("consumers set back by the sequence guard", status["guard_resets"].as_u64(), "check the disk for errors"),
+        (
+            "consumers set back by the sequence guard",
+            status["guard_resets"].as_u64(),
+            "check the disk for errors",
+        ),
         ("restarts of the NATS server", status["server_restarts"].as_u64(), "see nats.log"),
         ("alarms", status["alarms_total"].as_u64(), "see `tram-relay status`"),
     ] {
@@ -183,7 +205,9 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
                 let version = directory.version();
                 findings.push(green(format!("directory version {version} is signed and names both keys")));
             }
-            Err(error) => findings.push(red(chain(&error), "have the keys enrolled, or put the right ones there")),
+            Err(error) => {
+                findings.push(red(chain(&error), "have the keys enrolled, or put the right ones there"));
+            }
         },
         (Err(error), _) => findings.push(red(chain(&error), "copy the signed directory there")),
         (_, (Err(error), _) | (_, Err(error))) => {
@@ -199,7 +223,10 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
 fn store(data: &DataFolder) -> Vec<Finding> {
     let database = data.database();
     if !database.exists() {
-        return vec![yellow("the station has never run: there is no store yet".to_owned(), "`tram-node run`")];
+        return vec![yellow(
+            "the station has never run: there is no store yet".to_owned(),
+            "`tram-node run`",
+        )];
     }
     let now = calendar::now();
     let examined = || -> Result<Vec<Finding>> {
@@ -214,7 +241,11 @@ fn store(data: &DataFolder) -> Vec<Finding> {
             _ => green(format!("the clock is not behind the journal ({})", calendar::shown(now))),
         }];
         for (what, count, remedy) in [
-            ("sends without a receipt for too long", status.overdue, "`tram-node outgoing`, then `tram-node why`"),
+            (
+                "sends without a receipt for too long",
+                status.overdue,
+                "`tram-node outgoing`, then `tram-node why`",
+            ),
             ("alarms", status.alarms, "`tram-node alarms`"),
             ("refused items in quarantine", status.quarantined, "`tram-node status`"),
         ] {
@@ -233,7 +264,10 @@ fn store(data: &DataFolder) -> Vec<Finding> {
             Ok(()) => green("the structure of the store and its newest 1,000 events are sound".to_owned()),
             Err(error) => red(format!("{error:#}"), damaged),
         }),
-        Err(_) => findings.push(green("the station runs; it checked the store's structure at its start".to_owned())),
+        Err(_) => {
+            findings
+                .push(green("the station runs; it checked the store's structure at its start".to_owned()));
+        }
     }
     findings
 }
@@ -248,7 +282,9 @@ fn disk(folder: &Path) -> Finding {
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let shown = existing.display();
     match free_bytes(existing) {
-        None => yellow(format!("free space below {shown} cannot be told: `df` gave no answer"), "look by hand"),
+        None => {
+            yellow(format!("free space below {shown} cannot be told: `df` gave no answer"), "look by hand")
+        }
         Some(free) => {
             let found = format!("{} MiB free below {shown}", free / (1024 * 1024));
             match free {
@@ -267,11 +303,18 @@ fn free_bytes(folder: &Path) -> Option<u64> {
 
 fn clock_service() -> Finding {
     let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
-    let answer = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let answer =
+        asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     match answer.as_str() {
         "yes" => green("the clock is synchronised".to_owned()),
-        "no" => yellow("the clock is not synchronised".to_owned(), "`timedatectl set-ntp true`, or set it by hand weekly"),
-        _ => yellow("whether the clock is synchronised cannot be told here".to_owned(), "compare it with a phone"),
+        "no" => yellow(
+            "the clock is not synchronised".to_owned(),
+            "`timedatectl set-ntp true`, or set it by hand weekly",
+        ),
+        _ => yellow(
+            "whether the clock is synchronised cannot be told here".to_owned(),
+            "compare it with a phone",
+        ),
     }
 }
 
@@ -350,7 +393,10 @@ mod tests {
         let status = json!({"version": "0.1.0", "ready": false, "links": {"p02": {"up": false}},
             "quarantined": {"fork": 2}, "guard_resets": 0, "server_restarts": 0, "alarms_total": 0});
         let lights: Vec<Light> = relay_status(&status).iter().map(|finding| finding.light).collect();
-        assert_eq!(lights, [Light::Red, Light::Yellow, Light::Yellow, Light::Green, Light::Green, Light::Green]);
+        assert_eq!(
+            lights,
+            [Light::Red, Light::Yellow, Light::Yellow, Light::Green, Light::Green, Light::Green]
+        );
     }
 
     #[test]

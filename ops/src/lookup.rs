@@ -99,7 +99,11 @@ impl OfficeAt {
                     validity: code.validity.to_string(),
                 })
                 .collect(),
-            exists: office.names.iter().map(|name| format!("{} {}", name.text, exists(&name.validity))).collect(),
+            exists: office
+                .names
+                .iter()
+                .map(|name| format!("{} {}", name.text, exists(&name.validity)))
+                .collect(),
             successors: directory
                 .successors_of(&office.id)
                 .iter()
@@ -131,7 +135,10 @@ impl OfficeAt {
             lines.push(format!("  name        {exists}"));
         }
         for successor in &self.successors {
-            lines.push(format!("  successor   {} since {} ({})", successor.name, successor.date, successor.office));
+            lines.push(format!(
+                "  successor   {} since {} ({})",
+                successor.name, successor.date, successor.office
+            ));
         }
         lines.push(match self.relays.as_slice() {
             [] => "  enrolled    no".to_owned(),

@@ -203,7 +203,8 @@ fn run(command: Command) -> Result<ExitCode> {
             } else {
                 print(&audit::report(&audits, &together)?)?;
             }
-            let holds = audits.iter().all(audit::Audit::holds) && together.iter().all(|check| check.broken.is_none());
+            let holds =
+                audits.iter().all(audit::Audit::holds) && together.iter().all(|check| check.broken.is_none());
             return Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Replay { data, until, json } => {
@@ -256,11 +257,14 @@ fn directory(command: DirectoryCommand) -> Result<()> {
         DirectoryCommand::Show { source } => {
             let (directory, at) = source.open()?;
             let enrolled = directory.offices().filter(|office| !office.relays.is_empty());
-            let offices: Vec<OfficeAt> = enrolled.map(|office| OfficeAt::new(&directory, office, at)).collect();
+            let offices: Vec<OfficeAt> =
+                enrolled.map(|office| OfficeAt::new(&directory, office, at)).collect();
             if source.json {
                 let regions: Vec<_> = directory
                     .regions()
-                    .map(|region| serde_json::json!({"id": region.id, "name": region.name, "url": region.url}))
+                    .map(
+                        |region| serde_json::json!({"id": region.id, "name": region.name, "url": region.url}),
+                    )
                     .collect();
                 return print_json(&serde_json::json!({
                     "version": directory.version(), "issued_at": directory.issued_at(),

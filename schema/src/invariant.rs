@@ -210,3 +210,203 @@ impl ChainCheck {
         (self.incarnation, self.seq, self.head)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Place;
+    use crate::event::{Event, Kind, Urgency};
+    use crate::id::Position;
+
+    const SENDER: OfficeId = OfficeId::new([1; 16]);
+    const RECIPIENT: OfficeId = OfficeId::new([2; 16]);
+
+    fn event_id(n: u8) -> EventId {
+        EventId::new([n; 32])
+    }
+
+    fn document(n: u8) -> DocumentId {
+        DocumentId::new([n; 16])
+    }
+
+    fn held(counter: u8, ordinal: Option<u64>) -> HeldRow {
+        HeldRow {
+            from: SENDER,
+            place: Place {
+                incarnation: Incarnation(0),
+                counter: Counter(u64::from(counter)),
+                id: event_id(counter),
+            },
+            position: Position(u64::from(counter)),
+            kind: Kind::Dispatch,
+            document: Some(document(counter)),
+            receipt: None,
+            receipt_incarnation: None,
+            ordinal,
+            in_order: true,
+        }
+    }
+
+    fn sent(counter: u8, receipt: Option<Position>) -> SentRow {
+        SentRow {
+            to: RECIPIENT,
+            place: held(counter, None).place,
+            position: Position(u64::from(counter)),
+            kind: Kind::Dispatch,
+            urgency: Urgency::Normal,
+            document: Some(document(counter)),
+            open: receipt.is_none(),
+            left: None,
+            receipt,
+            superseded: false,
+        }
+    }
+
+    #[track_caller]
+    fn fires(promise: &str, found: Result<(), Violation>) {
+        let violation = found.expect_err("the violation was not seen");
+        assert_eq!(violation.promise, promise, "{violation}");
+    }
+
+    #[test]
+    fn lost_document_is_seen() {
+        let saved = [(RECIPIENT, document(1)), (RECIPIENT, document(2))];
+        assert_eq!(nothing_saved_is_lost(&saved, &BTreeSet::from(saved)), Ok(()));
+        fires("P1", nothing_saved_is_lost(&saved, &BTreeSet::from([saved[0]])));
+        let elsewhere = BTreeSet::from([saved[0], (SENDER, document(2))]);
+        fires("P1", nothing_saved_is_lost(&saved, &elsewhere));
+    }
+
+    #[test]
+    fn document_presented_twice_is_seen() {
+        let (first, second) = (held(1, Some(1)), held(2, Some(2)));
+        assert_eq!(each_document_once([&first, &second]), Ok(()));
+        let again = HeldRow { document: first.document, ..second };
+        fires("P2", each_document_once([&first, &again]));
+        let unseen = HeldRow { ordinal: None, ..again.clone() };
+        assert_eq!(each_document_once([&first, &unseen]), Ok(()), "held twice, presented once");
+        let other_office = HeldRow { from: RECIPIENT, ..again };
+        assert_eq!(each_document_once([&first, &other_office]), Ok(()), "ids are an office's own");
+    }
+
+    #[test]
+    fn document_out_of_order_is_seen_unless_it_is_marked() {
+        let (first, second) = (held(1, Some(1)), held(2, Some(2)));
+        assert_eq!(order_is_kept([&second, &first]), Ok(()));
+        let (late, early) = (held(1, Some(2)), held(2, Some(1)));
+        fires("P3", order_is_kept([&late, &early]));
+        let marked = HeldRow { in_order: false, ..early.clone() };
+        assert_eq!(order_is_kept([&late, &marked]), Ok(()));
+        let mut later = early;
+        later.place.incarnation = Incarnation(1);
+        assert_eq!(order_is_kept([&late, &later]), Ok(()), "order is promised within an incarnation");
+    }
+
+    #[test]
+    fn event_nobody_made_is_seen() {
+        let row = held(1, None);
+        assert_eq!(only_authentic_is_held([&row], &BTreeSet::from([event_id(1)])), Ok(()));
+        fires("P4", only_authentic_is_held([&row], &BTreeSet::from([event_id(2)])));
+    }
+
+    #[test]
+    fn send_that_is_neither_settled_nor_listed_is_seen() {
+        let open = sent(1, None);
+        let (then, late) = (Millis(5), Millis(6 + OVERDUE_MS));
+        let none = BTreeSet::new();
+        assert_eq!(settled_or_visible([(&open, then)], &none, Millis(5 + OVERDUE_MS)), Ok(()), "young");
+        fires("P5", settled_or_visible([(&open, then)], &none, late));
+        let listed = BTreeSet::from([(RECIPIENT, Incarnation(0), Counter(1))]);
+        assert_eq!(settled_or_visible([(&open, then)], &listed, late), Ok(()));
+        let other = BTreeSet::from([(RECIPIENT, Incarnation(1), Counter(1))]);
+        fires("P5", settled_or_visible([(&open, then)], &other, late));
+        assert_eq!(settled_or_visible([(&sent(1, Some(Position(9))), then)], &none, late), Ok(()));
+        let superseded = SentRow { superseded: true, ..open.clone() };
+        assert_eq!(settled_or_visible([(&superseded, then)], &none, late), Ok(()));
+        let head = SentRow { kind: Kind::Head, ..open };
+        assert_eq!(settled_or_visible([(&head, then)], &none, late), Ok(()));
+    }
+
+    #[test]
+    fn receipt_without_the_event_behind_it_is_seen() {
+        let receipted = sent(1, Some(Position(9)));
+        let holds = |id| move |_: &OfficeId, _, _| id;
+        assert_eq!(receipt_means_held(SENDER, [&receipted], holds(Some(event_id(1)))), Ok(()));
+        fires("P6", receipt_means_held(SENDER, [&receipted], holds(None)));
+        fires("P6", receipt_means_held(SENDER, [&receipted], holds(Some(event_id(2)))));
+        assert_eq!(receipt_means_held(SENDER, [&sent(1, None)], holds(None)), Ok(()));
+    }
+
+    #[test]
+    fn replay_that_differs_is_seen() {
+        let (one, two) = (StateHash::new([1; 32]), StateHash::new([2; 32]));
+        assert_eq!(replay_gives_live_state(one, one), Ok(()));
+        fires("P7", replay_gives_live_state(one, two));
+    }
+
+    #[test]
+    fn fork_without_an_alarm_is_seen() {
+        let alarm = Alarm::Fork {
+            office: SENDER,
+            incarnation: Incarnation(0),
+            counter: Counter(1),
+            held: event_id(1),
+            other: event_id(2),
+        };
+        assert_eq!(forks_are_alarmed(&[event_id(2)], std::slice::from_ref(&alarm)), Ok(()));
+        fires("P8", forks_are_alarmed(&[event_id(2)], &[]));
+        fires("P8", forks_are_alarmed(&[event_id(3)], &[alarm]));
+    }
+
+    fn own(incarnation: u32, seq: u64, prev: EventId, id: u8) -> RecordedEvent {
+        let event = Event {
+            office: SENDER,
+            incarnation: Incarnation(incarnation),
+            seq: Seq(seq),
+            prev,
+            claimed_at: Millis(0),
+            kind: Kind::Head,
+            urgency: Urgency::Normal,
+            to: Vec::new(),
+            seen: Vec::new(),
+            blobs: Vec::new(),
+            body: Vec::new(),
+        };
+        RecordedEvent { id: event_id(id), version: 1, event }
+    }
+
+    #[test]
+    fn chain_follows_event_by_event_and_across_incarnations() {
+        let mut chain = ChainCheck::new(SENDER);
+        for recorded in [
+            own(0, 1, EventId::NONE, 1),
+            own(0, 2, event_id(1), 2),
+            own(3, 1, event_id(2), 3),
+            own(3, 2, event_id(3), 4),
+        ] {
+            assert_eq!(chain.next(&recorded), Ok(()));
+        }
+        assert_eq!(chain.head(), (Incarnation(3), Seq(2), event_id(4)));
+    }
+
+    #[test]
+    fn break_in_the_chain_is_seen() {
+        let mut begun = ChainCheck::new(SENDER);
+        begun.next(&own(1, 1, EventId::NONE, 1)).expect("the first");
+        for (what, broken) in [
+            ("a gap", own(1, 3, event_id(1), 2)),
+            ("a repeat", own(1, 1, event_id(1), 2)),
+            ("another predecessor", own(1, 2, event_id(9), 2)),
+            ("a forgotten predecessor", own(2, 1, EventId::NONE, 2)),
+            ("an incarnation that starts in the middle", own(2, 2, event_id(1), 2)),
+            ("an earlier incarnation", own(0, 1, event_id(1), 2)),
+        ] {
+            let mut chain = begun.clone();
+            assert!(chain.next(&broken).is_err_and(|violation| violation.promise == "P3"), "{what}");
+            assert_eq!(chain.head(), begun.head(), "{what}");
+        }
+        let mut foreign = own(1, 2, event_id(1), 2);
+        foreign.event.office = RECIPIENT;
+        fires("P3", begun.next(&foreign));
+    }
+}

@@ -8,7 +8,7 @@ use relay::guard::{Sequences, Verdict, judge};
 use schema::time::Millis;
 
 /// How long a consumer waits for an acknowledgement before it delivers again, in milliseconds.
-pub(super) const ACK_WAIT_MS: u64 = 30 * Millis::SECOND;
+pub(super) const ACK_WAIT_MS: u64 = Millis::MINUTE;
 /// How long a server remembers message ids, in milliseconds.
 const DEDUPE_WINDOW_MS: u64 = 2 * Millis::MINUTE;
 

@@ -86,7 +86,7 @@ impl World<'_> {
 
     /// Whether everything saved has arrived and is receipted, and nobody wants to send anything.
     pub(super) fn is_quiet(&self) -> Result<bool, Violation> {
-        if !self.at_a_pause() || self.stations.iter().any(|station| station.node.is_none()) {
+        if self.stations.iter().any(|station| station.node.is_none()) {
             return Ok(false);
         }
         for station in &self.stations {
@@ -104,7 +104,26 @@ impl World<'_> {
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(self.receipts_mean_held().is_ok())
+    }
+
+    /// P6 across the country. A station that was restored breaks it until its correspondents have refilled it.
+    fn receipts_mean_held(&self) -> Result<(), Violation> {
+        let mut held_at = BTreeMap::new();
+        for station in &self.stations {
+            let Some(node) = &station.node else { continue };
+            for row in held_rows(node)? {
+                let key = (station.office, row.from, row.place.incarnation, row.place.counter);
+                held_at.insert(key, row.place.id);
+            }
+        }
+        for station in &self.stations {
+            let Some(node) = &station.node else { continue };
+            invariant::receipt_means_held(station.office, &sent_rows(node)?, |to, incarnation, counter| {
+                held_at.get(&(*to, station.office, incarnation, counter)).copied()
+            })?;
+        }
+        Ok(())
     }
 
     fn node_of(&self, office: &OfficeId) -> Option<&Node> {
@@ -124,12 +143,9 @@ impl World<'_> {
             self.check_station(number)?;
         }
         let mut presented: BTreeSet<(OfficeId, OfficeId, DocumentId)> = BTreeSet::new();
-        let mut held_at = BTreeMap::new();
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
             for row in held_rows(node)? {
-                let key = (station.office, row.from, row.place.incarnation, row.place.counter);
-                held_at.insert(key, row.place.id);
                 if let (Some(document), Some(_)) = (row.document, row.ordinal) {
                     presented.insert((row.from, station.office, document));
                     self.check_attachments(node, &row)?;
@@ -140,12 +156,10 @@ impl World<'_> {
             let found = format!("document {document} from {from} never reached the clerk of {to}");
             return Err(Violation { promise: "P1", found });
         }
+        self.receipts_mean_held()?;
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
             let sent = sent_rows(node)?;
-            invariant::receipt_means_held(station.office, &sent, |to, incarnation, counter| {
-                held_at.get(&(*to, station.office, incarnation, counter)).copied()
-            })?;
             let unsettled =
                 sent.iter().find(|row| row.kind.wants_receipt() && row.receipt.is_none() && !row.superseded);
             if let Some(row) = unsettled {

@@ -112,7 +112,7 @@ impl Options {
             faulty_ms,
             loss: if calm { 0 } else { [0, 20, 80, 200][below(rng, 4) as usize] },
             duplication: if calm { 0 } else { [0, 50, 200][below(rng, 3) as usize] },
-            delay_ms_max: [50, 2_000, 60_000][below(rng, 3) as usize],
+            delay_ms_max: [50, 2_000, 20_000][below(rng, 3) as usize],
             faults,
             fault_every_ms: faulty_ms / [10, 25, 50][below(rng, 3) as usize],
             relays_sync_always: chance(rng, 700),

@@ -41,6 +41,8 @@ const STEPS_MAX: u64 = 200_000;
 /// How often one station is restored from a backup in one run; more than a station raises by itself in a day is a
 /// matter for a person.
 const RESTORES_MAX: usize = 2;
+/// How often, after healing, it is looked whether everything is done.
+const LOOK_EVERY_MS: u64 = 2 * Millis::HOUR;
 /// An answer that has not come after this is a time-out.
 const TIME_OUT_MS: u64 = 5 * Millis::SECOND;
 /// Relays notice a dead link to a peer within this time.
@@ -158,6 +160,7 @@ enum Event {
     FreeDisk(usize),
     EndTrick(usize),
     Heal,
+    Look,
 }
 
 pub(super) struct World<'a> {
@@ -178,6 +181,7 @@ pub(super) struct World<'a> {
     polls: BTreeMap<(usize, usize), Millis>,
     pushes: BTreeMap<usize, Millis>,
     faulty: bool,
+    quiet: bool,
     /// What clerks saw as saved: (sender, recipient, document).
     pub(super) saved: BTreeSet<(OfficeId, OfficeId, DocumentId)>,
     asked: BTreeMap<Ticket, (usize, DocumentId, Vec<OfficeId>)>,
@@ -245,7 +249,7 @@ pub fn run_telling(options: &Options, listener: Option<Listener<'_>>) -> Result<
             faults: world.faults,
             steps: world.steps,
             simulated_ms: at_ms,
-            trace: format!("{:x?}", world.trace.clone().finalize()).replace([',', ' ', '[', ']'], ""),
+            trace: EventId::new(world.trace.clone().finalize().into()).to_string(),
         }),
         Err(violation) => Err(Violated { seed: options.seed, at_ms, violation: violation.to_string() }),
     }
@@ -321,6 +325,7 @@ impl<'a> World<'a> {
             polls: BTreeMap::new(),
             pushes: BTreeMap::new(),
             faulty: true,
+            quiet: false,
             saved: BTreeSet::new(),
             asked: BTreeMap::new(),
             authentic: BTreeSet::new(),
@@ -370,7 +375,7 @@ impl<'a> World<'a> {
         self.at(self.options.faulty_ms, Event::Heal);
         let end = EPOCH.plus(self.options.faulty_ms + QUIET_WITHIN_MS);
         while let Some(Reverse((at, number))) = self.queue.pop() {
-            if at > end || (!self.faulty && self.is_quiet()?) {
+            if at > end || self.quiet {
                 break;
             }
             self.now = at;
@@ -443,6 +448,10 @@ impl<'a> World<'a> {
                 self.relays[relay].forges = false;
             }
             Event::Heal => self.heal()?,
+            Event::Look => {
+                self.quiet = self.is_quiet()?;
+                self.at(LOOK_EVERY_MS, Event::Look);
+            }
         }
         Ok(())
     }
@@ -1036,11 +1045,6 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Whether this is a good moment to look whether everything is done: looking costs more than a step.
-    pub(super) fn at_a_pause(&self) -> bool {
-        self.scheduled % 32 == 0
-    }
-
     // --- Faults ----------------------------------------------------------------------------------------------
 
     fn fault(&mut self) -> Result<(), Violation> {
@@ -1214,6 +1218,7 @@ impl<'a> World<'a> {
             }
             self.wake(station);
         }
+        self.at(LOOK_EVERY_MS, Event::Look);
         Ok(())
     }
 }

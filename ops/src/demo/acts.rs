@@ -14,8 +14,9 @@ use schema::id::{DocumentId, RegionId};
 use serde_json::Value;
 
 use super::cast::{
-    ASLEEP, BAC_HA, BAN_PHO, BY_COURIER, CENTRE_RELAY, DA_NANG, DA_NANG_RELAY, DAY, DAY_AFTER, HOA_BAC, HOA_LIEN,
-    HOA_SON, HOA_VANG, LAO_CAI, LAO_CAI_RELAY, MINISTRY, NA_HOI, NAM_MON, OFFICES, Part, REGIONS, TA_CU_TY, parts,
+    ASLEEP, BAC_HA, BAN_PHO, BY_COURIER, CENTRE_RELAY, DA_NANG, DA_NANG_RELAY, DAY, DAY_AFTER, HOA_BAC,
+    HOA_LIEN, HOA_SON, HOA_VANG, LAO_CAI, LAO_CAI_RELAY, MINISTRY, NA_HOI, NAM_MON, OFFICES, Part, REGIONS,
+    TA_CU_TY, parts,
 };
 use super::papers;
 use super::relay::{RelayHouse, free_ports};
@@ -29,7 +30,7 @@ const PORTS_PER_RELAY: usize = 3;
 /// Nobody but the administrator can listen here: a line that is never there.
 const DEAD_LINE: &str = "nats://127.0.0.1:1";
 /// Letters that each office sends when the lines are up.
-const LETTERS_EACH: usize = 5;
+const LETTERS_EACH: usize = 20;
 /// Letters that go astray with the relay's disk, from each of the sleeping office's correspondents.
 const LETTERS_TO_ASLEEP: usize = 3;
 
@@ -73,7 +74,8 @@ fn set_up(world: &mut World) -> Result<()> {
     let country = ops::lookup::load(None)?;
     for part in parts() {
         let role = part.role();
-        let office = country.resolve(role.code, DAY).with_context(|| format!("code {} on {DAY}", role.code))?;
+        let office =
+            country.resolve(role.code, DAY).with_context(|| format!("code {} on {DAY}", role.code))?;
         let name = office.name_at(DAY).context("an office that holds a code has a name")?.to_owned();
         let relays: Vec<RegionId> =
             role.relays.iter().map(|relay| REGIONS[*relay].id.parse()).collect::<Result<_, _>>()?;
@@ -110,7 +112,9 @@ fn set_up(world: &mut World) -> Result<()> {
     cut_the_line_for_good(world, BY_COURIER)?;
     let all = everybody();
     world.start_stations(&all)?;
-    world.stage.fact(&format!("12 stations run, each with its own key, store and door: {}", world.names(&all)));
+    world
+        .stage
+        .fact(&format!("12 stations run, each with its own key, store and door: {}", world.names(&all)));
     Ok(())
 }
 
@@ -130,7 +134,7 @@ fn cut_off(world: &mut World) -> Result<()> {
     world.stage.fact(&told(world, BAC_HA, &[LAO_CAI], "163/BC-UBND, 2 attachments"));
     let letters: [(Part, &[Part]); 12] = [
         (NA_HOI, &[LAO_CAI]),
-        (NA_HOI, &[HOA_SON, HOA_BAC]),
+        (NA_HOI, &[HOA_SON, HOA_LIEN]),
         (BAN_PHO, &[BAC_HA]),
         (BAN_PHO, &[NAM_MON, NA_HOI]),
         (NAM_MON, &[BAC_HA, LAO_CAI]),
@@ -155,7 +159,9 @@ fn cut_off(world: &mut World) -> Result<()> {
     }
     let why = world.station(NA_HOI).get(&format!("/documents/{express}/why"))?;
     let why = why["recipients"][0]["cause_text"].as_str().unwrap_or("no cause given").to_owned();
-    world.stage.fact(&format!("{queued} sends are chờ gửi (queued), none has left; why 47/UBND-VP has not arrived: {why}"));
+    world.stage.fact(&format!(
+        "{queued} sends are chờ gửi (queued), none has left; why 47/UBND-VP has not arrived: {why}"
+    ));
     world.stop_station(ASLEEP)?;
     world.stage.fact(&format!("{} closes for the night, its letters unsent", world.name(ASLEEP)));
     Ok(())
@@ -174,7 +180,8 @@ fn lines_come_up(world: &mut World) -> Result<()> {
     let receipts = world.all_receipts("the queue to empty", MAIL_SECONDS_MAX, &awake)?;
     let seconds = ready.elapsed().as_secs_f64();
     world.wait("proof that the servers sync", 30, |world| {
-        let proven = all_relays.iter().filter(|relay| world.relays[**relay].glance().is_some_and(|g| g.sync_always));
+        let proven =
+            all_relays.iter().filter(|relay| world.relays[**relay].glance().is_some_and(|g| g.sync_always));
         let proven = proven.count();
         Ok(if proven == all_relays.len() { Look::Seen(()) } else { Look::NotYet(format!("{proven} of 3")) })
     })?;
@@ -203,7 +210,9 @@ fn lines_come_up(world: &mut World) -> Result<()> {
     for (tiers, from, to) in routes {
         world.stage.fact(&format!("{tiers}: {} → {}: đã đến", world.name(from), world.names(to)));
     }
-    world.stage.fact(&format!("up, down and across: all signed receipts {seconds:.1} s after the first was sent"));
+    world
+        .stage
+        .fact(&format!("up, down and across: all signed receipts {seconds:.1} s after the first was sent"));
 
     let started = Instant::now();
     let before = world.ledger.len();
@@ -242,15 +251,23 @@ fn relay_dies(world: &mut World) -> Result<()> {
         let found = world.relays[DA_NANG_RELAY].courier_export(&world.programs.relay, &office, &stick)?;
         fs::remove_file(&stick)?;
         let events = found["events"].as_u64().unwrap_or(0);
-        Ok(if events >= expected { Look::Seen(events) } else { Look::NotYet(format!("{events} of {expected}")) })
+        Ok(if events >= expected {
+            Look::Seen(events)
+        } else {
+            Look::NotYet(format!("{events} of {expected}"))
+        })
     })?;
-    // One letter of Na Hối was waiting since the cut.
-    world.stage.fact(&format!("{name} sleeps; {held} events for it lie in its mailbox at the relay: đã rời đơn vị, not đã đến"));
+    world.stage.fact(&format!(
+        "{name} sleeps; {held} events for it lie in its mailbox at the relay: đã rời đơn vị, not đã đến"
+    ));
 
     let process = world.relays[DA_NANG_RELAY].process();
     world.household.kill(&process)?;
     let bytes = world.relays[DA_NANG_RELAY].wipe()?;
-    world.stage.fact(&format!("SIGKILL to the relay and its nats-server; its disk is wiped ({} KiB gone)", bytes / 1024));
+    world.stage.fact(&format!(
+        "SIGKILL to the relay and its nats-server; its disk is wiped ({} KiB gone)",
+        bytes / 1024
+    ));
 
     for (from, to) in [(HOA_SON, BAC_HA), (HOA_LIEN, MINISTRY), (BAN_PHO, HOA_LIEN), (LAO_CAI, HOA_VANG)] {
         world.send_letter(from, &[to])?;
@@ -260,7 +277,8 @@ fn relay_dies(world: &mut World) -> Result<()> {
     let before = Instant::now();
     world.wait("the second relay of Thành phố Đà Nẵng", MAIL_SECONDS_MAX, |world| {
         let rows = world.station(MINISTRY).get("/incoming?limit=20")?;
-        let here = rows["rows"].as_array().into_iter().flatten().any(|row| row["document"] == through.to_string());
+        let here =
+            rows["rows"].as_array().into_iter().flatten().any(|row| row["document"] == through.to_string());
         Ok(if here { Look::Seen(()) } else { Look::NotYet("not yet there".to_owned()) })
     })?;
     world.stage.fact(&format!(
@@ -326,10 +344,12 @@ fn courier(world: &mut World) -> Result<()> {
     ));
     ride_out(world, "ride-1-out", to_it.len() as u64)?;
     ride_back(world, "ride-1-back")?;
-    let receipts = world.all_receipts("what the courier brought back", MAIL_SECONDS_MAX, &|from, _| from != BY_COURIER)?;
+    let receipts = world
+        .all_receipts("what the courier brought back", MAIL_SECONDS_MAX, &|from, _| from != BY_COURIER)?;
     world.wait("the letters of the commune to be registered", MAIL_SECONDS_MAX, |world| {
-        let registered =
-            by_it.iter().filter(|(to, document)| world.station(*to).get(&format!("/documents/{document}")).is_ok());
+        let registered = by_it
+            .iter()
+            .filter(|(to, document)| world.station(*to).get(&format!("/documents/{document}")).is_ok());
         let registered = registered.count();
         Ok(if registered == by_it.len() {
             Look::Seen(())
@@ -399,7 +419,11 @@ fn circular(world: &mut World) -> Result<()> {
     let started = Instant::now();
     let all: Vec<Part> = parts().filter(|part| *part != MINISTRY).collect();
     world.send(MINISTRY, &all, &papers::circular())?;
-    world.stage.fact(&format!("{} → all {}: 09/HD-BNV, 2 attachments: signed, saved", world.name(MINISTRY), all.len()));
+    world.stage.fact(&format!(
+        "{} → all {}: 09/HD-BNV, 2 attachments: signed, saved",
+        world.name(MINISTRY),
+        all.len()
+    ));
     let online = |from: Part, to: Part| from != BY_COURIER && to != BY_COURIER;
     world.all_receipts("the circular", MAIL_SECONDS_MAX, &online)?;
     world.stage.fact(&format!(
@@ -413,15 +437,24 @@ fn circular(world: &mut World) -> Result<()> {
     ride_out(world, "ride-2-out", incoming)?;
     ride_back(world, "ride-2-back")?;
     let receipts = world.all_receipts("the last receipts", MAIL_SECONDS_MAX, &|_, _| true)?;
-    world.stage.fact(&format!("all {receipts} sends have their receipts, those of the courier's commune included"));
-    world.wait("every outbox to be settled", MAIL_SECONDS_MAX, |world| {
-        let mut unsettled = Vec::new();
-        for part in parts() {
-            let glance = world.station(part).glance()?;
-            if glance.open + glance.awaited > 0 {
-                unsettled.push(world.name(part));
+    world
+        .stage
+        .fact(&format!("all {receipts} sends have their receipts, those of the courier's commune included"));
+    world.wait(
+        "every outbox to be settled and every document to be in its register",
+        MAIL_SECONDS_MAX,
+        |world| {
+            let mut unsettled = Vec::new();
+            for part in parts() {
+                let glance = world.station(part).glance()?;
+                let expected = world.ledger.iter().filter(|sent| sent.to.contains(&part)).count() as u64;
+                if glance.open + glance.awaited > 0 || glance.incoming != expected {
+                    let (name, incoming) = (world.name(part), glance.incoming);
+                    unsettled
+                        .push(format!("{name} ({incoming} of {expected} registered, {} open)", glance.open));
+                }
             }
-        }
-        Ok(if unsettled.is_empty() { Look::Seen(()) } else { Look::NotYet(unsettled.join(", ")) })
-    })
+            Ok(if unsettled.is_empty() { Look::Seen(()) } else { Look::NotYet(unsettled.join(", ")) })
+        },
+    )
 }

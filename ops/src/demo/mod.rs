@@ -110,7 +110,8 @@ fn make_folder(keep: Option<&Path>) -> Result<PathBuf> {
         }
         None => {
             let base = PathBuf::from(".tram");
-            let folder = if base.is_dir() { base.join("demo") } else { std::env::temp_dir().join("tram-demo") };
+            let folder =
+                if base.is_dir() { base.join("demo") } else { std::env::temp_dir().join("tram-demo") };
             if folder.exists() {
                 let shown = folder.display();
                 ensure!(folder.join(MARKER).exists(), "`{shown}` was not made by a demo; use --keep DIR");
@@ -133,7 +134,8 @@ fn watch_for_interruption() -> Result<()> {
     let runtime = runtime.context("failed to start a thread that listens for signals")?;
     let (mut interrupt, mut terminate) = {
         let _inside = runtime.enter();
-        let listening = signal(SignalKind::interrupt()).and_then(|i| Ok((i, signal(SignalKind::terminate())?)));
+        let listening =
+            signal(SignalKind::interrupt()).and_then(|i| Ok((i, signal(SignalKind::terminate())?)));
         listening.context("failed to listen for Ctrl-C")?
     };
     std::thread::spawn(move || {

@@ -120,9 +120,14 @@ impl Typist {
         let subject = SUBJECTS[self.draw(SUBJECTS.len())].to_owned();
         let number = format!("{}/UBND-VP", 100 + self.written);
         let lines = 20 + self.draw(60);
-        let mut page = format!("{number}\n{subject}\n\nVăn bản mẫu, nội dung hư cấu (số thứ tự {}).\n", from.0);
+        let mut page =
+            format!("{number}\n{subject}\n\nVăn bản mẫu, nội dung hư cấu (số thứ tự {}).\n", from.0);
         for line in 1..=lines {
-            page += &format!("{line}. Nội dung thứ {line}: {} đơn vị, {} hồ sơ.\n", self.draw(40), self.draw(900));
+            page += &format!(
+                "{line}. Nội dung thứ {line}: {} đơn vị, {} hồ sơ.\n",
+                self.draw(40),
+                self.draw(900)
+            );
         }
         Paper {
             subject,

@@ -74,7 +74,11 @@ impl Household {
     pub(super) fn check(&mut self) -> Result<()> {
         for process in &mut self.processes {
             if let Ok(Some(status)) = process.child.try_wait() {
-                bail!("{} ended by itself ({status}); its log ends with\n{}", process.name, tail(&process.log));
+                bail!(
+                    "{} ended by itself ({status}); its log ends with\n{}",
+                    process.name,
+                    tail(&process.log)
+                );
             }
         }
         Ok(())
@@ -89,8 +93,9 @@ impl Household {
 
     /// Asks all processes to stop whose names begin so, and waits until they have.
     pub(super) fn stop_all(&mut self, prefix: &str) -> Result<usize> {
-        let (mut stopping, staying): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.processes).into_iter().partition(|process| process.name.starts_with(prefix));
+        let (mut stopping, staying): (Vec<_>, Vec<_>) = std::mem::take(&mut self.processes)
+            .into_iter()
+            .partition(|process| process.name.starts_with(prefix));
         self.processes = staying;
         for process in &stopping {
             send("TERM", &process.number().to_string());
@@ -145,7 +150,11 @@ fn finish(process: &mut Process) -> Result<()> {
         None => {
             send("KILL", &format!("-{group}"));
             process.wait(GONE_WAIT);
-            bail!("{name} did not stop within {} s and was killed:\n{}", STOP_WAIT.as_secs(), tail(&process.log))
+            bail!(
+                "{name} did not stop within {} s and was killed:\n{}",
+                STOP_WAIT.as_secs(),
+                tail(&process.log)
+            )
         }
     }
 }
@@ -196,7 +205,10 @@ fn tail(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].iter().map(|line| format!("      {line}\n")).collect()
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..]
+        .iter()
+        .map(|line| format!("      {line}\n"))
+        .collect()
 }
 
 #[cfg(test)]

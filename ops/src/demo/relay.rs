@@ -43,7 +43,8 @@ impl RelayHouse {
 
     /// `None` while it does not answer.
     pub(super) fn glance(&self) -> Option<RelayGlance> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).build().into();
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).build().into();
         let mut answer = agent.get(format!("http://{}/status", self.status)).call().ok()?;
         let status: Value = serde_json::from_slice(&answer.body_mut().read_to_vec().ok()?).ok()?;
         Some(RelayGlance {
@@ -64,7 +65,10 @@ impl RelayHouse {
 
     /// Writes what waits in an office's mailbox to a file.
     pub(super) fn courier_export(&self, program: &Path, office: &OfficeId, out: &Path) -> Result<Value> {
-        self.courier(program, &["export", "--office", &office.to_string(), "--out", &out.display().to_string()])
+        self.courier(
+            program,
+            &["export", "--office", &office.to_string(), "--out", &out.display().to_string()],
+        )
     }
 
     /// Hands a file to the relay.

@@ -26,7 +26,11 @@ impl Stage {
     pub(super) fn act(&mut self, title: &str) {
         self.act += 1;
         let heading = format!("{}  {title}", self.act);
-        self.put(&if self.is_terminal { format!("\n\x1b[1m{heading}\x1b[0m") } else { format!("\n{heading}") });
+        self.put(&if self.is_terminal {
+            format!("\n\x1b[1m{heading}\x1b[0m")
+        } else {
+            format!("\n{heading}")
+        });
     }
 
     /// One fact.

@@ -76,14 +76,20 @@ impl Station {
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
         if !status.is_success() {
-            bail!("{} refused `{path}` with {}: {}", self.name, status.as_u16(), String::from_utf8_lossy(&body));
+            bail!(
+                "{} refused `{path}` with {}: {}",
+                self.name,
+                status.as_u16(),
+                String::from_utf8_lossy(&body)
+            );
         }
         Ok(body)
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value> {
         let (url, token) = self.url(path)?;
-        let answer = self.agent.get(url).header("Authorization", token).header("Accept-Language", "en").call();
+        let answer =
+            self.agent.get(url).header("Authorization", token).header("Accept-Language", "en").call();
         let answer = answer.with_context(|| format!("{} does not answer `{path}`", self.name))?;
         Ok(serde_json::from_slice(&self.read(path, answer)?)?)
     }
@@ -116,7 +122,8 @@ impl Station {
     }
 
     fn keep(&self, attachment: &Attachment) -> Result<Value> {
-        let hash: String = Sha256::digest(&attachment.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String =
+            Sha256::digest(&attachment.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let length = attachment.bytes.len();
         let path = format!("/blobs/{hash}?length={length}");
         let (url, token) = self.url(&path)?;
@@ -125,7 +132,9 @@ impl Station {
         if answer.status() != StatusCode::CREATED {
             self.read(&path, answer)?;
         }
-        Ok(json!({"blob": hash, "length": length, "name": attachment.name, "media_type": attachment.media_type}))
+        Ok(
+            json!({"blob": hash, "length": length, "name": attachment.name, "media_type": attachment.media_type}),
+        )
     }
 
     /// The station at a glance.

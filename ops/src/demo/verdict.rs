@@ -60,7 +60,9 @@ pub(super) fn check(world: &mut World) -> Result<bool> {
         (in_order, "order of every sender kept".to_owned()),
         (
             broken.is_empty(),
-            format!("12 chains verified: {entries} journal entries, {signatures} signatures, {attachments} attachments"),
+            format!(
+                "12 chains verified: {entries} journal entries, {signatures} signatures, {attachments} attachments"
+            ),
         ),
         (
             all.iter().filter(|check| check.promise == "P7").all(|check| check.broken.is_none()),
@@ -77,7 +79,10 @@ pub(super) fn check(world: &mut World) -> Result<bool> {
     }
     let fine = lines.iter().all(|(fine, _)| *fine);
     let seconds = world.stage.elapsed().as_secs_f64();
-    world.stage.text(&format!("\n{} in {seconds:.0} s.", if fine { "Every promise held" } else { "Not every promise held," }));
+    world.stage.text(&format!(
+        "\n{} in {seconds:.0} s.",
+        if fine { "Every promise held" } else { "Not every promise held," }
+    ));
     look_yourself(world);
     Ok(fine)
 }
@@ -86,16 +91,16 @@ fn tally(audits: &[Audit], saved: &BTreeSet<(OfficeId, OfficeId, DocumentId)>, d
     let by_office: BTreeMap<OfficeId, &Audit> = audits.iter().map(|audit| (audit.office, audit)).collect();
     let mut tally = Tally { documents, sends: saved.len(), ..Tally::default() };
     for (from, to, document) in saved {
-        let presented = |row: &&HeldRow| {
-            row.from == *from && row.document == Some(*document) && row.ordinal.is_some()
-        };
+        let presented =
+            |row: &&HeldRow| row.from == *from && row.document == Some(*document) && row.ordinal.is_some();
         let times = by_office.get(to).map_or(0, |audit| audit.held.iter().filter(presented).count());
         tally.lost += usize::from(times == 0);
         tally.doubled += times.saturating_sub(1);
         let receipted = by_office.get(from).is_some_and(|audit| {
-            audit.sent.iter().any(|row| {
-                row.to == *to && row.document == Some(*document) && row.receipt.is_some()
-            })
+            audit
+                .sent
+                .iter()
+                .any(|row| row.to == *to && row.document == Some(*document) && row.receipt.is_some())
         });
         tally.receipts += usize::from(receipted);
     }

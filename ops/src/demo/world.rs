@@ -132,7 +132,11 @@ impl World {
                     closed.remove(&part);
                 }
             }
-            Ok(if closed.is_empty() { Look::Seen(()) } else { Look::NotYet(format!("{} are closed", closed.len())) })
+            Ok(if closed.is_empty() {
+                Look::Seen(())
+            } else {
+                Look::NotYet(format!("{} are closed", closed.len()))
+            })
         })?;
         self.running.extend(which);
         Ok(())
@@ -152,7 +156,12 @@ impl World {
             let (name, config) = (self.relays[*relay].process(), self.relays[*relay].config());
             let log = self.log(&name);
             let program = self.programs.relay.clone();
-            self.household.start(&name, &program, &["run", "--config", &config.display().to_string()], &log)?;
+            self.household.start(
+                &name,
+                &program,
+                &["run", "--config", &config.display().to_string()],
+                &log,
+            )?;
         }
         Ok(())
     }
@@ -196,7 +205,8 @@ impl World {
             let due = sent.to.iter().filter(|to| awaited(sent.from, **to)).count() as u64;
             expected += due;
             let receipts = arrived.get(&(sent.from, sent.document));
-            let receipts = *receipts.with_context(|| format!("{} has forgotten {}", self.name(sent.from), sent.document))?;
+            let receipts = *receipts
+                .with_context(|| format!("{} has forgotten {}", self.name(sent.from), sent.document))?;
             found += receipts.min(due);
         }
         Ok((expected, found))

@@ -156,7 +156,7 @@ impl World {
         let station = &self.models[from].station;
         let open: Vec<SentRow> = station.records.sent_rows().filter(|row| row.open).cloned().collect();
         for row in &open {
-            let event = station.journal[row.position.0 as usize - 1].1.clone();
+            let event = station.at(row.position).clone();
             let to = OFFICES.iter().position(|office| *office == row.to).expect("one of them");
             self.network.push((to, event));
         }
@@ -215,7 +215,7 @@ impl World {
         let row = sure(station.records.held(&from, event.incarnation, counter)).expect("held");
         match row.receipt {
             Some(receipt) if row.receipt_incarnation == Some(station.exchange.incarnation()) => {
-                let receipt = station.journal[receipt.0 as usize - 1].1.clone();
+                let receipt = station.at(receipt).clone();
                 let to = OFFICES.iter().position(|office| *office == from).expect("one of them");
                 self.network.push((to, receipt));
             }
@@ -256,7 +256,7 @@ impl World {
         let station = &self.models[at].station;
         let mut again: Vec<Event> = Vec::new();
         for row in station.records.sent_rows().filter(|row| row.open && row.kind == Kind::Dispatch) {
-            let mut event = station.journal[row.position.0 as usize - 1].1.event().clone();
+            let mut event = station.at(row.position).event().clone();
             event.to.retain(|to| to.office == row.to);
             again.push(event);
         }

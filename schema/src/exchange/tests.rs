@@ -87,6 +87,10 @@ impl Station {
         sure(self.exchange.receive(&self.records, event.event(), event.id()))
     }
 
+    pub(super) fn at(&self, position: Position) -> &VerifiedEvent {
+        &self.journal[usize::try_from(position.0).expect("a short journal") - 1].1
+    }
+
     /// The same journal, from zero.
     pub(super) fn replayed(&self) -> Self {
         let mut again = Self::new(self.exchange.me());

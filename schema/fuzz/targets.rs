@@ -1,0 +1,138 @@
+//! What is done with bytes from outside, one function per parser. The real fuzzer and the short run of every test share
+//! them, so that both look at the same code.
+//!
+//! None may panic, and each checks more than that: what is accepted says the same again when it is written.
+
+use std::sync::{Arc, LazyLock};
+
+use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
+use schema::body::Body;
+use schema::courier::{CourierReader, Record};
+use schema::directory::{Directory, DirectoryDelta, DirectorySnapshot, open_directory};
+use schema::event::{Event, Kind, RecordedEvent, UnverifiedEvent, Urgency, Verifier};
+use schema::id::{EventId, Incarnation, OfficeId, Seq};
+use schema::inbound;
+use schema::pack::Message;
+use schema::time::Millis;
+
+/// A parser of outside bytes: its name and what is done with them.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every parser of outside bytes.
+pub const TARGETS: [Target; 7] = [
+    ("event", event),
+    ("body", body),
+    ("message", message),
+    ("courier", courier),
+    ("blob_message", blob_message),
+    ("signed_directory", signed_directory),
+    ("directory", directory),
+];
+
+/// A directory that knows nobody: what passes it is a bug.
+static NOBODY: LazyLock<Verifier> = LazyLock::new(|| {
+    let snapshot = DirectorySnapshot {
+        version: 1,
+        issued_at: Millis(0),
+        regions: Vec::new(),
+        offices: Vec::new(),
+        successors: Vec::new(),
+    };
+    Verifier::new(Arc::new(Directory::new(snapshot).expect("an empty directory is sound")))
+});
+
+/// An event as it comes from a relay.
+pub fn event(bytes: &[u8]) {
+    let Ok(parsed) = UnverifiedEvent::parse(bytes) else { return };
+    assert_eq!(parsed.bytes(), bytes, "the bytes are kept as received");
+    let recorded = RecordedEvent::read(bytes).expect("what is parsed can be stored and read again");
+    assert_eq!((recorded.id, &recorded.event), (parsed.id(), parsed.claims()));
+    read_body(recorded.version, parsed.claims());
+    assert!(NOBODY.verify(parsed).is_err(), "nobody signed this");
+}
+
+/// A body: the first byte says of which kind, the rest is it.
+pub fn body(bytes: &[u8]) {
+    let Some((kind, body)) = bytes.split_first() else { return };
+    let event = Event {
+        office: OfficeId::new([1; 16]),
+        incarnation: Incarnation(7),
+        seq: Seq(2),
+        prev: EventId::new([2; 32]),
+        claimed_at: Millis(0),
+        kind: Kind::from_number(u16::from(*kind)),
+        urgency: Urgency::Normal,
+        to: Vec::new(),
+        seen: Vec::new(),
+        blobs: Vec::new(),
+        body: body.to_vec(),
+    };
+    read_body(1, &event);
+}
+
+fn read_body(version: u8, event: &Event) {
+    if let Ok(body) = Body::read(version, event)
+        && let Some(again) = body.encode()
+    {
+        assert_eq!(again, event.body, "a body has one encoding");
+    }
+}
+
+/// A NATS message.
+pub fn message(bytes: &[u8]) {
+    let Ok(message) = Message::parse(bytes) else { return };
+    assert_eq!(Message::parse(&message.encode()).as_ref(), Ok(&message));
+    let opened = inbound::open(&NOBODY, bytes).expect("it was parsed before");
+    assert!(opened.events.is_empty(), "nobody signed these");
+}
+
+/// A courier file.
+pub fn courier(bytes: &[u8]) {
+    let Ok(reader) = CourierReader::new(bytes) else { return };
+    let mut size = 0;
+    for record in reader {
+        let Ok(record) = record else { return };
+        size += match &record {
+            Record::Pack(items) => items.iter().map(|item| item.event.len()).sum(),
+            Record::Chunk { bytes, .. } => bytes.len(),
+            Record::End { .. } => unreachable!("the end is not a record"),
+        };
+        assert!(size <= bytes.len(), "more came out than went in");
+    }
+}
+
+/// A request or a reply about attachments.
+pub fn blob_message(bytes: &[u8]) {
+    if let Ok(request) = parse_blob_message::<BlobRequest>(bytes) {
+        let again = encode_blob_message(&request);
+        assert_eq!(parse_blob_message::<BlobRequest>(&again).ok(), Some(request));
+    }
+    if let Ok(reply) = parse_blob_message::<BlobReply>(bytes) {
+        let again = encode_blob_message(&reply);
+        assert_eq!(parse_blob_message::<BlobReply>(&again).ok(), Some(reply));
+    }
+}
+
+/// A directory file as an installation finds it.
+pub fn signed_directory(bytes: &[u8]) {
+    // The base point: a sound key whose secret is 1, which no installation uses.
+    const ROOT: [u8; 32] = {
+        let mut key = [0x66; 32];
+        key[0] = 0x58;
+        key
+    };
+    assert!(open_directory(bytes, &ROOT).is_err(), "that root signed nothing");
+}
+
+/// A directory or a change of one, after its signature was verified.
+pub fn directory(bytes: &[u8]) {
+    if let Ok(snapshot) = DirectorySnapshot::decode(bytes) {
+        assert_eq!(snapshot.encode().expect("it was read"), bytes, "a snapshot has one encoding");
+        if let Ok(directory) = Directory::new(snapshot.clone()) {
+            assert_eq!(directory.snapshot(), snapshot);
+        }
+    }
+    if let Ok(delta) = DirectoryDelta::decode(bytes) {
+        assert_eq!(delta.encode().expect("it was read"), bytes, "a delta has one encoding");
+    }
+}
