@@ -9,7 +9,7 @@ use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
 use schema::directory::Directory;
 use schema::event::{Event, EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
-use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal};
+use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal, SentRow};
 use schema::id::{BlobHash, EventId, Incarnation, OfficeId, Position, RegionId, StateHash};
 use schema::inbound::Opened;
 use schema::pack::{self, Message, PACK_EVENTS_MAX, PackItem};
@@ -37,7 +37,7 @@ pub const GREETING_AFTER_MS: u64 = 6 * Millis::HOUR;
 const RECENT_MAX: usize = 4_096;
 
 /// A publish without an outcome is tried again after this, in milliseconds.
-const OUTCOME_WAIT_MS: u64 = 30 * Millis::SECOND;
+const OUTCOME_WAIT_MS: u64 = 5 * Millis::MINUTE;
 /// First wait for a receipt; doubles with every attempt.
 const RECEIPT_WAIT_MS: u64 = Millis::MINUTE;
 /// Longest wait for a receipt.
@@ -152,6 +152,7 @@ struct Work {
     touched: BTreeSet<OfficeId>,
     owed: BTreeMap<OfficeId, Vec<Place>>,
     told: Option<Incarnation>,
+    anew: Vec<SentRow>,
 }
 
 impl Node {
@@ -329,10 +330,11 @@ impl Node {
             self.take(input, now, work)?;
         }
         for (office, places) in std::mem::take(&mut work.owed) {
-            for draft in self.exchange.receipts(office, &places) {
+            for draft in self.exchange.receipts(&self.store, office, &places)? {
                 self.record(&draft, now, work)?;
             }
         }
+        self.send_anew(now, work)?;
         if let Some(told) = work.told {
             self.raise(told, RestoreReason::Correspondent, now, work)?;
         }
@@ -528,6 +530,15 @@ impl Node {
         let body = Body::read(event.version(), fields).unwrap_or(Body::Unsupported);
         let told = self.exchange.went_backwards(&self.store, &from, &body)?;
         work.told = work.told.max(told);
+        match &body {
+            Body::Head(heads) => work.anew.extend(self.exchange.to_send_anew(&self.store, &from, heads)?),
+            Body::Restored(restored) => {
+                work.anew.extend(self.exchange.to_send_anew(&self.store, &from, &restored.heads)?);
+                // It wants to know what is held of its earlier life.
+                self.head_due(from, now, GAP_WAIT_MS);
+            }
+            _ => {}
+        }
         if matches!(body, Body::Head(_) | Body::Restored(_)) {
             // A sign of life: what it has not answered is worth another try now.
             self.store.hasten(Some(&from), now)?;
@@ -655,23 +666,52 @@ impl Node {
             return Ok(());
         }
         let open = self.store.open_dispatches()?;
-        for draft in self.exchange.raise(told, reason) {
+        for draft in self.exchange.raise(&self.store, told, reason)? {
             self.record(&draft, now, work)?;
         }
         for dispatch in open {
-            let bytes = self.store.bytes_at(dispatch.position)?;
-            let event = RecordedEvent::read(&bytes)?.event;
-            let draft = Draft {
-                incarnation: self.exchange.incarnation(),
-                kind: event.kind,
-                urgency: event.urgency,
-                to: dispatch.to,
-                blobs: event.blobs,
-                body: event.body,
-            };
-            self.record(&draft, now, work)?;
+            self.dispatch_again(dispatch.position, dispatch.to, now, work)?;
         }
         tracing::warn!(incarnation = %self.exchange.incarnation(), "new incarnation: this station went backwards");
+        Ok(())
+    }
+
+    /// Records an event's content again, as a new event of the current incarnation.
+    fn dispatch_again(
+        &mut self,
+        position: Position,
+        to: Vec<OfficeId>,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let bytes = self.store.bytes_at(position)?;
+        let event = RecordedEvent::read(&bytes)?.event;
+        let draft = Draft {
+            incarnation: self.exchange.incarnation(),
+            kind: event.kind,
+            urgency: event.urgency,
+            to,
+            blobs: event.blobs,
+            body: event.body,
+        };
+        self.record(&draft, now, work)
+    }
+
+    /// Sends documents again that a correspondent once receipted and does not hold any more under that event.
+    fn send_anew(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let mut rows = std::mem::take(&mut work.anew);
+        rows.sort_unstable_by_key(|row| (row.to, row.place));
+        rows.dedup_by_key(|row| (row.to, row.place));
+        let places: Vec<SentPlace> = rows
+            .iter()
+            .map(|row| SentPlace { to: row.to, incarnation: row.place.incarnation, counter: row.place.counter })
+            .collect();
+        for draft in self.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
+            self.record(&draft, now, work)?;
+        }
+        for row in rows {
+            self.dispatch_again(row.position, vec![row.to], now, work)?;
+        }
         Ok(())
     }
 
@@ -822,7 +862,7 @@ impl Node {
                 self.head_due(office, told.plus(GAP_WAIT_MS), due.wait_ms);
                 continue;
             }
-            let draft = self.exchange.head_draft(office);
+            let draft = self.exchange.head_draft(&self.store, office)?;
             self.record(&draft, now, work)?;
             let gap = self
                 .exchange

@@ -390,3 +390,93 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deployment::{Deployment, NewRegion};
+    use node::Node;
+    use node::step::{Answer, Effect, Input, Ticket};
+    use schema::event::Urgency;
+    use schema::exchange::Command;
+    use std::net::SocketAddr;
+
+    const SUBJECT: &str = "V/v kiểm tra hồ chứa nước trước mùa mưa bão";
+
+    /// A station's folder in which one letter was sent.
+    fn station(root: &Path) -> PathBuf {
+        let now = Millis(1_750_986_903_250);
+        let mut deployment = Deployment::open_or_create(&root.join("deployment")).expect("made");
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let region = NewRegion {
+            id: "p01".parse().expect("a region"),
+            name: "Tỉnh Lào Cai".to_owned(),
+            url: "nats://127.0.0.1:4222".to_owned(),
+            listen: at(4222),
+            monitor_port: 8222,
+            status: at(8322),
+        };
+        deployment.add_region(&region).expect("added");
+        let country = crate::lookup::load(None).expect("tables");
+        let mut bundles = Vec::new();
+        for code in ["02875", "02866"] {
+            let office = country.resolve(code, jiff::civil::date(2025, 6, 27)).expect("a commune").id;
+            let name = newest_name(&country, &office);
+            let bundle =
+                deployment.enrol(&office, &name, std::slice::from_ref(&region.id), now).expect("enrolled");
+            bundles.push((office, bundle));
+        }
+        deployment.publish(now).expect("signed");
+        let [(me, folder), (other, _)] = bundles.try_into().expect("two");
+
+        let data = DataFolder::new(&folder);
+        let config = Config::usual(&data, me, deployment.root_key());
+        fs::write(data.config(), config.render(&data)).expect("written");
+        let key = node::keyring::read_signing_key(&config.signing_key).expect("a key");
+        let directory = config.load_directory().expect("signed");
+        let store = Store::open(&data.database()).expect("a store");
+        let mut node = Node::open(store, key, directory, me, [7; 32], now).expect("opened");
+        let dispatch = Dispatch {
+            document: DocumentId::new([1; 16]),
+            subject: SUBJECT.to_owned(),
+            number: None,
+            document_type: None,
+            attachments: Vec::new(),
+        };
+        let command =
+            Command::Dispatch { to: vec![other], urgency: Urgency::Normal, blobs: Vec::new(), dispatch };
+        let effects = node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
+        let sent =
+            |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. });
+        assert!(effects.iter().any(sent), "{effects:?}");
+        folder
+    }
+
+    #[test]
+    fn honest_store_passes_and_one_flipped_letter_is_noticed() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = station(root.path());
+        let honest = audit(&folder, true).expect("audited");
+        assert!(honest.holds(), "{:?}", honest.checks);
+        assert_eq!((honest.own, honest.signatures), (1, Some(1)));
+
+        let database = DataFolder::new(&folder).database();
+        let mut bytes = fs::read(&database).expect("read");
+        let at =
+            bytes.windows(SUBJECT.len()).position(|window| window == SUBJECT.as_bytes()).expect("stored");
+        bytes[at] ^= 1;
+        fs::write(&database, bytes).expect("written");
+        let forged = audit(&folder, true).expect("audited");
+        let broken: Vec<_> = forged.checks.iter().filter(|check| check.broken.is_some()).collect();
+        assert!(broken.iter().any(|check| check.promise == "P4"), "{:?}", forged.checks);
+    }
+
+    #[test]
+    fn running_station_is_not_audited() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = station(root.path());
+        let _running = DataFolder::new(&folder).lock().expect("free");
+        let refused = audit(&folder, true).expect_err("its tables would move");
+        assert!(format!("{refused:#}").contains("stop the station first"), "{refused:#}");
+    }
+}

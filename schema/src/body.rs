@@ -13,8 +13,8 @@ use crate::text;
 
 /// Most entries of one receipt or status.
 pub const ENTRIES_MAX: usize = 512;
-/// Most incarnations of one peer that a head reports on.
-pub const HELD_MAX: usize = 8;
+/// Most places of one peer's channels that a head reports on.
+pub const HELD_MAX: usize = 64;
 /// Longest abstract (*trích yếu*), in characters. Decree 30/2020 appendix VI says 500, products in use allow 2,000.
 pub const ABSTRACT_CHARS_MAX: usize = 2_000;
 /// Longest number and symbol (*số, ký hiệu*), in characters: 11 + 30 in appendix VI and a separator.
@@ -107,7 +107,9 @@ pub struct Heads {
     /// The newest event before this one that the author sent to the recipient, in its current incarnation.
     #[n(1)]
     pub sent: Option<Place>,
-    /// For each incarnation of the recipient (newest last), up to which counter the author holds everything.
+    /// For each incarnation of the recipient (newest last), up to which counter the author holds everything; for
+    /// one that has ended, also a few earlier places, ever farther apart, so that the recipient finds where its own
+    /// history and the author's part.
     #[n(2)]
     pub held: Vec<Place>,
 }
@@ -168,6 +170,9 @@ pub enum StatusCode {
     Left,
     /// 101, local: a relay refused these events, with a reason.
     RefusedByRelay,
+    /// 102, local: the recipient lost these events, or holds others at their places; their documents are sent again
+    /// in new events.
+    SentAnew,
     /// A code this version does not interpret.
     Other(u16),
 }
@@ -178,6 +183,7 @@ impl StatusCode {
         match self {
             Self::Left => 100,
             Self::RefusedByRelay => 101,
+            Self::SentAnew => 102,
             Self::Other(number) => number,
         }
     }
@@ -187,6 +193,7 @@ impl StatusCode {
         match number {
             100 => Self::Left,
             101 => Self::RefusedByRelay,
+            102 => Self::SentAnew,
             other => Self::Other(other),
         }
     }
@@ -334,17 +341,17 @@ impl Body {
                     return rule("1 to 512 entries");
                 }
                 if receipt.heads.held.len() > HELD_MAX || event.to.len() != 1 {
-                    return rule("one recipient, at most 8 incarnations");
+                    return rule("one recipient, at most 64 places");
                 }
             }
             Self::Head(heads) => {
                 if heads.held.len() > HELD_MAX || event.to.len() != 1 {
-                    return rule("one recipient, at most 8 incarnations");
+                    return rule("one recipient, at most 64 places");
                 }
             }
             Self::Restored(restored) => {
                 if restored.heads.held.len() > HELD_MAX || event.to.len() > 1 {
-                    return rule("at most one recipient, at most 8 incarnations");
+                    return rule("at most one recipient, at most 64 places");
                 }
                 if restored.previous >= event.incarnation {
                     return rule("a new incarnation is higher than the one it follows");

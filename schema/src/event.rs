@@ -564,10 +564,13 @@ struct KeyEntry {
     validity: KeyValidity,
 }
 
+/// The hashes that are remembered, and the same in the order they came.
+type Triples = (HashSet<[u8; 32]>, VecDeque<[u8; 32]>);
+
 /// Triples (key, event id, signature) that were found valid; bounded, oldest forgotten first.
 #[derive(Default)]
 pub struct VerifyMemory {
-    held: Mutex<(HashSet<[u8; 32]>, VecDeque<[u8; 32]>)>,
+    held: Mutex<Triples>,
 }
 
 impl VerifyMemory {

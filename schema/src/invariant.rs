@@ -124,7 +124,8 @@ pub fn settled_or_visible<'a>(
     Ok(())
 }
 
-/// P6: whoever has a receipt for an event, its recipient holds that event.
+/// P6: whoever has a receipt for an event, its recipient holds that event; unless both have found out that the recipient
+/// was restored, and the document went out again in a new event.
 ///
 /// # Errors
 /// Names the first receipt without an event behind it.
@@ -133,14 +134,16 @@ pub fn receipt_means_held<'a>(
     sent: impl IntoIterator<Item = &'a SentRow>,
     held_by: impl Fn(&OfficeId, Incarnation, Counter) -> Option<EventId>,
 ) -> Result<(), Violation> {
-    for row in sent.into_iter().filter(|row| row.receipt.is_some()) {
+    for row in sent.into_iter().filter(|row| row.receipt.is_some() && !row.superseded) {
         let held = held_by(&row.to, row.place.incarnation, row.place.counter);
         if held != Some(row.place.id) {
-            let (id, to) = (row.place.id, row.to);
-            return broken(
-                "P6",
-                format!("{sender} has a receipt of {to} for event {id}, which is not held there"),
+            let (place, to) = (row.place, row.to);
+            let (incarnation, counter) = (place.incarnation, place.counter);
+            let found = format!(
+                "{sender} has a receipt of {to} for its {incarnation}.{counter} ({}), which is not held there",
+                place.id
             );
+            return broken("P6", found);
         }
     }
     Ok(())
@@ -283,7 +286,7 @@ mod tests {
         assert_eq!(each_document_once([&first, &second]), Ok(()));
         let again = HeldRow { document: first.document, ..second };
         fires("P2", each_document_once([&first, &again]));
-        let unseen = HeldRow { ordinal: None, ..again.clone() };
+        let unseen = HeldRow { ordinal: None, ..again };
         assert_eq!(each_document_once([&first, &unseen]), Ok(()), "held twice, presented once");
         let other_office = HeldRow { from: RECIPIENT, ..again };
         assert_eq!(each_document_once([&first, &other_office]), Ok(()), "ids are an office's own");
@@ -295,7 +298,7 @@ mod tests {
         assert_eq!(order_is_kept([&second, &first]), Ok(()));
         let (late, early) = (held(1, Some(2)), held(2, Some(1)));
         fires("P3", order_is_kept([&late, &early]));
-        let marked = HeldRow { in_order: false, ..early.clone() };
+        let marked = HeldRow { in_order: false, ..early };
         assert_eq!(order_is_kept([&late, &marked]), Ok(()));
         let mut later = early;
         later.place.incarnation = Incarnation(1);
@@ -321,7 +324,7 @@ mod tests {
         let other = BTreeSet::from([(RECIPIENT, Incarnation(1), Counter(1))]);
         fires("P5", settled_or_visible([(&open, then)], &other, late));
         assert_eq!(settled_or_visible([(&sent(1, Some(Position(9))), then)], &none, late), Ok(()));
-        let superseded = SentRow { superseded: true, ..open.clone() };
+        let superseded = SentRow { superseded: true, ..open };
         assert_eq!(settled_or_visible([(&superseded, then)], &none, late), Ok(()));
         let head = SentRow { kind: Kind::Head, ..open };
         assert_eq!(settled_or_visible([(&head, then)], &none, late), Ok(()));

@@ -778,14 +778,10 @@ mod directories {
 
     #[test]
     fn region_that_is_a_wildcard_is_refused() {
-        let sound = snapshot().encode().expect("a sound snapshot");
-        let mut bytes = sound.clone();
-        for at in 0..sound.len() - 4 {
-            if sound[at..at + 4] == *b"\x63p01" {
-                bytes[at + 1] = b'*';
-            }
-        }
-        assert_ne!(bytes, sound);
+        let mut bytes = snapshot().encode().expect("a sound snapshot");
+        let named: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..at + 4] == *b"\x63p01").collect();
+        assert!(!named.is_empty());
+        named.into_iter().for_each(|at| bytes[at + 1] = b'*');
         assert!(matches!(DirectorySnapshot::decode(&bytes), Err(SnapshotError::Cbor { .. })));
     }
 
@@ -800,8 +796,7 @@ proptest! {
     /// Whatever is changed in a sealed event, nobody takes it for the event that was signed.
     #[test]
     fn any_changed_byte_is_refused(kind in 1u16..=11, at: prop::sample::Index, change in 1u8..) {
-        let sound = seal(event(Kind::from_number(kind)), &key()).expect("a sound event").bytes().to_vec();
-        let mut bytes = sound.clone();
+        let mut bytes = seal(event(Kind::from_number(kind)), &key()).expect("a sound event").bytes().to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= change;
         if let Ok(parsed) = UnverifiedEvent::parse(&bytes) {

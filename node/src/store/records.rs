@@ -209,6 +209,11 @@ impl Store {
                     .attempted("supersede an earlier incarnation")?;
                 Ok(())
             }
+            Change::SentAnew { to, incarnation, counter } => self.change_sent(
+                "UPDATE sent SET open = 0, superseded = 1 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
+                (to, *incarnation, *counter),
+                &[],
+            ),
             Change::Answered {
                 from,
                 incarnation,

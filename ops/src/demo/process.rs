@@ -58,6 +58,8 @@ impl Household {
         let file = file.with_context(|| format!("failed to open the log `{}`", log.display()))?;
         let child = Command::new(program)
             .args(arguments)
+            // Logs are read by people in files.
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(file.try_clone().with_context(attempted)?)
             .stderr(file)

@@ -1,6 +1,8 @@
 //! What may happen next. Decides; changes nothing.
 
-use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records};
+use super::{
+    AHEAD_MAX, CHANNELS_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow,
+};
 use crate::blob::{self, BlobRef};
 use crate::body::{
     Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status,
@@ -8,11 +10,14 @@ use crate::body::{
 use crate::body::{ENTRIES_MAX, StatusCode};
 use crate::directory::Directory;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
-use crate::id::{BlobHash, DocumentId, EventId, Incarnation, OfficeId, RegionId};
+use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId};
 use crate::time::Millis;
 
 /// Most recipients of one document.
 pub const DOCUMENT_RECIPIENTS_MAX: usize = 16_384;
+
+/// Most documents sent anew because of one head; the next head asks for the rest.
+const ANEW_MAX: usize = 1_000;
 
 /// What someone asks the station to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -279,17 +284,24 @@ impl Exchange {
     }
 
     /// The events that start a new incarnation after `told`: one per correspondent.
-    pub fn raise(&self, told: Incarnation, reason: RestoreReason) -> Vec<Draft> {
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn raise<R: Records>(
+        &self,
+        records: &R,
+        told: Incarnation,
+        reason: RestoreReason,
+    ) -> Result<Vec<Draft>, R::Error> {
         let incarnation = told.max(self.incarnation()).next();
-        let restored = |to: Option<OfficeId>| {
+        let restored = |to: Option<OfficeId>, heads: Heads| {
             let peer = to.and_then(|office| self.peer(&office));
-            let heads = to.map(|office| Heads { sent: None, ..self.heads(&office) });
             let body = Restored {
                 previous: self.incarnation(),
                 last_seq: self.seq(),
                 last_sent: peer.and_then(|peer| peer.sent),
                 reason,
-                heads: heads.unwrap_or_default(),
+                heads: Heads { sent: None, ..heads },
             };
             Draft {
                 incarnation,
@@ -301,24 +313,75 @@ impl Exchange {
             }
         };
         if self.peers().is_empty() {
-            return vec![restored(None)];
+            return Ok(vec![restored(None, Heads::default())]);
         }
-        self.peers().keys().map(|office| restored(Some(*office))).collect()
+        self.peers().keys().map(|office| Ok(restored(Some(*office), self.heads(records, office)?))).collect()
     }
 
     /// The receipts for these events of one sender.
-    pub fn receipts(&self, to: OfficeId, places: &[Place]) -> Vec<Draft> {
-        let heads = self.heads(&to);
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn receipts<R: Records>(
+        &self,
+        records: &R,
+        to: OfficeId,
+        places: &[Place],
+    ) -> Result<Vec<Draft>, R::Error> {
+        let heads = self.heads(records, &to)?;
         let receipts = places.chunks(ENTRIES_MAX).map(|entries| {
             let receipt = Receipt { entries: entries.to_vec(), heads: heads.clone() };
-            self.draft(vec![to], Kind::Receipt, Body::Receipt(receipt))
+            self.draft(vec![to], Kind::Receipt, &Body::Receipt(receipt))
         });
-        receipts.collect()
+        Ok(receipts.collect())
     }
 
     /// Tells a correspondent both heads.
-    pub fn head_draft(&self, to: OfficeId) -> Draft {
-        self.draft(vec![to], Kind::Head, Body::Head(self.heads(&to)))
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn head_draft<R: Records>(&self, records: &R, to: OfficeId) -> Result<Draft, R::Error> {
+        Ok(self.draft(vec![to], Kind::Head, &Body::Head(self.heads(records, &to)?)))
+    }
+
+    /// Documents of earlier incarnations that must be sent again in new events, because the correspondent's head
+    /// shows another history after some place: both sides were restored, and what it once receipted may be gone.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn to_send_anew<R: Records>(
+        &self,
+        records: &R,
+        to: &OfficeId,
+        heads: &Heads,
+    ) -> Result<Vec<SentRow>, R::Error> {
+        let mut anew = Vec::new();
+        let oldest = self.incarnation().0.saturating_sub(CHANNELS_MAX as u32 - 1);
+        for incarnation in (oldest..self.incarnation().0).map(Incarnation) {
+            let mut reported: Vec<Place> =
+                heads.held.iter().copied().filter(|held| held.incarnation == incarnation).collect();
+            reported.sort_unstable_by_key(|place| std::cmp::Reverse(place.counter));
+            let mut agreed = None;
+            for (index, place) in reported.iter().enumerate() {
+                let row = records.sent(to, incarnation, place.counter)?;
+                if row.is_some_and(|row| row.place.id == place.id) {
+                    agreed = Some((index, place.counter));
+                    break;
+                }
+            }
+            // The newest place is known here: the histories are one, and what is missing is refilled as it is.
+            if reported.is_empty() || matches!(agreed, Some((0, _))) {
+                continue;
+            }
+            let mut counter = agreed.map_or(Counter(1), |(_, counter)| counter.next());
+            while let Some(row) = records.sent(to, incarnation, counter)? {
+                if row.document.is_some() && !row.superseded && anew.len() < ANEW_MAX {
+                    anew.push(row);
+                }
+                counter = counter.next();
+            }
+        }
+        Ok(anew)
     }
 
     /// Records, for this station only, what a relay did with sent events.
@@ -336,12 +399,12 @@ impl Exchange {
                 region: region.cloned(),
                 reason: reason.map(str::to_owned),
             };
-            self.draft(Vec::new(), Kind::Status, Body::Status(status))
+            self.draft(Vec::new(), Kind::Status, &Body::Status(status))
         });
         drafts.collect()
     }
 
-    fn draft(&self, to: Vec<OfficeId>, kind: Kind, body: Body) -> Draft {
+    fn draft(&self, to: Vec<OfficeId>, kind: Kind, body: &Body) -> Draft {
         Draft {
             incarnation: self.incarnation(),
             kind,

@@ -88,6 +88,15 @@ pub enum Change {
         /// The new incarnation.
         before: Incarnation,
     },
+    /// The document of this event is sent again in a new one.
+    SentAnew {
+        /// The recipient.
+        to: OfficeId,
+        /// This station's incarnation at the time.
+        incarnation: Incarnation,
+        /// The number among the events to that recipient.
+        counter: Counter,
+    },
     /// An event from a correspondent is held.
     Held(HeldRow),
     /// This station gave a receipt for a held event.
@@ -285,6 +294,12 @@ impl Exchange {
                         closes: row.is_some_and(|row| !row.kind.wants_receipt()),
                     });
                 }
+            }
+            (Body::Status(status), None) if status.code == StatusCode::SentAnew => {
+                changes.extend(status.entries.into_iter().map(|sent| {
+                    let (to, incarnation, counter) = (sent.to, sent.incarnation, sent.counter);
+                    Change::SentAnew { to, incarnation, counter }
+                }));
             }
             (Body::Status(status), None) if status.code == StatusCode::RefusedByRelay => {
                 let reason = status.reason.unwrap_or_default();
@@ -576,7 +591,8 @@ impl Exchange {
         heads: &Heads,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let oldest = Incarnation(self.incarnation.0.saturating_sub(CHANNELS_MAX as u32 - 1));
+        let back = u32::try_from(CHANNELS_MAX - 1).unwrap_or(u32::MAX);
+        let oldest = Incarnation(self.incarnation.0.saturating_sub(back));
         for incarnation in (oldest.0..=self.incarnation.0).map(Incarnation) {
             // A correspondent that does not mention an incarnation holds nothing of it from the start.
             let none = Place { incarnation, counter: Counter(0), id: EventId::NONE };

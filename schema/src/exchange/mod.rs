@@ -38,7 +38,11 @@ use crate::time::Millis;
 /// sender offers them again.
 pub const AHEAD_MAX: usize = 4_096;
 /// Most incarnations of one peer that stay in the hot state.
-pub const CHANNELS_MAX: usize = HELD_MAX;
+pub const CHANNELS_MAX: usize = 8;
+/// Earlier places of an ended incarnation that a head reports on.
+const SAMPLES_MAX: u32 = 7;
+
+const _: () = assert!(CHANNELS_MAX * (SAMPLES_MAX as usize + 1) <= HELD_MAX);
 /// How often within [`RAISE_WINDOW_MS`] a station starts a new incarnation by itself. More than that looks like
 /// two stations alive with one key, and a person must decide.
 pub const RAISES_MAX: usize = 3;
@@ -158,7 +162,6 @@ impl Exchange {
     }
 
     /// The state a store has kept. Equal to a replay of its journal, or the store is broken (P7).
-    #[expect(clippy::too_many_arguments, reason = "one argument per kept column, named by the store's rows")]
     pub fn from_parts(
         me: OfficeId,
         incarnation: Incarnation,
@@ -212,15 +215,22 @@ impl Exchange {
     }
 
     /// Both directions between this office and `office`, as told to it.
-    pub fn heads(&self, office: &OfficeId) -> Heads {
-        let Some(peer) = self.peers.get(office) else {
-            return Heads::default();
-        };
-        let held = peer.channels.iter().filter_map(|(incarnation, channel)| {
-            let id = channel.held_id?;
-            Some(Place { incarnation: *incarnation, counter: channel.held, id })
-        });
-        Heads { sent: peer.sent, held: held.collect() }
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn heads<R: Records>(&self, records: &R, office: &OfficeId) -> Result<Heads, R::Error> {
+        let Some(peer) = self.peers.get(office) else { return Ok(Heads::default()) };
+        let mut held = Vec::new();
+        for (incarnation, channel) in &peer.channels {
+            let Some(id) = channel.held_id else { continue };
+            held.push(Place { incarnation: *incarnation, counter: channel.held, id });
+            let earlier = (0..SAMPLES_MAX).filter(|_| channel.ended).map(|power| 1_u64 << (2 * power));
+            for step in earlier.take_while(|step| *step < channel.held.0) {
+                let row = records.held(office, *incarnation, Counter(channel.held.0 - step))?;
+                held.extend(row.map(|row| row.place));
+            }
+        }
+        Ok(Heads { sent: peer.sent, held })
     }
 
     /// The event that records `draft` next in this station's chain.

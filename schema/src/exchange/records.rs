@@ -204,6 +204,12 @@ impl MemoryRecords {
                     row.superseded = true;
                 }
             }
+            Change::SentAnew { to, incarnation, counter } => {
+                self.change_sent(to, *incarnation, *counter, |row| {
+                    row.open = false;
+                    row.superseded = true;
+                });
+            }
             Change::Held(row) => {
                 if let Some(document) = row.document {
                     self.incoming.entry((row.from, document)).or_insert(row.position);

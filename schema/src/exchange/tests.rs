@@ -151,6 +151,7 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "reads as a sentence at every call")]
 fn check(given: impl IntoIterator<Item = Fact>, when: Fact, then: &[&str]) -> Station {
     let mut station = Station::new(ME);
     for (n, fact) in given.into_iter().enumerate() {
@@ -607,11 +608,11 @@ mod settling {
     fn head_confirms_what_wants_no_receipt_behind_documents_and_closed_rows() {
         let given = [greets(), left(1), sends(1), greets(), sends(2)];
         let top = sent_place(&given, 0, 4);
-        check(given.clone(), From(head(0, 1, &[top])), &["held 0/1", "confirmed 0/3"]);
+        check(given, From(head(0, 1, &[top])), &["held 0/1", "confirmed 0/3"]);
         let given = [greets(), sends(1), greets(), sends(2)];
         let top = sent_place(&given, 0, 4);
         check(
-            given.clone(),
+            given,
             From(receipt(0, 1, &[top], &[top])),
             &["held 0/1", "receipted 0/4", "confirmed 0/1", "confirmed 0/3"],
         );
@@ -813,9 +814,10 @@ mod restoring {
     fn station_starts_incarnations_by_itself_a_few_times_a_day_only() {
         let mut station = Station::new(ME);
         happen(&mut station, &sends(1), Millis(0));
-        for n in 0..RAISES_MAX as u64 {
-            assert!(station.exchange.may_raise(Millis(n)));
-            happen(&mut station, &Raised(n as u32, RestoreReason::Correspondent), Millis(n));
+        for n in (0..).take(RAISES_MAX) {
+            let at = Millis(u64::from(n));
+            assert!(station.exchange.may_raise(at));
+            happen(&mut station, &Raised(n, RestoreReason::Correspondent), at);
         }
         assert!(!station.exchange.may_raise(Millis(RAISE_WINDOW_MS - 1)));
         assert!(station.exchange.may_raise(Millis(RAISE_WINDOW_MS)));
@@ -906,8 +908,8 @@ mod restoring {
     fn only_the_newest_incarnations_stay_in_the_hot_state_and_nothing_waits_in_the_others() {
         let mut given = vec![From(doc(0, 2)), answers(&[&doc(0, 2)])];
         // Their beginnings are missing, so nothing ends the first one but its age.
-        given.extend((1..CHANNELS_MAX as u32).map(|incarnation| From(doc(incarnation, 2))));
-        let newest = CHANNELS_MAX as u32;
+        let newest = u32::try_from(CHANNELS_MAX).expect("a few");
+        given.extend((1..newest).map(|incarnation| From(doc(incarnation, 2))));
         let station = check(
             given.clone(),
             From(doc(newest, 2)),
