@@ -9,9 +9,12 @@ use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
 use schema::directory::Directory;
 use schema::event::{Event, EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
-use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal, SentRow};
+use schema::exchange::{
+    self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal, SentRow,
+};
 use schema::id::{BlobHash, EventId, Incarnation, OfficeId, Position, RegionId, StateHash};
 use schema::inbound::Opened;
+use schema::mutant::{self, Mutant};
 use schema::pack::{self, Message, PACK_EVENTS_MAX, PackItem};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
@@ -138,10 +141,7 @@ impl Nonces {
         let mut hash = Sha256::new();
         hash.update(self.seed);
         hash.update(self.used.to_be_bytes());
-        hash.finalize()[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -198,10 +198,7 @@ impl Node {
     fn load_volatile(&mut self, now: Millis) -> Result<(), StoreError> {
         for (office, peer) in self.exchange.peers() {
             if peer.channels.values().any(schema::exchange::Channel::has_gap) {
-                let due = HeadDue {
-                    at: now.plus(GAP_WAIT_MS),
-                    wait_ms: GAP_WAIT_MS,
-                };
+                let due = HeadDue { at: now.plus(GAP_WAIT_MS), wait_ms: GAP_WAIT_MS };
                 self.heads_due.insert(*office, due);
             }
         }
@@ -241,12 +238,8 @@ impl Node {
         let window_open = self.publications.len() < PUBLICATIONS_MAX;
         let outbox = self.next_due.filter(|_| window_open);
         let heads = self.heads_due.values().map(|due| due.at).min();
-        let downloads = self
-            .downloads
-            .values()
-            .filter(|d| d.in_flight.is_empty())
-            .map(|d| d.not_before)
-            .min();
+        let downloads =
+            self.downloads.values().filter(|d| d.in_flight.is_empty()).map(|d| d.not_before).min();
         let daily = (!self.exchange.peers().is_empty()).then_some(self.daily_heads_at);
         [outbox, heads, downloads, daily].into_iter().flatten().min().map(|at| at.max(self.resting_until))
     }
@@ -264,9 +257,7 @@ impl Node {
         self.last_now = now;
         self.store.begin()?;
         let mut work = Work::default();
-        let done = self
-            .run(inputs, now, &mut work)
-            .and_then(|()| Ok(self.store.commit()?));
+        let done = self.run(inputs, now, &mut work).and_then(|()| Ok(self.store.commit()?));
         match done {
             Ok(()) => Ok(work.effects),
             Err(error) => {
@@ -280,12 +271,10 @@ impl Node {
                 match error {
                     StepError::Store(error) if error.is_disk_full() => {
                         tracing::error!(%error, "the disk is full: nothing was recorded, reading goes on");
-                        self.rest(now.plus(OUTCOME_WAIT_MS));
-                        let refuse = |ticket| Effect::Answer {
-                            ticket,
-                            answer: Answer::DiskFull,
-                        };
-                        Ok(tickets.into_iter().map(refuse).collect())
+                        let until = now.plus(REST_MS);
+                        self.rest(until);
+                        let refuse = |ticket| Effect::Answer { ticket, answer: Answer::DiskFull };
+                        Ok(tickets.into_iter().map(refuse).chain([Effect::Rest { until }]).collect())
                     }
                     error => Err(error),
                 }
@@ -355,35 +344,19 @@ impl Node {
             Input::Connected(relay) => self.connected(relay, now)?,
             Input::Disconnected(relay) => self.disconnected(&relay, now)?,
             Input::Published { publication, outcome } => self.published(publication, &outcome, now, work)?,
-            Input::Delivered {
-                relay,
-                delivery,
-                opened,
-            } => {
+            Input::Delivered { relay, delivery, opened } => {
                 self.deliver(relay, delivery, opened, now, work)?;
             }
             Input::Imported { ticket, opened } => {
                 let summary = self.accept(opened, "courier", now, work)?;
-                work.effects.push(Effect::Answer {
-                    ticket,
-                    answer: Answer::Imported(summary),
-                });
+                work.effects.push(Effect::Answer { ticket, answer: Answer::Imported(summary) });
             }
-            Input::Chunk {
-                blob,
-                index,
-                bytes,
-                relay,
-            } => {
+            Input::Chunk { blob, index, bytes, relay } => {
                 self.chunk(blob, index, bytes, relay.as_ref(), now, work)?;
             }
             Input::BlobComplete { ticket, blob } => {
                 let kept = self.store.has_blob(&blob.hash)?;
-                let answer = if kept {
-                    Answer::BlobKept(blob)
-                } else {
-                    Answer::BlobMismatch(blob)
-                };
+                let answer = if kept { Answer::BlobKept(blob) } else { Answer::BlobMismatch(blob) };
                 work.effects.push(Effect::Answer { ticket, answer });
             }
             Input::BlobMissing { relay, blob, chunks } => self.upload(relay, blob, chunks, now, work)?,
@@ -415,10 +388,7 @@ impl Node {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Answer::Dispatched {
-            document: dispatch.document,
-            recipients,
-        })
+        Ok(Answer::Dispatched { document: dispatch.document, recipients })
     }
 
     /// Seals a draft as the next event of the chain, and applies it.
@@ -438,13 +408,7 @@ impl Node {
         work: &mut Work,
     ) -> Result<(), StepError> {
         let (id, version) = (event.id(), event.version());
-        let entry = Entry {
-            position,
-            class,
-            id,
-            version,
-            event: event.event(),
-        };
+        let entry = Entry { position, class, id, version, event: event.event() };
         let new_incarnation = event.event().incarnation > self.exchange.incarnation() && class == Class::Own;
         for change in self.exchange.evolve(&self.store, entry)? {
             self.store.apply(&change, position, now)?;
@@ -488,8 +452,7 @@ impl Node {
         let mut summary = ImportSummary::default();
         for refused in &opened.refused {
             tracing::warn!(source, reason = refused.reason, "item refused");
-            self.store
-                .quarantine(source, &refused.reason, &refused.bytes, now)?;
+            self.store.quarantine(source, &refused.reason, &refused.bytes, now)?;
             summary.refused += 1;
         }
         for arrival in opened.events {
@@ -546,11 +509,7 @@ impl Node {
         if fields.kind.wants_receipt()
             && let Some(counter) = fields.counter_for(&self.exchange.me())
         {
-            let place = Place {
-                incarnation: fields.incarnation,
-                counter,
-                id: event.id(),
-            };
+            let place = Place { incarnation: fields.incarnation, counter, id: event.id() };
             if self.await_blobs(&from, &place, &fields.blobs, now)? {
                 work.owed.entry(from).or_default().push(place);
             }
@@ -574,6 +533,9 @@ impl Node {
         now: Millis,
     ) -> Result<bool, StoreError> {
         let mut complete = true;
+        if mutant::is(Mutant::ReceiptBeforeAttachments) {
+            return Ok(complete);
+        }
         for blob in blobs {
             if !self.store.has_blob(&blob.hash)? {
                 self.store.await_blob(blob, from, place)?;
@@ -601,6 +563,7 @@ impl Node {
         match row.receipt {
             // The same receipt, byte for byte; but a receipt of an earlier incarnation may be on a branch that the
             // sender refuses, so that one is given anew.
+            Some(_) if mutant::is(Mutant::NoRepeatReceipt) => {}
             Some(receipt) if row.receipt_incarnation == Some(self.exchange.incarnation()) => {
                 self.repeats.insert((receipt, fields.office));
             }
@@ -635,16 +598,9 @@ impl Node {
         let Some((_, rows)) = found.and_then(|index| self.recent.remove(index)) else {
             return Ok(());
         };
-        let reason: String = reason
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(REASON_CHARS_MAX)
-            .collect();
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
         let code = StatusCode::RefusedByRelay;
-        for draft in self
-            .exchange
-            .status_drafts(code, &rows, Some(relay), Some(&reason))
-        {
+        for draft in self.exchange.status_drafts(code, &rows, Some(relay), Some(&reason)) {
             self.record(&draft, now, work)?;
         }
         Ok(())
@@ -669,7 +625,7 @@ impl Node {
         for draft in self.exchange.raise(&self.store, told, reason)? {
             self.record(&draft, now, work)?;
         }
-        for dispatch in open {
+        for dispatch in open.into_iter().filter(|_| !mutant::is(Mutant::NoReissue)) {
             self.dispatch_again(dispatch.position, dispatch.to, now, work)?;
         }
         tracing::warn!(incarnation = %self.exchange.incarnation(), "new incarnation: this station went backwards");
@@ -704,7 +660,11 @@ impl Node {
         rows.dedup_by_key(|row| (row.to, row.place));
         let places: Vec<SentPlace> = rows
             .iter()
-            .map(|row| SentPlace { to: row.to, incarnation: row.place.incarnation, counter: row.place.counter })
+            .map(|row| SentPlace {
+                to: row.to,
+                incarnation: row.place.incarnation,
+                counter: row.place.counter,
+            })
             .collect();
         for draft in self.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
             self.record(&draft, now, work)?;
@@ -741,12 +701,8 @@ impl Node {
             download.tries = 0;
         }
         if long_away {
-            let mut recent: Vec<_> = self
-                .exchange
-                .peers()
-                .iter()
-                .map(|(office, peer)| (peer.heard, *office))
-                .collect();
+            let mut recent: Vec<_> =
+                self.exchange.peers().iter().map(|(office, peer)| (peer.heard, *office)).collect();
             recent.sort_unstable_by(|a, b| b.cmp(a));
             for (_, office) in recent.into_iter().take(GREETINGS_MAX) {
                 self.head_due(office, now, GAP_WAIT_MS);
@@ -761,19 +717,14 @@ impl Node {
             link.down_at = Some(now);
         }
         link.up = false;
-        let lost: Vec<Publication> = self
-            .publications
-            .iter()
-            .filter(|(_, f)| f.relay == *relay)
-            .map(|(p, _)| *p)
-            .collect();
+        let lost: Vec<Publication> =
+            self.publications.iter().filter(|(_, f)| f.relay == *relay).map(|(p, _)| *p).collect();
         for publication in lost {
             // Unknown: they may have been stored. The next connection sends them again.
             if let Some(in_flight) = self.publications.remove(&publication) {
                 for row in &in_flight.rows {
                     let wait = backoff(row, RETRY_WAIT_MS, RETRY_WAIT_MAX_MS);
-                    self.store
-                        .schedule(&row.key(), now.plus(wait), row.attempts + 1)?;
+                    self.store.schedule(&row.key(), now.plus(wait), row.attempts + 1)?;
                 }
             }
         }
@@ -798,21 +749,15 @@ impl Node {
             tracing::warn!(%relay, reason, "the relay's server refused a publish");
         }
         let stored = *outcome == PublishOutcome::Stored;
-        let (first_ms, longest_ms) = if stored {
-            (RECEIPT_WAIT_MS, RECEIPT_WAIT_MAX_MS)
-        } else {
-            (RETRY_WAIT_MS, RETRY_WAIT_MAX_MS)
-        };
+        let (first_ms, longest_ms) =
+            if stored { (RECEIPT_WAIT_MS, RECEIPT_WAIT_MAX_MS) } else { (RETRY_WAIT_MS, RETRY_WAIT_MAX_MS) };
         for row in &rows {
             let due_at = now.plus(backoff(row, first_ms, longest_ms));
             self.store.schedule(&row.key(), due_at, row.attempts + 1)?;
         }
         if stored {
             let left: Vec<SentPlace> = rows.iter().filter(|row| !row.left).map(DueRow::key).collect();
-            for draft in self
-                .exchange
-                .status_drafts(StatusCode::Left, &left, Some(&relay), None)
-            {
+            for draft in self.exchange.status_drafts(StatusCode::Left, &left, Some(&relay), None) {
                 self.record(&draft, now, work)?;
             }
         }
@@ -825,17 +770,12 @@ impl Node {
     }
 
     fn send_heads(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
-        if !self.links.values().any(|link| link.up) {
+        if !self.links.values().any(|link| link.up) || mutant::is(Mutant::NoHeads) {
             return Ok(());
         }
         if now >= self.daily_heads_at {
             let mut next = now.plus(Millis::DAY);
-            let peers: Vec<_> = self
-                .exchange
-                .peers()
-                .iter()
-                .map(|(o, peer)| (*o, peer.told_at))
-                .collect();
+            let peers: Vec<_> = self.exchange.peers().iter().map(|(o, peer)| (*o, peer.told_at)).collect();
             for (office, told_at) in peers {
                 let at = told_at.filter(|told| *told <= now).map_or(now, |told| told.plus(Millis::DAY));
                 if at <= now {
@@ -846,12 +786,8 @@ impl Node {
             }
             self.daily_heads_at = next;
         }
-        let due: Vec<OfficeId> = self
-            .heads_due
-            .iter()
-            .filter(|(_, due)| due.at <= now)
-            .map(|(office, _)| *office)
-            .collect();
+        let due: Vec<OfficeId> =
+            self.heads_due.iter().filter(|(_, due)| due.at <= now).map(|(office, _)| *office).collect();
         for office in due.into_iter().take(GREETINGS_MAX) {
             let Some(due) = self.heads_due.remove(&office) else {
                 continue;
@@ -907,21 +843,14 @@ impl Node {
     /// Home relays whose link is up, in the directory's order of preference.
     fn relays_up(&self) -> Vec<RegionId> {
         let home = self.directory.home_regions(&self.exchange.me());
-        home.iter()
-            .filter(|region| self.links.get(region).is_some_and(|link| link.up))
-            .cloned()
-            .collect()
+        home.iter().filter(|region| self.links.get(region).is_some_and(|link| link.up)).cloned().collect()
     }
 
     fn publish_repeats(&mut self, up: &[RegionId], work: &mut Work) -> Result<(), StepError> {
         let mut items = Vec::new();
         for (position, to) in std::mem::take(&mut self.repeats) {
             let bytes = self.store.bytes_at(position)?;
-            items.push(PackItem {
-                attempt: 1,
-                event: bytes.into(),
-                only: vec![to],
-            });
+            items.push(PackItem { attempt: 1, event: bytes.into(), only: vec![to] });
         }
         for pack in pack::packs(items) {
             self.emit(up[0].clone(), pack, Vec::new(), work);
@@ -939,10 +868,7 @@ impl Node {
     ) -> Result<(), StepError> {
         let mut events: Vec<(Position, Vec<DueRow>)> = Vec::new();
         for row in due {
-            match events
-                .last_mut()
-                .filter(|(position, _)| *position == row.position)
-            {
+            match events.last_mut().filter(|(position, _)| *position == row.position) {
                 Some((_, rows)) => rows.push(row),
                 None => events.push((row.position, vec![row])),
             }
@@ -956,22 +882,13 @@ impl Node {
             if !self.blobs_are_at(relay, &event.blobs, &rows, urgency, now, work)? {
                 for row in &rows {
                     // Not an attempt yet: the attachments go first.
-                    self.store
-                        .schedule(&row.key(), now.plus(OUTCOME_WAIT_MS), row.attempts)?;
+                    self.store.schedule(&row.key(), now.plus(OUTCOME_WAIT_MS), row.attempts)?;
                 }
                 continue;
             }
             let all = rows.len() == event.to.len();
-            let only = if all {
-                Vec::new()
-            } else {
-                rows.iter().map(|row| row.to).collect()
-            };
-            let item = PackItem {
-                attempt,
-                event: bytes.into(),
-                only,
-            };
+            let only = if all { Vec::new() } else { rows.iter().map(|row| row.to).collect() };
+            let item = PackItem { attempt, event: bytes.into(), only };
             per_relay.entry(relay.clone()).or_default().push((item, rows));
         }
         for (relay, items) in per_relay {
@@ -980,8 +897,7 @@ impl Node {
             for pack in pack::packs(items) {
                 let pack_rows: Vec<Vec<DueRow>> = rows.by_ref().take(pack.len()).collect();
                 for row in pack_rows.iter().flatten() {
-                    self.store
-                        .schedule(&row.key(), now.plus(OUTCOME_WAIT_MS), row.attempts)?;
+                    self.store.schedule(&row.key(), now.plus(OUTCOME_WAIT_MS), row.attempts)?;
                 }
                 self.emit(relay.clone(), pack, pack_rows, work);
             }
@@ -994,8 +910,7 @@ impl Node {
         let publication = Publication(self.last_publication);
         for rows in &rows {
             if let Some(first) = rows.first() {
-                self.recent
-                    .push_back((first.place.id, rows.iter().map(DueRow::key).collect()));
+                self.recent.push_back((first.place.id, rows.iter().map(DueRow::key).collect()));
             }
         }
         while self.recent.len() > RECENT_MAX {
@@ -1003,12 +918,7 @@ impl Node {
         }
         let message = Bytes::from(Message::Pack(pack).encode());
         let message_id = self.nonces.next();
-        work.effects.push(Effect::Publish {
-            relay: relay.clone(),
-            publication,
-            message_id,
-            message,
-        });
+        work.effects.push(Effect::Publish { relay: relay.clone(), publication, message_id, message });
         let rows: Vec<DueRow> = rows.into_iter().flatten().collect();
         if !rows.is_empty() {
             self.publications.insert(publication, InFlight { relay, rows });
@@ -1030,11 +940,8 @@ impl Node {
         let mut all = true;
         for blob in blobs {
             let key = (relay.clone(), blob.hash);
-            let running = self
-                .uploads
-                .iter()
-                .filter(|((r, _), u)| r == relay && u.complete_at.is_none())
-                .count();
+            let running =
+                self.uploads.iter().filter(|((r, _), u)| r == relay && u.complete_at.is_none()).count();
             let room = running < UPLOADS_MAX + usize::from(urgency.overtakes());
             let waiting = rows.iter().map(|row| (row.key(), row.attempts));
             match self.uploads.get_mut(&key) {
@@ -1042,18 +949,8 @@ impl Node {
                 Some(upload) if upload.complete_at.is_none() => upload.waiting.extend(waiting),
                 _ if room => {
                     let waiting = waiting.collect();
-                    self.uploads.insert(
-                        key,
-                        Upload {
-                            blob: *blob,
-                            complete_at: None,
-                            waiting,
-                        },
-                    );
-                    work.effects.push(Effect::OfferBlob {
-                        relay: relay.clone(),
-                        blob: *blob,
-                    });
+                    self.uploads.insert(key, Upload { blob: *blob, complete_at: None, waiting });
+                    work.effects.push(Effect::OfferBlob { relay: relay.clone(), blob: *blob });
                 }
                 _ => {}
             }
@@ -1083,8 +980,7 @@ impl Node {
                 self.next_due = Some(now);
                 // Finished ones are remembered only as long as they are fresh.
                 let cutoff = Millis::MINUTE;
-                self.uploads
-                    .retain(|_, upload| upload.complete_at.is_none_or(|at| now.since(at) < cutoff));
+                self.uploads.retain(|_, upload| upload.complete_at.is_none_or(|at| now.since(at) < cutoff));
             }
             Some(chunks) => {
                 let blob = upload.blob;
@@ -1093,12 +989,7 @@ impl Node {
                         continue;
                     };
                     let (relay, bytes) = (relay.clone(), Bytes::from(bytes));
-                    work.effects.push(Effect::StoreChunk {
-                        relay,
-                        blob,
-                        index,
-                        bytes,
-                    });
+                    work.effects.push(Effect::StoreChunk { relay, blob, index, bytes });
                 }
             }
             None => {
@@ -1110,13 +1001,7 @@ impl Node {
 
     fn start_download(&mut self, blob: BlobRef, sender: OfficeId, now: Millis) {
         if self.downloads.len() < DOWNLOADS_MAX && blob.length <= BLOB_BYTES_MAX {
-            let fresh = Download {
-                blob,
-                sender,
-                in_flight: BTreeSet::new(),
-                not_before: now,
-                tries: 0,
-            };
+            let fresh = Download { blob, sender, in_flight: BTreeSet::new(), not_before: now, tries: 0 };
             self.downloads.entry(blob.hash).or_insert(fresh);
         }
     }
@@ -1190,12 +1075,7 @@ impl Node {
             for index in self.store.missing_chunks(&download.blob, 2 * FETCHES_MAX)? {
                 if download.in_flight.len() < FETCHES_MAX && download.in_flight.insert(index) {
                     let (relay, blob, sender) = (relay.clone(), download.blob, download.sender);
-                    work.effects.push(Effect::FetchChunk {
-                        relay,
-                        blob,
-                        index,
-                        sender,
-                    });
+                    work.effects.push(Effect::FetchChunk { relay, blob, index, sender });
                 }
             }
         }

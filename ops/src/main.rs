@@ -1,5 +1,6 @@
 //! `tram`: what administrators run.
 
+mod bench;
 mod demo;
 
 use std::io::Write as _;
@@ -109,6 +110,8 @@ enum Command {
     },
     /// Show Trạm at work: a small country of real processes on this machine.
     Demo(demo::Options),
+    /// Measure this machine with Trạm, next to what it gives without, and next to the budgets.
+    Bench(bench::Options),
 }
 
 #[derive(Subcommand)]
@@ -218,6 +221,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Doctor { relay, node, json } => return examine(relay, node, json),
         Command::Demo(options) => return demo::run(&options),
+        Command::Bench(options) => return bench::run(&options),
     }
     Ok(ExitCode::SUCCESS)
 }

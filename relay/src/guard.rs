@@ -4,6 +4,8 @@
 //! without a word; its consumers then skip everything new until the sequence has caught up, and the server's
 //! health check stays green. So the relay compares the two at every connect and every hour.
 
+use schema::mutant::{self, Mutant};
+
 /// What a stream and one of its consumers say about themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sequences {
@@ -35,6 +37,9 @@ pub enum Verdict {
 pub fn judge(sequences: Sequences) -> Verdict {
     let Sequences { first, last, delivered, highest_seen } = sequences;
     // An empty stream keeps counting: what comes next has `last + 1`.
+    if mutant::is(Mutant::CursorBySequence) {
+        return Verdict::Keep;
+    }
     if delivered > last || highest_seen > last {
         Verdict::Reset { from: first.clamp(1, last.saturating_add(1)) }
     } else {

@@ -23,6 +23,7 @@ use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::cose::{self, Frame, FrameError, infallible, sha256};
 use crate::directory::{Directory, KeyValidity};
 use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
+use crate::mutant::{self, Mutant};
 use crate::time::Millis;
 
 /// Largest event, in bytes, signature and frame included.
@@ -654,7 +655,8 @@ impl Verifier {
         let known = triple.as_ref().is_some_and(|(memory, triple)| memory.knows(triple));
         if !known {
             let signature = Signature::from_bytes(&event.signature);
-            if entry.key.verify_strict(&event.signed, &signature).is_err() {
+            let holds = entry.key.verify_strict(&event.signed, &signature).is_ok();
+            if !holds && !mutant::is(Mutant::NoSignatureCheck) {
                 return Err(VerifyError::Signature { id: event.id, office, key: event.key });
             }
             if let Some((memory, triple)) = triple {

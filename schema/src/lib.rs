@@ -20,6 +20,7 @@ pub mod exchange;
 pub mod id;
 pub mod inbound;
 pub mod invariant;
+pub mod mutant;
 pub mod pack;
 pub mod text;
 pub mod time;

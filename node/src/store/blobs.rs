@@ -44,9 +44,7 @@ impl Store {
                  ON CONFLICT DO UPDATE SET length = length RETURNING no",
             )
             .and_then(|mut s| {
-                s.query_row(params![blob.hash.as_bytes(), blob.length as i64], |row| {
-                    row.get(0)
-                })
+                s.query_row(params![blob.hash.as_bytes(), blob.length as i64], |row| row.get(0))
             })
             .attempted("number an attachment")
     }
@@ -121,14 +119,8 @@ impl Store {
         } else {
             "DELETE FROM chunk WHERE place >= ?1 AND place < ?1 + 8192"
         };
-        self.db
-            .execute(sql, [range[0]])
-            .attempted("record the check of an attachment")?;
-        Ok(if holds {
-            BlobProgress::Complete
-        } else {
-            BlobProgress::Mismatch
-        })
+        self.db.execute(sql, [range[0]]).attempted("record the check of an attachment")?;
+        Ok(if holds { BlobProgress::Complete } else { BlobProgress::Mismatch })
     }
 
     /// One chunk of an attachment.
@@ -161,11 +153,9 @@ impl Store {
         let settle = "settle what waited for an attachment";
         let no: Option<i64> = self
             .db
-            .query_row(
-                "SELECT no FROM blob WHERE hash = ?1 AND complete = 1",
-                [hash.as_bytes()],
-                |row| row.get(0),
-            )
+            .query_row("SELECT no FROM blob WHERE hash = ?1 AND complete = 1", [hash.as_bytes()], |row| {
+                row.get(0)
+            })
             .optional()
             .attempted(settle)?;
         let Some(no) = no else { return Ok(Vec::new()) };
@@ -192,9 +182,7 @@ impl Store {
                 Ok(())
             })
             .attempted(settle)?;
-        self.db
-            .execute("DELETE FROM awaited WHERE blob = ?1", [no])
-            .attempted(settle)?;
+        self.db.execute("DELETE FROM awaited WHERE blob = ?1", [no]).attempted(settle)?;
         Ok(settled)
     }
 
@@ -213,10 +201,7 @@ impl Store {
                 let mut rows = statement.query([limit as i64])?;
                 while let Some(row) = rows.next()? {
                     let length = row.get::<_, i64>(1)?.unsigned_abs();
-                    let blob = BlobRef {
-                        hash: BlobHash::new(row.get(0)?),
-                        length,
-                    };
+                    let blob = BlobRef { hash: BlobHash::new(row.get(0)?), length };
                     awaited.push((blob, OfficeId::new(row.get(2)?)));
                 }
                 Ok(())
@@ -233,9 +218,6 @@ pub(super) fn chunk(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let sql = "SELECT bytes FROM chunk WHERE place = ?2 + 8192 * (SELECT no FROM blob WHERE hash = ?1 AND complete = 1)";
     db.prepare_cached(sql)
-        .and_then(|mut s| {
-            s.query_row(params![hash.as_bytes(), index], |row| row.get(0))
-                .optional()
-        })
+        .and_then(|mut s| s.query_row(params![hash.as_bytes(), index], |row| row.get(0)).optional())
         .attempted("read a chunk of an attachment")
 }

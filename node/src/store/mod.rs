@@ -17,6 +17,7 @@ use schema::body::Place;
 use schema::event::{EventError, RecordedEvent, VerifiedEvent};
 use schema::exchange::{CHANNELS_MAX, Channel, Class, Exchange, Peer};
 use schema::id::{Counter, EventId, Incarnation, OfficeId, Position, Seq};
+use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
 pub use blobs::BlobProgress;
@@ -143,18 +144,18 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_on(path: &Path, vfs: &str) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags_and_vfs(path, flags, vfs).attempted("open the file")?;
         // Such a disk has no shared memory for the WAL index.
-        db.pragma_update(None, "locking_mode", "EXCLUSIVE")
-            .attempted("lock the file")?;
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE").attempted("lock the file")?;
         Self::with_connection(db)
     }
 
     fn with_connection(db: Connection) -> Result<Self, StoreError> {
         db.set_prepared_statement_cache_capacity(128);
-        db.busy_timeout(std::time::Duration::from_secs(5))
-            .attempted("set the busy time-out")?;
+        db.busy_timeout(std::time::Duration::from_secs(5)).attempted("set the busy time-out")?;
         db.execute_batch(
             "PRAGMA page_size = 4096;
              PRAGMA auto_vacuum = INCREMENTAL;
@@ -167,10 +168,10 @@ impl Store {
              PRAGMA journal_size_limit = 67108864;",
         )
         .attempted("configure SQLite")?;
-        let store = Self {
-            db,
-            numbers: RefCell::default(),
-        };
+        if mutant::is(Mutant::AckBeforeSync) {
+            db.pragma_update(None, "synchronous", "OFF").attempted("configure SQLite")?;
+        }
+        let store = Self { db, numbers: RefCell::default() };
         store.migrate()?;
         Ok(store)
     }
@@ -181,12 +182,7 @@ impl Store {
         let version = pragma("user_version").attempted("read the schema version")?;
         let foreign = |hint| {
             let path = self.db.path().unwrap_or_default().to_owned();
-            Err(StoreError::Foreign {
-                path,
-                application_id,
-                version,
-                hint,
-            })
+            Err(StoreError::Foreign { path, application_id, version, hint })
         };
         if version > SCHEMA_VERSION {
             return foreign("it was written by a newer version: install that one");
@@ -232,10 +228,7 @@ impl Store {
     }
 
     fn execute(&self, sql: &str, attempted: &'static str) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached(sql)
-            .and_then(|mut s| s.execute([]))
-            .attempted(attempted)?;
+        self.db.prepare_cached(sql).and_then(|mut s| s.execute([])).attempted(attempted)?;
         Ok(())
     }
 
@@ -245,22 +238,13 @@ impl Store {
     /// When it belongs to another office, or SQLite fails.
     pub fn claim(&self, office: OfficeId) -> Result<(), StoreError> {
         let insert = "INSERT INTO station (one, office) VALUES (1, ?1) ON CONFLICT DO NOTHING";
-        self.db
-            .execute(insert, [office.as_bytes()])
-            .attempted("claim the store")?;
+        self.db.execute(insert, [office.as_bytes()]).attempted("claim the store")?;
         let found: [u8; 16] = self
             .db
             .query_row("SELECT office FROM station", [], |row| row.get(0))
             .attempted("read whose store this is")?;
         let found = OfficeId::new(found);
-        if found == office {
-            Ok(())
-        } else {
-            Err(StoreError::OtherOffice {
-                found,
-                expected: office,
-            })
-        }
+        if found == office { Ok(()) } else { Err(StoreError::OtherOffice { found, expected: office }) }
     }
 
     /// Checks the file's structure (`PRAGMA quick_check`) and, event by event, the newest part of its own chain.
@@ -273,16 +257,12 @@ impl Store {
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .attempted("check the structure of the file")?;
         if verdict != "ok" {
-            return Err(StoreError::Value {
-                what: "the structure of the file",
-            });
+            return Err(StoreError::Value { what: "the structure of the file" });
         }
         let newest = "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT ?1";
         let mut statement = self.db.prepare(newest).attempted("read the newest events")?;
         let rows = statement
-            .query_map([events], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-            })
+            .query_map([events], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
             .attempted("read the newest events")?;
         let mut expected: Option<EventId> = None;
         for row in rows {
@@ -290,9 +270,7 @@ impl Store {
             let recorded =
                 RecordedEvent::read(&bytes).map_err(|source| StoreError::Damaged { position, source })?;
             if expected.is_some_and(|expected| expected != recorded.id) {
-                return Err(StoreError::Value {
-                    what: "the chain of this station's own events",
-                });
+                return Err(StoreError::Value { what: "the chain of this station's own events" });
             }
             expected = Some(recorded.event.prev);
         }
@@ -345,10 +323,7 @@ impl Store {
         now: Millis,
     ) -> Result<Option<Position>, StoreError> {
         let known = "SELECT 1 FROM evidence WHERE id = ?1";
-        let known = self
-            .db
-            .query_row(known, [event.id().as_bytes()], |_| Ok(()))
-            .optional();
+        let known = self.db.query_row(known, [event.id().as_bytes()], |_| Ok(())).optional();
         if known.attempted("look for evidence")?.is_some() {
             return Ok(None);
         }
@@ -394,9 +369,7 @@ impl Store {
             "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
         let head = self
             .db
-            .query_row(newest, [], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-            })
+            .query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
             .optional()
             .attempted(read)?;
         let (incarnation, seq, head) = match head {
@@ -413,19 +386,10 @@ impl Store {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
             })
             .attempted(read)?;
-        let raised_at = minicbor::decode(&raised_at).map_err(|_| StoreError::Value {
-            what: "a list of times",
-        })?;
+        let raised_at =
+            minicbor::decode(&raised_at).map_err(|_| StoreError::Value { what: "a list of times" })?;
         let peers = self.load_peers()?;
-        Ok(Exchange::from_parts(
-            me,
-            incarnation,
-            seq,
-            head,
-            peers,
-            presented.unsigned_abs(),
-            raised_at,
-        ))
+        Ok(Exchange::from_parts(me, incarnation, seq, head, peers, presented.unsigned_abs(), raised_at))
     }
 
     fn load_peers(&self) -> Result<BTreeMap<OfficeId, Peer>, StoreError> {
@@ -451,11 +415,7 @@ impl Store {
                 let heard = row.get::<_, i64>(6)?.unsigned_abs();
                 let confirmed = Counter(row.get::<_, i64>(7)?.unsigned_abs());
                 let channels = self.load_channels(no)?;
-                Ok((
-                    no,
-                    office,
-                    Peer { sent, channels, told_at, heard, confirmed },
-                ))
+                Ok((no, office, Peer { sent, channels, told_at, heard, confirmed }))
             };
             let (no, office, peer) = load().attempted(read)?;
             self.numbers.borrow_mut().insert(office, no);
@@ -476,25 +436,13 @@ impl Store {
             let held_id = row.get::<_, Option<[u8; 32]>>(2)?.map(EventId::new);
             let presented = Counter(row.get::<_, i64>(3)?.unsigned_abs());
             let ended = row.get(4)?;
-            Ok((
-                incarnation,
-                Channel {
-                    held,
-                    held_id,
-                    presented,
-                    ended,
-                    ahead: BTreeMap::new(),
-                },
-            ))
+            Ok((incarnation, Channel { held, held_id, presented, ended, ahead: BTreeMap::new() }))
         })?;
         let mut loaded = BTreeMap::new();
         for row in rows {
             let (incarnation, mut channel) = row?;
             let held = ahead.query_map(params![peer, incarnation.0, channel.held.0 as i64], |row| {
-                Ok((
-                    Counter(row.get::<_, i64>(0)?.unsigned_abs()),
-                    EventId::new(row.get(1)?),
-                ))
+                Ok((Counter(row.get::<_, i64>(0)?.unsigned_abs()), EventId::new(row.get(1)?)))
             })?;
             channel.ahead = held.collect::<Result<_, _>>()?;
             loaded.insert(incarnation, channel);

@@ -26,11 +26,7 @@ pub struct DueRow {
 impl DueRow {
     /// The row's key.
     pub fn key(&self) -> SentPlace {
-        SentPlace {
-            to: self.to,
-            incarnation: self.place.incarnation,
-            counter: self.place.counter,
-        }
+        SentPlace { to: self.to, incarnation: self.place.incarnation, counter: self.place.counter }
     }
 }
 
@@ -134,18 +130,14 @@ impl Store {
         let hastened = match to {
             None => {
                 let sql = "UPDATE sent SET due_at = ?1 WHERE open = 1 AND left_by IS NULL AND due_at > ?1";
-                self.db
-                    .prepare_cached(sql)
-                    .and_then(|mut s| s.execute([now.0 as i64]))
+                self.db.prepare_cached(sql).and_then(|mut s| s.execute([now.0 as i64]))
             }
             Some(to) => {
                 let Some(no) = self.known_number(to)? else {
                     return Ok(0);
                 };
                 let sql = "UPDATE sent SET due_at = ?2 WHERE open = 1 AND peer = ?1 AND due_at > ?2 AND attempts > 0";
-                self.db
-                    .prepare_cached(sql)
-                    .and_then(|mut s| s.execute(params![no, now.0 as i64]))
+                self.db.prepare_cached(sql).and_then(|mut s| s.execute(params![no, now.0 as i64]))
             }
         };
         hastened.attempted("hasten the outbox")
@@ -170,10 +162,7 @@ impl Store {
                     let to = OfficeId::new(row.get(1)?);
                     match open.last_mut().filter(|open| open.position == position) {
                         Some(open) => open.to.push(to),
-                        None => open.push(OpenDispatch {
-                            position,
-                            to: vec![to],
-                        }),
+                        None => open.push(OpenDispatch { position, to: vec![to] }),
                     }
                 }
                 Ok(())

@@ -299,11 +299,9 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).attempted("open the file for reading")?;
-        db.busy_timeout(std::time::Duration::from_secs(5))
-            .attempted("set the busy time-out")?;
+        db.busy_timeout(std::time::Duration::from_secs(5)).attempted("set the busy time-out")?;
         db.set_prepared_statement_cache_capacity(32);
-        db.pragma_update(None, "cache_size", -4096)
-            .attempted("bound the page cache")?;
+        db.pragma_update(None, "cache_size", -4096).attempted("bound the page cache")?;
         Ok(Self { db })
     }
 
@@ -359,10 +357,7 @@ impl Reader {
                 event: event.id,
             });
         }
-        let next = list
-            .last()
-            .map(|last| last.ordinal)
-            .filter(|_| list.len() == limit as usize);
+        let next = list.last().map(|last| last.ordinal).filter(|_| list.len() == limit as usize);
         Ok(Page { rows: list, next })
     }
 
@@ -408,10 +403,7 @@ impl Reader {
                 overdue: if late { recipients - arrived } else { 0 },
             });
         }
-        let next = list
-            .last()
-            .map(|last| last.position)
-            .filter(|_| list.len() == limit as usize);
+        let next = list.last().map(|last| last.position).filter(|_| list.len() == limit as usize);
         Ok(Page { rows: list, next })
     }
 
@@ -446,10 +438,7 @@ impl Reader {
         let position = |sql: &str| {
             self.db
                 .prepare_cached(sql)
-                .and_then(|mut s| {
-                    s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0))
-                        .optional()
-                })
+                .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0)).optional())
                 .attempted(find)
         };
         let (outgoing, position) = match position(sent)? {
@@ -465,11 +454,7 @@ impl Reader {
         };
         let mut attachments = Vec::new();
         for (name, blob) in dispatch.attachments.into_iter().zip(&event.event.blobs) {
-            attachments.push(AttachmentView {
-                name,
-                blob: *blob,
-                complete: self.has_blob(&blob.hash)?,
-            });
+            attachments.push(AttachmentView { name, blob: *blob, complete: self.has_blob(&blob.hash)? });
         }
         Ok(Some(DocumentView {
             document: *document,
@@ -481,16 +466,8 @@ impl Reader {
             claimed_at: event.event.claimed_at,
             attachments,
             event: event.id,
-            recipients: if outgoing {
-                self.recipients(document, now)?
-            } else {
-                Vec::new()
-            },
-            steps: if outgoing {
-                Vec::new()
-            } else {
-                self.received_steps(position)?
-            },
+            recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
+            steps: if outgoing { Vec::new() } else { self.received_steps(position)? },
         }))
     }
 
@@ -526,9 +503,7 @@ impl Reader {
             }];
             if let Some(left) = left {
                 let (status, at) = self.event_at(left)?;
-                let note = status_of(&status)
-                    .and_then(|status| status.region)
-                    .map(RegionId::into);
+                let note = status_of(&status).and_then(|status| status.region).map(RegionId::into);
                 let who = status.event.office;
                 steps.push(Step {
                     kind: StepKind::Left,
@@ -543,31 +518,15 @@ impl Reader {
                 let (receipt, at) = self.event_at(receipt)?;
                 let claimed_at = Some(receipt.event.claimed_at);
                 let (who, event) = (receipt.event.office, Some(receipt.id));
-                steps.push(Step {
-                    kind: StepKind::Arrived,
-                    at,
-                    who,
-                    event,
-                    claimed_at,
-                    note: None,
-                });
+                steps.push(Step { kind: StepKind::Arrived, at, who, event, claimed_at, note: None });
             }
             if superseded {
                 let (who, event) = (event.event.office, None);
                 let at = queued_at;
-                steps.push(Step {
-                    kind: StepKind::Superseded,
-                    at,
-                    who,
-                    event,
-                    claimed_at: None,
-                    note: None,
-                });
+                steps.push(Step { kind: StepKind::Superseded, at, who, event, claimed_at: None, note: None });
             }
             let earlier = recipients.pop_if(|earlier| earlier.office == office);
-            let mut all = earlier
-                .as_ref()
-                .map_or_else(Vec::new, |earlier| earlier.steps.clone());
+            let mut all = earlier.as_ref().map_or_else(Vec::new, |earlier| earlier.steps.clone());
             all.append(&mut steps);
             let arrived = receipt.is_some() || earlier.as_ref().is_some_and(|earlier| earlier.arrived);
             let first_at = all.first().map_or(queued_at, |step| step.at);
@@ -603,14 +562,7 @@ impl Reader {
         if let Some(receipt) = receipt {
             let (receipt, at) = self.event_at(receipt)?;
             let (who, event) = (receipt.event.office, Some(receipt.id));
-            steps.push(Step {
-                kind: StepKind::Received,
-                at,
-                who,
-                event,
-                claimed_at: None,
-                note: None,
-            });
+            steps.push(Step { kind: StepKind::Received, at, who, event, claimed_at: None, note: None });
         }
         Ok(steps)
     }
@@ -621,10 +573,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn why(&self, document: &DocumentId, now: Millis) -> Result<Option<Vec<WhyView>>, StoreError> {
-        let Some(view) = self
-            .document(document, now)?
-            .filter(|view| !view.recipients.is_empty())
-        else {
+        let Some(view) = self.document(document, now)?.filter(|view| !view.recipients.is_empty()) else {
             return Ok(None);
         };
         let mut answers = Vec::new();
@@ -651,12 +600,7 @@ impl Reader {
 
     fn refusal_of(&self, office: &OfficeId, place: &Place) -> Result<Option<String>, StoreError> {
         for (_, alarm) in self.recent_alarms()? {
-            if let Alarm::RefusedByRelay {
-                to,
-                incarnation,
-                counter,
-                reason,
-            } = alarm
+            if let Alarm::RefusedByRelay { to, incarnation, counter, reason } = alarm
                 && (to, incarnation, counter) == (*office, place.incarnation, place.counter)
             {
                 return Ok(Some(reason));
@@ -688,11 +632,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn alarms(&self) -> Result<Vec<AlarmView>, StoreError> {
-        Ok(self
-            .recent_alarms()?
-            .into_iter()
-            .map(|(at, alarm)| alarm_view(at, &alarm))
-            .collect())
+        Ok(self.recent_alarms()?.into_iter().map(|(at, alarm)| alarm_view(at, &alarm)).collect())
     }
 
     /// The newest refused items.
@@ -727,17 +667,13 @@ impl Reader {
     /// When the store cannot be read.
     pub fn status(&self, now: Millis) -> Result<StatusView, StoreError> {
         let read = "read the status";
-        let office: [u8; 16] = self
-            .db
-            .query_row("SELECT office FROM station", [], |row| row.get(0))
-            .attempted(read)?;
+        let office: [u8; 16] =
+            self.db.query_row("SELECT office FROM station", [], |row| row.get(0)).attempted(read)?;
         let newest =
             "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
         let head = self
             .db
-            .query_row(newest, [], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-            })
+            .query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
             .optional()
             .attempted(read)?
             .map(|(position, bytes)| recorded(position, &bytes))
@@ -753,20 +689,13 @@ impl Reader {
                 [now.0.saturating_sub(OVERDUE_MS) as i64],
                 |row| {
                     let count = |column| count_at(row, column);
-                    Ok((
-                        count(0)?,
-                        count(1)?,
-                        row.get::<_, Option<i64>>(2)?.map(millis),
-                        count(3)?,
-                    ))
+                    Ok((count(0)?, count(1)?, row.get::<_, Option<i64>>(2)?.map(millis), count(3)?))
                 },
             )
             .attempted(read)?;
         Ok(StatusView {
             office: OfficeId::new(office),
-            incarnation: head
-                .as_ref()
-                .map_or(Incarnation(0), |head| head.event.incarnation),
+            incarnation: head.as_ref().map_or(Incarnation(0), |head| head.event.incarnation),
             seq: head.as_ref().map_or(Seq(0), |head| head.event.seq),
             head: head.map(|head| head.id),
             journal: self.count("SELECT coalesce(max(position), 0) FROM journal")?,
@@ -847,11 +776,7 @@ impl Reader {
                     let Some(bytes) = self.chunk(&blob.hash, index)? else {
                         break;
                     };
-                    writer.add(&Record::Chunk {
-                        blob,
-                        index,
-                        bytes: bytes.into(),
-                    })?;
+                    writer.add(&Record::Chunk { blob, index, bytes: bytes.into() })?;
                 }
             }
         }
@@ -887,41 +812,22 @@ fn status_of(recorded: &RecordedEvent) -> Option<Status> {
 
 fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
     let (kind, office, detail) = match alarm {
-        Alarm::Fork {
-            office,
-            incarnation,
-            counter,
-            held,
-            other,
-        } => {
+        Alarm::Fork { office, incarnation, counter, held, other } => {
             let detail =
                 format!("incarnation {incarnation}, counter {counter}: {held} is held, {other} came too");
             ("fork", Some(*office), detail)
         }
-        Alarm::OfficeRestored {
-            office,
-            incarnation,
-            lost_there,
-        } => {
+        Alarm::OfficeRestored { office, incarnation, lost_there } => {
             let detail = format!("incarnation {incarnation}; {lost_there} of its events are held here only");
             ("office-restored", Some(*office), detail)
         }
         Alarm::Restored { incarnation } => ("restored", None, format!("incarnation {incarnation}")),
-        Alarm::LostHere {
-            office,
-            incarnation,
-            counter,
-        } => {
+        Alarm::LostHere { office, incarnation, counter } => {
             let detail =
                 format!("it holds incarnation {incarnation} up to counter {counter}, which is lost here");
             ("lost-here", Some(*office), detail)
         }
-        Alarm::RefusedByRelay {
-            to,
-            incarnation,
-            counter,
-            reason,
-        } => {
+        Alarm::RefusedByRelay { to, incarnation, counter, reason } => {
             let detail = format!("incarnation {incarnation}, counter {counter}: {reason}");
             ("refused-by-relay", Some(*to), detail)
         }
@@ -929,10 +835,5 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             ("body-refused", Some(*from), format!("event {id}: {reason}"))
         }
     };
-    AlarmView {
-        at,
-        kind,
-        office,
-        detail,
-    }
+    AlarmView { at, kind, office, detail }
 }

@@ -22,9 +22,7 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Position>> {
-    Ok(row
-        .get::<_, Option<i64>>(column)?
-        .map(|value| Position(value.unsigned_abs())))
+    Ok(row.get::<_, Option<i64>>(column)?.map(|value| Position(value.unsigned_abs())))
 }
 
 fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
@@ -66,10 +64,7 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
 
 pub(super) fn urgency(number: u8) -> Urgency {
     let levels = Urgency::MOST_URGENT_FIRST.into_iter();
-    levels
-        .rev()
-        .find(|urgency| urgency.number() == number)
-        .unwrap_or_default()
+    levels.rev().find(|urgency| urgency.number() == number).unwrap_or_default()
 }
 
 pub(super) fn class(number: i64) -> Class {
@@ -97,10 +92,7 @@ impl Records for Store {
         self.db
             .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| {
-                    sent_row(*to, row)
-                })
-                .optional()
+                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| sent_row(*to, row)).optional()
             })
             .attempted("look up a sent event")
     }
@@ -119,10 +111,8 @@ impl Records for Store {
         self.db
             .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| {
-                    held_row(*from, row)
-                })
-                .optional()
+                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| held_row(*from, row))
+                    .optional()
             })
             .attempted("look up a held event")
     }
@@ -484,10 +474,7 @@ impl ReplayedState {
     /// # Errors
     /// When its bytes cannot be read.
     pub fn add(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
-        let damaged = |source| StoreError::Damaged {
-            position: entry.position.0 as i64,
-            source,
-        };
+        let damaged = |source| StoreError::Damaged { position: entry.position.0 as i64, source };
         let recorded = RecordedEvent::read(&entry.bytes).map_err(damaged)?;
         if entry.class == Class::Own && self.broken.is_none() {
             self.broken = self.chain.next(&recorded).err();

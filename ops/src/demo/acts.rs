@@ -10,7 +10,7 @@ use node::config::DataFolder;
 use ops::calendar;
 use ops::deployment::{Deployment, NewRegion};
 use ops::lookup::OfficeAt;
-use schema::id::{DocumentId, RegionId};
+use schema::id::{DocumentId, EventId, RegionId};
 use serde_json::Value;
 
 use super::cast::{
@@ -19,7 +19,7 @@ use super::cast::{
     TA_CU_TY, parts,
 };
 use super::papers;
-use super::relay::{RelayHouse, free_ports};
+use super::relay::{Manifest, RelayHouse, free_ports};
 use super::station::Station;
 use super::world::{Look, World, everybody, on_line};
 
@@ -342,7 +342,7 @@ fn courier(world: &mut World) -> Result<()> {
         glance.open,
         to_it.len()
     ));
-    ride_out(world, "ride-1-out", to_it.len() as u64)?;
+    ride_out(world, "ride-1-out", &[])?;
     ride_back(world, "ride-1-back")?;
     let receipts = world
         .all_receipts("what the courier brought back", MAIL_SECONDS_MAX, &|from, _| from != BY_COURIER)?;
@@ -365,12 +365,30 @@ fn courier(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// From the relay's mailbox over a stick into the station.
-fn ride_out(world: &mut World, ride: &str, incoming: u64) -> Result<()> {
+/// From the relay's mailbox over a stick into the station. The courier leaves when the mailbox holds every document for
+/// the commune, and a receipt for each of `answered`.
+fn ride_out(world: &mut World, ride: &str, answered: &[EventId]) -> Result<()> {
     let stick = world.stick(ride)?;
     let office = world.office(BY_COURIER);
     let name = world.name(BY_COURIER).to_owned();
-    let written = world.relays[LAO_CAI_RELAY].courier_export(&world.programs.relay, &office, &stick)?;
+    let for_it = world.ledger.iter().filter(|sent| sent.to.contains(&BY_COURIER));
+    let documents: Vec<DocumentId> = for_it.map(|sent| sent.document).collect();
+    let written = world.wait("the mailbox that the courier empties", MAIL_SECONDS_MAX, |world| {
+        if stick.exists() {
+            fs::remove_file(&stick)?;
+        }
+        let written = world.relays[LAO_CAI_RELAY].courier_export(&world.programs.relay, &office, &stick)?;
+        let manifest = Manifest::read(&stick)?;
+        let documents_missing = documents.iter().filter(|id| !manifest.documents.contains(id)).count();
+        let receipts_missing = answered.iter().filter(|id| !manifest.receipted.contains(id)).count();
+        Ok(if documents_missing + receipts_missing == 0 {
+            Look::Seen(written)
+        } else {
+            Look::NotYet(format!(
+                "{documents_missing} documents and {receipts_missing} receipts are not there"
+            ))
+        })
+    })?;
     ensure!(
         written["missing_attachments"] == 0,
         "the courier would ride without {} attachments: the relay does not have them",
@@ -378,16 +396,17 @@ fn ride_out(world: &mut World, ride: &str, incoming: u64) -> Result<()> {
     );
     let file = fs::read(&stick).with_context(|| format!("failed to read `{}`", stick.display()))?;
     let new = world.station(BY_COURIER).courier_import(&file)?;
-    world.wait("the commune's register", 30, |world| {
+    let expected = documents.len() as u64;
+    world.wait("the commune's register", MAIL_SECONDS_MAX, |world| {
         let glance = world.station(BY_COURIER).glance()?;
-        Ok(if glance.incoming == incoming && glance.awaited == 0 {
+        Ok(if glance.incoming == expected && glance.awaited == 0 {
             Look::Seen(())
         } else {
-            Look::NotYet(format!("{} of {incoming}, {} attachments awaited", glance.incoming, glance.awaited))
+            Look::NotYet(format!("{} of {expected}, {} attachments awaited", glance.incoming, glance.awaited))
         })
     })?;
     world.stage.fact(&format!(
-        "ride out: {} KiB, {} events and {} attachments from the relay, {new} events new at {name}; {incoming} documents \
+        "ride out: {} KiB, {} events and {} attachments from the relay, {new} events new at {name}; {expected} documents \
          in its register",
         file.len() / 1024,
         written["events"],
@@ -433,8 +452,12 @@ fn circular(world: &mut World) -> Result<()> {
         started.elapsed().as_secs_f64(),
         world.name(BY_COURIER)
     ));
-    let incoming = world.ledger.iter().filter(|sent| sent.to.contains(&BY_COURIER)).count() as u64;
-    ride_out(world, "ride-2-out", incoming)?;
+    let mut answered = Vec::new();
+    for sent in world.ledger.iter().filter(|sent| sent.from == BY_COURIER) {
+        let view = world.station(BY_COURIER).get(&format!("/documents/{}", sent.document))?;
+        answered.push(view["event"].as_str().context("a document without an event")?.parse()?);
+    }
+    ride_out(world, "ride-2-out", &answered)?;
     ride_back(world, "ride-2-back")?;
     let receipts = world.all_receipts("the last receipts", MAIL_SECONDS_MAX, &|_, _| true)?;
     world

@@ -1,6 +1,8 @@
 //! A relay as its operator sees it: its folder, its status page and its command line.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::BufReader;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ops::deployment::install_relay_login;
-use schema::id::OfficeId;
+use schema::body::Body;
+use schema::courier::{CourierReader, Record};
+use schema::event::RecordedEvent;
+use schema::id::{DocumentId, EventId, OfficeId};
 use serde_json::Value;
 
 /// Longest wait for one answer.
@@ -91,6 +96,38 @@ impl RelayHouse {
             bail!("`tram-relay courier {}` at {}: {words}", arguments.join(" "), self.name);
         }
         serde_json::from_slice(&output.stdout).context("`tram-relay courier` did not answer with JSON")
+    }
+}
+
+/// What a courier file says about its events. Nothing of it is proven: it is looked at, not trusted.
+#[derive(Default)]
+pub(super) struct Manifest {
+    pub(super) documents: BTreeSet<DocumentId>,
+    /// Events that a receipt in the file is for.
+    pub(super) receipted: BTreeSet<EventId>,
+}
+
+impl Manifest {
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let attempted = || format!("failed to read the courier file `{}`", file.display());
+        let open = fs::File::open(file).with_context(attempted)?;
+        let mut manifest = Self::default();
+        for record in CourierReader::new(BufReader::new(open)).with_context(attempted)? {
+            let Record::Pack(items) = record.with_context(attempted)? else { continue };
+            for item in items {
+                let recorded = RecordedEvent::read(&item.event).with_context(attempted)?;
+                match Body::read(recorded.version, &recorded.event).with_context(attempted)? {
+                    Body::Dispatch(dispatch) => {
+                        manifest.documents.insert(dispatch.document);
+                    }
+                    Body::Receipt(receipt) => {
+                        manifest.receipted.extend(receipt.entries.iter().map(|place| place.id));
+                    }
+                    Body::Status(_) | Body::Head(_) | Body::Restored(_) | Body::Unsupported => {}
+                }
+            }
+        }
+        Ok(manifest)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::body::{ENTRIES_MAX, StatusCode};
 use crate::directory::Directory;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
 use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId};
+use crate::mutant::{self, Mutant};
 use crate::time::Millis;
 
 /// Most recipients of one document.
@@ -220,6 +221,7 @@ impl Exchange {
         };
         Ok(match held {
             Some(held) if held == id => Reception::Repeat,
+            Some(_) if mutant::is(Mutant::NoForkCheck) => Reception::Repeat,
             Some(held) => Reception::Fork { held },
             // The next one is always taken: it is what the others wait for.
             None if channel.is_some_and(|c| c.ahead.len() >= AHEAD_MAX && counter != c.held.next()) => {
@@ -248,6 +250,9 @@ impl Exchange {
             Body::Restored(restored) => (&[], &restored.heads),
             Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => return Ok(None),
         };
+        if mutant::is(Mutant::NoBackwardsCheck) {
+            return Ok(None);
+        }
         let mut told = None;
         for place in entries.iter().chain(&heads.held) {
             // What an earlier incarnation lost is known since that incarnation ended.

@@ -8,6 +8,7 @@ use super::{AHEAD_MAX, CHANNELS_MAX, Channel, Exchange, HeldRow, Records, SentRo
 use crate::body::{Body, Heads, Place, RestoreReason, Restored, StatusCode};
 use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, Seq};
+use crate::mutant::{self, Mutant};
 
 /// What a journal entry is to the station that keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -291,7 +292,8 @@ impl Exchange {
                         incarnation: sent.incarnation,
                         counter: sent.counter,
                         position: entry.position,
-                        closes: row.is_some_and(|row| !row.kind.wants_receipt()),
+                        closes: row.is_some_and(|row| !row.kind.wants_receipt())
+                            || mutant::is(Mutant::DropOnRelayAck),
                     });
                 }
             }
@@ -362,7 +364,7 @@ impl Exchange {
         let Place { incarnation, counter, .. } = row.place;
         let waits = match self.channel(&from, incarnation) {
             // `in_order` of a row that is held and not presented says whether it has to wait for its turn.
-            Some(channel) if !channel.ended => {
+            Some(channel) if !channel.ended && !mutant::is(Mutant::NoOrder) => {
                 let next = channel.presented.next();
                 counter == next || counter > next && row.in_order
             }
@@ -374,7 +376,7 @@ impl Exchange {
             return self.present_from(records, from, incarnation, Some(row), changes);
         }
         if row.ordinal.is_none() && row.document.is_some() {
-            self.present_alone(from, row.place, false, changes);
+            self.present_alone(from, row.place, mutant::is(Mutant::NoOrder), changes);
         }
         Ok(())
     }
@@ -443,7 +445,11 @@ impl Exchange {
         let place = Place { incarnation: event.incarnation, counter, id: entry.id };
         // The register takes a document once (P2): a repeat in a later incarnation is held, not presented.
         let document = match document_of(body) {
-            Some(document) if !records.knows_incoming(&from, &document)? => Some(document),
+            Some(document)
+                if mutant::is(Mutant::NoDocumentDedup) || !records.knows_incoming(&from, &document)? =>
+            {
+                Some(document)
+            }
             _ => None,
         };
         let row = HeldRow {
@@ -565,7 +571,10 @@ impl Exchange {
     ) -> Result<(), R::Error> {
         let (to, position) = (entry.event.office, entry.position);
         let Place { incarnation, counter, id } = place;
-        let Some(row) = records.sent(&to, incarnation, counter)?.filter(|row| row.place.id == id) else {
+        let Some(row) = records
+            .sent(&to, incarnation, counter)?
+            .filter(|row| row.place.id == id || mutant::is(Mutant::ReceiptByNumber))
+        else {
             return Ok(());
         };
         // A receipt of a later incarnation says more than the one that is here: it outlived the restore.
@@ -652,6 +661,9 @@ impl Exchange {
         held: Place,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
+        if mutant::is(Mutant::NoRefill) {
+            return Ok(());
+        }
         let current = held.incarnation == self.incarnation;
         let mut counter = held.counter;
         if current {

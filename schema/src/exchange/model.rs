@@ -194,6 +194,14 @@ impl World {
                 {
                     self.raise(at, told, RestoreReason::Correspondent);
                 }
+                match &body {
+                    Body::Head(heads) => self.send_anew(at, from, heads),
+                    Body::Restored(restored) => {
+                        self.send_anew(at, from, &restored.heads);
+                        self.tell_heads(at, from);
+                    }
+                    _ => {}
+                }
             }
             Reception::Repeat if wants_receipt(fields, station.exchange.me()).is_none() => {}
             Reception::Repeat => self.answer_again(at, fields),
@@ -238,7 +246,8 @@ impl World {
                     places.push(*place);
                 }
             }
-            for draft in self.models[at].station.exchange.receipts(office, &places) {
+            let station = &self.models[at].station;
+            for draft in sure(station.exchange.receipts(&station.records, office, &places)) {
                 self.record(at, &draft);
             }
         }
@@ -247,9 +256,14 @@ impl World {
     fn greet(&mut self, from: usize) {
         let peers: Vec<OfficeId> = self.models[from].station.exchange.peers().keys().copied().collect();
         for peer in peers {
-            let draft = self.models[from].station.exchange.head_draft(peer);
-            self.record(from, &draft);
+            self.tell_heads(from, peer);
         }
+    }
+
+    fn tell_heads(&mut self, from: usize, to: OfficeId) {
+        let station = &self.models[from].station;
+        let draft = sure(station.exchange.head_draft(&station.records, to));
+        self.record(from, &draft);
     }
 
     fn raise(&mut self, at: usize, told: Incarnation, reason: RestoreReason) {
@@ -262,19 +276,43 @@ impl World {
         }
         // In the order of the journal, as the node does.
         again.sort_by_key(|event| (event.incarnation, event.seq, event.to[0].office));
-        for draft in station.exchange.raise(told, reason) {
+        for draft in sure(station.exchange.raise(&station.records, told, reason)) {
             self.record(at, &draft);
         }
         for event in again {
-            let draft = Draft {
-                incarnation: self.models[at].station.exchange.incarnation(),
-                kind: event.kind,
-                urgency: event.urgency,
-                to: event.to.iter().map(|to| to.office).collect(),
-                blobs: event.blobs,
-                body: event.body,
-            };
+            self.dispatch_again(at, event);
+        }
+    }
+
+    fn dispatch_again(&mut self, at: usize, event: Event) {
+        let draft = Draft {
+            incarnation: self.models[at].station.exchange.incarnation(),
+            kind: event.kind,
+            urgency: event.urgency,
+            to: event.to.iter().map(|to| to.office).collect(),
+            blobs: event.blobs,
+            body: event.body,
+        };
+        self.record(at, &draft);
+    }
+
+    /// Documents that a correspondent does not hold any more under the events that it once receipted.
+    fn send_anew(&mut self, at: usize, to: OfficeId, heads: &Heads) {
+        let station = &self.models[at].station;
+        let rows = sure(station.exchange.to_send_anew(&station.records, &to, heads));
+        let place = |row: &SentRow| SentPlace {
+            to: row.to,
+            incarnation: row.place.incarnation,
+            counter: row.place.counter,
+        };
+        let places: Vec<SentPlace> = rows.iter().map(place).collect();
+        for draft in station.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
             self.record(at, &draft);
+        }
+        for row in rows {
+            let mut event = self.models[at].station.at(row.position).event().clone();
+            event.to.retain(|to| to.office == row.to);
+            self.dispatch_again(at, event);
         }
     }
 

@@ -144,7 +144,7 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
             Ok(drafts) => drafts.iter().map(|d| format!("{:?} to {}", d.kind, d.to.len())).collect(),
         },
         Raised(told, reason) => {
-            let drafts = station.exchange.raise(Incarnation(*told), *reason);
+            let drafts = sure(station.exchange.raise(&station.records, Incarnation(*told), *reason));
             drafts.iter().flat_map(|draft| station.record(draft, now).1).map(|c| line(&c)).collect()
         }
     }
@@ -182,6 +182,7 @@ fn line(change: &Change) -> String {
         }
         Change::Receipted { incarnation, counter, .. } => format!("receipted {}", at(*incarnation, *counter)),
         Change::Confirmed { incarnation, counter, .. } => format!("confirmed {}", at(*incarnation, *counter)),
+        Change::SentAnew { incarnation, counter, .. } => format!("sent anew {}", at(*incarnation, *counter)),
         Change::Reopened { incarnation, counter, .. } => format!("reopened {}", at(*incarnation, *counter)),
         Change::Superseded { before } => format!("superseded before {before}"),
         Change::Held(row) => {
@@ -667,6 +668,14 @@ mod settling {
         check(given, From(head(0, 3, &[first])), &["held 0/3"]);
     }
 
+    #[test]
+    fn delayed_head_reopens_nothing_that_was_confirmed_since() {
+        let given = [greets(), left(1), sends(1), greets(), left(3)];
+        let top = sent_place(&given, 0, 3);
+        let given = given.into_iter().chain([From(head(0, 2, &[top]))]);
+        check(given, From(head(0, 1, &[])), &["held 0/1"]);
+    }
+
     /// Held beyond a gap and receipted: only the gap is filled.
     #[test]
     fn head_with_a_gap_reopens_the_gap_only() {
@@ -927,7 +936,52 @@ mod restoring {
             &["sent A 0/2", "answered 0/1", "presented 0/1 as 2 out of order"],
         );
         assert_eq!(station.exchange.peer(&A).expect("a peer").channels.len(), CHANNELS_MAX);
-        assert!(station.exchange.heads(&A).held.len() <= crate::body::HELD_MAX);
+        let heads = sure(station.exchange.heads(&station.records, &A));
+        assert!(heads.held.len() <= crate::body::HELD_MAX);
+    }
+
+    /// Both sides went back: the correspondent holds another event where this station has its own.
+    #[test]
+    fn documents_after_the_place_where_histories_part_are_sent_anew_once() {
+        let given = [sends(1), sends(2), greets(), sends(3)];
+        let places: Vec<Place> = (1..=4).map(|counter| sent_place(&given, 0, counter)).collect();
+        let mut station = Station::new(ME);
+        let settled = From(receipt(0, 1, &[places[0], places[1], places[3]], &[]));
+        let back = Raised(0, RestoreReason::Tool);
+        for fact in given.into_iter().chain([settled, back]) {
+            happen(&mut station, &fact, Millis(0));
+        }
+        let to_send = |station: &Station, held: &[Place]| -> Vec<u64> {
+            let heads = Heads { sent: None, held: held.to_vec() };
+            let rows = sure(station.exchange.to_send_anew(&station.records, &A, &heads));
+            rows.iter().map(|row| row.place.counter.0).collect()
+        };
+        assert_eq!(to_send(&station, &[places[3], invented(0, 2)]), [0; 0], "the newest place is known");
+        assert_eq!(to_send(&station, &[]), [0; 0], "what is not held at all is refilled as it is");
+        assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [2, 4]);
+        assert_eq!(to_send(&station, &[invented(0, 4)]), [1, 2, 4], "no common place is named");
+        let entries =
+            [2, 4].map(|counter| SentPlace { to: A, incarnation: Incarnation(0), counter: Counter(counter) });
+        let drafts = station.exchange.status_drafts(StatusCode::SentAnew, &entries, None, None);
+        let lines = happen(&mut station, &Own(drafts[0].clone()), Millis(1));
+        assert_eq!(lines, ["sent anew 0/2", "sent anew 0/4"]);
+        assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [0; 0], "once");
+        assert_eq!(station.replayed().hash(), station.hash(), "P7");
+    }
+
+    #[test]
+    fn head_samples_an_ended_incarnation_ever_farther_back() {
+        let mut station = Station::new(ME);
+        for counter in 1..=100 {
+            station.take(Class::Received, &doc(0, counter));
+        }
+        let counters = |station: &Station| -> Vec<(u32, u64)> {
+            let heads = sure(station.exchange.heads(&station.records, &A));
+            heads.held.iter().map(|place| (place.incarnation.0, place.counter.0)).collect()
+        };
+        assert_eq!(counters(&station), [(0, 100)]);
+        station.take(Class::Received, &restored(1, 0, None, vec![]));
+        assert_eq!(counters(&station), [(0, 100), (0, 99), (0, 96), (0, 84), (0, 36), (1, 1)]);
     }
 
     #[test]

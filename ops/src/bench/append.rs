@@ -1,0 +1,59 @@
+//! Sign and append: a clerk's letters, each signed and durable before the answer.
+
+use anyhow::Result;
+use schema::id::Position;
+
+use super::workload::{Writer, rate};
+use super::{Figure, Ground, raw};
+
+/// Letters in one transaction.
+const BATCH: u64 = 64;
+/// The largest transaction of a running station.
+const FILL_BATCH: u64 = node::runtime::STEP_INPUTS_MAX as u64;
+/// Events of the small store.
+const SMALL: u64 = 1_000;
+/// Events of the large store.
+const LARGE: u64 = 100_000;
+/// Letters of one measurement.
+const MEASURED: u64 = 64 * 100;
+/// Letters of one measurement with a transaction each.
+const MEASURED_ALONE: u64 = 400;
+
+pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
+    let folder = ground.folder()?;
+    let mut writer = Writer::open(folder.path())?;
+    let mut measured = Vec::new();
+    for size in [SMALL, LARGE] {
+        writer.write(size.saturating_sub(writer.written), FILL_BATCH)?;
+        let alone = rate(MEASURED_ALONE, writer.write(MEASURED_ALONE, 1)?);
+        let batched = rate(MEASURED, writer.write(MEASURED, BATCH)?);
+        measured.push((alone, batched));
+    }
+    let rows: Vec<Vec<u8>> = writer
+        .node
+        .store()
+        .journal(Position(1), 1_024)?
+        .into_iter()
+        .map(|entry| entry.bytes)
+        .collect();
+    let bytes = rows.iter().map(Vec::len).sum::<usize>() / rows.len().max(1);
+    let many: Vec<Vec<u8>> = rows.iter().cycle().take(MEASURED as usize).cloned().collect();
+    let insert = raw::insert(folder.path(), &many, BATCH as usize)?;
+    let insert_alone = raw::insert(folder.path(), &many[..MEASURED_ALONE as usize], 1)?;
+    let sign = raw::sign(bytes);
+    let [(small_alone, small), (large_alone, large)] = measured[..] else { unreachable!("two sizes") };
+    let unit = "events/s";
+    let budget = 5_000.0;
+    let row = format!("SQLite insert of {bytes} B/s");
+    let figure = |name: &str, value, insert| {
+        Figure::new(name, value, unit).beside(row.clone(), insert).beside("Ed25519 sign/s·core", sign)
+    };
+    Ok(vec![
+        figure("append+sign, 64 per step, at 1,000", small, insert).at_least(budget),
+        figure("append+sign, 64 per step, at 100,000", large, insert).at_least(budget),
+        figure("append+sign, 1 per step, at 1,000", small_alone, insert_alone),
+        figure("append+sign, 1 per step, at 100,000", large_alone, insert_alone),
+        Figure::new("append cost at 100,000 to 1,000, 64 per step", small / large, "times").at_most(2.0),
+        Figure::new("append cost at 100,000 to 1,000, 1 per step", small_alone / large_alone, "times").at_most(2.0),
+    ])
+}
