@@ -315,6 +315,7 @@ impl Node {
     }
 
     fn run(&mut self, inputs: Vec<Input>, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let changes = self.store.changes();
         for input in inputs {
             self.take(input, now, work)?;
         }
@@ -328,10 +329,12 @@ impl Node {
             self.raise(told, RestoreReason::Correspondent, now, work)?;
         }
         self.send_heads(now, work)?;
-        self.publish(now, work)?;
+        self.publish(changes, now, work)?;
         self.fetch(now, work)?;
         self.store.save_exchange(&self.exchange, &work.touched)?;
-        self.next_due = self.store.next_due()?;
+        if self.store.changes() != changes {
+            self.next_due = self.store.next_due()?;
+        }
         Ok(())
     }
 
@@ -812,13 +815,14 @@ impl Node {
         Ok(())
     }
 
-    fn publish(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+    fn publish(&mut self, changes: u64, now: Millis, work: &mut Work) -> Result<(), StepError> {
         let up: Vec<RegionId> = self.relays_up();
         if up.is_empty() {
             return Ok(());
         }
         self.publish_repeats(&up, work)?;
-        let nothing_due = self.next_due.is_some_and(|due| due > now) && work.touched.is_empty();
+        let unchanged = self.store.changes() == changes;
+        let nothing_due = unchanged && self.next_due.is_none_or(|due| due > now);
         if nothing_due {
             return Ok(());
         }

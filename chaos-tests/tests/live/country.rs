@@ -7,7 +7,6 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use node::config::DataFolder;
@@ -16,6 +15,7 @@ use ops::deployment::{Deployment, NewRegion, install_relay_login};
 use schema::id::{DocumentId, OfficeId};
 use schema::time::Millis;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{Process, wait_for};
 
@@ -27,16 +27,22 @@ const OFFICES: [(&str, usize); 4] = [("02875", 0), ("085", 0), ("20296", 1), ("4
 const DAY: jiff::civil::Date = jiff::civil::date(2025, 6, 27);
 /// Longest wait for one answer of a station.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
+/// Longest wait for a program to be ready.
+const READY_SECONDS_MAX: u64 = 40;
 /// Longest wait until mail has settled. Above the minute after which a sender without a receipt sends again.
-const SETTLE_SECONDS_MAX: u64 = 110;
+const SETTLE_SECONDS_MAX: u64 = 150;
 /// Largest answer read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Rows of a page of the outgoing list.
+const PAGE_ROWS: usize = 200;
+/// Every third document has an attachment of this size: two chunks.
+const ATTACHMENT_BYTES: usize = 70_000;
 
 /// Where the parts of the country are.
 pub(crate) struct Landscape {
     /// Where each relay listens for offices and peers.
     pub(crate) relays: [IpAddr; 2],
-    /// The network namespace each relay runs in.
+    /// The network namespace that each relay runs in, when it is another one.
     pub(crate) namespaces: [Option<&'static str>; 2],
     /// A folder for the first office's station, instead of one beside the others.
     pub(crate) first_station: Option<PathBuf>,
@@ -51,10 +57,10 @@ impl Default for Landscape {
 /// What became of one press of the send button.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Sending {
-    /// The station answered that it is saved; also when it was asked again and had it already.
+    /// The station answered that the document is saved; also when it was asked again and had it already.
     Saved,
-    /// The station refused: status and words.
-    Refused(u16, String),
+    /// The station refused, with this status.
+    Refused(u16),
     /// No answer: it may be saved.
     Unknown,
 }
@@ -71,20 +77,424 @@ struct Station {
     process: Option<Process>,
 }
 
-/// What a station keeps of itself while the test looks elsewhere.
-pub(crate) enum Keep {
-    /// Its whole folder stays.
-    Store,
-}
-
 /// The country. Dropping it ends all its processes.
 pub(crate) struct Country {
     relays: Vec<Relay>,
     stations: Vec<Station>,
-    /// What was saved: sender, recipient, document.
+    /// What stations answered for: sender, recipient, document.
     saved: BTreeSet<(OfficeId, OfficeId, DocumentId)>,
     next_document: u64,
     agent: ureq::Agent,
     // Last: the folders go when nobody writes into them any more.
     folder: tempfile::TempDir,
+}
+
+impl Country {
+    /// Sets a country up on loopback and starts everything.
+    pub(crate) fn start() -> Self {
+        Self::start_in(Landscape::default())
+    }
+
+    /// Sets a country up and starts everything.
+    pub(crate) fn start_in(landscape: Landscape) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = Millis(
+            u64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_millis())
+                .expect("a clock before the year 584,556,019"),
+        );
+        let mut deployment = Deployment::open_or_create(&folder.path().join("deployment")).expect("made");
+        let nats_server = nats_server();
+        let mut relays = Vec::new();
+        for ((region, ip), namespace) in REGIONS.iter().zip(landscape.relays).zip(landscape.namespaces) {
+            let [listen, monitor, status] = free_ports();
+            let listen = SocketAddr::new(ip, listen);
+            let region = NewRegion {
+                id: region.parse().expect("a region"),
+                name: format!("Vùng {region}"),
+                url: format!("nats://{listen}"),
+                listen,
+                monitor_port: monitor,
+                status: SocketAddr::from((Ipv4Addr::LOCALHOST, status)),
+            };
+            let folder = deployment.add_region(&region).expect("added");
+            let mut config = fs::File::options().append(true).open(folder.join("relay.toml")).expect("opened");
+            writeln!(config, "nats_server = {:?}", nats_server.display().to_string()).expect("written");
+            relays.push(Relay { folder, namespace, process: None });
+        }
+        let country = ops::lookup::load(None).expect("tables");
+        let mut bundles = Vec::new();
+        for (code, region) in OFFICES {
+            let office = country.resolve(code, DAY).expect("an office").id;
+            let home = [REGIONS[region].parse().expect("a region")];
+            bundles.push((office, deployment.enrol(&office, code, &home, now).expect("enrolled")));
+        }
+        deployment.publish(now).expect("signed");
+        let mut stations = Vec::new();
+        for (index, (office, bundle)) in bundles.into_iter().enumerate() {
+            let beside = folder.path().join(format!("station-{index}"));
+            let data = landscape.first_station.clone().filter(|_| index == 0).unwrap_or(beside);
+            let mut init = Command::new(program("tram-node"));
+            init.arg("--data").arg(&data).args(["init", "--listen", "127.0.0.1:0", "--bundle"]).arg(bundle);
+            let output = init.output().expect("a program");
+            assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
+            stations.push(Station { office, data, process: None });
+        }
+        let config = ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).http_status_as_error(false);
+        let agent = config.build().into();
+        let mut country =
+            Self { relays, stations, saved: BTreeSet::new(), next_document: 0, agent, folder };
+        for relay in 0..REGIONS.len() {
+            country.start_relay(relay);
+        }
+        for station in 0..OFFICES.len() {
+            country.start_station(station);
+        }
+        country
+    }
+
+    /// Starts a relay and waits until it takes messages.
+    pub(crate) fn start_relay(&mut self, relay: usize) {
+        let mut run = self.relay_command(relay);
+        let log = self.folder.path().join(format!("relay-{relay}.log"));
+        self.relays[relay].process = Some(Process::start(run.args(["run", "--config", "relay.toml"]), &log));
+        wait_for("a relay to take messages", READY_SECONDS_MAX, || self.relay_is_ready(relay).then_some(()));
+    }
+
+    /// Whether the relay says that it takes messages.
+    pub(crate) fn relay_is_ready(&self, relay: usize) -> bool {
+        self.ask_relay(relay, &["status"]).is_some_and(|status| status["ready"] == Value::Bool(true))
+    }
+
+    /// Kills a relay with its server.
+    pub(crate) fn kill_relay(&mut self, relay: usize) {
+        self.relays[relay].process.take().expect("a running relay").kill();
+    }
+
+    /// The process of a running relay.
+    pub(crate) fn relay_process(&self, relay: usize) -> &Process {
+        self.relays[relay].process.as_ref().expect("a running relay")
+    }
+
+    /// Where the relay's server keeps its streams.
+    pub(crate) fn streams(&self, relay: usize) -> PathBuf {
+        self.relays[relay].folder.join("data/jetstream")
+    }
+
+    /// Takes away everything that a relay keeps, its login excepted, which its operator has elsewhere.
+    pub(crate) fn wipe_relay(&self, relay: usize) {
+        let folder = &self.relays[relay].folder;
+        fs::remove_dir_all(folder.join("data")).expect("wiped");
+        install_relay_login(folder).expect("the login put back");
+    }
+
+    /// The relay's own login and the address of its server: whoever has them may do everything there.
+    pub(crate) fn stolen_login(&self, relay: usize) -> (String, String) {
+        let config = relay::config::Config::load(&self.relays[relay].folder.join("relay.toml")).expect("settings");
+        (config.own_url(), fs::read_to_string(config.key_path()).expect("a seed").trim().to_owned())
+    }
+
+    /// How many events wait in an office's mailbox at its relay.
+    pub(crate) fn mailbox(&self, station: usize) -> u64 {
+        let out = self.folder.path().join("mailbox.tram");
+        let (office, relay) = (self.stations[station].office.to_string(), OFFICES[station].1);
+        let path = out.display().to_string();
+        let found = self.ask_relay(relay, &["courier", "export", "--office", &office, "--out", &path]);
+        let found = found.expect("the relay runs");
+        fs::remove_file(&out).expect("removed");
+        found["events"].as_u64().expect("a number of events")
+    }
+
+    /// Hands a courier file to a relay.
+    pub(crate) fn carry_to_relay(&self, relay: usize, file: &[u8]) -> Option<Value> {
+        let path = self.folder.path().join("carried.tram");
+        fs::write(&path, file).expect("written");
+        self.ask_relay(relay, &["courier", "import", &path.display().to_string()])
+    }
+
+    fn ask_relay(&self, relay: usize, arguments: &[&str]) -> Option<Value> {
+        let mut ask = self.relay_command(relay);
+        let output = ask.args(arguments).args(["--config", "relay.toml", "--json"]).stdin(Stdio::null()).output();
+        let output = output.expect("a program");
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    fn relay_command(&self, relay: usize) -> Command {
+        let Relay { folder, namespace, .. } = &self.relays[relay];
+        let mut command = match namespace {
+            Some(name) => {
+                let mut enter = Command::new("/sbin/ip");
+                enter.args(["netns", "exec", name]).arg(program("tram-relay"));
+                enter
+            }
+            None => Command::new(program("tram-relay")),
+        };
+        command.current_dir(folder);
+        command
+    }
+
+    /// Starts a station and waits until its door is open.
+    pub(crate) fn start_station(&mut self, station: usize) {
+        assert!(self.start_station_under(station, &[]), "a station ended before its door was open");
+    }
+
+    /// Starts a station under another program, such as a tracer; `false` when it ended before its door was open.
+    pub(crate) fn start_station_under(&mut self, station: usize, tracer: &[&str]) -> bool {
+        let (program, data) = (program("tram-node"), self.stations[station].data.clone());
+        let mut command = match tracer.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        // A file of an earlier run names a door that nobody opens.
+        let _ = fs::remove_file(DataFolder::new(&data).api());
+        let log = self.folder.path().join(format!("station-{station}.log"));
+        let process = Process::start(command.arg("--data").arg(&data).arg("run"), &log);
+        self.stations[station].process = Some(process);
+        wait_for("a station's door", READY_SECONDS_MAX, || {
+            if self.station_ended(station) {
+                return Some(false);
+            }
+            self.get(station, "/status").map(|_| true)
+        })
+    }
+
+    /// Whether the station's process has ended by itself.
+    pub(crate) fn station_ended(&mut self, station: usize) -> bool {
+        self.stations[station].process.as_mut().is_none_or(|process| process.ended().is_some())
+    }
+
+    /// Stops a station as its clerk does at the end of the day.
+    pub(crate) fn stop_station(&mut self, station: usize) {
+        self.stations[station].process.take().expect("a running station").stop();
+    }
+
+    /// Forgets a process that has ended by itself.
+    pub(crate) fn bury_station(&mut self, station: usize) {
+        self.stations[station].process = None;
+    }
+
+    /// The folder of a station.
+    pub(crate) fn station_folder(&self, station: usize) -> &Path {
+        &self.stations[station].data
+    }
+
+    /// Sends a document that must be saved.
+    pub(crate) fn send(&mut self, from: usize, to: &[usize]) {
+        let document = self.next_document();
+        assert_eq!(self.press_send(from, to, document), Sending::Saved);
+    }
+
+    /// Everybody sends one document to everybody else.
+    pub(crate) fn send_all_around(&mut self) {
+        for from in 0..OFFICES.len() {
+            let others: Vec<usize> = (0..OFFICES.len()).filter(|to| *to != from).collect();
+            self.send(from, &others);
+        }
+    }
+
+    /// A number for a document that no other has.
+    pub(crate) fn next_document(&mut self) -> u64 {
+        self.next_document += 1;
+        self.next_document
+    }
+
+    /// Sends document `number`. The clerk may press again: it stays the same document.
+    pub(crate) fn press_send(&mut self, from: usize, to: &[usize], number: u64) -> Sending {
+        let mut id = [0x5a; 16];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        let document = DocumentId::new(id);
+        let mut attachments = Vec::new();
+        if number.is_multiple_of(3) {
+            let bytes = attachment(number);
+            let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let path = format!("/blobs/{hash}?length={}", bytes.len());
+            match self.call(from, "PUT", &path, &bytes) {
+                Some((200..=299, _)) => {}
+                Some((status, _)) => return Sending::Refused(status),
+                None => return Sending::Unknown,
+            }
+            attachments.push(json!({"blob": hash, "length": bytes.len(), "name": "Phụ lục.bin",
+                "media_type": "application/octet-stream"}));
+        }
+        let recipients: Vec<OfficeId> = to.iter().map(|to| self.stations[*to].office).collect();
+        let request = json!({"document": document, "to": recipients,
+            "subject": format!("V/v phòng, chống mưa lũ, văn bản số {number}"), "attachments": attachments});
+        match self.call(from, "POST", "/documents", request.to_string().as_bytes()) {
+            // 409 to a second press: it was saved by the first.
+            Some((201 | 409, _)) => {
+                let sender = self.stations[from].office;
+                self.saved.extend(recipients.into_iter().map(|to| (sender, to, document)));
+                Sending::Saved
+            }
+            Some((status, _)) => Sending::Refused(status),
+            None => Sending::Unknown,
+        }
+    }
+
+    /// Everything at a station that has no receipt, as a courier carries it.
+    pub(crate) fn courier_file(&self, station: usize) -> Vec<u8> {
+        let (status, file) = self.call(station, "POST", "/courier/export", &[]).expect("an answer");
+        assert_eq!(status, 200);
+        file
+    }
+
+    /// Hands a courier file to a station; how many events were new to it.
+    pub(crate) fn carry_to_station(&self, station: usize, file: &[u8]) -> u64 {
+        let (status, answer) = self.call(station, "POST", "/courier/import", file).expect("an answer");
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!((status, &answer["refused"]), (200, &json!(0)), "{answer}");
+        answer["new"].as_u64().expect("a number of events")
+    }
+
+    /// Whether a station's link to its relay is up.
+    pub(crate) fn is_connected(&self, station: usize) -> bool {
+        let status = self.get(station, "/status").expect("the station runs");
+        status["links"].as_array().into_iter().flatten().any(|link| link["state"] == "connected")
+    }
+
+    /// How many documents a station presents as arrived.
+    pub(crate) fn incoming(&self, station: usize) -> u64 {
+        let status = self.get(station, "/status").expect("the station runs");
+        status["incoming"].as_u64().expect("a number of documents")
+    }
+
+    fn get(&self, station: usize, path: &str) -> Option<Value> {
+        let (status, body) = self.call(station, "GET", path, &[])?;
+        (status == 200).then(|| serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    /// One request to a station's door; `None` without an answer.
+    fn call(&self, station: usize, method: &str, path: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
+        let door = fs::read(DataFolder::new(&self.stations[station].data).api()).ok()?;
+        let door: Value = serde_json::from_slice(&door).ok()?;
+        let (address, token) = (door["address"].as_str()?, door["token"].as_str()?);
+        let url = format!("http://{address}/api/v1{path}");
+        let token = format!("Bearer {token}");
+        let answer = match method {
+            "GET" => self.agent.get(url).header("Authorization", token).call(),
+            "PUT" => self.agent.put(url).header("Authorization", token).send(body),
+            _ => {
+                let post = self.agent.post(url).header("Authorization", token);
+                post.header("Content-Type", "application/json").send(body)
+            }
+        };
+        let mut answer = answer.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().ok()?))
+    }
+
+    /// Receipts that are there, and sends that were answered for, of all stations that run.
+    pub(crate) fn receipts(&self) -> (u64, u64) {
+        let (mut found, mut expected) = (0, 0);
+        for (index, station) in self.stations.iter().enumerate() {
+            if station.process.is_none() {
+                continue;
+            }
+            let receipts = self.outgoing(index);
+            let mine = self.saved.iter().filter(|(from, ..)| *from == station.office);
+            expected += mine.clone().count() as u64;
+            let documents: BTreeSet<DocumentId> = mine.map(|(.., document)| *document).collect();
+            found += documents.iter().map(|document| receipts.get(document).copied().unwrap_or(0)).sum::<u64>();
+        }
+        (found, expected)
+    }
+
+    fn outgoing(&self, station: usize) -> BTreeMap<DocumentId, u64> {
+        let mut receipts = BTreeMap::new();
+        let mut path = format!("/outgoing?limit={PAGE_ROWS}");
+        loop {
+            let page = self.get(station, &path).expect("the station runs");
+            for row in page["rows"].as_array().expect("rows") {
+                let document = row["document"].as_str().expect("an id").parse().expect("an id");
+                receipts.insert(document, row["arrived"].as_u64().expect("a number of receipts"));
+            }
+            match page["next"].as_u64() {
+                Some(next) => path = format!("/outgoing?limit={PAGE_ROWS}&before={next}"),
+                None => return receipts,
+            }
+        }
+    }
+
+    /// Waits until every send has its receipt.
+    pub(crate) fn settle(&self) -> Duration {
+        let started = Instant::now();
+        let mut last = (0, 0);
+        let deadline = Instant::now() + Duration::from_secs(SETTLE_SECONDS_MAX);
+        wait_for("every receipt", SETTLE_SECONDS_MAX + 1, || {
+            last = self.receipts();
+            assert!(Instant::now() < deadline, "{} of {} receipts", last.0, last.1);
+            (last.0 == last.1).then_some(())
+        });
+        started.elapsed()
+    }
+
+    /// Stops everything and judges the stores: everything saved arrived, once, in order, with a receipt; every chain
+    /// and every signature is sound; replay from zero gives the live state; nobody was accused of a fork.
+    pub(crate) fn judge(mut self) {
+        for station in 0..OFFICES.len() {
+            self.stop_station(station);
+        }
+        for relay in &mut self.relays {
+            relay.process.take().expect("a running relay").stop();
+        }
+        let audits: Vec<Audit> =
+            self.stations.iter().map(|station| audit::audit(&station.data, true).expect("audited")).collect();
+        let mut checks: Vec<_> = audits.iter().flat_map(|audit| audit.checks.clone()).collect();
+        checks.extend(audit::cross_check(&audits));
+        checks.push(audit::saved_is_kept(&audits, &self.saved));
+        for check in &checks {
+            assert_eq!(check.broken, None, "{}: {}", check.promise, check.what);
+        }
+        let by_office: BTreeMap<OfficeId, &Audit> = audits.iter().map(|audit| (audit.office, audit)).collect();
+        for (from, to, document) in &self.saved {
+            let held = by_office[to].held.iter();
+            let presented =
+                held.filter(|row| row.from == *from && row.document == Some(*document) && row.ordinal.is_some());
+            assert_eq!(presented.count(), 1, "document {document} from {from} is with {to} so many times");
+            let mut sent = by_office[from].sent.iter();
+            let receipted =
+                sent.any(|row| row.to == *to && row.document == Some(*document) && row.receipt.is_some());
+            assert!(receipted, "document {document} from {from} to {to} has no receipt in the store");
+        }
+        assert!(!self.saved.is_empty(), "nothing was sent, so nothing was judged");
+        let forks: u64 = audits.iter().map(|audit| audit.evidence).sum();
+        assert_eq!(forks, 0, "nobody forked, yet contradicting events are held");
+        let (sends, events) = (self.saved.len(), audits.iter().map(|audit| audit.entries).sum::<u64>());
+        println!("judged {sends} sends, {events} journal entries: none lost, none doubled, in order, receipted");
+    }
+}
+
+/// The program beside this test's own folder.
+fn program(name: &str) -> PathBuf {
+    let me = std::env::current_exe().expect("a path");
+    let path = me.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
+    assert!(path.exists(), "no `{}`; run `cargo build --package node --package relay --bins`", path.display());
+    path
+}
+
+/// The pinned server that the set-up script installs.
+fn nats_server() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    relay::server::find_program(Some(&root.join(".tram/bin/nats-server"))).expect("run ops/install.sh")
+}
+
+/// Loopback ports that nobody listens on now.
+fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held: Vec<TcpListener> =
+        (0..COUNT).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
+    std::array::from_fn(|index| held[index].local_addr().expect("an address").port())
+}
+
+/// Bytes that no compression and no other document shares.
+fn attachment(number: u64) -> Vec<u8> {
+    let blocks = (0_u64..).flat_map(|block| {
+        let mut hash = Sha256::new();
+        hash.update(number.to_be_bytes());
+        hash.update(block.to_be_bytes());
+        hash.finalize().to_vec()
+    });
+    blocks.take(ATTACHMENT_BYTES).collect()
 }

@@ -1,13 +1,15 @@
 //! A small country of real processes, and what must be true of its stores in the end.
 
 mod country;
+mod doubler;
 mod privileges;
 mod processes;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-pub(crate) use country::{Country, Keep, Landscape, Sending, door_of};
+pub(crate) use country::{Country, Landscape, Sending};
+pub(crate) use doubler::Doubler;
 pub(crate) use privileges::{alone, run};
 pub(crate) use processes::Process;
 

@@ -217,6 +217,11 @@ impl Store {
         self.execute("COMMIT", "commit a transaction")
     }
 
+    /// Rows changed since the store was opened.
+    pub fn changes(&self) -> u64 {
+        self.db.total_changes()
+    }
+
     /// Undoes it. Best effort: SQLite has already done so after some errors.
     pub fn rollback(&self) {
         self.numbers.borrow_mut().clear();
@@ -456,9 +461,14 @@ impl Store {
     /// When SQLite fails.
     pub fn save_exchange(&self, exchange: &Exchange, touched: &BTreeSet<OfficeId>) -> Result<(), StoreError> {
         let write = "save the state";
+        if touched.is_empty() {
+            return Ok(());
+        }
         let raised_at = minicbor::to_vec(exchange.raised_at()).unwrap_or_default();
+        // A step that changed nothing must not write, and so costs no sync.
+        let sql = "UPDATE station SET presented = ?1, raised_at = ?2 WHERE presented <> ?1 OR raised_at <> ?2";
         self.db
-            .prepare_cached("UPDATE station SET presented = ?1, raised_at = ?2")
+            .prepare_cached(sql)
             .and_then(|mut s| s.execute(params![exchange.presented() as i64, raised_at]))
             .attempted(write)?;
         for office in touched {

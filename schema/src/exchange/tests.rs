@@ -948,8 +948,8 @@ mod restoring {
         let mut station = Station::new(ME);
         let settled = From(receipt(0, 1, &[places[0], places[1], places[3]], &[]));
         let back = Raised(0, RestoreReason::Tool);
-        for fact in given.into_iter().chain([settled, back]) {
-            happen(&mut station, &fact, Millis(0));
+        for (n, fact) in given.into_iter().chain([settled, back]).enumerate() {
+            happen(&mut station, &fact, Millis(n as u64));
         }
         let to_send = |station: &Station, held: &[Place]| -> Vec<u64> {
             let heads = Heads { sent: None, held: held.to_vec() };
