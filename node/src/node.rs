@@ -332,7 +332,7 @@ impl Node {
         self.publish(changes, now, work)?;
         self.fetch(now, work)?;
         self.store.save_exchange(&self.exchange, &work.touched)?;
-        if self.store.changes() != changes {
+        if self.store.changes() != changes || self.next_due.is_some_and(|due| due <= now) {
             self.next_due = self.store.next_due()?;
         }
         Ok(())

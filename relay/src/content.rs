@@ -10,7 +10,7 @@
 //! content/check/<n>                        complete, being checked
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -85,6 +85,8 @@ struct Index {
     whole_bytes: u64,
     partial: BTreeMap<PartialKey, Partial>,
     partial_by_age: BTreeMap<u64, PartialKey>,
+    /// Complete and being checked. A chunk that comes once more meanwhile must not begin the attachment anew.
+    checking: BTreeSet<PartialKey>,
 }
 
 struct Whole {
@@ -221,9 +223,9 @@ impl Content {
         }
         let key = (uploader.to_owned(), blob.hash, blob.length);
         let part = self.part_path(&key);
-        let complete = {
+        let checked = {
             let mut held = self.lock();
-            if held.holds(blob) {
+            if held.holds(blob) || held.checking.contains(&key) {
                 return Ok(());
             }
             if !held.partial.contains_key(&key) {
@@ -238,11 +240,28 @@ impl Content {
                 file.set_len(blob.length).map_err(disk("make", &part))?;
                 held.begin(key.clone(), have);
             }
-            write_at(&part, u64::from(index) * u64::from(CHUNK_BYTES), bytes)?;
-            write_at(&map_path(&part), u64::from(index), &[1])?;
-            held.arrived(&key, index)
+            let written = write_at(&part, u64::from(index) * u64::from(CHUNK_BYTES), bytes)
+                .and_then(|()| write_at(&map_path(&part), u64::from(index), &[1]));
+            if let Err(error) = written {
+                // Perhaps somebody cleared the folder: the next chunk begins anew instead of failing for ever.
+                held.end(&key);
+                self.remove_part(&key);
+                return Err(error);
+            }
+            if !held.arrived(&key, index) {
+                return Ok(());
+            }
+            // Out of the way of other uploads before anybody else may look.
+            let checked = self.root.join("check").join(held.clock.to_string());
+            held.clock += 1;
+            fs::rename(&part, &checked).map_err(disk("move", &part))?;
+            self.remove_part(&key);
+            held.checking.insert(key.clone());
+            checked
         };
-        if complete { self.promote(&key, blob) } else { Ok(()) }
+        let promoted = self.promote(&checked, blob);
+        self.lock().checking.remove(&key);
+        promoted
     }
 
     /// A chunk of a complete attachment, or one that came from a peer. The reader checks the whole.
@@ -306,17 +325,9 @@ impl Content {
         }
     }
 
-    fn promote(&self, key: &PartialKey, blob: &BlobRef) -> Result<(), ContentError> {
-        let checked = {
-            let mut held = self.lock();
-            held.clock += 1;
-            self.root.join("check").join(held.clock.to_string())
-        };
-        let part = self.part_path(key);
-        fs::rename(&part, &checked).map_err(disk("move", &part))?;
-        let _ = fs::remove_file(map_path(&part));
-        if hash_of(&checked)? != blob.hash {
-            let _ = fs::remove_file(&checked);
+    fn promote(&self, checked: &Path, blob: &BlobRef) -> Result<(), ContentError> {
+        if hash_of(checked)? != blob.hash {
+            let _ = fs::remove_file(checked);
             return Err(ContentError::Hash { blob: blob.hash });
         }
         let whole = self.whole_path(&blob.hash);
@@ -327,7 +338,7 @@ impl Content {
             held.drop_whole(&oldest);
             let _ = fs::remove_file(self.whole_path(&oldest));
         }
-        fs::rename(&checked, &whole).map_err(disk("move", &checked))?;
+        fs::rename(checked, &whole).map_err(disk("move", checked))?;
         held.keep(blob.hash, blob.length);
         Ok(())
     }
@@ -490,6 +501,36 @@ mod tests {
         let content = Content::open(folder.path(), 1 << 20, 1 << 20).expect("opened");
         assert_eq!(content.chunk(&blob, 3).expect("readable"), Some(vec![1; 7]));
         assert_eq!(content.size(), (1, blob.length));
+    }
+
+    /// Several addressees fetch one attachment at once, and each answer of a peer is stored.
+    #[test]
+    fn chunks_that_come_several_times_at_once_make_one_attachment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), 1 << 30, 1 << 30).expect("opened");
+        for fill in 0..100 {
+            let (bytes, blob) = (large(fill), blob_of(&large(fill)));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| upload(&content, FROM_PEERS, &blob, &bytes).expect("kept"));
+                }
+            });
+            // The last to come may have been told that another is checking; the check has ended with its thread.
+            assert_eq!(content.chunk(&blob, 3).expect("readable"), Some(vec![fill; 7]));
+        }
+        assert!(list(&folder.path().join("part").join(FROM_PEERS)).expect("listed").is_empty());
+    }
+
+    #[test]
+    fn incomplete_attachment_whose_file_was_cleared_away_begins_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), 1 << 20, 1 << 20).expect("opened");
+        let (bytes, blob) = (large(1), blob_of(&large(1)));
+        content.store("a", &blob, 0, &bytes[..CHUNK_BYTES as usize]).expect("kept");
+        fs::remove_dir_all(folder.path().join("part/a")).expect("cleared");
+        upload(&content, "a", &blob, &bytes).expect_err("the file is gone");
+        upload(&content, "a", &blob, &bytes).expect("kept");
+        assert_eq!(content.chunk(&blob, 3).expect("readable"), Some(vec![1; 7]));
     }
 
     #[test]

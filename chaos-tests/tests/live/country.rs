@@ -35,6 +35,10 @@ const SETTLE_SECONDS_MAX: u64 = 150;
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Rows of a page of the outgoing list.
 const PAGE_ROWS: usize = 200;
+/// Where tests look for ports, and how far apart: several may run at once.
+const PORTS_FROM: u16 = 20_000;
+const PORTS_UNTIL: u16 = 32_000;
+const PORTS_PER_TEST: u16 = 12;
 /// Every third document has an attachment of this size: two chunks.
 const ATTACHMENT_BYTES: usize = 70_000;
 
@@ -117,7 +121,8 @@ impl Country {
                 status: SocketAddr::from((Ipv4Addr::LOCALHOST, status)),
             };
             let folder = deployment.add_region(&region).expect("added");
-            let mut config = fs::File::options().append(true).open(folder.join("relay.toml")).expect("opened");
+            let mut config =
+                fs::File::options().append(true).open(folder.join("relay.toml")).expect("opened");
             writeln!(config, "nats_server = {:?}", nats_server.display().to_string()).expect("written");
             relays.push(Relay { folder, namespace, process: None });
         }
@@ -139,10 +144,10 @@ impl Country {
             assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
             stations.push(Station { office, data, process: None });
         }
-        let config = ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).http_status_as_error(false);
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).http_status_as_error(false);
         let agent = config.build().into();
-        let mut country =
-            Self { relays, stations, saved: BTreeSet::new(), next_document: 0, agent, folder };
+        let mut country = Self { relays, stations, saved: BTreeSet::new(), next_document: 0, agent, folder };
         for relay in 0..REGIONS.len() {
             country.start_relay(relay);
         }
@@ -189,7 +194,8 @@ impl Country {
 
     /// The relay's own login and the address of its server: whoever has them may do everything there.
     pub(crate) fn stolen_login(&self, relay: usize) -> (String, String) {
-        let config = relay::config::Config::load(&self.relays[relay].folder.join("relay.toml")).expect("settings");
+        let config =
+            relay::config::Config::load(&self.relays[relay].folder.join("relay.toml")).expect("settings");
         (config.own_url(), fs::read_to_string(config.key_path()).expect("a seed").trim().to_owned())
     }
 
@@ -213,7 +219,8 @@ impl Country {
 
     fn ask_relay(&self, relay: usize, arguments: &[&str]) -> Option<Value> {
         let mut ask = self.relay_command(relay);
-        let output = ask.args(arguments).args(["--config", "relay.toml", "--json"]).stdin(Stdio::null()).output();
+        let output =
+            ask.args(arguments).args(["--config", "relay.toml", "--json"]).stdin(Stdio::null()).output();
         let output = output.expect("a program");
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
@@ -397,7 +404,8 @@ impl Country {
             let mine = self.saved.iter().filter(|(from, ..)| *from == station.office);
             expected += mine.clone().count() as u64;
             let documents: BTreeSet<DocumentId> = mine.map(|(.., document)| *document).collect();
-            found += documents.iter().map(|document| receipts.get(document).copied().unwrap_or(0)).sum::<u64>();
+            found +=
+                documents.iter().map(|document| receipts.get(document).copied().unwrap_or(0)).sum::<u64>();
         }
         (found, expected)
     }
@@ -448,11 +456,12 @@ impl Country {
         for check in &checks {
             assert_eq!(check.broken, None, "{}: {}", check.promise, check.what);
         }
-        let by_office: BTreeMap<OfficeId, &Audit> = audits.iter().map(|audit| (audit.office, audit)).collect();
+        let by_office: BTreeMap<OfficeId, &Audit> =
+            audits.iter().map(|audit| (audit.office, audit)).collect();
         for (from, to, document) in &self.saved {
             let held = by_office[to].held.iter();
-            let presented =
-                held.filter(|row| row.from == *from && row.document == Some(*document) && row.ordinal.is_some());
+            let presented = held
+                .filter(|row| row.from == *from && row.document == Some(*document) && row.ordinal.is_some());
             assert_eq!(presented.count(), 1, "document {document} from {from} is with {to} so many times");
             let mut sent = by_office[from].sent.iter();
             let receipted =
@@ -463,7 +472,9 @@ impl Country {
         let forks: u64 = audits.iter().map(|audit| audit.evidence).sum();
         assert_eq!(forks, 0, "nobody forked, yet contradicting events are held");
         let (sends, events) = (self.saved.len(), audits.iter().map(|audit| audit.entries).sum::<u64>());
-        println!("judged {sends} sends, {events} journal entries: none lost, none doubled, in order, receipted");
+        println!(
+            "judged {sends} sends, {events} journal entries: none lost, none doubled, in order, receipted"
+        );
     }
 }
 
@@ -471,7 +482,11 @@ impl Country {
 fn program(name: &str) -> PathBuf {
     let me = std::env::current_exe().expect("a path");
     let path = me.parent().and_then(Path::parent).expect("target/<profile>/deps").join(name);
-    assert!(path.exists(), "no `{}`; run `cargo build --package node --package relay --bins`", path.display());
+    assert!(
+        path.exists(),
+        "no `{}`; run `cargo build --package node --package relay --bins`",
+        path.display()
+    );
     path
 }
 
@@ -481,11 +496,13 @@ fn nats_server() -> PathBuf {
     relay::server::find_program(Some(&root.join(".tram/bin/nats-server"))).expect("run ops/install.sh")
 }
 
-/// Loopback ports that nobody listens on now.
+/// Loopback ports that nobody listens on now. They lie below the range from which the system gives ports to outgoing
+/// connections: one of those could take the port of a relay that is down for a while.
 fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let held: Vec<TcpListener> =
-        (0..COUNT).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
-    std::array::from_fn(|index| held[index].local_addr().expect("an address").port())
+    let own = u16::try_from(std::process::id() % 900).expect("below 900") * PORTS_PER_TEST;
+    let mut ports = (PORTS_FROM + own..PORTS_UNTIL)
+        .filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    std::array::from_fn(|_| ports.next().expect("a free port"))
 }
 
 /// Bytes that no compression and no other document shares.

@@ -7,7 +7,8 @@ use std::process::Command;
 /// Set inside the namespaces.
 const INSIDE: &str = "TRAM_LIVE_INSIDE";
 /// Prepares the namespaces: loopback, and a place for the names of further ones that nobody else sees.
-const PREPARE: &str = "ip link set lo up && mkdir -p /run/netns && mount -t tmpfs none /run/netns && exec \"$0\" \"$@\"";
+const PREPARE: &str =
+    "ip link set lo up && mkdir -p /run/netns && mount -t tmpfs none /run/netns && exec \"$0\" \"$@\"";
 
 /// Runs the body of the test `name` in namespaces of its own. Without root it is skipped, with a word; in CI it then
 /// fails.
@@ -22,7 +23,17 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     }
     let me = env::current_exe().expect("a path");
     let status = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "-c", PREPARE])
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "/bin/sh",
+            "-c",
+            PREPARE,
+        ])
         .arg(me)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

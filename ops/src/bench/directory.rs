@@ -14,7 +14,8 @@ use super::{Figure, Ground};
 /// Offices that the national exchange listed.
 const OFFICES: usize = 111_339;
 /// What people type: rare, frequent, several words, the sort alone, nothing that exists.
-const QUERIES: [&str; 6] = ["ba dinh", "tran", "uy ban nhan dan xa ta cu ty", "tram y te", "phong van hoa hoa binh", "qqq"];
+const QUERIES: [&str; 6] =
+    ["ba dinh", "tran", "uy ban nhan dan xa ta cu ty", "tram y te", "phong van hoa hoa binh", "qqq"];
 /// The slowest of so many tries of each query counts.
 const TRIES: usize = 5;
 /// Hits per page.
@@ -51,9 +52,13 @@ pub(super) fn bench(_: &Ground) -> Result<Vec<Figure>> {
     std::hint::black_box(scanned.filter(|name| fold(&name.text).contains(word)).count());
     let scan = start.elapsed();
     Ok(vec![
-        Figure::new(format!("load of {OFFICES} signed offices, {} MiB", bytes.len() >> 20), millis(load), "ms")
-            .at_most(2_000.0)
-            .beside("SHA-256 of the same bytes, ms", millis(hash)),
+        Figure::new(
+            format!("load of {OFFICES} signed offices, {} MiB", bytes.len() >> 20),
+            millis(load),
+            "ms",
+        )
+        .at_most(2_000.0)
+        .beside("SHA-256 of the same bytes, ms", millis(hash)),
         Figure::new("slowest search by name", millis(slowest), "ms")
             .at_most(50.0)
             .beside("folding and scanning all names, ms", millis(scan)),

@@ -1,2 +1,138 @@
-pub(super) fn bench(_: &super::Ground) -> anyhow::Result<Vec<super::Figure>> { Ok(Vec::new()) }
+//! A real `tram-node` on a large store and the directory of the whole country: how soon its door opens, and how much
+//! memory it holds while nothing happens.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use node::Node;
+use node::config::DataFolder;
+use node::runtime::{ApiAddress, STEP_INPUTS_MAX, now};
+use node::step::{Input, Ticket};
+use node::store::Store;
+use ops::deployment::{Deployment, NewRegion};
+use schema::id::{OfficeId, RegionId};
+
+use super::town::{free_port, wait_for};
+use super::workload::letter;
+use super::{Figure, Ground};
+
+/// Events of the store when the caller does not say.
 pub(super) const EVENTS_DEFAULT: usize = 200_000;
+/// How long nothing happens before the memory is looked at.
+const IDLE: Duration = Duration::from_secs(3);
+const MIB: f64 = 1_048_576.0;
+
+/// A station that is ended with the bench.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is gone when it cannot be killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
+    let folder = ground.folder()?;
+    let me = std::env::current_exe().context("failed to find the running program")?;
+    let program = me.with_file_name("tram-node");
+    let missing =
+        || format!("`{}` is missing; build it: cargo build --release --workspace", program.display());
+    let size = std::fs::metadata(&program).with_context(missing)?.len();
+    let data = folder.path().join("station");
+    set_up(folder.path(), &data, &program, ground.events)?;
+
+    let start = Instant::now();
+    Store::open(&DataFolder::new(&data).database())?.self_check(node::runtime::SELF_CHECK_EVENTS)?;
+    let check = start.elapsed();
+    let start = Instant::now();
+    let child = Command::new(&program)
+        .args(["--data", &data.display().to_string(), "run"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(missing)?;
+    let running = Running(child);
+    let api = DataFolder::new(&data).api();
+    wait_for("the station's door to open", || Ok(door(&api).is_some()))?;
+    let started = start.elapsed();
+    std::thread::sleep(IDLE);
+    let memory = resident_bytes(running.0.id())?;
+    drop(running);
+    #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+    let (size, memory) = (size as f64 / MIB, memory as f64 / MIB);
+    let events = ground.events;
+    Ok(vec![
+        Figure::new(format!("start with {events} events until the door opens"), started.as_secs_f64(), "s")
+            .at_most(1.0)
+            .beside("of it the check of the store", check.as_secs_f64()),
+        Figure::new(format!("idle memory with {events} events, offline"), memory, "MiB").at_most(64.0),
+        Figure::new("tram-node itself", size, "MiB").at_most(25.0),
+    ])
+}
+
+/// The station of a real deployment, with this many events in its store.
+fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<()> {
+    let mut deployment = Deployment::open_or_create(&folder.join("deployment"))?;
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let region: RegionId = super::workload::REGION.parse()?;
+    let port = free_port()?;
+    deployment.add_region(&NewRegion {
+        id: region.clone(),
+        name: "Khu vực một".to_owned(),
+        url: format!("nats://{}", at(port)),
+        listen: at(port),
+        monitor_port: free_port()?,
+        status: at(free_port()?),
+    })?;
+    let country = ops::lookup::load(None)?;
+    let offices: Vec<OfficeId> = country.offices().take(3).map(|office| office.id).collect();
+    let mut bundles = Vec::new();
+    for office in &offices {
+        bundles.push(deployment.enrol(office, &office.to_string(), std::slice::from_ref(&region), now())?);
+    }
+    deployment.publish(now())?;
+    let (bundle, data_text) = (bundles[0].display().to_string(), data.display().to_string());
+    let arguments = ["--data", &data_text, "init", "--bundle", &bundle, "--listen", "127.0.0.1:0"];
+    let made = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let made = made.with_context(|| format!("failed to start `{}`", program.display()))?;
+    ensure!(made.status.success(), "`tram-node init` failed: {}", String::from_utf8_lossy(&made.stderr));
+
+    let root = deployment.root_key();
+    let directory = ops::deployment::read_directory(&bundles[0].join("directory.cbor"), &root)?;
+    let key = node::keyring::read_signing_key(&bundles[0].join("node.key"))?;
+    let store = Store::open(&DataFolder::new(data).database())?;
+    let mut node = Node::open(store, key, directory.into(), offices[0], [3; 32], now())?;
+    let mut written = 0;
+    while written < events {
+        let last = events.min(written + STEP_INPUTS_MAX);
+        let inputs = (written..last).map(|n| {
+            let command = letter(1, n as u64, vec![offices[1 + n % 2]]);
+            Input::Command { ticket: Ticket(n as u64), command }
+        });
+        node.step(inputs.collect(), now())?;
+        written = last;
+    }
+    let found = node.exchange().seq().0;
+    ensure!(found == events as u64, "the store has {found} of {events} events");
+    Ok(())
+}
+
+fn door(api: &Path) -> Option<()> {
+    let known: ApiAddress = serde_json::from_slice(&std::fs::read(api).ok()?).ok()?;
+    let url = format!("http://{}/api/v1/status", known.address);
+    let answer = ureq::get(&url).header("Authorization", format!("Bearer {}", known.token)).call();
+    answer.ok().map(|_| ())
+}
+
+fn resident_bytes(process: u32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("the station has ended")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    Ok(kib.context("the kernel does not say how much memory the station holds")? * 1024)
+}

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::workload::rate;
 
-/// Signatures of one baseline: about a third of a second.
+/// Signatures of one baseline: about a third of a second on an idle machine.
 const SIGNATURES: u64 = 8_000;
 
 /// Inserts these rows into a bare table with the station's own pragmas, `batch` in one transaction; rows per second.

@@ -1,7 +1,6 @@
 //! Replay from zero: a journal of own letters, and one of what came in with its receipts. One thread.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use node::Node;
@@ -10,7 +9,7 @@ use schema::event::{UnverifiedEvent, Verifier};
 use schema::id::{OfficeId, Position};
 
 use super::verify::Reception;
-use super::workload::{self, Writer, rate};
+use super::workload::{self, Span, Stopwatch, Writer, cpu_us, rate};
 use super::{Figure, Ground, raw};
 
 /// Events of each journal.
@@ -24,7 +23,12 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     let folder = ground.folder()?;
     let mut writer = Writer::open(folder.path())?;
     writer.write(EVENTS, node::runtime::STEP_INPUTS_MAX as u64)?;
-    let own = measure("own letters", &writer.node, workload::office(Writer::OFFICE), &folder.path().join("writer.db"))?;
+    let own = measure(
+        "own letters",
+        &writer.node,
+        workload::office(Writer::OFFICE),
+        &folder.path().join("writer.db"),
+    )?;
     let mut reception = Reception::open(folder.path())?;
     reception.take(EVENTS)?;
     let received =
@@ -34,9 +38,9 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
 
 fn measure(what: &str, node: &Node, me: OfficeId, database: &Path) -> Result<Vec<Figure>> {
     let baseline = raw::read_and_hash(database)?;
-    let start = Instant::now();
+    let stopwatch = Stopwatch::start();
     let replayed = node.store().replay(me)?;
-    let plain = rate(replayed.entries, start.elapsed());
+    let plain = (replayed.entries, stopwatch.stop());
     // A fast replay of something else would be no figure.
     ensure!(replayed.broken.is_none(), "the replayed chain is broken: {:?}", replayed.broken);
     ensure!(replayed.hash() == node.state_hash()?, "the replay gives another state than the live one");
@@ -44,7 +48,7 @@ fn measure(what: &str, node: &Node, me: OfficeId, database: &Path) -> Result<Vec
     let verifier = Verifier::new(workload::directory()?);
     let mut state = ReplayedState::new(me);
     let mut from = Position(1);
-    let start = Instant::now();
+    let stopwatch = Stopwatch::start();
     while state.entries < CHECKED {
         let entries = node.store().journal(from, BATCH)?;
         let Some(last) = entries.last() else { break };
@@ -54,14 +58,18 @@ fn measure(what: &str, node: &Node, me: OfficeId, database: &Path) -> Result<Vec
             state.add(entry)?;
         }
     }
-    let checked = rate(state.entries, start.elapsed());
+    let checked = (state.entries, stopwatch.stop());
     let verify = raw::verify(600)?;
+    let figure = |name: String, (count, span): (u64, Span)| {
+        Figure::new(name, rate(count, span.wall), "events/s, one thread")
+            .beside("CPU µs each", cpu_us(count, span))
+    };
     Ok(vec![
-        Figure::new(format!("replay of {what}, no signatures"), plain, "events/s·core")
+        figure(format!("replay of {what}, no signatures"), plain)
             .at_least(300_000.0)
-            .beside("read row + SHA-256/s·core", baseline),
-        Figure::new(format!("replay of {what}, with signatures"), checked, "events/s·core")
+            .beside("read row + SHA-256/s, one thread", baseline),
+        figure(format!("replay of {what}, with signatures"), checked)
             .at_least(15_000.0)
-            .beside("verify_strict/s·core", verify),
+            .beside("verify_strict/s, one thread", verify),
     ])
 }

@@ -4,7 +4,6 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use node::Node;
@@ -17,7 +16,7 @@ use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use schema::inbound::{self, Opened};
 use schema::pack::{Message, PACK_EVENTS_MAX, PackItem};
 
-use super::workload::{self, directory, key, letter, office, rate};
+use super::workload::{self, Span, Stopwatch, cpu_us, directory, key, letter, office, rate};
 use super::{Figure, Ground, raw};
 
 /// The office that receives.
@@ -105,15 +104,16 @@ impl Reception {
     }
 
     /// Takes this many events in; says how long it took until the last receipt was durable and on its way.
-    pub(super) fn take(&mut self, events: u64) -> Result<Duration> {
+    pub(super) fn take(&mut self, events: u64) -> Result<Span> {
         let packs = self.senders.packs(events)?;
         let count = packs.len();
         let packs = Arc::new(Mutex::new(packs.into_iter().enumerate()));
-        let start = Instant::now();
+        let stopwatch = Stopwatch::start();
         thread::scope(|scope| -> Result<()> {
             let (sender, opened) = sync_channel::<Result<(usize, Opened)>>(OPENED_MAX);
             for _ in 0..THREADS {
-                let (sender, packs, verifier) = (sender.clone(), Arc::clone(&packs), Arc::clone(&self.verifier));
+                let (sender, packs, verifier) =
+                    (sender.clone(), Arc::clone(&packs), Arc::clone(&self.verifier));
                 scope.spawn(move || {
                     loop {
                         let next = packs.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -129,7 +129,7 @@ impl Reception {
             drop(sender);
             self.drain(&opened, count)
         })?;
-        Ok(start.elapsed())
+        Ok(stopwatch.stop())
     }
 
     fn drain(&mut self, opened: &Receiver<Result<(usize, Opened)>>, count: usize) -> Result<()> {
@@ -177,11 +177,11 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     let folder = ground.folder()?;
     let mut reception = Reception::open(folder.path())?;
     reception.take(1_024)?;
-    let small = rate(SECTION, reception.take(SECTION)?);
+    let small = reception.take(SECTION)?;
     while reception.delivered < LARGE {
         reception.take(SECTION)?;
     }
-    let large = rate(SECTION, reception.take(SECTION)?);
+    let large = reception.take(SECTION)?;
     let entries = reception.node.store().journal(schema::id::Position(1), 1_024)?;
     let received = entries.into_iter().filter(|entry| entry.class == schema::exchange::Class::Received);
     let rows: Vec<Vec<u8>> = received.map(|entry| entry.bytes).collect();
@@ -189,15 +189,21 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     let many: Vec<Vec<u8>> = rows.iter().cycle().take(SECTION as usize).cloned().collect();
     let insert = raw::insert(folder.path(), &many, PACK_EVENTS_MAX * PACKS_PER_STEP_MAX)?;
     let verify = raw::verify(bytes)?;
-    let figure = |name: &str, value| {
-        Figure::new(name, value, "events/s")
+    let figure = |name: &str, span: Span| {
+        Figure::new(name, rate(SECTION, span.wall), "events/s")
             .at_least(10_000.0)
-            .beside("verify_strict/s·core", verify)
+            .beside("CPU µs each", cpu_us(SECTION, span))
+            .beside("verify_strict/s, one thread", verify)
             .beside(format!("SQLite insert of {bytes} B/s"), insert)
     };
     Ok(vec![
         figure("verify+store+receipt, at 1,000", small),
         figure("verify+store+receipt, at 100,000", large),
-        Figure::new("verify+store cost at 100,000 to 1,000", small / large, "times").at_most(2.0),
+        Figure::new(
+            "verify+store at 100,000 to at 1,000",
+            cpu_us(SECTION, large) / cpu_us(SECTION, small),
+            "times the CPU",
+        )
+        .at_most(2.0),
     ])
 }

@@ -10,7 +10,7 @@ use node::config::DataFolder;
 use ops::calendar;
 use ops::deployment::{Deployment, NewRegion};
 use ops::lookup::OfficeAt;
-use schema::id::{DocumentId, EventId, RegionId};
+use schema::id::{DocumentId, EventId, OfficeId, RegionId};
 use serde_json::Value;
 
 use super::cast::{
@@ -366,8 +366,8 @@ fn courier(world: &mut World) -> Result<()> {
 }
 
 /// From the relay's mailbox over a stick into the station. The courier leaves when the mailbox holds every document for
-/// the commune, and a receipt for each of `answered`.
-fn ride_out(world: &mut World, ride: &str, answered: &[EventId]) -> Result<()> {
+/// the commune, and the receipts in `answered`: whose, and for which event.
+fn ride_out(world: &mut World, ride: &str, answered: &[(OfficeId, EventId)]) -> Result<()> {
     let stick = world.stick(ride)?;
     let office = world.office(BY_COURIER);
     let name = world.name(BY_COURIER).to_owned();
@@ -455,7 +455,8 @@ fn circular(world: &mut World) -> Result<()> {
     let mut answered = Vec::new();
     for sent in world.ledger.iter().filter(|sent| sent.from == BY_COURIER) {
         let view = world.station(BY_COURIER).get(&format!("/documents/{}", sent.document))?;
-        answered.push(view["event"].as_str().context("a document without an event")?.parse()?);
+        let event: EventId = view["event"].as_str().context("a document without an event")?.parse()?;
+        answered.extend(sent.to.iter().map(|to| (world.office(*to), event)));
     }
     ride_out(world, "ride-2-out", &answered)?;
     ride_back(world, "ride-2-back")?;

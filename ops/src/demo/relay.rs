@@ -103,8 +103,8 @@ impl RelayHouse {
 #[derive(Default)]
 pub(super) struct Manifest {
     pub(super) documents: BTreeSet<DocumentId>,
-    /// Events that a receipt in the file is for.
-    pub(super) receipted: BTreeSet<EventId>,
+    /// Whose receipts for which events are in the file.
+    pub(super) receipted: BTreeSet<(OfficeId, EventId)>,
 }
 
 impl Manifest {
@@ -121,7 +121,8 @@ impl Manifest {
                         manifest.documents.insert(dispatch.document);
                     }
                     Body::Receipt(receipt) => {
-                        manifest.receipted.extend(receipt.entries.iter().map(|place| place.id));
+                        let entries = receipt.entries.iter();
+                        manifest.receipted.extend(entries.map(|place| (recorded.event.office, place.id)));
                     }
                     Body::Status(_) | Body::Head(_) | Body::Restored(_) | Body::Unsupported => {}
                 }
