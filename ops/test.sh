@@ -77,6 +77,12 @@ step "lints, every target and feature" \
     cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 step "documentation" cargo doc --locked --workspace --no-deps
 step "tests" cargo nextest run --locked --workspace
+step "programs for the checks against real processes" \
+    cargo build --locked --release --workspace --bins
+step "simulated country, 2,000 seeds" \
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 2000
+step "planted bugs, each caught" \
+    cargo test --locked --release --package chaos-tests --features mutants --test mutants -- --nocapture
 step "examples in the documentation" cargo test --locked --workspace --doc --quiet
 if compgen -G 'chaos-tests/tests/live_*.rs' >/dev/null; then
     step_as_root "live faults, real processes" \

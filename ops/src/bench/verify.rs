@@ -29,8 +29,10 @@ const PACKS_PER_STEP_MAX: usize = 8;
 const OPENED_MAX: usize = 16;
 /// Threads that check signatures beside the core.
 const THREADS: usize = 2;
+/// Packs per measured section.
+const SECTION_PACKS: usize = 200;
 /// Events per measured section.
-const SECTION: u64 = 64 * 200;
+const SECTION: u64 = (PACK_EVENTS_MAX * SECTION_PACKS) as u64;
 /// Events before the second section.
 const LARGE: u64 = 100_000;
 
@@ -186,7 +188,7 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     let received = entries.into_iter().filter(|entry| entry.class == schema::exchange::Class::Received);
     let rows: Vec<Vec<u8>> = received.map(|entry| entry.bytes).collect();
     let bytes = rows.iter().map(Vec::len).sum::<usize>() / rows.len().max(1);
-    let many: Vec<Vec<u8>> = rows.iter().cycle().take(SECTION as usize).cloned().collect();
+    let many: Vec<Vec<u8>> = rows.iter().cycle().take(PACK_EVENTS_MAX * SECTION_PACKS).cloned().collect();
     let insert = raw::insert(folder.path(), &many, PACK_EVENTS_MAX * PACKS_PER_STEP_MAX)?;
     let verify = raw::verify(bytes)?;
     let figure = |name: &str, span: Span| {
