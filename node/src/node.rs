@@ -362,7 +362,7 @@ impl Node {
                 let answer = if kept { Answer::BlobKept(blob) } else { Answer::BlobMismatch(blob) };
                 work.effects.push(Effect::Answer { ticket, answer });
             }
-            Input::BlobMissing { relay, blob, chunks } => self.upload(relay, blob, chunks, now, work)?,
+            Input::BlobMissing { relay, blob, chunks } => self.upload(&relay, blob, chunks, now, work)?,
             Input::Directory(directory) => self.directory = directory,
             Input::Tick => {}
         }
@@ -965,7 +965,7 @@ impl Node {
 
     fn upload(
         &mut self,
-        relay: RegionId,
+        relay: &RegionId,
         blob: BlobRef,
         chunks: Option<Vec<u32>>,
         now: Millis,

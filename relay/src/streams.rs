@@ -26,7 +26,7 @@ const UNACKNOWLEDGED_MAX: i64 = 256;
 /// The same for a mailbox.
 const MAILBOX_UNACKNOWLEDGED_MAX: i64 = 64;
 /// When an unacknowledged message is handed out again.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+const ACK_WAIT: Duration = Duration::from_secs(60);
 /// How long a server drops a message with an id it has seen: saves bandwidth after a lost answer, nothing
 /// more.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);

@@ -91,6 +91,11 @@ pub(crate) fn below(rng: &mut ChaCha8Rng, end: u64) -> u64 {
     rng.next_u64() % end.max(1)
 }
 
+/// A number below `end`, for an index.
+pub(crate) fn index(rng: &mut ChaCha8Rng, end: usize) -> usize {
+    usize::try_from(below(rng, end as u64)).expect("below a usize")
+}
+
 /// Whether an event with this chance, in thousandths, happens.
 pub(crate) fn chance(rng: &mut ChaCha8Rng, thousandths: u32) -> bool {
     below(rng, 1_000) < u64::from(thousandths)
@@ -102,21 +107,21 @@ impl Options {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7261_6d2d_6f70_7473);
         let rng = &mut rng;
         let calm = chance(rng, 100);
-        let faulty_ms = [6, 24, 48, 240][below(rng, 4) as usize] * Millis::HOUR;
+        let faulty_ms = [6, 24, 48, 240][index(rng, 4)] * Millis::HOUR;
         let faults = Fault::ALL.into_iter().filter(|_| !calm && chance(rng, 400)).collect();
         Self {
             seed,
-            regions: 1 + below(rng, 3) as usize,
-            offices: 2 + below(rng, 4) as usize,
-            documents: 4 + below(rng, 20) as usize,
+            regions: 1 + index(rng, 3),
+            offices: 2 + index(rng, 4),
+            documents: 4 + index(rng, 20),
             faulty_ms,
-            loss: if calm { 0 } else { [0, 20, 80, 200][below(rng, 4) as usize] },
-            duplication: if calm { 0 } else { [0, 50, 200][below(rng, 3) as usize] },
-            delay_ms_max: [50, 2_000, 20_000][below(rng, 3) as usize],
+            loss: if calm { 0 } else { [0, 20, 80, 200][index(rng, 4)] },
+            duplication: if calm { 0 } else { [0, 50, 200][index(rng, 3)] },
+            delay_ms_max: [50, 2_000, 20_000][index(rng, 3)],
             faults,
-            fault_every_ms: faulty_ms / [10, 25, 50][below(rng, 3) as usize],
+            fault_every_ms: faulty_ms / [10, 25, 50][index(rng, 3)],
             relays_sync_always: chance(rng, 700),
-            second_home: [0, 500][below(rng, 2) as usize],
+            second_home: [0, 500][index(rng, 2)],
         }
     }
 }

@@ -29,7 +29,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::broker::{Content, Stream};
-use super::options::{Fault, Options, below, chance};
+use super::options::{Fault, Options, below, chance, index};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
 
 /// Simulated time begins on 2025-06-27, 00:00 UTC.
@@ -79,6 +79,11 @@ pub struct Violated {
     pub violation: String,
 }
 
+/// Sender, recipient, document.
+pub(super) type Sent = (OfficeId, OfficeId, DocumentId);
+/// A copy of a disk, and what its clerk had seen as saved.
+type Backup = (Snapshot, BTreeSet<Sent>);
+
 pub(super) struct Station {
     pub(super) office: OfficeId,
     key: SigningKey,
@@ -90,7 +95,7 @@ pub(super) struct Station {
     /// Offset of its clock, in milliseconds.
     clock_ms: i64,
     woken_at: Option<Millis>,
-    backups: Vec<(Snapshot, BTreeSet<(OfficeId, OfficeId, DocumentId)>)>,
+    backups: Vec<Backup>,
     restores: usize,
     /// Its disk is full: nothing is handed over before this time.
     resting_until: Millis,
@@ -215,7 +220,7 @@ fn template() -> Snapshot {
     })
 }
 
-fn id16(seed: u64, what: &str, number: usize) -> [u8; 16] {
+fn id16(seed: u64, what: &str, number: u64) -> [u8; 16] {
     let digest = Sha256::digest(format!("{seed} {what} {number}"));
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
@@ -272,7 +277,7 @@ impl<'a> World<'a> {
         }
         let mut stations = Vec::new();
         for number in 0..options.offices {
-            let office = OfficeId::new(id16(seed, "office", number));
+            let office = OfficeId::new(id16(seed, "office", number as u64));
             let digest: [u8; 32] = Sha256::digest(format!("{seed} key {number}")).into();
             let key = SigningKey::from_bytes(&digest);
             let mut homes = vec![number % options.regions];
@@ -416,7 +421,7 @@ impl<'a> World<'a> {
                     self.push(relay);
                 }
             }
-            Event::Peer { from, to, id, message, ack } => self.peer(from, to, &id, message, ack),
+            Event::Peer { from, to, id, message, ack } => self.peer(&from, to, &id, message, ack),
             Event::Acked(relay, region, sequence) => {
                 if let Some(stream) = self.relays[relay].out.get_mut(&region) {
                     stream.ack(sequence);
@@ -532,21 +537,21 @@ impl<'a> World<'a> {
         self.documents_left -= 1;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let document = DocumentId::new(id16(self.options.seed, "document", self.tickets as usize));
+        let document = DocumentId::new(id16(self.options.seed, "document", self.tickets));
         let others: Vec<OfficeId> = (0..self.stations.len())
             .filter(|other| *other != number)
             .map(|other| self.stations[other].office)
             .collect();
         let mut to: Vec<OfficeId> = others.iter().filter(|_| chance(&mut self.rng, 400)).copied().collect();
         if to.is_empty() {
-            to.push(others[below(&mut self.rng, others.len() as u64) as usize]);
+            to.push(others[index(&mut self.rng, others.len())]);
         }
         let urgency = if chance(&mut self.rng, 150) { Urgency::Express } else { Urgency::Normal };
         let mut inputs = Vec::new();
         let mut blobs = Vec::new();
         if chance(&mut self.rng, 250) {
-            let length = 1 + below(&mut self.rng, 3 * u64::from(CHUNK_BYTES)) as usize;
-            let bytes: Vec<u8> = (0..length).map(|n| (n as u64 + self.tickets) as u8).collect();
+            let length = 1 + index(&mut self.rng, 3 * CHUNK_BYTES as usize);
+            let bytes: Vec<u8> = (0..length as u64).map(|n| (n + self.tickets).to_le_bytes()[0]).collect();
             let hash = BlobHash::new(Sha256::digest(&bytes).into());
             let blob = BlobRef { hash, length: length as u64 };
             for (index, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES as usize)) {
@@ -666,21 +671,13 @@ impl<'a> World<'a> {
                 let arrives = self.passes(number, relay);
                 let delay = self.delay();
                 if arrives {
-                    let answer = Some((number, epoch, publication));
-                    let id = message_id.clone();
-                    let message = message.clone();
-                    self.at(delay, Event::Publish { relay, office, id, message, answer });
                     if self.faulty && chance(&mut self.rng, self.options.duplication) {
                         let later = delay + below(&mut self.rng, 10 * Millis::MINUTE);
-                        let again = Event::Publish {
-                            relay,
-                            office,
-                            id: message_id,
-                            message: message_again(&self.events, self.scheduled),
-                            answer: None,
-                        };
-                        self.at(later, again);
+                        let (id, message) = (message_id.clone(), message.clone());
+                        self.at(later, Event::Publish { relay, office, id, message, answer: None });
                     }
+                    let (id, answer) = (message_id, Some((number, epoch, publication)));
+                    self.at(delay, Event::Publish { relay, office, id, message, answer });
                 } else {
                     self.unknown(number, epoch, publication);
                 }
@@ -897,8 +894,9 @@ impl<'a> World<'a> {
         let from = host.region.clone();
         for (region, hop, sequence, message) in hops {
             let to = self.relay_of(&hop);
-            let line = self.cut_peers.contains(&(number.min(to), number.max(to)));
-            if !line && !(self.faulty && chance(&mut self.rng, self.options.loss)) {
+            let cut = self.cut_peers.contains(&(number.min(to), number.max(to)));
+            let lost = cut || self.faulty && chance(&mut self.rng, self.options.loss);
+            if !lost {
                 let delay = self.delay();
                 let id = format!("{from} {sequence} {}", self.scheduled);
                 self.at(
@@ -913,7 +911,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn peer(&mut self, from: RegionId, to: usize, id: &str, message: Bytes, ack: (usize, RegionId, u64)) {
+    fn peer(&mut self, from: &RegionId, to: usize, id: &str, message: Bytes, ack: (usize, RegionId, u64)) {
         if self.relays[to].relay.is_none() {
             return;
         }
@@ -1057,11 +1055,11 @@ impl<'a> World<'a> {
         if self.options.faults.is_empty() {
             return Ok(());
         }
-        let which = below(&mut self.rng, self.options.faults.len() as u64) as usize;
+        let which = index(&mut self.rng, self.options.faults.len());
         let fault = self.options.faults[which];
         self.faults += 1;
-        let relay = below(&mut self.rng, self.relays.len() as u64) as usize;
-        let number = below(&mut self.rng, self.stations.len() as u64) as usize;
+        let relay = index(&mut self.rng, self.relays.len());
+        let number = index(&mut self.rng, self.stations.len());
         self.tell(format_args!("fault {fault:?}: relay {relay}, station {number}"));
         match fault {
             Fault::RelayCrash => self.stop_relay(relay),
@@ -1105,7 +1103,7 @@ impl<'a> World<'a> {
             }
             Fault::Partition => self.partition(number, relay),
             Fault::Clock => {
-                let years = [0, 0, 1, -1, 6, -6][below(&mut self.rng, 6) as usize];
+                let years = [0, 0, 1, -1, 6, -6][index(&mut self.rng, 6)];
                 self.stations[number].clock_ms = years * 365 * Millis::DAY as i64;
                 self.wake(number);
             }
@@ -1116,7 +1114,7 @@ impl<'a> World<'a> {
     fn back_up(&mut self) {
         let wanted = self.options.faults.contains(&Fault::NodeRestored)
             || self.options.faults.contains(&Fault::NodeRestoredByTool);
-        let number = below(&mut self.rng, self.stations.len() as u64) as usize;
+        let number = index(&mut self.rng, self.stations.len());
         let station = &mut self.stations[number];
         if wanted && station.node.is_some() && !station.disk.is_dead() && station.backups.len() < 4 {
             let office = station.office;
@@ -1126,12 +1124,12 @@ impl<'a> World<'a> {
     }
 
     fn restore(&mut self, number: usize, with_tool: bool) -> Result<(), Violation> {
-        let count = self.stations[number].backups.len() as u64;
+        let count = self.stations[number].backups.len();
         if count == 0 || self.stations[number].restores >= RESTORES_MAX {
             return Ok(());
         }
         self.stations[number].restores += 1;
-        let chosen = below(&mut self.rng, count) as usize;
+        let chosen = index(&mut self.rng, count);
         let office = self.stations[number].office;
         let (snapshot, saved) = self.stations[number].backups[chosen].clone();
         // What existed only on the lost disk is lost by definition; what has left may still arrive.
@@ -1166,7 +1164,7 @@ impl<'a> World<'a> {
                 self.cut.insert((number, home));
             }
         } else {
-            let other = below(&mut self.rng, self.relays.len() as u64) as usize;
+            let other = index(&mut self.rng, self.relays.len());
             self.cut_peers.insert((relay.min(other), relay.max(other)));
         }
         for station in 0..self.stations.len() {
@@ -1246,14 +1244,6 @@ fn kind_of(input: &Input) -> String {
     }
 }
 
-/// The message of the event scheduled last: a duplicate carries the same bytes.
-fn message_again(events: &BTreeMap<u64, Event>, number: u64) -> Bytes {
-    match events.get(&number) {
-        Some(Event::Publish { message, .. }) => message.clone(),
-        _ => Bytes::new(),
-    }
-}
-
 /// What a lying relay makes of a message: items altered, dropped, invented.
 fn forge(rng: &mut ChaCha8Rng, message: &Bytes) -> Bytes {
     let Ok(Message::Pack(items)) = Message::parse(message) else { return message.clone() };
@@ -1262,7 +1252,7 @@ fn forge(rng: &mut ChaCha8Rng, message: &Bytes) -> Bytes {
         match below(rng, 5) {
             0 => {
                 let mut bytes = item.event.to_vec();
-                let at = below(rng, bytes.len() as u64) as usize;
+                let at = index(rng, bytes.len());
                 bytes[at] ^= 1 << below(rng, 8);
                 forged.push(PackItem { event: bytes.into(), ..item.clone() });
                 forged.push(item);

@@ -466,7 +466,8 @@ impl Store {
         }
         let raised_at = minicbor::to_vec(exchange.raised_at()).unwrap_or_default();
         // A step that changed nothing must not write, and so costs no sync.
-        let sql = "UPDATE station SET presented = ?1, raised_at = ?2 WHERE presented <> ?1 OR raised_at <> ?2";
+        let sql =
+            "UPDATE station SET presented = ?1, raised_at = ?2 WHERE presented <> ?1 OR raised_at <> ?2";
         self.db
             .prepare_cached(sql)
             .and_then(|mut s| s.execute(params![exchange.presented() as i64, raised_at]))

@@ -361,7 +361,8 @@ impl Exchange {
         heads: &Heads,
     ) -> Result<Vec<SentRow>, R::Error> {
         let mut anew = Vec::new();
-        let oldest = self.incarnation().0.saturating_sub(CHANNELS_MAX as u32 - 1);
+        let back = u32::try_from(CHANNELS_MAX - 1).unwrap_or(u32::MAX);
+        let oldest = self.incarnation().0.saturating_sub(back);
         for incarnation in (oldest..self.incarnation().0).map(Incarnation) {
             let mut reported: Vec<Place> =
                 heads.held.iter().copied().filter(|held| held.incarnation == incarnation).collect();
