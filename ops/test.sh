@@ -77,14 +77,17 @@ step "lints, every target and feature" \
     cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 step "documentation" cargo doc --locked --workspace --no-deps
 step "tests" cargo nextest run --locked --workspace
-step "programs for the checks against real processes" \
-    cargo build --locked --release --workspace --bins
+step "programs, release" cargo build --locked --release --workspace --bins
 step "simulated country, 2,000 seeds" \
     "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 2000
+step "20,000 power cuts under SQLite" \
+    env TRAM_POWER_CUT_RUNS=7000 cargo test --locked --package chaos-tests --test power_cut --quiet
+step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/release/tram" demo
 step "planted bugs, each caught" \
     cargo test --locked --release --package chaos-tests --features mutants --test mutants -- --nocapture
 step "examples in the documentation" cargo test --locked --workspace --doc --quiet
 if compgen -G 'chaos-tests/tests/live_*.rs' >/dev/null; then
+    step "programs for the live faults" cargo build --locked --package node --package relay --bins
     step_as_root "live faults, real processes" \
         cargo nextest run --locked --package chaos-tests --profile live
 fi

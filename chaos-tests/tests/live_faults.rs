@@ -112,7 +112,7 @@ fn flipped_bit_in_a_stream_file_loses_nothing() {
         Some(country.mailbox(sleeper)).filter(|events| *events >= 3 * sends)
     });
     country.kill_relay(1);
-    flip_a_bit_in_the_middle(&largest_block(&country.streams(1).join("CORE/streams/DN")));
+    flip_a_bit_in_the_middle(&largest_block(&country.streams(1).join("jetstream/CORE/streams/DN")));
     country.start_relay(1);
     let after = country.mailbox(sleeper);
     assert!(after < before, "the server noticed nothing: {before} events before, {after} after");
@@ -238,7 +238,7 @@ fn line_that_was_cut_is_used_again_within_seconds() {
         run("ip -n far addr add 10.77.0.2/24 dev far0");
         run("ip -n far link set far0 up");
         run("ip -n far link set lo up");
-        let mut country = Country::start_in(Landscape {
+        let mut country = Country::start_in(&Landscape {
             relays: [Ipv4Addr::new(10, 77, 0, 1).into(), Ipv4Addr::new(10, 77, 0, 2).into()],
             namespaces: [None, Some("far")],
             ..Landscape::default()
@@ -291,7 +291,7 @@ fn station_with_a_full_disk_refuses_with_words_and_loses_nothing() {
         run(&format!("mkfs.ext4 -q -F -m 0 {}", image.display()));
         run(&format!("mount -o loop {} {}", image.display(), mount.display()));
         let station = 0;
-        let mut country = Country::start_in(Landscape {
+        let mut country = Country::start_in(&Landscape {
             first_station: Some(mount.join("station")),
             ..Landscape::default()
         });

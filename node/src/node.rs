@@ -41,6 +41,8 @@ const RECENT_MAX: usize = 4_096;
 
 /// A publish without an outcome is tried again after this, in milliseconds.
 const OUTCOME_WAIT_MS: u64 = 5 * Millis::MINUTE;
+/// An event whose attachments wait for their turn is looked at again after this, in milliseconds.
+const QUEUE_WAIT_MS: u64 = 5 * Millis::SECOND;
 /// First wait for a receipt; doubles with every attempt.
 const RECEIPT_WAIT_MS: u64 = Millis::MINUTE;
 /// Longest wait for a receipt.
@@ -107,6 +109,17 @@ struct Upload {
     blob: BlobRef,
     complete_at: Option<Millis>,
     waiting: Vec<(SentPlace, u32)>,
+}
+
+/// Where the attachments of an event are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum BlobsAt {
+    /// All at the relay: the event may go.
+    Relay,
+    /// Being uploaded; the end of the upload calls.
+    UnderWay,
+    /// Waiting until another upload has ended.
+    Queue,
 }
 
 struct Download {
@@ -731,7 +744,7 @@ impl Node {
                 }
             }
         }
-        self.uploads.retain(|(region, _), _| region != relay);
+        self.abandon_uploads(relay, None, now)?;
         for download in self.downloads.values_mut() {
             download.in_flight.clear();
         }
@@ -883,10 +896,15 @@ impl Node {
             let relay = &up[attempt as usize % up.len()];
             let bytes = self.store.bytes_at(position)?;
             let event = RecordedEvent::read(&bytes)?.event;
-            if !self.blobs_are_at(relay, &event.blobs, &rows, urgency, now, work)? {
+            let wait_ms = match self.blobs_at(relay, &event.blobs, &rows, urgency, now, work) {
+                BlobsAt::Relay => 0,
+                BlobsAt::UnderWay => OUTCOME_WAIT_MS,
+                BlobsAt::Queue => QUEUE_WAIT_MS,
+            };
+            if wait_ms > 0 {
                 for row in &rows {
                     // Not an attempt yet: the attachments go first.
-                    self.store.schedule(&row.key(), now.plus(OUTCOME_WAIT_MS), row.attempts)?;
+                    self.store.schedule(&row.key(), now.plus(wait_ms), row.attempts)?;
                 }
                 continue;
             }
@@ -929,8 +947,8 @@ impl Node {
         }
     }
 
-    /// Whether the relay has all attachments; starts or continues the upload of those it lacks.
-    fn blobs_are_at(
+    /// Where the attachments are; starts the upload of those the relay may lack.
+    fn blobs_at(
         &mut self,
         relay: &RegionId,
         blobs: &[BlobRef],
@@ -938,10 +956,10 @@ impl Node {
         urgency: Urgency,
         now: Millis,
         work: &mut Work,
-    ) -> Result<bool, StepError> {
+    ) -> BlobsAt {
         /// A relay that had an attachment this long ago is asked again before the event is sent again.
         const FRESH_MS: u64 = 30 * Millis::SECOND;
-        let mut all = true;
+        let mut found = BlobsAt::Relay;
         for blob in blobs {
             let key = (relay.clone(), blob.hash);
             let running =
@@ -950,17 +968,37 @@ impl Node {
             let waiting = rows.iter().map(|row| (row.key(), row.attempts));
             match self.uploads.get_mut(&key) {
                 Some(upload) if upload.complete_at.is_some_and(|at| now.since(at) < FRESH_MS) => continue,
-                Some(upload) if upload.complete_at.is_none() => upload.waiting.extend(waiting),
+                Some(upload) if upload.complete_at.is_none() => {
+                    upload.waiting.extend(waiting);
+                    found = found.max(BlobsAt::UnderWay);
+                }
                 _ if room => {
                     let waiting = waiting.collect();
                     self.uploads.insert(key, Upload { blob: *blob, complete_at: None, waiting });
                     work.effects.push(Effect::OfferBlob { relay: relay.clone(), blob: *blob });
+                    found = found.max(BlobsAt::UnderWay);
                 }
-                _ => {}
+                _ => found = BlobsAt::Queue,
             }
-            all = false;
         }
-        Ok(all)
+        found
+    }
+
+    /// Uploads that will not be answered any more: what waited for them is looked at again soon.
+    fn abandon_uploads(
+        &mut self,
+        relay: &RegionId,
+        blob: Option<&BlobHash>,
+        now: Millis,
+    ) -> Result<(), StepError> {
+        let abandoned = self
+            .uploads
+            .extract_if(.., |(region, hash), _| region == relay && blob.is_none_or(|blob| blob == hash))
+            .flat_map(|(_, upload)| upload.waiting);
+        for (row, attempts) in abandoned.collect::<Vec<_>>() {
+            self.store.schedule(&row, now.plus(QUEUE_WAIT_MS), attempts)?;
+        }
+        Ok(())
     }
 
     fn upload(
@@ -996,9 +1034,7 @@ impl Node {
                     work.effects.push(Effect::StoreChunk { relay, blob, index, bytes });
                 }
             }
-            None => {
-                self.uploads.remove(&key);
-            }
+            None => self.abandon_uploads(relay, Some(&blob.hash), now)?,
         }
         Ok(())
     }

@@ -39,6 +39,8 @@ const PAGE_ROWS: usize = 200;
 const PORTS_FROM: u16 = 20_000;
 const PORTS_UNTIL: u16 = 32_000;
 const PORTS_PER_TEST: u16 = 12;
+/// Offices and peers, monitoring, status.
+const PORTS_PER_RELAY: usize = 3;
 /// Every third document has an attachment of this size: two chunks.
 const ATTACHMENT_BYTES: usize = 70_000;
 
@@ -96,11 +98,11 @@ pub(crate) struct Country {
 impl Country {
     /// Sets a country up on loopback and starts everything.
     pub(crate) fn start() -> Self {
-        Self::start_in(Landscape::default())
+        Self::start_in(&Landscape::default())
     }
 
     /// Sets a country up and starts everything.
-    pub(crate) fn start_in(landscape: Landscape) -> Self {
+    pub(crate) fn start_in(landscape: &Landscape) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let now = Millis(
             u64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_millis())
@@ -109,8 +111,12 @@ impl Country {
         let mut deployment = Deployment::open_or_create(&folder.path().join("deployment")).expect("made");
         let nats_server = nats_server();
         let mut relays = Vec::new();
+        // All at once: a port is free again until its relay listens.
+        let ports: [u16; PORTS_PER_RELAY * REGIONS.len()] = free_ports();
+        let mut ports = ports.into_iter();
+        let mut port = || ports.next().expect("enough ports");
         for ((region, ip), namespace) in REGIONS.iter().zip(landscape.relays).zip(landscape.namespaces) {
-            let [listen, monitor, status] = free_ports();
+            let (listen, monitor, status) = (port(), port(), port());
             let listen = SocketAddr::new(ip, listen);
             let region = NewRegion {
                 id: region.parse().expect("a region"),

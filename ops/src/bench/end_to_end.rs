@@ -1,5 +1,5 @@
-//! From a clerk's letter through two relays to the recipient's store, and its receipt back. Everything runs on this
-//! machine: three stations' worth of disk writes, two relays and two NATS servers share its cores.
+//! From a clerk's letter through two relays to the recipient's store, and its receipt back. Everything runs
+//! on this machine: three stations' worth of disk writes, two relays and two NATS servers share its cores.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

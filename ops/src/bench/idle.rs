@@ -1,5 +1,5 @@
-//! A real `tram-node` on a large store and the directory of the whole country: how soon its door opens, and how much
-//! memory it holds while nothing happens.
+//! A real `tram-node` on a large store and the directory of the whole country: how soon its door opens, and
+//! how much memory it holds while nothing happens.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! `tram bench`: figures next to a baseline from the same run, and next to the budgets that were promised.
 //!
-//! A bench informs: a budget that is missed is said, and the exit status stays 0. Rates are wall-clock on a machine that
-//! may do other things as well, so the load is printed, and the baseline of each figure is measured beside it: read the
-//! two together.
+//! A bench informs: a budget that is missed is said, and the exit status stays 0. Rates are wall-clock on a
+//! machine that may do other things as well, so the load is printed, and the baseline of each figure is
+//! measured beside it: read the two together.
 
 mod append;
 mod directory;
@@ -33,8 +33,8 @@ pub(super) struct Options {
     /// Events in the store whose start and idle memory are measured.
     #[arg(long, default_value_t = idle::EVENTS_DEFAULT)]
     events: usize,
-    /// Where the stores are made and removed again: a folder on the disk that is to be measured. The system's folder
-    /// for temporary files when left out.
+    /// Where the stores are made and removed again: a folder on the disk that is to be measured. The system's
+    /// folder for temporary files when left out.
     #[arg(long)]
     disk: Option<PathBuf>,
     /// As JSON.

@@ -13,7 +13,8 @@ use super::workload::rate;
 /// Signatures of one baseline: about a third of a second on an idle machine.
 const SIGNATURES: u64 = 8_000;
 
-/// Inserts these rows into a bare table with the station's own pragmas, `batch` in one transaction; rows per second.
+/// Inserts these rows into a bare table with the station's own pragmas, `batch` in one transaction; rows per
+/// second.
 pub(super) fn insert(folder: &Path, rows: &[Vec<u8>], batch: usize) -> Result<f64> {
     let path = folder.join("raw.db");
     let attempted = "failed to measure SQLite alone";

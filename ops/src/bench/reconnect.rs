@@ -15,7 +15,8 @@ const SIZES: [u64; 2] = [100, 10_000];
 const QUIET: Duration = Duration::from_millis(1_500);
 /// How long each direction takes while round trips are counted.
 const DELAY: Duration = Duration::from_millis(100);
-/// What NATS itself takes before the first request: the server's greeting (half a round trip), then login and its answer.
+/// What NATS itself takes before the first request: the server's greeting (half a round trip), then login and
+/// its answer.
 const HANDSHAKE_ROUND_TRIPS: f64 = 1.5;
 
 struct Cost {

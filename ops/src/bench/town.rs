@@ -1,4 +1,5 @@
-//! Real relays with real NATS servers, and real stations, in this process: what the benches with a network run on.
+//! Real relays with real NATS servers, and real stations, in this process: what the benches with a network
+//! run on.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -192,8 +193,8 @@ impl Town {
         Ok(station)
     }
 
-    /// Puts letters into a station: the `n`-th goes to `to(n)`. They are durable when it has answered, not when this
-    /// returns.
+    /// Puts letters into a station: the `n`-th goes to `to(n)`. They are durable when it has answered, not
+    /// when this returns.
     pub(super) fn write(
         &self,
         station: &mut Station,

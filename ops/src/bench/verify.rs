@@ -1,5 +1,5 @@
-//! Verify, store and receipt what other offices sent, as a station with a line does it: signatures are checked on other
-//! threads, the core takes what is there in one transaction, and the receipts leave.
+//! Verify, store and receipt what other offices sent, as a station with a line does it: signatures are
+//! checked on other threads, the core takes what is there in one transaction, and the receipts leave.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -98,7 +98,8 @@ impl Writer {
         Ok(Self { node, written: 0 })
     }
 
-    /// Writes `letters` letters, `batch` in one transaction; says how long it took until the last one was durable.
+    /// Writes `letters` letters, `batch` in one transaction; says how long it took until the last one was
+    /// durable.
     pub(super) fn write(&mut self, letters: u64, batch: u64) -> Result<Span> {
         let stopwatch = Stopwatch::start();
         let until = self.written + letters;
