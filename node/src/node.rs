@@ -56,7 +56,7 @@ const REST_MS: u64 = Millis::MINUTE;
 /// A gap is reported when it has lasted this long; the wait grows tenfold up to a day.
 const GAP_WAIT_MS: u64 = Millis::MINUTE;
 /// First wait before an attachment that no relay had is asked for again; doubles up to ten minutes.
-const FETCH_WAIT_MS: u64 = 5 * Millis::SECOND;
+const FETCH_WAIT_MS: u64 = Millis::SECOND;
 const FETCH_WAIT_MAX_MS: u64 = 10 * Millis::MINUTE;
 
 /// Why a step failed. Nothing of it was recorded, or that is unknown: open the station again to find out.
@@ -82,6 +82,8 @@ pub struct Node {
     last_publication: u64,
     recent: VecDeque<(EventId, Vec<SentPlace>)>,
     uploads: BTreeMap<(RegionId, BlobHash), Upload>,
+    /// Rows whose attachments found no room among the uploads: they are looked at again when one ends.
+    crowded_out: BTreeMap<SentPlace, u32>,
     downloads: BTreeMap<BlobHash, Download>,
     /// Receipts to be sent once more because their event came again.
     repeats: BTreeSet<(Position, OfficeId)>,
@@ -196,6 +198,7 @@ impl Node {
             last_publication: 0,
             recent: VecDeque::new(),
             uploads: BTreeMap::new(),
+            crowded_out: BTreeMap::new(),
             downloads: BTreeMap::new(),
             repeats: BTreeSet::new(),
             heads_due: BTreeMap::new(),
@@ -279,6 +282,7 @@ impl Node {
                 self.exchange = self.store.load_exchange(self.exchange.me())?;
                 self.publications.clear();
                 self.uploads.clear();
+                self.crowded_out.clear();
                 self.downloads.clear();
                 self.load_volatile(now)?;
                 match error {
@@ -978,7 +982,13 @@ impl Node {
                     work.effects.push(Effect::OfferBlob { relay: relay.clone(), blob: *blob });
                     found = found.max(BlobsAt::UnderWay);
                 }
-                _ => found = BlobsAt::Queue,
+                _ => {
+                    // Too many to remember come back by themselves, later.
+                    if self.crowded_out.len() < RECENT_MAX {
+                        self.crowded_out.extend(waiting);
+                    }
+                    found = BlobsAt::Queue;
+                }
             }
         }
         found
@@ -998,6 +1008,15 @@ impl Node {
         for (row, attempts) in abandoned.collect::<Vec<_>>() {
             self.store.schedule(&row, now.plus(QUEUE_WAIT_MS), attempts)?;
         }
+        self.readmit(now)
+    }
+
+    /// An upload has ended: what found no room may try again.
+    fn readmit(&mut self, now: Millis) -> Result<(), StepError> {
+        for (row, attempts) in std::mem::take(&mut self.crowded_out) {
+            self.store.schedule(&row, now, attempts)?;
+        }
+        self.next_due = Some(now);
         Ok(())
     }
 
@@ -1019,7 +1038,7 @@ impl Node {
                 for (row, attempts) in std::mem::take(&mut upload.waiting) {
                     self.store.schedule(&row, now, attempts)?;
                 }
-                self.next_due = Some(now);
+                self.readmit(now)?;
                 // Finished ones are remembered only as long as they are fresh.
                 let cutoff = Millis::MINUTE;
                 self.uploads.retain(|_, upload| upload.complete_at.is_none_or(|at| now.since(at) < cutoff));
@@ -1068,8 +1087,8 @@ impl Node {
         if let Some(download) = self.downloads.get_mut(&blob.hash) {
             download.in_flight.remove(&index);
             if bytes.is_none() {
+                let wait = FETCH_WAIT_MS << download.tries.min(10);
                 download.tries += 1;
-                let wait = FETCH_WAIT_MS << download.tries.min(7);
                 download.not_before = now.plus(wait.min(FETCH_WAIT_MAX_MS));
             }
         }

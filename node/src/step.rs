@@ -1,6 +1,6 @@
 //! One input → one transaction → effects. Start reading here.
 //!
-//! [`Node::step`] takes what happened since the last call, decides, records everything in one SQLite transaction
+//! [`crate::Node::step`] takes what happened since the last call, decides, records everything in one SQLite transaction
 //! and returns what may leave now. It is synchronous and deterministic; threads, sockets and timers live in
 //! [`crate::runtime`] and [`crate::link`]. The simulation drives the very same function.
 

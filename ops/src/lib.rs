@@ -3,7 +3,7 @@
 //! - [`deployment`] makes and extends a deployment: root key, signed directory, one folder per relay and office.
 //! - [`audit`] replays a station's store from zero and says which promises hold; [`history`] shows what is in it.
 //! - [`doctor`] looks at one machine and says in words what is wrong with it.
-//! - [`demo`] is a small country of real processes on this machine.
+//! - `demo` (in the binary) is a small country of real processes on this machine.
 //!
 //! What this room deliberately does not do: it decides nothing about documents and holds no state of its own. The
 //! promises it checks are functions in [`schema::invariant`]; the folders it writes are read by the programs themselves.
