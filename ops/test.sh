@@ -78,8 +78,8 @@ step "lints, every target and feature" \
 step "documentation" cargo doc --locked --workspace --no-deps
 step "tests" cargo nextest run --locked --workspace
 step "programs, release" cargo build --locked --release --workspace --bins
-step "simulated country, 2,000 seeds" \
-    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 2000
+step "simulated country, 750 seeds" \
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 750
 step "20,000 power cuts under SQLite" \
     env TRAM_POWER_CUT_RUNS=7000 cargo test --locked --package chaos-tests --test power_cut --quiet
 step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/release/tram" demo

@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
 use schema::directory::Directory;
-use schema::event::{Event, EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
+use schema::event::{Event, EventError, Kind, RecordedEvent, Urgency, VerifiedEvent, seal};
 use schema::exchange::{
     self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal, SentRow,
 };
@@ -689,7 +689,8 @@ impl Node {
         for draft in self.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
             self.record(&draft, now, work)?;
         }
-        for row in rows {
+        // That an earlier incarnation began is history; everything else is said again.
+        for row in rows.into_iter().filter(|row| row.kind != Kind::Restored) {
             self.dispatch_again(row.position, vec![row.to], now, work)?;
         }
         Ok(())

@@ -349,7 +349,7 @@ impl Exchange {
         Ok(self.draft(vec![to], Kind::Head, &Body::Head(self.heads(records, &to)?)))
     }
 
-    /// Documents of earlier incarnations that must be sent again in new events, because the correspondent's head
+    /// Events of earlier incarnations whose content must be sent again in new events, because the correspondent's head
     /// shows another history after some place: both sides were restored, and what it once receipted may be gone.
     ///
     /// # Errors
@@ -381,7 +381,7 @@ impl Exchange {
             }
             let mut counter = agreed.map_or(Counter(1), |(_, counter)| counter.next());
             while let Some(row) = records.sent(to, incarnation, counter)? {
-                if row.document.is_some() && !row.superseded && anew.len() < ANEW_MAX {
+                if row.kind.wants_receipt() && !row.superseded && anew.len() < ANEW_MAX {
                     anew.push(row);
                 }
                 counter = counter.next();
