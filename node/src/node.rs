@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
 use schema::directory::Directory;
-use schema::event::{Event, EventError, Kind, RecordedEvent, Urgency, VerifiedEvent, seal};
+use schema::event::{Event, EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
 use schema::exchange::{
     self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal, SentRow,
 };
@@ -144,19 +144,30 @@ fn owe(work: &mut Work, to: OfficeId, place: Place) {
     }
 }
 
-/// Nonces for message ids: unguessable for others, reproducible for the simulation.
+/// Fresh numbers: unguessable for others, reproducible for the simulation.
 struct Nonces {
     seed: [u8; 32],
     used: u64,
 }
 
 impl Nonces {
-    fn next(&mut self) -> String {
+    fn next(&mut self) -> [u8; 32] {
         self.used += 1;
         let mut hash = Sha256::new();
         hash.update(self.seed);
         hash.update(self.used.to_be_bytes());
-        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize().into()
+    }
+
+    /// For a message.
+    fn message_id(&mut self) -> String {
+        self.next()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// For an incarnation.
+    fn branch(&mut self) -> u32 {
+        let [a, b, c, d, ..] = self.next();
+        u32::from_be_bytes([a, b, c, d])
     }
 }
 
@@ -642,7 +653,8 @@ impl Node {
             return Ok(());
         }
         let open = self.store.open_dispatches()?;
-        for draft in self.exchange.raise(&self.store, told, reason)? {
+        let branch = self.nonces.branch();
+        for draft in self.exchange.raise(&self.store, told, branch, reason)? {
             self.record(&draft, now, work)?;
         }
         for dispatch in open.into_iter().filter(|_| !mutant::is(Mutant::NoReissue)) {
@@ -689,8 +701,7 @@ impl Node {
         for draft in self.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
             self.record(&draft, now, work)?;
         }
-        // That an earlier incarnation began is history; everything else is said again.
-        for row in rows.into_iter().filter(|row| row.kind != Kind::Restored) {
+        for row in rows.into_iter().filter(SentRow::is_said_again) {
             self.dispatch_again(row.position, vec![row.to], now, work)?;
         }
         Ok(())
@@ -944,7 +955,7 @@ impl Node {
             self.recent.pop_front();
         }
         let message = Bytes::from(Message::Pack(pack).encode());
-        let message_id = self.nonces.next();
+        let message_id = self.nonces.message_id();
         work.effects.push(Effect::Publish { relay: relay.clone(), publication, message_id, message });
         let rows: Vec<DueRow> = rows.into_iter().flatten().collect();
         if !rows.is_empty() {

@@ -168,7 +168,7 @@ impl Walk {
             signatures: 0,
             forged: None,
             counts: [0; 3],
-            head: (Incarnation(0), Seq(0), EventId::NONE),
+            head: (Incarnation::FIRST, Seq(0), EventId::NONE),
             own_events: BTreeMap::new(),
             evidence: BTreeSet::new(),
             documents: BTreeMap::new(),

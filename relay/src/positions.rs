@@ -188,7 +188,7 @@ mod tests {
     fn event(office: u8, seq: u64, prev: u8) -> Event {
         Event {
             office: OfficeId::new([office; 16]),
-            incarnation: Incarnation(0),
+            incarnation: Incarnation::FIRST,
             seq: Seq(seq),
             prev: id(prev),
             claimed_at: Millis(0),

@@ -54,7 +54,7 @@ fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
         if seq == 1 { EventId::NONE } else { EventId::new([u8::try_from(seq).unwrap_or(u8::MAX); 32]) };
     let event = Event {
         office: office(from),
-        incarnation: Incarnation(0),
+        incarnation: Incarnation::FIRST,
         seq: Seq(seq * 2 - 1),
         prev,
         claimed_at: NOW,

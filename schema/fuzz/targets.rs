@@ -56,7 +56,7 @@ pub fn body(bytes: &[u8]) {
     let Some((kind, body)) = bytes.split_first() else { return };
     let event = Event {
         office: OfficeId::new([1; 16]),
-        incarnation: Incarnation(7),
+        incarnation: Incarnation::new(7, 0),
         seq: Seq(2),
         prev: EventId::new([2; 32]),
         claimed_at: Millis(0),

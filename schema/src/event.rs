@@ -253,7 +253,7 @@ impl Event {
         if self.prev == EventId::NONE && self.seq.0 > 1 {
             return rule("only the first event of an incarnation may have no predecessor");
         }
-        if self.prev != EventId::NONE && self.seq.0 == 1 && self.incarnation.0 == 0 {
+        if self.prev != EventId::NONE && self.seq.0 == 1 && self.incarnation == Incarnation::FIRST {
             return rule("the first event of incarnation 0 has no predecessor");
         }
         if self.to.len() > RECIPIENTS_MAX {

@@ -27,6 +27,12 @@ pub enum IdError {
         /// The text, cut to 80 characters.
         text: String,
     },
+    /// Not an incarnation.
+    #[error("{number} is not an incarnation: at most {} is possible", Incarnation::MAX.number())]
+    Incarnation {
+        /// The number.
+        number: u64,
+    },
 }
 
 fn shortened(text: &str) -> String {
@@ -243,9 +249,70 @@ macro_rules! number {
     };
 }
 
-number! {
-    /// How often a station was restored or rebuilt; starts at 0. Order is promised within one incarnation.
-    Incarnation, u32
+/// One life of a station: it ends when the station is restored or rebuilt. Order is promised within one incarnation.
+///
+/// Two parts in one number: how often the station was restored (`ordinal`, high), and a number drawn at that moment
+/// (`branch`, low). A station that is restored twice from the same backup does not know of the life in between; the
+/// branch keeps the two lives apart, so that no event of one is ever taken for an event of the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Serialize, Deserialize)]
+#[cbor(transparent)]
+#[serde(transparent)]
+pub struct Incarnation(#[n(0)] u64);
+
+impl Incarnation {
+    const BRANCH_BITS: u32 = 32;
+    /// The highest there is: exact in a JSON number (RFC 8259 section 6).
+    pub const MAX: Self = Self((1 << 53) - 1);
+    /// The first life of a station.
+    pub const FIRST: Self = Self(0);
+
+    /// The life number `ordinal` on this branch; stays at [`Incarnation::MAX`] at most.
+    pub const fn new(ordinal: u32, branch: u32) -> Self {
+        let number = ((ordinal as u64) << Self::BRANCH_BITS) | branch as u64;
+        if number > Self::MAX.0 { Self::MAX } else { Self(number) }
+    }
+
+    /// The number that is written, sent and compared.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// How often the station was restored.
+    pub const fn ordinal(self) -> u64 {
+        self.0 >> Self::BRANCH_BITS
+    }
+
+    /// The life after this one, on a branch of its own.
+    #[must_use]
+    pub const fn following(self, branch: u32) -> Self {
+        let number = ((self.ordinal() + 1) << Self::BRANCH_BITS) | branch as u64;
+        if number > Self::MAX.0 { Self::MAX } else { Self(number) }
+    }
+}
+
+impl TryFrom<u64> for Incarnation {
+    type Error = IdError;
+
+    fn try_from(number: u64) -> Result<Self, IdError> {
+        if number <= Self::MAX.0 { Ok(Self(number)) } else { Err(IdError::Incarnation { number }) }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Incarnation {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let position = d.position();
+        let incarnation = Self::try_from(d.u64()?);
+        incarnation.map_err(|_| minicbor::decode::Error::message("not an incarnation").at(position))
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::FIRST {
+            return f.write_str("0");
+        }
+        write!(f, "{}-{:08x}", self.ordinal(), self.0 & u64::from(u32::MAX))
+    }
 }
 
 number! {

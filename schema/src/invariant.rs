@@ -186,7 +186,7 @@ pub struct ChainCheck {
 impl ChainCheck {
     /// Starts at the very beginning of an office's history.
     pub fn new(office: OfficeId) -> Self {
-        Self { office, incarnation: Incarnation(0), seq: Seq(0), head: EventId::NONE }
+        Self { office, incarnation: Incarnation::FIRST, seq: Seq(0), head: EventId::NONE }
     }
 
     /// Checks the next event of the chain.
@@ -236,7 +236,7 @@ mod tests {
         HeldRow {
             from: SENDER,
             place: Place {
-                incarnation: Incarnation(0),
+                incarnation: Incarnation::FIRST,
                 counter: Counter(u64::from(counter)),
                 id: event_id(counter),
             },
@@ -301,7 +301,7 @@ mod tests {
         let marked = HeldRow { in_order: false, ..early };
         assert_eq!(order_is_kept([&late, &marked]), Ok(()));
         let mut later = early;
-        later.place.incarnation = Incarnation(1);
+        later.place.incarnation = Incarnation::new(1, 0);
         assert_eq!(order_is_kept([&late, &later]), Ok(()), "order is promised within an incarnation");
     }
 
@@ -319,9 +319,9 @@ mod tests {
         let none = BTreeSet::new();
         assert_eq!(settled_or_visible([(&open, then)], &none, Millis(5 + OVERDUE_MS)), Ok(()), "young");
         fires("P5", settled_or_visible([(&open, then)], &none, late));
-        let listed = BTreeSet::from([(RECIPIENT, Incarnation(0), Counter(1))]);
+        let listed = BTreeSet::from([(RECIPIENT, Incarnation::FIRST, Counter(1))]);
         assert_eq!(settled_or_visible([(&open, then)], &listed, late), Ok(()));
-        let other = BTreeSet::from([(RECIPIENT, Incarnation(1), Counter(1))]);
+        let other = BTreeSet::from([(RECIPIENT, Incarnation::new(1, 0), Counter(1))]);
         fires("P5", settled_or_visible([(&open, then)], &other, late));
         assert_eq!(settled_or_visible([(&sent(1, Some(Position(9))), then)], &none, late), Ok(()));
         let superseded = SentRow { superseded: true, ..open };
@@ -351,7 +351,7 @@ mod tests {
     fn fork_without_an_alarm_is_seen() {
         let alarm = Alarm::Fork {
             office: SENDER,
-            incarnation: Incarnation(0),
+            incarnation: Incarnation::FIRST,
             counter: Counter(1),
             held: event_id(1),
             other: event_id(2),
@@ -364,7 +364,7 @@ mod tests {
     fn own(incarnation: u32, seq: u64, prev: EventId, id: u8) -> RecordedEvent {
         let event = Event {
             office: SENDER,
-            incarnation: Incarnation(incarnation),
+            incarnation: Incarnation::new(incarnation, 0),
             seq: Seq(seq),
             prev,
             claimed_at: Millis(0),
@@ -389,7 +389,7 @@ mod tests {
         ] {
             assert_eq!(chain.next(&recorded), Ok(()));
         }
-        assert_eq!(chain.head(), (Incarnation(3), Seq(2), event_id(4)));
+        assert_eq!(chain.head(), (Incarnation::new(3, 0), Seq(2), event_id(4)));
     }
 
     #[test]

@@ -288,7 +288,7 @@ mod event_fields {
             rule("only the first event of an incarnation may have no predecessor")
         );
         assert_eq!(
-            refusal_of(|e| (e.incarnation, e.seq) = (Incarnation(0), Seq(1))),
+            refusal_of(|e| (e.incarnation, e.seq) = (Incarnation::FIRST, Seq(1))),
             rule("the first event of incarnation 0 has no predecessor")
         );
         assert_eq!(refusal_of(|e| e.to[0].counter = Counter(0)), rule("counters start at 1"));
@@ -546,7 +546,7 @@ mod bodies {
     #[test]
     fn incarnation_does_not_follow_itself() {
         let mut fields = event(Kind::Restored);
-        fields.incarnation = Incarnation(1);
+        fields.incarnation = Incarnation::new(1, 0);
         let rule = "a new incarnation is higher than the one it follows";
         assert_eq!(Body::read(1, &fields), Err(BodyError::Rule { kind: Kind::Restored, rule }));
     }
@@ -832,7 +832,7 @@ proptest! {
         to in prop::collection::btree_map(any::<[u8; 16]>(), 1..=NUMBER_MAX, 0..=RECIPIENTS_MAX),
     ) {
         let mut fields = event(Kind::from_number(kind));
-        (fields.seq, fields.incarnation, fields.claimed_at) = (Seq(seq), Incarnation(incarnation), Millis(at));
+        (fields.seq, fields.incarnation, fields.claimed_at) = (Seq(seq), Incarnation::new(incarnation, 0), Millis(at));
         fields.body = body;
         fields.to = to
             .into_iter()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
+use schema::body::{Body, Place};
 use schema::event::RecordedEvent;
 use schema::exchange::{Class, HeldRow, Records, SentRow};
 use schema::id::{DocumentId, EventId, OfficeId, Position};
@@ -26,6 +27,36 @@ fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
     Ok(rows)
 }
 
+/// One journal entry in a line: who recorded what, and its numbers among the events to each recipient.
+fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
+    let event = &recorded.event;
+    let short = |bytes: &[u8]| bytes.iter().take(3).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let to = event.to.iter().map(|to| format!(" {}#{}", short(to.office.as_bytes()), to.counter));
+    let (office, id) = (short(event.office.as_bytes()), short(recorded.id.as_bytes()));
+    let mut line = format!(
+        "station {station} records {class:?} {id}: {office} {:?} {}.{} to{}",
+        event.kind,
+        event.incarnation,
+        event.seq,
+        to.collect::<String>()
+    );
+    let place = |place: &Place| format!(" {}.{}={}", place.incarnation, place.counter, short(place.id.as_bytes()));
+    match Body::read(recorded.version, event) {
+        Ok(Body::Receipt(receipt)) => {
+            line += &format!(" for{}", receipt.entries.iter().map(place).collect::<String>());
+            line += &format!(" held{}", receipt.heads.held.iter().map(place).collect::<String>());
+        }
+        Ok(Body::Head(heads)) => line += &format!(" held{}", heads.held.iter().map(place).collect::<String>()),
+        Ok(Body::Restored(restored)) => {
+            line += &format!(" held{}", restored.heads.held.iter().map(place).collect::<String>());
+        }
+        Ok(Body::Dispatch(dispatch)) => line += &format!(" document {}", short(dispatch.document.as_bytes())),
+        Ok(Body::Status(status)) => line += &format!(" {:?} {} events", status.code, status.entries.len()),
+        _ => {}
+    }
+    line
+}
+
 impl World<'_> {
     /// After every step: what the station has just recorded is well-formed and authentic.
     pub(super) fn check_step(&mut self, number: usize) -> Result<(), Violation> {
@@ -44,6 +75,7 @@ impl World<'_> {
             station.noted = last.position;
             for entry in &entries {
                 let recorded = RecordedEvent::read(&entry.bytes).map_err(unreadable)?;
+                self.explain(|| described(number, entry.class, &recorded));
                 if entry.class == Class::Own {
                     self.authentic.insert(recorded.id);
                 } else if !self.authentic.contains(&recorded.id) {

@@ -360,6 +360,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Tells the listener more than the trace holds.
+    pub(super) fn explain(&mut self, what: impl FnOnce() -> String) {
+        if let Some(listener) = self.listener.as_mut() {
+            listener(&format!("{:>12}   {}", self.now.since(EPOCH), what()));
+        }
+    }
+
     fn delay(&mut self) -> u64 {
         1 + below(&mut self.rng, self.options.delay_ms_max)
     }

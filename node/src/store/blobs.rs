@@ -4,10 +4,10 @@ use rusqlite::{OptionalExtension, params};
 use schema::blob::{BlobRef, CHUNK_BYTES};
 use schema::body::Place;
 use schema::id::{BlobHash, OfficeId};
-use schema::id::{Counter, EventId, Incarnation};
+use schema::id::{Counter, EventId};
 use sha2::{Digest, Sha256};
 
-use super::{Attempted, Store, StoreError};
+use super::{Attempted, Store, StoreError, records};
 
 /// Chunks per attachment at most: 512 MiB in chunks of 64 KiB.
 const CHUNKS_MAX: i64 = 8_192;
@@ -140,7 +140,7 @@ impl Store {
         let sql = "INSERT INTO awaited VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.execute(params![blob, peer, place.incarnation.0, place.counter.0 as i64]))
+            .and_then(|mut s| s.execute(params![blob, peer, place.incarnation.number() as i64, place.counter.0 as i64]))
             .attempted("wait for an attachment")?;
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Store {
                 let mut rows = statement.query([no])?;
                 while let Some(row) = rows.next()? {
                     let place = Place {
-                        incarnation: Incarnation(row.get(1)?),
+                        incarnation: records::incarnation(row, 1)?,
                         counter: Counter(row.get::<_, i64>(2)?.unsigned_abs()),
                         id: EventId::new(row.get(3)?),
                     };

@@ -15,8 +15,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use schema::body::Place;
 use schema::event::{EventError, RecordedEvent, VerifiedEvent};
-use schema::exchange::{CHANNELS_MAX, Channel, Class, Exchange, Peer};
-use schema::id::{Counter, EventId, Incarnation, OfficeId, Position, Seq};
+use schema::exchange::{CHANNELS_MAX, Chain, Channel, Class, EARLIER_MAX, Exchange, Peer};
+use schema::id::{Counter, EventId, Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
@@ -320,7 +320,7 @@ impl Store {
             .and_then(|mut s| {
                 s.insert(params![
                     number,
-                    fields.incarnation.0,
+                    fields.incarnation.number() as i64,
                     fields.seq.0 as i64,
                     now.0 as i64,
                     event.bytes()
@@ -397,14 +397,16 @@ impl Store {
             .query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
             .optional()
             .attempted(read)?;
-        let (incarnation, seq, head) = match head {
-            None => (Incarnation(0), Seq(0), EventId::NONE),
+        let mut chain = match head {
+            None => Chain::EMPTY,
             Some((position, bytes)) => {
                 let head =
                     RecordedEvent::read(&bytes).map_err(|source| StoreError::Damaged { position, source })?;
-                (head.event.incarnation, head.event.seq, head.id)
+                let (incarnation, seq) = (head.event.incarnation, head.event.seq);
+                Chain { incarnation, seq, head: head.id, earlier: Vec::new() }
             }
         };
+        chain.earlier = self.earlier_incarnations(chain.incarnation).attempted(read)?;
         let (presented, raised_at) = self
             .db
             .query_row("SELECT presented, raised_at FROM station", [], |row| {
@@ -414,7 +416,27 @@ impl Store {
         let raised_at =
             minicbor::decode(&raised_at).map_err(|_| StoreError::Value { what: "a list of times" })?;
         let peers = self.load_peers()?;
-        Ok(Exchange::from_parts(me, incarnation, seq, head, peers, presented.unsigned_abs(), raised_at))
+        Ok(Exchange::from_parts(me, chain, peers, presented.unsigned_abs(), raised_at))
+    }
+
+    /// The newest own incarnations before this one, oldest first.
+    fn earlier_incarnations(&self, before: Incarnation) -> rusqlite::Result<Vec<Incarnation>> {
+        let sql = "SELECT max(incarnation) FROM journal WHERE class = 0 AND incarnation < ?1";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut earlier = vec![before];
+        while earlier.len() <= EARLIER_MAX
+            && let Some(before) = earlier.last()
+        {
+            let next = statement.query_row([before.number() as i64], |row| match row.get(0)? {
+                None::<i64> => Ok(None),
+                Some(_) => records::incarnation(row, 0).map(Some),
+            });
+            let Some(next) = next? else { break };
+            earlier.push(next);
+        }
+        earlier.reverse();
+        earlier.pop();
+        Ok(earlier)
     }
 
     fn load_peers(&self) -> Result<BTreeMap<OfficeId, Peer>, StoreError> {
@@ -428,9 +450,9 @@ impl Store {
             let load = || -> rusqlite::Result<(i64, OfficeId, Peer)> {
                 let no = row.get(0)?;
                 let office = OfficeId::new(row.get(1)?);
-                let sent = match row.get::<_, Option<u32>>(2)? {
-                    Some(incarnation) => Some(Place {
-                        incarnation: Incarnation(incarnation),
+                let sent = match row.get::<_, Option<i64>>(2)? {
+                    Some(_) => Some(Place {
+                        incarnation: records::incarnation(row, 2)?,
                         counter: Counter(row.get::<_, i64>(3)?.unsigned_abs()),
                         id: EventId::new(row.get(4)?),
                     }),
@@ -456,7 +478,7 @@ impl Store {
         let ahead = "SELECT counter, id FROM held WHERE peer = ?1 AND incarnation = ?2 AND counter > ?3";
         let mut ahead = self.db.prepare_cached(ahead)?;
         let rows = channels.query_map(params![peer, CHANNELS_MAX as i64], |row| {
-            let incarnation = Incarnation(row.get(0)?);
+            let incarnation = records::incarnation(row, 0)?;
             let held = Counter(row.get::<_, i64>(1)?.unsigned_abs());
             let held_id = row.get::<_, Option<[u8; 32]>>(2)?.map(EventId::new);
             let presented = Counter(row.get::<_, i64>(3)?.unsigned_abs());
@@ -466,7 +488,7 @@ impl Store {
         let mut loaded = BTreeMap::new();
         for row in rows {
             let (incarnation, mut channel) = row?;
-            let held = ahead.query_map(params![peer, incarnation.0, channel.held.0 as i64], |row| {
+            let held = ahead.query_map(params![peer, incarnation.number() as i64, channel.held.0 as i64], |row| {
                 Ok((Counter(row.get::<_, i64>(0)?.unsigned_abs()), EventId::new(row.get(1)?)))
             })?;
             channel.ahead = held.collect::<Result<_, _>>()?;
@@ -510,7 +532,7 @@ impl Store {
             )?;
             update.execute(params![
                 no,
-                peer.sent.map(|sent| sent.incarnation.0),
+                peer.sent.map(|sent| sent.incarnation.number() as i64),
                 peer.sent.map(|sent| sent.counter.0 as i64),
                 peer.sent.map(|sent| *sent.id.as_bytes()),
                 peer.told_at.map(|at| at.0 as i64),
@@ -524,7 +546,7 @@ impl Store {
             for (incarnation, channel) in &peer.channels {
                 upsert.execute(params![
                     no,
-                    incarnation.0,
+                    incarnation.number() as i64,
                     channel.held.0 as i64,
                     channel.held_id.map(|id| *id.as_bytes()),
                     channel.presented.0 as i64,

@@ -3,10 +3,10 @@
 use rusqlite::params;
 use schema::body::{Place, SentPlace};
 use schema::event::{Kind, Urgency};
-use schema::id::{Counter, EventId, Incarnation, OfficeId, Position};
+use schema::id::{Counter, EventId, OfficeId, Position};
 use schema::time::Millis;
 
-use super::{Attempted, Store, StoreError};
+use super::{Attempted, Store, StoreError, records};
 
 /// One row of the outbox that is to be sent now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,7 +59,7 @@ impl Store {
                     due.push(DueRow {
                         to: OfficeId::new(row.get(0)?),
                         place: Place {
-                            incarnation: Incarnation(row.get(1)?),
+                            incarnation: records::incarnation(row, 1)?,
                             counter: Counter(row.get::<_, i64>(2)?.unsigned_abs()),
                             id: EventId::new(row.get(3)?),
                         },
@@ -106,7 +106,7 @@ impl Store {
             .prepare_cached(sql)
             .and_then(|mut s| {
                 let counter = row.counter.0 as i64;
-                s.execute(params![no, row.incarnation.0, counter, due_at.0 as i64, attempts])
+                s.execute(params![no, row.incarnation.number() as i64, counter, due_at.0 as i64, attempts])
             })
             .attempted("schedule a send")?;
         Ok(())

@@ -15,7 +15,7 @@ use schema::pack::{PackItem, packs};
 use schema::time::Millis;
 use serde::Serialize;
 
-use super::{Attempted, StoreError};
+use super::{Attempted, StoreError, records};
 
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 200;
@@ -483,7 +483,7 @@ impl Reader {
         while let Some(row) = rows.next().attempted(read)? {
             let office = OfficeId::new(row.get(0).attempted(read)?);
             let place = Place {
-                incarnation: Incarnation(row.get(1).attempted(read)?),
+                incarnation: records::incarnation(row, 1).attempted(read)?,
                 counter: Counter(row.get::<_, i64>(2).attempted(read)?.unsigned_abs()),
                 id: EventId::new(row.get(3).attempted(read)?),
             };
@@ -695,7 +695,7 @@ impl Reader {
             .attempted(read)?;
         Ok(StatusView {
             office: OfficeId::new(office),
-            incarnation: head.as_ref().map_or(Incarnation(0), |head| head.event.incarnation),
+            incarnation: head.as_ref().map_or(Incarnation::FIRST, |head| head.event.incarnation),
             seq: head.as_ref().map_or(Seq(0), |head| head.event.seq),
             head: head.map(|head| head.id),
             journal: self.count("SELECT coalesce(max(position), 0) FROM journal")?,

@@ -21,13 +21,20 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
+/// An incarnation in a column.
+pub(super) fn incarnation(row: &Row<'_>, column: usize) -> rusqlite::Result<Incarnation> {
+    let number: i64 = row.get(column)?;
+    let read = u64::try_from(number).ok().and_then(|number| Incarnation::try_from(number).ok());
+    read.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
 fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Position>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(|value| Position(value.unsigned_abs())))
 }
 
 fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
     Ok(Place {
-        incarnation: Incarnation(row.get(0)?),
+        incarnation: incarnation(row, 0)?,
         counter: Counter(unsigned(row, 1)?),
         id: EventId::new(row.get(2)?),
     })
@@ -56,7 +63,7 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
         kind: Kind::from_number(row.get(4)?),
         document: row.get::<_, Option<[u8; 16]>>(5)?.map(DocumentId::new),
         receipt: position(row, 6)?,
-        receipt_incarnation: row.get::<_, Option<u32>>(7)?.map(Incarnation),
+        receipt_incarnation: row.get::<_, Option<i64>>(7)?.map(|_| incarnation(row, 7)).transpose()?,
         ordinal: row.get::<_, Option<i64>>(8)?.map(i64::unsigned_abs),
         in_order: row.get(9)?,
     })
@@ -92,7 +99,7 @@ impl Records for Store {
         self.db
             .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| sent_row(*to, row)).optional()
+                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| sent_row(*to, row)).optional()
             })
             .attempted("look up a sent event")
     }
@@ -111,7 +118,7 @@ impl Records for Store {
         self.db
             .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation.0, counter.0 as i64], |row| held_row(*from, row))
+                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| held_row(*from, row))
                     .optional()
             })
             .attempted("look up a held event")
@@ -130,7 +137,7 @@ impl Records for Store {
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, StoreError> {
         self.db
             .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class = 1")
-            .and_then(|mut s| s.query_row([position.0 as i64], |row| row.get(0).map(Incarnation)).optional())
+            .and_then(|mut s| s.query_row([position.0 as i64], |row| incarnation(row, 0)).optional())
             .attempted("look up whose receipt it was")
     }
 
@@ -157,7 +164,7 @@ impl Store {
                 counter,
                 position,
                 closes,
-            } => self.change_sent(
+            } => self.change_row(
                 "UPDATE sent SET left_by = coalesce(left_by, ?4), open = CASE WHEN ?5 THEN 0 ELSE open END
                  WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
@@ -168,7 +175,7 @@ impl Store {
                 incarnation,
                 counter,
                 position,
-            } => self.change_sent(
+            } => self.change_row(
                 "UPDATE sent SET receipt = ?4, open = 0
                  WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
@@ -178,7 +185,7 @@ impl Store {
                 to,
                 incarnation,
                 counter,
-            } => self.change_sent(
+            } => self.change_row(
                 "UPDATE sent SET open = 0 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
                 &[],
@@ -187,7 +194,7 @@ impl Store {
                 to,
                 incarnation,
                 counter,
-            } => self.change_sent(
+            } => self.change_row(
                 "UPDATE sent SET open = 1, left_by = NULL, due_at = ?4 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
                 &[&(due_at.0 as i64)],
@@ -195,11 +202,11 @@ impl Store {
             Change::Superseded { before } => {
                 let sql = "UPDATE sent SET open = 0, superseded = 1 WHERE open = 1 AND incarnation < ?1";
                 self.db
-                    .execute(sql, [before.0])
+                    .execute(sql, [before.number() as i64])
                     .attempted("supersede an earlier incarnation")?;
                 Ok(())
             }
-            Change::SentAnew { to, incarnation, counter } => self.change_sent(
+            Change::SentAnew { to, incarnation, counter } => self.change_row(
                 "UPDATE sent SET open = 0, superseded = 1 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3",
                 (to, *incarnation, *counter),
                 &[],
@@ -213,10 +220,10 @@ impl Store {
             } => {
                 let sql = "UPDATE held SET receipt = ?4, receipt_incarnation = ?5
                            WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
-                self.change_held(
+                self.change_row(
                     sql,
                     (from, *incarnation, *counter),
-                    &[&(position.0 as i64), &mine.0],
+                    &[&(position.0 as i64), &(mine.number() as i64)],
                 )
             }
             Change::Presented {
@@ -228,7 +235,7 @@ impl Store {
             } => {
                 let sql = "UPDATE held SET ordinal = ?4, in_order = ?5
                            WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
-                self.change_held(
+                self.change_row(
                     sql,
                     (from, *incarnation, *counter),
                     &[&(*ordinal as i64), in_order],
@@ -255,7 +262,7 @@ impl Store {
             .and_then(|mut s| {
                 s.execute(params![
                     no,
-                    row.place.incarnation.0,
+                    row.place.incarnation.number() as i64,
                     row.place.counter.0 as i64,
                     row.place.id.as_bytes(),
                     row.position.0 as i64,
@@ -287,7 +294,7 @@ impl Store {
             .and_then(|mut s| {
                 s.execute(params![
                     no,
-                    row.place.incarnation.0,
+                    row.place.incarnation.number() as i64,
                     row.place.counter.0 as i64,
                     row.place.id.as_bytes(),
                     row.position.0 as i64,
@@ -300,37 +307,21 @@ impl Store {
         Ok(())
     }
 
-    fn change_sent(
+    /// Runs `sql` on the row of a channel; `values` follow its three key columns.
+    fn change_row(
         &self,
         sql: &str,
-        (to, incarnation, counter): (&OfficeId, Incarnation, Counter),
+        (office, incarnation, counter): (&OfficeId, Incarnation, Counter),
         values: &[&dyn rusqlite::ToSql],
     ) -> Result<(), StoreError> {
-        let no = self.number_of(to)?;
-        let counter = counter.0 as i64;
-        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&no, &incarnation.0, &counter];
+        let no = self.number_of(office)?;
+        let (incarnation, counter) = (incarnation.number() as i64, counter.0 as i64);
+        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&no, &incarnation, &counter];
         all.extend(values);
         self.db
             .prepare_cached(sql)
             .and_then(|mut s| s.execute(all.as_slice()))
-            .attempted("change the outbox")?;
-        Ok(())
-    }
-
-    fn change_held(
-        &self,
-        sql: &str,
-        (from, incarnation, counter): (&OfficeId, Incarnation, Counter),
-        values: &[&dyn rusqlite::ToSql],
-    ) -> Result<(), StoreError> {
-        let no = self.number_of(from)?;
-        let counter = counter.0 as i64;
-        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&no, &incarnation.0, &counter];
-        all.extend(values);
-        self.db
-            .prepare_cached(sql)
-            .and_then(|mut s| s.execute(all.as_slice()))
-            .attempted("change the inbox")?;
+            .attempted("change a row of a channel")?;
         Ok(())
     }
 

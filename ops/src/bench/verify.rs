@@ -58,7 +58,7 @@ impl Senders {
             let Command::Dispatch { dispatch, .. } = letter(*sender, *seq, Vec::new());
             let event = Event {
                 office: office(*sender),
-                incarnation: Incarnation(0),
+                incarnation: Incarnation::FIRST,
                 seq: Seq(*seq),
                 prev: *head,
                 claimed_at: node::runtime::now(),

@@ -77,7 +77,7 @@ pub(crate) fn event_with(from: u8, seq: u64, to: &[u8], body: &[u8], blobs: Vec<
     let prev = if seq == 1 { EventId::NONE } else { EventId::new([from; 32]) };
     let event = Event {
         office: office(from),
-        incarnation: Incarnation(0),
+        incarnation: Incarnation::FIRST,
         seq: Seq(seq * 2 - 1),
         prev,
         claimed_at: Millis(1_700_000_000_000),

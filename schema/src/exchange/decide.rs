@@ -1,7 +1,7 @@
 //! What may happen next. Decides; changes nothing.
 
 use super::{
-    AHEAD_MAX, CHANNELS_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow,
+    AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow,
 };
 use crate::blob::{self, BlobRef};
 use crate::body::{
@@ -256,8 +256,8 @@ impl Exchange {
         let mut told = None;
         for place in entries.iter().chain(&heads.held) {
             // What an earlier incarnation lost is known since that incarnation ended.
-            let newest = Incarnation(self.incarnation().0.saturating_add(INCARNATIONS_LOST_MAX));
-            if !(self.incarnation()..=newest).contains(&place.incarnation) {
+            let newest = self.incarnation().ordinal() + u64::from(INCARNATIONS_LOST_MAX);
+            if place.incarnation < self.incarnation() || place.incarnation.ordinal() > newest {
                 continue;
             }
             let known = place.incarnation == self.incarnation()
@@ -288,7 +288,8 @@ impl Exchange {
         recent < RAISES_MAX
     }
 
-    /// The events that start a new incarnation after `told`: one per correspondent.
+    /// The events that start a new incarnation after `told`: one per correspondent. `branch` must be fresh randomness;
+    /// see [`Incarnation`].
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -296,9 +297,10 @@ impl Exchange {
         &self,
         records: &R,
         told: Incarnation,
+        branch: u32,
         reason: RestoreReason,
     ) -> Result<Vec<Draft>, R::Error> {
-        let incarnation = told.max(self.incarnation()).next();
+        let incarnation = told.max(self.incarnation()).following(branch);
         let restored = |to: Option<OfficeId>, heads: Heads| {
             let peer = to.and_then(|office| self.peer(&office));
             let body = Restored {
@@ -349,8 +351,9 @@ impl Exchange {
         Ok(self.draft(vec![to], Kind::Head, &Body::Head(self.heads(records, &to)?)))
     }
 
-    /// Events of earlier incarnations whose content must be sent again in new events, because the correspondent's head
-    /// shows another history after some place: both sides were restored, and what it once receipted may be gone.
+    /// Events of earlier incarnations that are settled no more, because the correspondent's head shows another history
+    /// after some place: both sides were restored, and what it once receipted may be gone. Those that
+    /// [`SentRow::is_said_again`] go out in new events.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -361,9 +364,7 @@ impl Exchange {
         heads: &Heads,
     ) -> Result<Vec<SentRow>, R::Error> {
         let mut anew = Vec::new();
-        let back = u32::try_from(CHANNELS_MAX - 1).unwrap_or(u32::MAX);
-        let oldest = self.incarnation().0.saturating_sub(back);
-        for incarnation in (oldest..self.incarnation().0).map(Incarnation) {
+        for incarnation in self.earlier().iter().copied() {
             let mut reported: Vec<Place> =
                 heads.held.iter().copied().filter(|held| held.incarnation == incarnation).collect();
             reported.sort_unstable_by_key(|place| std::cmp::Reverse(place.counter));
@@ -380,8 +381,11 @@ impl Exchange {
                 continue;
             }
             let mut counter = agreed.map_or(Counter(1), |(_, counter)| counter.next());
-            while let Some(row) = records.sent(to, incarnation, counter)? {
-                if row.kind.wants_receipt() && !row.superseded && anew.len() < ANEW_MAX {
+            while anew.len() < ANEW_MAX
+                && let Some(row) = records.sent(to, incarnation, counter)?
+            {
+                // A head has a receipt only because it contradicted something; that receipt holds no longer.
+                if !row.superseded && (row.kind.wants_receipt() || row.receipt.is_some()) {
                     anew.push(row);
                 }
                 counter = counter.next();

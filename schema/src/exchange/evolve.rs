@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use super::{AHEAD_MAX, CHANNELS_MAX, Channel, Exchange, HeldRow, Records, SentRow};
 use crate::body::{Body, Heads, Place, RestoreReason, Restored, StatusCode};
 use crate::event::{Event, Kind};
-use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, Seq};
+use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
 
 /// What a journal entry is to the station that keeps it.
@@ -249,11 +249,11 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let event = entry.event;
-        if event.incarnation > self.incarnation {
+        if event.incarnation > self.chain.incarnation {
             self.start_incarnation(event, &body, changes);
         }
-        self.seq = event.seq;
-        self.head = entry.id;
+        self.chain.seq = event.seq;
+        self.chain.head = entry.id;
         let document = document_of(&body);
         for to in &event.to {
             let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
@@ -316,8 +316,7 @@ impl Exchange {
     }
 
     fn start_incarnation(&mut self, event: &Event, body: &Body, changes: &mut Vec<Change>) {
-        self.incarnation = event.incarnation;
-        self.seq = Seq(0);
+        self.chain.start_incarnation(event.incarnation);
         for peer in self.peers.values_mut() {
             peer.sent = None;
             peer.confirmed = Counter(0);
@@ -600,15 +599,14 @@ impl Exchange {
         heads: &Heads,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let back = u32::try_from(CHANNELS_MAX - 1).unwrap_or(u32::MAX);
-        let oldest = Incarnation(self.incarnation.0.saturating_sub(back));
-        for incarnation in (oldest.0..=self.incarnation.0).map(Incarnation) {
+        let mine: Vec<Incarnation> = self.earlier().iter().copied().chain([self.incarnation()]).collect();
+        for incarnation in mine {
             // A correspondent that does not mention an incarnation holds nothing of it from the start.
             let none = Place { incarnation, counter: Counter(0), id: EventId::NONE };
             let held =
                 heads.held.iter().copied().find(|held| held.incarnation == incarnation).unwrap_or(none);
             if !agrees(records, to, held)? {
-                if incarnation < self.incarnation {
+                if incarnation < self.chain.incarnation {
                     let alarm = Alarm::LostHere { office: to, incarnation, counter: held.counter };
                     changes.push(Change::Alarm(alarm));
                 }
@@ -632,7 +630,7 @@ impl Exchange {
         let Some(peer) = self.peers.get_mut(&to) else {
             return Ok(());
         };
-        if held.incarnation != self.incarnation {
+        if held.incarnation != self.chain.incarnation {
             return Ok(());
         }
         // Each row is looked at once: what was confirmed stays so until the correspondent is restored.
@@ -664,7 +662,7 @@ impl Exchange {
         if mutant::is(Mutant::NoRefill) {
             return Ok(());
         }
-        let current = held.incarnation == self.incarnation;
+        let current = held.incarnation == self.chain.incarnation;
         let mut counter = held.counter;
         if current {
             // A head that was overtaken by a later one says less than is known.
@@ -695,7 +693,7 @@ impl Exchange {
     /// it has forgotten this station.
     fn office_restored(&mut self, event: &Event, restored: Option<&Restored>, changes: &mut Vec<Change>) {
         let (office, incarnation) = (event.office, event.incarnation);
-        let previous = restored.map_or(Incarnation(0), |restored| restored.previous);
+        let previous = restored.map_or(Incarnation::FIRST, |restored| restored.previous);
         let last = restored
             .and_then(|restored| restored.last_sent)
             .filter(|place| place.incarnation == previous)

@@ -51,6 +51,8 @@ pub const RAISE_WINDOW_MS: u64 = Millis::DAY;
 /// How far ahead of its own incarnation a station believes a correspondent that claims to know a later one. A
 /// backup is a few incarnations old; a claim beyond this is invented, and following it would use up the numbers.
 pub const INCARNATIONS_LOST_MAX: u32 = 1_024;
+/// How many of its own earlier incarnations a station still compares with what its correspondents hold.
+pub const EARLIER_MAX: usize = CHANNELS_MAX - 1;
 
 /// The state every decision needs: this station's chain and one entry per correspondent.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -59,24 +61,54 @@ pub struct Exchange {
     /// This office.
     #[n(1)]
     me: OfficeId,
-    /// Current incarnation.
+    /// Where its own chain ends.
     #[n(2)]
-    incarnation: Incarnation,
-    /// Last position in its chain; 0 when there is none yet.
-    #[n(3)]
-    seq: Seq,
-    /// The event there, or the last one of the incarnation before.
-    #[n(4)]
-    head: EventId,
+    chain: Chain,
     /// Correspondents: every office this one ever sent to or heard from.
-    #[n(5)]
+    #[n(3)]
     peers: BTreeMap<OfficeId, Peer>,
     /// How many documents were presented to the clerk.
-    #[n(6)]
+    #[n(4)]
     presented: u64,
     /// When the newest incarnations were started because of a correspondent; at most [`RAISES_MAX`].
-    #[n(7)]
+    #[n(5)]
     raised_at: Vec<Millis>,
+}
+
+/// Where a station's own chain ends.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Chain {
+    /// The current incarnation.
+    #[n(1)]
+    pub incarnation: Incarnation,
+    /// The last position; 0 when there is none yet.
+    #[n(2)]
+    pub seq: Seq,
+    /// The event there, or the last one of the incarnation before.
+    #[n(3)]
+    pub head: EventId,
+    /// The incarnations before the current one, oldest first; at most [`EARLIER_MAX`].
+    #[n(4)]
+    pub earlier: Vec<Incarnation>,
+}
+
+impl Chain {
+    /// The chain of a station that has recorded nothing.
+    pub const EMPTY: Self =
+        Self { incarnation: Incarnation::FIRST, seq: Seq(0), head: EventId::NONE, earlier: Vec::new() };
+
+    fn start_incarnation(&mut self, incarnation: Incarnation) {
+        // An incarnation in which nothing was recorded left no trace, and needs none.
+        if self.seq > Seq(0) {
+            self.earlier.push(self.incarnation);
+        }
+        if self.earlier.len() > EARLIER_MAX {
+            self.earlier.remove(0);
+        }
+        self.incarnation = incarnation;
+        self.seq = Seq(0);
+    }
 }
 
 /// One correspondent.
@@ -150,28 +182,18 @@ impl Channel {
 impl Exchange {
     /// The state of a station that has recorded nothing.
     pub fn new(me: OfficeId) -> Self {
-        Self {
-            me,
-            incarnation: Incarnation(0),
-            seq: Seq(0),
-            head: EventId::NONE,
-            peers: BTreeMap::new(),
-            presented: 0,
-            raised_at: Vec::new(),
-        }
+        Self { me, chain: Chain::EMPTY, peers: BTreeMap::new(), presented: 0, raised_at: Vec::new() }
     }
 
     /// The state a store has kept. Equal to a replay of its journal, or the store is broken (P7).
     pub fn from_parts(
         me: OfficeId,
-        incarnation: Incarnation,
-        seq: Seq,
-        head: EventId,
+        chain: Chain,
         peers: BTreeMap<OfficeId, Peer>,
         presented: u64,
         raised_at: Vec<Millis>,
     ) -> Self {
-        Self { me, incarnation, seq, head, peers, presented, raised_at }
+        Self { me, chain, peers, presented, raised_at }
     }
 
     /// This office.
@@ -181,17 +203,22 @@ impl Exchange {
 
     /// Its current incarnation.
     pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
+        self.chain.incarnation
+    }
+
+    /// The incarnations before the current one, oldest first; at most [`EARLIER_MAX`].
+    pub fn earlier(&self) -> &[Incarnation] {
+        &self.chain.earlier
     }
 
     /// The last position in its chain.
     pub fn seq(&self) -> Seq {
-        self.seq
+        self.chain.seq
     }
 
     /// The event there.
     pub fn head(&self) -> EventId {
-        self.head
+        self.chain.head
     }
 
     /// How many documents were presented.
@@ -237,15 +264,15 @@ impl Exchange {
     pub fn next_event(&self, draft: &Draft, now: Millis) -> Event {
         let to = draft.to.iter().map(|office| {
             let sent = self.peers.get(office).and_then(|peer| peer.sent);
-            let starts_incarnation = draft.incarnation != self.incarnation;
+            let starts_incarnation = draft.incarnation != self.chain.incarnation;
             let counter = sent.filter(|_| !starts_incarnation).map_or(Counter(1), |sent| sent.counter.next());
             crate::event::Addressee { office: *office, counter }
         });
         Event {
             office: self.me,
             incarnation: draft.incarnation,
-            seq: if draft.incarnation == self.incarnation { self.seq.next() } else { Seq(1) },
-            prev: self.head,
+            seq: if draft.incarnation == self.chain.incarnation { self.chain.seq.next() } else { Seq(1) },
+            prev: self.chain.head,
             claimed_at: now,
             kind: draft.kind,
             urgency: draft.urgency,

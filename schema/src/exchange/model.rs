@@ -276,7 +276,9 @@ impl World {
         }
         // In the order of the journal, as the node does.
         again.sort_by_key(|event| (event.incarnation, event.seq, event.to[0].office));
-        for draft in sure(station.exchange.raise(&station.records, told, reason)) {
+        // What the journal holds tells two lives apart here: a model never records the same twice.
+        let branch = u32::from_be_bytes(std::array::from_fn(|n| station.exchange.head().as_bytes()[n]));
+        for draft in sure(station.exchange.raise(&station.records, told, branch, reason)) {
             self.record(at, &draft);
         }
         for event in again {
@@ -309,7 +311,7 @@ impl World {
         for draft in station.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
             self.record(at, &draft);
         }
-        for row in rows {
+        for row in rows.into_iter().filter(SentRow::is_said_again) {
             let mut event = self.models[at].station.at(row.position).event().clone();
             event.to.retain(|to| to.office == row.to);
             self.dispatch_again(at, event);

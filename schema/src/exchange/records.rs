@@ -48,6 +48,14 @@ pub struct SentRow {
     pub superseded: bool,
 }
 
+impl SentRow {
+    /// Whether its content is worth a new event when a correspondent has lost this one. Heads and receipts are made
+    /// anew anyway, and that an earlier incarnation began is history.
+    pub fn is_said_again(&self) -> bool {
+        self.kind.wants_receipt() && self.kind != Kind::Restored
+    }
+}
+
 /// One event held from a correspondent.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]

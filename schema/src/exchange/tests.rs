@@ -144,7 +144,7 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
             Ok(drafts) => drafts.iter().map(|d| format!("{:?} to {}", d.kind, d.to.len())).collect(),
         },
         Raised(told, reason) => {
-            let drafts = sure(station.exchange.raise(&station.records, Incarnation(*told), *reason));
+            let drafts = sure(station.exchange.raise(&station.records, Incarnation::new(*told, 0), 0, *reason));
             drafts.iter().flat_map(|draft| station.record(draft, now).1).map(|c| line(&c)).collect()
         }
     }
@@ -218,7 +218,7 @@ fn at(incarnation: Incarnation, counter: Counter) -> String {
 fn event(from: OfficeId, to: OfficeId, incarnation: u32, counter: u64, kind: Kind, body: Vec<u8>) -> Event {
     Event {
         office: from,
-        incarnation: Incarnation(incarnation),
+        incarnation: Incarnation::new(incarnation, 0),
         seq: Seq(counter),
         prev: if counter == 1 { EventId::NONE } else { EventId::new([7; 32]) },
         claimed_at: Millis(1),
@@ -258,7 +258,7 @@ fn place_of(event: &VerifiedEvent, of: OfficeId) -> Place {
 
 fn restored(incarnation: u32, previous: u32, last_sent: Option<Place>, held: Vec<Place>) -> VerifiedEvent {
     let body = Restored {
-        previous: Incarnation(previous),
+        previous: Incarnation::new(previous, 0),
         last_seq: Seq(last_sent.map_or(0, |place| place.counter.0)),
         last_sent,
         reason: RestoreReason::Tool,
@@ -280,7 +280,7 @@ fn receipt(incarnation: u32, counter: u64, entries: &[Place], held: &[Place]) ->
 
 fn draft(to: &[OfficeId], body: &Body) -> Draft {
     Draft {
-        incarnation: Incarnation(0),
+        incarnation: Incarnation::FIRST,
         kind: body.kind().expect("a known kind"),
         urgency: Urgency::Normal,
         to: to.to_vec(),
@@ -305,7 +305,7 @@ fn greets() -> Fact {
 }
 
 fn left(counter: u64) -> Fact {
-    let entries = vec![SentPlace { to: A, incarnation: Incarnation(0), counter: Counter(counter) }];
+    let entries = vec![SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(counter) }];
     let status = crate::body::Status { code: StatusCode::Left, entries, region: None, reason: None };
     Own(draft(&[], &Body::Status(status)))
 }
@@ -316,12 +316,12 @@ fn sent_place(given: &[Fact], incarnation: u32, counter: u64) -> Place {
     for (n, fact) in given.iter().enumerate() {
         happen(&mut station, fact, Millis(n as u64));
     }
-    let row = sure(station.records.sent(&A, Incarnation(incarnation), Counter(counter)));
+    let row = sure(station.records.sent(&A, Incarnation::new(incarnation, 0), Counter(counter)));
     row.expect("it was sent").place
 }
 
 fn invented(incarnation: u32, counter: u64) -> Place {
-    Place { incarnation: Incarnation(incarnation), counter: Counter(counter), id: EventId::new([0xee; 32]) }
+    Place { incarnation: Incarnation::new(incarnation, 0), counter: Counter(counter), id: EventId::new([0xee; 32]) }
 }
 
 fn directory() -> Directory {
@@ -441,13 +441,13 @@ mod receiving {
             answers(&[&first]),
             &["sent A 0/2", "answered 0/1", "presented 0/1 as 1", "presented 0/2 as 2"],
         );
-        assert!(!station.exchange.channel(&A, Incarnation(0)).expect("a channel").has_gap());
+        assert!(!station.exchange.channel(&A, Incarnation::FIRST).expect("a channel").has_gap());
     }
 
     #[test]
     fn gap_is_known_and_named() {
         let station = check([From(doc(0, 1))], From(doc(0, 5)), &["held 0/5 document"]);
-        let channel = station.exchange.channel(&A, Incarnation(0)).expect("a channel");
+        let channel = station.exchange.channel(&A, Incarnation::FIRST).expect("a channel");
         assert!(channel.has_gap());
         assert_eq!(channel.first_gap(), Some((Counter(2), Counter(4))));
     }
@@ -498,7 +498,7 @@ mod receiving {
         let station = check([From(doc(0, 1))], From(other.clone()), &["alarm: fork at 1"]);
         let alarm = Alarm::Fork {
             office: A,
-            incarnation: Incarnation(0),
+            incarnation: Incarnation::FIRST,
             counter: Counter(1),
             held: doc(0, 1).id(),
             other: other.id(),
@@ -572,7 +572,7 @@ mod receiving {
         assert_eq!(station.receive(&doc(0, 2)), Reception::New);
         station.take(Class::Received, &doc(0, 2));
         assert_eq!(station.receive(&doc(0, 1_000_000)), Reception::New);
-        let held = station.exchange.channel(&A, Incarnation(0)).expect("a channel").held;
+        let held = station.exchange.channel(&A, Incarnation::FIRST).expect("a channel").held;
         assert_eq!(held, Counter(AHEAD_MAX as u64 + 2));
     }
 }
@@ -646,7 +646,7 @@ mod settling {
         let first = sent_place(&given, 0, 1);
         let given = given.into_iter().chain([From(head(0, 1, &[first]))]);
         let station = check(given, left(2), &["left 0/2, closed"]);
-        let row = sure(station.records.sent(&A, Incarnation(0), Counter(2))).expect("it was sent");
+        let row = sure(station.records.sent(&A, Incarnation::FIRST, Counter(2))).expect("it was sent");
         assert!(!row.open && row.left == Some(Position(6)));
     }
 
@@ -844,7 +844,7 @@ mod restoring {
             From(lost_two),
             &["held 1/1", "presented 0/3 as 2", "alarm: office restored to 1, lost 1"],
         );
-        let channel = station.exchange.channel(&A, Incarnation(0)).expect("a channel");
+        let channel = station.exchange.channel(&A, Incarnation::FIRST).expect("a channel");
         assert!(channel.ended && !channel.has_gap());
     }
 
@@ -961,7 +961,7 @@ mod restoring {
         assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [2, 4]);
         assert_eq!(to_send(&station, &[invented(0, 4)]), [1, 2, 4], "no common place is named");
         let entries =
-            [2, 4].map(|counter| SentPlace { to: A, incarnation: Incarnation(0), counter: Counter(counter) });
+            [2, 4].map(|counter| SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(counter) });
         let drafts = station.exchange.status_drafts(StatusCode::SentAnew, &entries, None, None);
         let lines = happen(&mut station, &Own(drafts[0].clone()), Millis(1));
         assert_eq!(lines, ["sent anew 0/2", "sent anew 0/4"]);
@@ -975,9 +975,9 @@ mod restoring {
         for counter in 1..=100 {
             station.take(Class::Received, &doc(0, counter));
         }
-        let counters = |station: &Station| -> Vec<(u32, u64)> {
+        let counters = |station: &Station| -> Vec<(u64, u64)> {
             let heads = sure(station.exchange.heads(&station.records, &A));
-            heads.held.iter().map(|place| (place.incarnation.0, place.counter.0)).collect()
+            heads.held.iter().map(|place| (place.incarnation.ordinal(), place.counter.0)).collect()
         };
         assert_eq!(counters(&station), [(0, 100)]);
         station.take(Class::Received, &restored(1, 0, None, vec![]));
@@ -988,7 +988,7 @@ mod restoring {
     fn refused_by_a_relay_is_an_alarm_with_its_words() {
         let mut station = Station::new(ME);
         happen(&mut station, &sends(1), Millis(0));
-        let entries = [SentPlace { to: A, incarnation: Incarnation(0), counter: Counter(1) }];
+        let entries = [SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(1) }];
         let drafts =
             station.exchange.status_drafts(StatusCode::RefusedByRelay, &entries, None, Some("quota"));
         assert_eq!(happen(&mut station, &Own(drafts[0].clone()), Millis(1)), ["alarm: refused 1: quota"]);
