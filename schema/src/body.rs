@@ -112,6 +112,16 @@ pub struct Heads {
     /// history and the author's part.
     #[n(2)]
     pub held: Vec<Place>,
+    /// Events the author holds whose attachments it still lacks, the oldest first; in heads and restored events only,
+    /// and not all when there are too many. Their sender offers the attachments again.
+    #[n(3)]
+    pub incomplete: Vec<Place>,
+}
+
+impl Heads {
+    fn fits(&self) -> bool {
+        self.held.len() <= HELD_MAX && self.incomplete.len() <= HELD_MAX
+    }
 }
 
 /// The recipient holds these events durably (*biên nhận*, status 01).
@@ -340,17 +350,17 @@ impl Body {
                 if receipt.entries.len() > ENTRIES_MAX || receipt.entries.is_empty() {
                     return rule("1 to 512 entries");
                 }
-                if receipt.heads.held.len() > HELD_MAX || event.to.len() != 1 {
+                if !receipt.heads.fits() || event.to.len() != 1 {
                     return rule("one recipient, at most 64 places");
                 }
             }
             Self::Head(heads) => {
-                if heads.held.len() > HELD_MAX || event.to.len() != 1 {
+                if !heads.fits() || event.to.len() != 1 {
                     return rule("one recipient, at most 64 places");
                 }
             }
             Self::Restored(restored) => {
-                if restored.heads.held.len() > HELD_MAX || event.to.len() > 1 {
+                if !restored.heads.fits() || event.to.len() > 1 {
                     return rule("at most one recipient, at most 64 places");
                 }
                 if restored.previous >= event.incarnation {

@@ -254,7 +254,9 @@ macro_rules! number {
 /// Two parts in one number: how often the station was restored (`ordinal`, high), and a number drawn at that moment
 /// (`branch`, low). A station that is restored twice from the same backup does not know of the life in between; the
 /// branch keeps the two lives apart, so that no event of one is ever taken for an event of the other.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Serialize, Deserialize,
+)]
 #[cbor(transparent)]
 #[serde(transparent)]
 pub struct Incarnation(#[n(0)] u64);
@@ -335,6 +337,23 @@ number! {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn incarnation_follows_on_a_branch_of_its_own() {
+        let second = Incarnation::FIRST.following(0xc0ff_ee00);
+        assert_eq!((second.ordinal(), second.to_string().as_str()), (1, "1-c0ffee00"));
+        assert_eq!(Incarnation::FIRST.to_string(), "0");
+        assert!(second < second.following(0), "a later life is the higher number, whatever its branch");
+        assert_eq!(Incarnation::MAX.following(5), Incarnation::MAX, "it stops at the end");
+    }
+
+    #[test]
+    fn incarnation_beyond_the_last_is_refused() {
+        let bytes = minicbor::to_vec((1_u64 << 53) - 1).expect("a number");
+        assert_eq!(minicbor::decode::<Incarnation>(&bytes).expect("the last"), Incarnation::MAX);
+        let bytes = minicbor::to_vec(1_u64 << 53).expect("a number");
+        assert!(minicbor::decode::<Incarnation>(&bytes).is_err());
+    }
 
     #[test]
     fn region_is_never_a_wildcard_or_a_second_token() {

@@ -185,10 +185,10 @@ mod event_fields {
     #[test]
     fn number_written_the_long_way_is_refused() {
         let sound = payload(&event(Kind::Dispatch));
-        // label 2, incarnation 2
-        let at = sound.windows(2).position(|pair| pair == [2, 2]).expect("the incarnation");
+        // label 3, seq 18
+        let at = sound.windows(2).position(|pair| pair == [3, 18]).expect("the seq");
         let mut long = sound[..=at].to_vec();
-        long.extend_from_slice(&[0x18, 2]);
+        long.extend_from_slice(&[0x18, 18]);
         long.extend_from_slice(&sound[at + 2..]);
         assert_eq!(refusal(&long), "the payload is not the deterministic encoding of its fields");
     }
@@ -507,7 +507,7 @@ mod bodies {
             rule(Kind::Dispatch, "one name for each attachment")
         );
         let receipt = |entries: usize, held: usize| {
-            let heads = Heads { sent: None, held: vec![place(1); held] };
+            let heads = Heads { held: vec![place(1); held], ..Heads::default() };
             let body = Receipt { entries: vec![place(2); entries], heads };
             read(Kind::Receipt, Body::Receipt(body).encode().expect("a receipt"))
         };

@@ -40,13 +40,16 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
         event.seq,
         to.collect::<String>()
     );
-    let place = |place: &Place| format!(" {}.{}={}", place.incarnation, place.counter, short(place.id.as_bytes()));
+    let place =
+        |place: &Place| format!(" {}.{}={}", place.incarnation, place.counter, short(place.id.as_bytes()));
     match Body::read(recorded.version, event) {
         Ok(Body::Receipt(receipt)) => {
             line += &format!(" for{}", receipt.entries.iter().map(place).collect::<String>());
             line += &format!(" held{}", receipt.heads.held.iter().map(place).collect::<String>());
         }
-        Ok(Body::Head(heads)) => line += &format!(" held{}", heads.held.iter().map(place).collect::<String>()),
+        Ok(Body::Head(heads)) => {
+            line += &format!(" held{}", heads.held.iter().map(place).collect::<String>())
+        }
         Ok(Body::Restored(restored)) => {
             line += &format!(" held{}", restored.heads.held.iter().map(place).collect::<String>());
         }

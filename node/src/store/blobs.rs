@@ -140,7 +140,9 @@ impl Store {
         let sql = "INSERT INTO awaited VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.execute(params![blob, peer, place.incarnation.number() as i64, place.counter.0 as i64]))
+            .and_then(|mut s| {
+                s.execute(params![blob, peer, place.incarnation.number() as i64, place.counter.0 as i64])
+            })
             .attempted("wait for an attachment")?;
         Ok(())
     }

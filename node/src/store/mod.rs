@@ -488,9 +488,10 @@ impl Store {
         let mut loaded = BTreeMap::new();
         for row in rows {
             let (incarnation, mut channel) = row?;
-            let held = ahead.query_map(params![peer, incarnation.number() as i64, channel.held.0 as i64], |row| {
-                Ok((Counter(row.get::<_, i64>(0)?.unsigned_abs()), EventId::new(row.get(1)?)))
-            })?;
+            let held = ahead
+                .query_map(params![peer, incarnation.number() as i64, channel.held.0 as i64], |row| {
+                    Ok((Counter(row.get::<_, i64>(0)?.unsigned_abs()), EventId::new(row.get(1)?)))
+                })?;
             channel.ahead = held.collect::<Result<_, _>>()?;
             loaded.insert(incarnation, channel);
         }

@@ -99,7 +99,10 @@ impl Records for Store {
         self.db
             .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| sent_row(*to, row)).optional()
+                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| {
+                    sent_row(*to, row)
+                })
+                .optional()
             })
             .attempted("look up a sent event")
     }
@@ -118,8 +121,10 @@ impl Records for Store {
         self.db
             .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| held_row(*from, row))
-                    .optional()
+                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| {
+                    held_row(*from, row)
+                })
+                .optional()
             })
             .attempted("look up a held event")
     }
@@ -132,6 +137,20 @@ impl Records for Store {
             .prepare_cached("SELECT 1 FROM held WHERE document = ?1 AND peer = ?2")
             .and_then(|mut s| s.exists(params![document.as_bytes(), no]))
             .attempted("look up an incoming document")
+    }
+
+    fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(Vec::new());
+        };
+        // Whatever wants a receipt and has none waits for an attachment: there is no other reason.
+        let sql = "SELECT held.incarnation, held.counter, held.id
+                   FROM (SELECT DISTINCT peer, incarnation, counter FROM awaited WHERE peer = ?1 LIMIT ?2)
+                   JOIN held USING (peer, incarnation, counter) ORDER BY 1, 2";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_map(params![no, limit as i64], place)?.collect())
+            .attempted("look up what waits for attachments")
     }
 
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, StoreError> {

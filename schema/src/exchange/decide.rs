@@ -1,8 +1,6 @@
 //! What may happen next. Decides; changes nothing.
 
-use super::{
-    AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow,
-};
+use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{self, BlobRef};
 use crate::body::{
     Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status,
@@ -322,7 +320,10 @@ impl Exchange {
         if self.peers().is_empty() {
             return Ok(vec![restored(None, Heads::default())]);
         }
-        self.peers().keys().map(|office| Ok(restored(Some(*office), self.heads(records, office)?))).collect()
+        self.peers()
+            .keys()
+            .map(|office| Ok(restored(Some(*office), self.full_heads(records, office)?)))
+            .collect()
     }
 
     /// The receipts for these events of one sender.
@@ -348,7 +349,7 @@ impl Exchange {
     /// # Errors
     /// When the records cannot be read.
     pub fn head_draft<R: Records>(&self, records: &R, to: OfficeId) -> Result<Draft, R::Error> {
-        Ok(self.draft(vec![to], Kind::Head, &Body::Head(self.heads(records, &to)?)))
+        Ok(self.draft(vec![to], Kind::Head, &Body::Head(self.full_heads(records, &to)?)))
     }
 
     /// Events of earlier incarnations that are settled no more, because the correspondent's head shows another history

@@ -241,7 +241,7 @@ impl Exchange {
         self.peers.get(office)
     }
 
-    /// Both directions between this office and `office`, as told to it.
+    /// Both directions between this office and `office`, as told to it with every receipt.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -257,7 +257,12 @@ impl Exchange {
                 held.extend(row.map(|row| row.place));
             }
         }
-        Ok(Heads { sent: peer.sent, held })
+        Ok(Heads { sent: peer.sent, held, incomplete: Vec::new() })
+    }
+
+    /// Both directions, and what is held without its attachments.
+    fn full_heads<R: Records>(&self, records: &R, office: &OfficeId) -> Result<Heads, R::Error> {
+        Ok(Heads { incomplete: records.incomplete(office, HELD_MAX)?, ..self.heads(records, office)? })
     }
 
     /// The event that records `draft` next in this station's chain.

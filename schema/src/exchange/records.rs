@@ -122,6 +122,13 @@ pub trait Records {
     /// When the store cannot be read.
     fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, Self::Error>;
 
+    /// Events held from `from` that want a receipt and have none, because attachments are missing: the first `limit`
+    /// by incarnation and counter.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
+
     /// In which of its author's incarnations the received event at this place of the journal was recorded; `None`
     /// when no received event is there.
     ///
@@ -164,6 +171,13 @@ impl Records for MemoryRecords {
 
     fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, Infallible> {
         Ok(self.incoming.contains_key(&(*from, *document)))
+    }
+
+    fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Infallible> {
+        let first = (*from, Incarnation::FIRST, Counter(0));
+        let rows = self.held.range(first..).take_while(|(key, _)| key.0 == *from).map(|(_, row)| row);
+        let waiting = rows.filter(|row| row.receipt.is_none() && row.kind.wants_receipt());
+        Ok(waiting.map(|row| row.place).take(limit).collect())
     }
 
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Infallible> {

@@ -133,7 +133,7 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
             let mut lines: Vec<String> = station.take(class, event).iter().map(line).collect();
             let body = Body::read(event.version(), event.event()).unwrap_or(Body::Unsupported);
             let told = station.exchange.went_backwards(&station.records, &event.event().office, &body);
-            lines.extend(sure(told).map(|incarnation| format!("told of {incarnation}")));
+            lines.extend(sure(told).map(|incarnation| format!("told of {}", life(incarnation))));
             lines
         }
         Asked(command) => match sure(decide(&station.exchange, &station.records, &directory(), command)) {
@@ -144,7 +144,8 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
             Ok(drafts) => drafts.iter().map(|d| format!("{:?} to {}", d.kind, d.to.len())).collect(),
         },
         Raised(told, reason) => {
-            let drafts = sure(station.exchange.raise(&station.records, Incarnation::new(*told, 0), 0, *reason));
+            let drafts =
+                sure(station.exchange.raise(&station.records, Incarnation::new(*told, 0), 0, *reason));
             drafts.iter().flat_map(|draft| station.record(draft, now).1).map(|c| line(&c)).collect()
         }
     }
@@ -184,7 +185,7 @@ fn line(change: &Change) -> String {
         Change::Confirmed { incarnation, counter, .. } => format!("confirmed {}", at(*incarnation, *counter)),
         Change::SentAnew { incarnation, counter, .. } => format!("sent anew {}", at(*incarnation, *counter)),
         Change::Reopened { incarnation, counter, .. } => format!("reopened {}", at(*incarnation, *counter)),
-        Change::Superseded { before } => format!("superseded before {before}"),
+        Change::Superseded { before } => format!("superseded before {}", life(*before)),
         Change::Held(row) => {
             let what = if row.document.is_some() { " document" } else { "" };
             format!("held {}{what}", at(row.place.incarnation, row.place.counter))
@@ -197,9 +198,9 @@ fn line(change: &Change) -> String {
         Change::Alarm(alarm) => match alarm {
             Alarm::Fork { counter, .. } => format!("alarm: fork at {counter}"),
             Alarm::OfficeRestored { incarnation, lost_there, .. } => {
-                format!("alarm: office restored to {incarnation}, lost {lost_there}")
+                format!("alarm: office restored to {}, lost {lost_there}", life(*incarnation))
             }
-            Alarm::Restored { incarnation } => format!("alarm: restored to {incarnation}"),
+            Alarm::Restored { incarnation } => format!("alarm: restored to {}", life(*incarnation)),
             Alarm::LostHere { incarnation, counter, .. } => {
                 format!("alarm: lost here {}", at(*incarnation, *counter))
             }
@@ -209,8 +210,14 @@ fn line(change: &Change) -> String {
     }
 }
 
+/// All stories here stay on branch 0, which is left out.
+fn life(incarnation: Incarnation) -> u64 {
+    assert_eq!(incarnation, Incarnation::new(u32::try_from(incarnation.ordinal()).expect("few"), 0));
+    incarnation.ordinal()
+}
+
 fn at(incarnation: Incarnation, counter: Counter) -> String {
-    format!("{incarnation}/{counter}")
+    format!("{}/{counter}", life(incarnation))
 }
 
 // ---- what comes from outside
@@ -262,17 +269,17 @@ fn restored(incarnation: u32, previous: u32, last_sent: Option<Place>, held: Vec
         last_seq: Seq(last_sent.map_or(0, |place| place.counter.0)),
         last_sent,
         reason: RestoreReason::Tool,
-        heads: Heads { sent: None, held },
+        heads: Heads { held, ..Heads::default() },
     };
     from_a(incarnation, 1, &Body::Restored(body))
 }
 
 fn head(incarnation: u32, counter: u64, held: &[Place]) -> VerifiedEvent {
-    from_a(incarnation, counter, &Body::Head(Heads { sent: None, held: held.to_vec() }))
+    from_a(incarnation, counter, &Body::Head(Heads { held: held.to_vec(), ..Heads::default() }))
 }
 
 fn receipt(incarnation: u32, counter: u64, entries: &[Place], held: &[Place]) -> VerifiedEvent {
-    let heads = Heads { sent: None, held: held.to_vec() };
+    let heads = Heads { held: held.to_vec(), ..Heads::default() };
     from_a(incarnation, counter, &Body::Receipt(Receipt { entries: entries.to_vec(), heads }))
 }
 
@@ -321,7 +328,11 @@ fn sent_place(given: &[Fact], incarnation: u32, counter: u64) -> Place {
 }
 
 fn invented(incarnation: u32, counter: u64) -> Place {
-    Place { incarnation: Incarnation::new(incarnation, 0), counter: Counter(counter), id: EventId::new([0xee; 32]) }
+    Place {
+        incarnation: Incarnation::new(incarnation, 0),
+        counter: Counter(counter),
+        id: EventId::new([0xee; 32]),
+    }
 }
 
 fn directory() -> Directory {
@@ -706,6 +717,55 @@ mod settling {
         check(given, From(head(1, 3, &[first])), &["held 1/3"]);
     }
 
+    /// It was restored to a moment between the event and its attachments; the relays may have lost them since.
+    #[test]
+    fn restored_correspondent_that_lacks_attachments_is_offered_them_again() {
+        let given = [sends(1)];
+        let first = sent_place(&given, 0, 1);
+        let given = [sends(1), From(receipt(0, 1, &[first], &[first]))];
+        let lacking = |incarnation, counter| {
+            let heads = Heads { held: vec![first], incomplete: vec![first], ..Heads::default() };
+            From(from_a(incarnation, counter, &Body::Head(heads)))
+        };
+        check(
+            given.clone(),
+            lacking(1, 1),
+            &["held 1/1", "alarm: office restored to 1, lost 1", "reopened 0/1"],
+        );
+        // A head that left before the receipt did says nothing new.
+        check(given, lacking(0, 2), &["held 0/2"]);
+    }
+
+    #[test]
+    fn head_names_what_is_held_without_its_attachments() {
+        let mut station = Station::new(ME);
+        let (first, second) = (doc(0, 1), doc(0, 2));
+        station.take(Class::Received, &first);
+        station.take(Class::Received, &second);
+        happen(&mut station, &answers(&[&second]), Millis(1));
+        let draft = sure(station.exchange.head_draft(&station.records, A));
+        let (event, _) = station.record(&draft, Millis(2));
+        let Ok(Body::Head(heads)) = Body::read(event.version(), event.event()) else {
+            panic!("a head");
+        };
+        assert_eq!(heads.incomplete, [place_of(&first, ME)]);
+    }
+
+    /// Two lives after the same backup: neither knows of the other, and no event of one stands for one of the other.
+    #[test]
+    fn station_restored_twice_from_one_backup_lives_two_incarnations() {
+        let station = Station::new(ME);
+        let lives: Vec<Incarnation> = [7, 8]
+            .map(|branch| {
+                let drafts =
+                    station.exchange.raise(&station.records, Incarnation::FIRST, branch, RestoreReason::Tool);
+                sure(drafts)[0].incarnation
+            })
+            .to_vec();
+        assert_ne!(lives[0], lives[1]);
+        assert!(lives.iter().all(|life| life.ordinal() == 1));
+    }
+
     /// The receipt was on its way while its author's disk went back: it does not say what is held now.
     #[test]
     fn receipt_of_an_incarnation_that_is_over_settles_nothing() {
@@ -743,6 +803,9 @@ mod settling {
             }
             fn knows_incoming(&self, from: &OfficeId, d: &DocumentId) -> Result<bool, Self::Error> {
                 self.0.knows_incoming(from, d)
+            }
+            fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
+                self.0.incomplete(from, limit)
             }
             fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error> {
                 self.0.incarnation_at(position)
@@ -952,7 +1015,7 @@ mod restoring {
             happen(&mut station, &fact, Millis(n as u64));
         }
         let to_send = |station: &Station, held: &[Place]| -> Vec<u64> {
-            let heads = Heads { sent: None, held: held.to_vec() };
+            let heads = Heads { held: held.to_vec(), ..Heads::default() };
             let rows = sure(station.exchange.to_send_anew(&station.records, &A, &heads));
             rows.iter().map(|row| row.place.counter.0).collect()
         };
@@ -960,8 +1023,11 @@ mod restoring {
         assert_eq!(to_send(&station, &[]), [0; 0], "what is not held at all is refilled as it is");
         assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [2, 4]);
         assert_eq!(to_send(&station, &[invented(0, 4)]), [1, 2, 4], "no common place is named");
-        let entries =
-            [2, 4].map(|counter| SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(counter) });
+        let entries = [2, 4].map(|counter| SentPlace {
+            to: A,
+            incarnation: Incarnation::FIRST,
+            counter: Counter(counter),
+        });
         let drafts = station.exchange.status_drafts(StatusCode::SentAnew, &entries, None, None);
         let lines = happen(&mut station, &Own(drafts[0].clone()), Millis(1));
         assert_eq!(lines, ["sent anew 0/2", "sent anew 0/4"]);
