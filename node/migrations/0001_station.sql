@@ -9,7 +9,7 @@ CREATE TABLE station (
 
 CREATE TABLE journal (
     position    INTEGER PRIMARY KEY,                       -- order on this station
-    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2)), -- own, received, evidence
+    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2, 3)), -- own, received, evidence, regained
     incarnation INTEGER NOT NULL,
     seq         INTEGER NOT NULL CHECK (seq > 0),
     recorded_at INTEGER NOT NULL,                          -- ms since epoch, UTC
@@ -17,6 +17,7 @@ CREATE TABLE journal (
 ) STRICT;
 -- Two writers cannot both extend the chain.
 CREATE UNIQUE INDEX own_chain ON journal (incarnation, seq) WHERE class = 0;
+CREATE INDEX regained ON journal (incarnation, seq) WHERE class = 3;
 CREATE TRIGGER journal_is_append_only BEFORE UPDATE ON journal
 BEGIN SELECT raise(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER journal_is_kept BEFORE DELETE ON journal
@@ -30,7 +31,8 @@ CREATE TABLE peer (
     sent_id          BLOB,
     told_at          INTEGER,
     heard            INTEGER NOT NULL DEFAULT 0,
-    confirmed        INTEGER NOT NULL DEFAULT 0
+    confirmed        INTEGER NOT NULL DEFAULT 0,
+    returned         BLOB    NOT NULL DEFAULT x'a0'        -- CBOR map of incarnations to counters
 ) STRICT;
 
 CREATE TABLE channel (
@@ -63,6 +65,16 @@ CREATE TABLE sent (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
+
+-- Receipts for events that were not known when they came: lost with a disk, and perhaps given back one day.
+CREATE TABLE early_receipt (
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    counter     INTEGER NOT NULL,
+    id          BLOB    NOT NULL CHECK (length(id) = 32),
+    position    INTEGER NOT NULL REFERENCES journal,
+    PRIMARY KEY (peer, incarnation, counter, id)
+) STRICT, WITHOUT ROWID;
 
 -- One line per document sent, in the order they were first recorded.
 CREATE TABLE outgoing (

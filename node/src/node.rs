@@ -6,9 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use schema::blob::{BLOB_BYTES_MAX, BlobRef};
-use schema::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
+use schema::body::{
+    ASKS_MAX, Ask, Body, Heads, Place, RETURNED_BYTES_MAX, RestoreReason, Returned, SentPlace, StatusCode,
+};
 use schema::directory::Directory;
-use schema::event::{Event, EventError, RecordedEvent, Urgency, VerifiedEvent, seal};
+use schema::event::{
+    Event, EventError, Kind, RecordedEvent, UnverifiedEvent, Urgency, VerifiedEvent, Verifier, seal,
+};
 use schema::exchange::{
     self, Change, Class, Command, Draft, Entry, Exchange, Reception, Records, Refusal, SentRow,
 };
@@ -88,6 +92,8 @@ pub struct Node {
     /// Receipts to be sent once more because their event came again.
     repeats: BTreeSet<(Position, OfficeId)>,
     heads_due: BTreeMap<OfficeId, HeadDue>,
+    /// What the next head to a correspondent asks it for: lost here, held there.
+    asks: BTreeMap<OfficeId, Vec<Ask>>,
     daily_heads_at: Millis,
     next_due: Option<Millis>,
     /// The disk was full; see [`Node::rest`].
@@ -118,6 +124,8 @@ struct Upload {
 enum BlobsAt {
     /// All at the relay: the event may go.
     Relay,
+    /// Not here: the event was given back, and its attachments are still on their way.
+    Elsewhere,
     /// Being uploaded; the end of the upload calls.
     UnderWay,
     /// Waiting until another upload has ended.
@@ -213,6 +221,7 @@ impl Node {
             downloads: BTreeMap::new(),
             repeats: BTreeSet::new(),
             heads_due: BTreeMap::new(),
+            asks: BTreeMap::new(),
             daily_heads_at: Millis(0),
             next_due: None,
             resting_until: Millis(0),
@@ -425,6 +434,11 @@ impl Node {
     /// Seals a draft as the next event of the chain, and applies it.
     fn record(&mut self, draft: &Draft, now: Millis, work: &mut Work) -> Result<(), StepError> {
         let event = seal(self.exchange.next_event(draft, now), &self.key)?;
+        let found = event.bytes().len();
+        // A correspondent must be able to give it back one day, inside an event of its own.
+        if draft.kind == Kind::Dispatch && found > RETURNED_BYTES_MAX {
+            return Err(EventError::TooLarge { found }.into());
+        }
         let position = self.store.append(Class::Own, &event, now)?;
         work.touched.extend(&draft.to);
         self.apply(Class::Own, position, &event, now, work)
@@ -525,12 +539,22 @@ impl Node {
         let told = self.exchange.went_backwards(&self.store, &from, &body)?;
         work.told = work.told.max(told);
         match &body {
-            Body::Head(heads) => work.anew.extend(self.exchange.to_send_anew(&self.store, &from, heads)?),
+            Body::Head(heads) => {
+                work.anew.extend(self.exchange.to_send_anew(&self.store, &from, heads)?);
+                let asks = self.exchange.lost(&self.store, &from, heads)?;
+                self.ask_back(from, asks, now);
+                self.give_back(from, fields.incarnation, heads, now, work)?;
+            }
             Body::Restored(restored) => {
                 work.anew.extend(self.exchange.to_send_anew(&self.store, &from, &restored.heads)?);
                 // It wants to know what is held of its earlier life.
                 self.head_due(from, now, GAP_WAIT_MS);
             }
+            Body::Receipt(receipt) => {
+                let asks = self.exchange.receipted_and_lost(&self.store, &from, &receipt.entries)?;
+                self.ask_back(from, asks, now);
+            }
+            Body::Returned(returned) => self.regain(from, returned, now, work)?,
             _ => {}
         }
         if matches!(body, Body::Head(_) | Body::Restored(_)) {
@@ -551,6 +575,82 @@ impl Node {
         let channel = self.exchange.channel(&from, fields.incarnation);
         if channel.is_some_and(schema::exchange::Channel::has_gap) {
             self.head_due(from, now.plus(GAP_WAIT_MS), GAP_WAIT_MS);
+        }
+        Ok(())
+    }
+
+    /// Asks a correspondent for what it holds of this station's earlier lives and the station has lost.
+    fn ask_back(&mut self, from: OfficeId, asks: Vec<Ask>, now: Millis) {
+        if !asks.is_empty() && !mutant::is(Mutant::NoAskingBack) {
+            let waiting = self.asks.entry(from).or_default();
+            // What finds no room is heard of again with the next head.
+            let new = asks.into_iter().filter(|ask| !waiting.contains(ask)).collect::<Vec<_>>();
+            waiting.extend(new.into_iter().take(ASKS_MAX.saturating_sub(waiting.len())));
+            self.head_due(from, now, GAP_WAIT_MS);
+        }
+    }
+
+    /// Gives a correspondent back what it asks for of its own earlier lives.
+    fn give_back(
+        &mut self,
+        to: OfficeId,
+        life: Incarnation,
+        heads: &Heads,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let earlier = heads.asks.iter().filter(|ask| ask.incarnation < life);
+        let mut asks = earlier.peekable();
+        // What is on its way is not given twice; and nobody makes this station write at the speed of the line.
+        if asks.peek().is_none() || self.store.is_giving_back(&to)? {
+            return Ok(());
+        }
+        for ask in asks {
+            let drafts = self.exchange.give_back(&self.store, to, ask, |position| {
+                let bytes = self.store.bytes_at(position)?;
+                let read = RecordedEvent::read(&bytes);
+                let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
+                Ok((bytes, read.map_err(damaged)?.event.blobs))
+            })?;
+            for draft in drafts {
+                self.record(&draft, now, work)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what this station had lost. Each event carries the station's own signature; the word of whoever
+    /// brings it is not needed.
+    fn regain(
+        &mut self,
+        from: OfficeId,
+        returned: &Returned,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        if returned.through < returned.ask.to {
+            let rest = Ask { from: returned.through.next(), ..returned.ask };
+            self.ask_back(from, vec![rest], now);
+        }
+        let verifier = Verifier::for_office(Arc::clone(&self.directory), &self.exchange.me());
+        for bytes in &returned.events {
+            // The verifier knows this office's keys and no others.
+            let verified = UnverifiedEvent::parse(bytes).map_err(|error| error.to_string());
+            let verified =
+                verified.and_then(|event| verifier.verify(event).map_err(|error| error.to_string()));
+            let event = match verified {
+                Ok(event) => event,
+                Err(reason) => {
+                    tracing::warn!(%from, reason, "what was given back is not an event of this station");
+                    self.store.quarantine(&from.to_string(), &reason, bytes, now)?;
+                    continue;
+                }
+            };
+            if event.event().incarnation < self.exchange.incarnation() && !self.store.knows_own(&event)? {
+                let position = self.store.append(Class::Regained, &event, now)?;
+                work.touched.extend(event.event().to.iter().map(|to| to.office));
+                self.apply(Class::Regained, position, &event, now, work)?;
+            }
         }
         Ok(())
     }
@@ -830,7 +930,8 @@ impl Node {
                 self.head_due(office, told.plus(GAP_WAIT_MS), due.wait_ms);
                 continue;
             }
-            let draft = self.exchange.head_draft(&self.store, office)?;
+            let asks = self.asks.remove(&office).unwrap_or_default();
+            let draft = self.exchange.head_draft(&self.store, office, asks)?;
             self.record(&draft, now, work)?;
             let gap = self
                 .exchange
@@ -912,8 +1013,9 @@ impl Node {
             let relay = &up[attempt as usize % up.len()];
             let bytes = self.store.bytes_at(position)?;
             let event = RecordedEvent::read(&bytes)?.event;
-            let wait_ms = match self.blobs_at(relay, &event.blobs, &rows, urgency, now, work) {
+            let wait_ms = match self.blobs_at(relay, &event.blobs, &rows, urgency, now, work)? {
                 BlobsAt::Relay => 0,
+                BlobsAt::Elsewhere => OUTCOME_WAIT_MS,
                 BlobsAt::UnderWay => OUTCOME_WAIT_MS,
                 BlobsAt::Queue => QUEUE_WAIT_MS,
             };
@@ -972,10 +1074,15 @@ impl Node {
         urgency: Urgency,
         now: Millis,
         work: &mut Work,
-    ) -> BlobsAt {
+    ) -> Result<BlobsAt, StoreError> {
         /// A relay that had an attachment this long ago is asked again before the event is sent again.
         const FRESH_MS: u64 = 30 * Millis::SECOND;
         let mut found = BlobsAt::Relay;
+        for blob in blobs {
+            if !self.store.has_blob(&blob.hash)? {
+                return Ok(BlobsAt::Elsewhere);
+            }
+        }
         for blob in blobs {
             let key = (relay.clone(), blob.hash);
             let running =
@@ -1003,7 +1110,7 @@ impl Node {
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     /// Uploads that will not be answered any more: what waited for them is looked at again soon.

@@ -148,6 +148,8 @@ table! {
         "restored" => "đã khôi phục dữ liệu tại đây", "data was restored here";
         "lost-here" => "nơi khác giữ sự kiện mà tại đây đã mất",
             "elsewhere an event is held that is lost here";
+        "given-back" => "nơi khác đã trả lại văn bản mà tại đây đã mất",
+            "documents lost here were given back by a correspondent";
         "refused-by-relay" => "trạm chuyển tiếp từ chối", "refused by a relay";
         "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại",
             "the body of an event was refused; it is kept";

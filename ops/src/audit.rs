@@ -50,7 +50,7 @@ pub struct Audit {
     pub office: OfficeId,
     /// Its name, the newest one known.
     pub name: String,
-    /// Journal entries: its own events, received ones, and evidence.
+    /// Journal entries: its own events, received ones, evidence, and what it was given back.
     pub entries: u64,
     /// How many are its own.
     pub own: u64,
@@ -58,6 +58,8 @@ pub struct Audit {
     pub received: u64,
     /// How many contradict held ones.
     pub evidence: u64,
+    /// Events of its own that it had lost and was given back.
+    pub regained: u64,
     /// Signatures checked; `None` when that was left out.
     pub signatures: Option<u64>,
     /// Attachments whose bytes were hashed anew.
@@ -151,7 +153,7 @@ struct Walk {
     verifier: Option<Verifier>,
     signatures: u64,
     forged: Option<Violation>,
-    counts: [u64; 3],
+    counts: [u64; 4],
     head: (Incarnation, Seq, EventId),
     own_events: BTreeMap<EventId, Millis>,
     evidence: BTreeSet<EventId>,
@@ -167,7 +169,7 @@ impl Walk {
             verifier,
             signatures: 0,
             forged: None,
-            counts: [0; 3],
+            counts: [0; 4],
             head: (Incarnation::FIRST, Seq(0), EventId::NONE),
             own_events: BTreeMap::new(),
             evidence: BTreeSet::new(),
@@ -197,6 +199,7 @@ impl Walk {
                         self.counts[2] += 1;
                         self.evidence.insert(recorded.id);
                     }
+                    Class::Regained => self.counts[3] += 1,
                 }
                 if let Ok(Body::Dispatch(dispatch)) = Body::read(recorded.version, &recorded.event) {
                     self.documents.insert(recorded.id, dispatch);
@@ -226,7 +229,7 @@ impl Walk {
         let sent: Vec<SentRow> = self.state.records.sent_rows().cloned().collect();
         let held: Vec<HeldRow> = self.state.records.held_rows().cloned().collect();
         let state = self.state.hash();
-        let [own, received, evidence] = self.counts;
+        let [own, received, evidence, regained] = self.counts;
         let (attachments, incomplete) = check_attachments(reader, &held, &sent, &self.blobs)?;
         let mut checks = vec![
             Check::new("P2", format!("{} held events, each document once", held.len()), {
@@ -260,6 +263,7 @@ impl Walk {
             own,
             received,
             evidence,
+            regained,
             signatures: self.verifier.is_some().then_some(self.signatures),
             attachments,
             head: self.head,

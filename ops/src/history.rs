@@ -29,7 +29,7 @@ pub struct Line {
     pub position: Position,
     /// When it was recorded here.
     pub recorded_at: Millis,
-    /// `own`, `received` or `evidence`.
+    /// `own`, `received`, `evidence` or `regained`.
     pub class: &'static str,
     /// Who made it.
     pub office: OfficeId,
@@ -95,6 +95,7 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, std::
                     Class::Own => "own",
                     Class::Received => "received",
                     Class::Evidence => "evidence",
+                    Class::Regained => "regained",
                 },
                 office: event.office,
                 incarnation: event.incarnation,
@@ -133,6 +134,10 @@ fn says(recorded: &RecordedEvent) -> String {
             format!("sent {sent}, held {held}")
         }
         Ok(Body::Restored(restored)) => format!("after incarnation {}", restored.previous),
+        Ok(Body::Returned(returned)) => {
+            let (count, incarnation) = (returned.events.len(), returned.ask.incarnation);
+            format!("{count} events of incarnation {incarnation} up to {} given back", returned.through)
+        }
         Ok(Body::Unsupported) => "of a newer version: kept, not applied".to_owned(),
         Err(error) => format!("body refused: {error}"),
     }

@@ -2,12 +2,13 @@
 //!
 //! Kinds whose rules are not written yet travel with an opaque body: kept, forwarded, shown as unsupported.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BLOBS_MAX;
 use crate::cose::infallible;
-use crate::event::{Event, Kind, VERSION};
+use crate::event::{EVENT_BYTES_MAX, Event, Kind, VERSION};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId, Seq};
 use crate::text;
 
@@ -15,6 +16,12 @@ use crate::text;
 pub const ENTRIES_MAX: usize = 512;
 /// Most places of one peer's channels that a head reports on.
 pub const HELD_MAX: usize = 64;
+/// Most runs that one head asks for.
+pub const ASKS_MAX: usize = 8;
+/// Most events that are given back in one event.
+pub const RETURNED_EVENTS_MAX: usize = 64;
+/// Most bytes of them together. A dispatch is kept smaller than this, so that it can be given back.
+pub const RETURNED_BYTES_MAX: usize = EVENT_BYTES_MAX - 2_048;
 /// Longest abstract (*trích yếu*), in characters. Decree 30/2020 appendix VI says 500, products in use allow 2,000.
 pub const ABSTRACT_CHARS_MAX: usize = 2_000;
 /// Longest number and symbol (*số, ký hiệu*), in characters: 11 + 30 in appendix VI and a separator.
@@ -116,12 +123,54 @@ pub struct Heads {
     /// and not all when there are too many. Their sender offers the attachments again.
     #[n(3)]
     pub incomplete: Vec<Place>,
+    /// Events of the author's own earlier incarnations that it has lost and the recipient holds: to be given back. In
+    /// heads only.
+    #[n(4)]
+    pub asks: Vec<Ask>,
 }
 
 impl Heads {
     fn fits(&self) -> bool {
-        self.held.len() <= HELD_MAX && self.incomplete.len() <= HELD_MAX
+        let places = self.held.len() <= HELD_MAX && self.incomplete.len() <= HELD_MAX;
+        places && self.asks.len() <= ASKS_MAX
     }
+}
+
+/// A run of events to one recipient that their author has lost.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+pub struct Ask {
+    /// The author's incarnation.
+    #[n(0)]
+    pub incarnation: Incarnation,
+    /// The first number among its events to the recipient.
+    #[n(1)]
+    pub from: Counter,
+    /// The last one.
+    #[n(2)]
+    pub to: Counter,
+    /// The author knows whatever the correspondent holds below this run; otherwise it asks for a single event that it
+    /// has just heard of.
+    #[n(3)]
+    pub whole: bool,
+}
+
+/// A correspondent gives back what the author of these events has lost (*trả lại văn bản đã mất*). The author's own
+/// signature on each proves them; the correspondent's word is not needed.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Returned {
+    /// What was asked for.
+    #[n(1)]
+    pub ask: Ask,
+    /// Every document of it up to this counter that is complete at the correspondent has been given back by now.
+    #[n(2)]
+    pub through: Counter,
+    /// The events, as they were received; may be none. The attachments of all of them are those of the event that
+    /// gives them back.
+    #[n(3)]
+    pub events: Vec<ByteVec>,
 }
 
 /// The recipient holds these events durably (*biên nhận*, status 01).
@@ -272,6 +321,8 @@ pub enum Body {
     Head(Heads),
     /// A new incarnation.
     Restored(Restored),
+    /// Events given back to their author.
+    Returned(Returned),
     /// A kind or version this code does not interpret: kept and forwarded, never applied.
     Unsupported,
 }
@@ -292,6 +343,7 @@ impl Body {
             Kind::Receipt => Self::Receipt(exact(event.kind, bytes)?),
             Kind::Head => Self::Head(exact(event.kind, bytes)?),
             Kind::Restored => Self::Restored(exact(event.kind, bytes)?),
+            Kind::Returned => Self::Returned(exact(event.kind, bytes)?),
             Kind::DirectoryChange
             | Kind::KeyAnnouncement
             | Kind::BusinessRequest
@@ -312,6 +364,7 @@ impl Body {
             Self::Receipt(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Head(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Restored(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Returned(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Unsupported => return None,
         }
         Some(bytes)
@@ -325,6 +378,7 @@ impl Body {
             Self::Receipt(_) => Some(Kind::Receipt),
             Self::Head(_) => Some(Kind::Head),
             Self::Restored(_) => Some(Kind::Restored),
+            Self::Returned(_) => Some(Kind::Returned),
             Self::Unsupported => None,
         }
     }
@@ -350,7 +404,7 @@ impl Body {
                 if receipt.entries.len() > ENTRIES_MAX || receipt.entries.is_empty() {
                     return rule("1 to 512 entries");
                 }
-                if !receipt.heads.fits() || event.to.len() != 1 {
+                if !receipt.heads.fits() || !receipt.heads.asks.is_empty() || event.to.len() != 1 {
                     return rule("one recipient, at most 64 places");
                 }
             }
@@ -360,11 +414,20 @@ impl Body {
                 }
             }
             Self::Restored(restored) => {
-                if !restored.heads.fits() || event.to.len() > 1 {
+                if !restored.heads.fits() || !restored.heads.asks.is_empty() || event.to.len() > 1 {
                     return rule("at most one recipient, at most 64 places");
                 }
                 if restored.previous >= event.incarnation {
                     return rule("a new incarnation is higher than the one it follows");
+                }
+            }
+            Self::Returned(returned) => {
+                let bytes: usize = returned.events.iter().map(|event| event.len()).sum();
+                if returned.events.len() > RETURNED_EVENTS_MAX || bytes > RETURNED_BYTES_MAX {
+                    return rule("at most 64 events of 62 KiB together");
+                }
+                if event.to.len() != 1 {
+                    return rule("one recipient");
                 }
             }
             Self::Unsupported => {}

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::cose::{self, Frame, FrameError, infallible, sha256};
-use crate::directory::{Directory, KeyValidity};
+use crate::directory::{Directory, KeyValidity, Office};
 use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
 use crate::mutant::{self, Mutant};
 use crate::time::Millis;
@@ -69,6 +69,8 @@ pub enum Kind {
     Report,
     /// The station was restored or rebuilt, and starts a new incarnation.
     Restored,
+    /// A correspondent gives back events that the author of them has lost with its disk.
+    Returned,
     /// Written by a newer version: kept, forwarded and shown as unsupported; never applied, never dropped.
     Unknown(u16),
 }
@@ -87,6 +89,7 @@ impl Kind {
             Self::DossierChange => 8,
             Self::Report => 9,
             Self::Restored => 10,
+            Self::Returned => 11,
             Self::Unknown(number) => number,
         }
     }
@@ -104,6 +107,7 @@ impl Kind {
             8 => Self::DossierChange,
             9 => Self::Report,
             10 => Self::Restored,
+            11 => Self::Returned,
             other => Self::Unknown(other),
         }
     }
@@ -603,22 +607,25 @@ impl VerifyMemory {
     }
 }
 
+fn keys_of(office: &Office) -> impl Iterator<Item = ((OfficeId, KeyId), KeyEntry)> {
+    office.keys.iter().filter_map(|listed| {
+        // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
+        let key = VerifyingKey::from_bytes(&listed.key).ok().filter(|key| !key.is_weak())?;
+        let entry = KeyEntry { key, validity: listed.validity };
+        Some(((office.id, key_id(&listed.key)), entry))
+    })
+}
+
 impl Verifier {
     /// Prepares the keys of every enrolled office.
     pub fn new(directory: Arc<Directory>) -> Self {
-        let mut keys = BTreeMap::new();
-        for office in directory.offices() {
-            for listed in &office.keys {
-                // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
-                let Ok(key) = VerifyingKey::from_bytes(&listed.key) else {
-                    continue;
-                };
-                if !key.is_weak() {
-                    let entry = KeyEntry { key, validity: listed.validity };
-                    keys.insert((office.id, key_id(&listed.key)), entry);
-                }
-            }
-        }
+        let keys = directory.offices().flat_map(keys_of).collect();
+        Self { directory, keys, memory: None }
+    }
+
+    /// Prepares the keys of one office: enough for its own events.
+    pub fn for_office(directory: Arc<Directory>, office: &OfficeId) -> Self {
+        let keys = directory.office(office).into_iter().flat_map(keys_of).collect();
         Self { directory, keys, memory: None }
     }
 

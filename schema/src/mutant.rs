@@ -35,11 +35,13 @@ pub enum Mutant {
     NoRefill,
     /// Do not notice that this station went backwards.
     NoBackwardsCheck,
+    /// Do not ask correspondents for what was lost with the disk.
+    NoAskingBack,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoSignatureCheck,
         Self::NoDocumentDedup,
         Self::NoOrder,
@@ -54,6 +56,7 @@ impl Mutant {
         Self::NoReissue,
         Self::NoRefill,
         Self::NoBackwardsCheck,
+        Self::NoAskingBack,
     ];
 }
 

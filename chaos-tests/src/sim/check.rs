@@ -139,7 +139,25 @@ impl World<'_> {
                 return Ok(false);
             }
         }
-        Ok(self.receipts_mean_held().is_ok())
+        Ok(self.receipts_mean_held().is_ok() && self.senders_know_what_arrived().is_ok())
+    }
+
+    /// P1 for a restored sender: what reached a clerk anywhere is in its sender's outgoing register, given back by
+    /// whoever holds it.
+    fn senders_know_what_arrived(&self) -> Result<(), Violation> {
+        for station in &self.stations {
+            let Some(node) = &station.node else { continue };
+            for row in held_rows(node)? {
+                let (Some(document), Some(_)) = (row.document, row.ordinal) else { continue };
+                let Some(sender) = self.node_of(&row.from) else { continue };
+                if !sender.store().knows_outgoing(&document).map_err(unreadable)? {
+                    let (to, from) = (station.office, row.from);
+                    let found = format!("{from} has lost document {document}, which the clerk of {to} has");
+                    return Err(Violation { promise: "P1", found });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// P6 across the country. A station that was restored breaks it until its correspondents have refilled it.
@@ -192,6 +210,7 @@ impl World<'_> {
             return Err(Violation { promise: "P1", found });
         }
         self.receipts_mean_held()?;
+        self.senders_know_what_arrived()?;
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
             let sent = sent_rows(node)?;

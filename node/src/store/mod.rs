@@ -313,6 +313,7 @@ impl Store {
             Class::Own => 0,
             Class::Received => 1,
             Class::Evidence => 2,
+            Class::Regained => 3,
         };
         let fields = event.event();
         self.db
@@ -360,6 +361,22 @@ impl Store {
             )
             .attempted("keep evidence")?;
         Ok(Some(position))
+    }
+
+    /// Whether this very event, at this place of this station's chain, is in the journal: recorded or regained.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn knows_own(&self, event: &VerifiedEvent) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM journal WHERE class = 0 AND incarnation = ?1 AND seq = ?2 AND bytes = ?3
+                   UNION ALL SELECT 1 FROM journal WHERE class = 3 AND incarnation = ?1 AND seq = ?2 AND bytes = ?3";
+        let place = event.event();
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.exists(params![place.incarnation.number() as i64, place.seq.0 as i64, event.bytes()])
+            })
+            .attempted("look for an own event")
     }
 
     /// Keeps a refused item with its reason; the oldest make room.
@@ -421,7 +438,9 @@ impl Store {
 
     /// The newest own incarnations before this one, oldest first.
     fn earlier_incarnations(&self, before: Incarnation) -> rusqlite::Result<Vec<Incarnation>> {
-        let sql = "SELECT max(incarnation) FROM journal WHERE class = 0 AND incarnation < ?1";
+        let sql = "SELECT max(newest) FROM (
+                       SELECT max(incarnation) AS newest FROM journal WHERE class = 0 AND incarnation < ?1
+                       UNION ALL SELECT max(incarnation) FROM journal WHERE class = 3 AND incarnation < ?1)";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut earlier = vec![before];
         while earlier.len() <= EARLIER_MAX
@@ -442,7 +461,8 @@ impl Store {
     fn load_peers(&self) -> Result<BTreeMap<OfficeId, Peer>, StoreError> {
         let read = "load the correspondents";
         let mut peers = BTreeMap::new();
-        let sql = "SELECT no, office, sent_incarnation, sent_counter, sent_id, told_at, heard, confirmed
+        let sql =
+            "SELECT no, office, sent_incarnation, sent_counter, sent_id, told_at, heard, confirmed, returned
                    FROM peer ORDER BY no";
         let mut statement = self.db.prepare(sql).attempted(read)?;
         let mut rows = statement.query([]).attempted(read)?;
@@ -462,9 +482,13 @@ impl Store {
                 let heard = row.get::<_, i64>(6)?.unsigned_abs();
                 let confirmed = Counter(row.get::<_, i64>(7)?.unsigned_abs());
                 let channels = self.load_channels(no)?;
-                Ok((no, office, Peer { sent, channels, told_at, heard, confirmed }))
+                let returned = BTreeMap::new();
+                Ok((no, office, Peer { sent, channels, told_at, heard, confirmed, returned }))
             };
-            let (no, office, peer) = load().attempted(read)?;
+            let (no, office, mut peer) = load().attempted(read)?;
+            let returned: Vec<u8> = row.get(8).attempted(read)?;
+            peer.returned =
+                minicbor::decode(&returned).map_err(|_| StoreError::Value { what: "a map of counters" })?;
             self.numbers.borrow_mut().insert(office, no);
             peers.insert(office, peer);
         }
@@ -529,7 +553,7 @@ impl Store {
         let save = || -> rusqlite::Result<()> {
             let mut update = self.db.prepare_cached(
                 "UPDATE peer SET sent_incarnation = ?2, sent_counter = ?3, sent_id = ?4, told_at = ?5, heard = ?6,
-                 confirmed = ?7 WHERE no = ?1",
+                 confirmed = ?7, returned = ?8 WHERE no = ?1",
             )?;
             update.execute(params![
                 no,
@@ -539,6 +563,7 @@ impl Store {
                 peer.told_at.map(|at| at.0 as i64),
                 peer.heard as i64,
                 peer.confirmed.0 as i64,
+                minicbor::to_vec(&peer.returned).unwrap_or_default(),
             ])?;
             let mut upsert = self.db.prepare_cached(
                 "INSERT INTO channel (peer, incarnation, held, held_id, presented, ended) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

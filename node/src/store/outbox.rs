@@ -149,13 +149,13 @@ impl Store {
     /// When SQLite fails.
     pub fn open_dispatches(&self) -> Result<Vec<OpenDispatch>, StoreError> {
         let sql = "SELECT sent.position, peer.office FROM sent JOIN peer ON peer.no = sent.peer
-                   WHERE sent.open = 1 AND sent.kind NOT IN (?1, ?2, ?3)
+                   WHERE sent.open = 1 AND sent.kind NOT IN (?1, ?2, ?3, ?4)
                    ORDER BY sent.position, peer.office";
         let mut open: Vec<OpenDispatch> = Vec::new();
         self.db
             .prepare(sql)
             .and_then(|mut statement| {
-                let kinds = [Kind::Receipt, Kind::Head, Kind::Restored].map(Kind::number);
+                let kinds = [Kind::Receipt, Kind::Head, Kind::Restored, Kind::Returned].map(Kind::number);
                 let mut rows = statement.query(kinds)?;
                 while let Some(row) = rows.next()? {
                     let position = Position(row.get::<_, i64>(0)?.unsigned_abs());
@@ -169,6 +169,18 @@ impl Store {
             })
             .attempted("list what is still open")?;
         Ok(open)
+    }
+
+    /// Whether something given back to this recipient has no receipt yet.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn is_giving_back(&self, to: &OfficeId) -> Result<bool, StoreError> {
+        let no = self.number_of(to)?;
+        self.db
+            .prepare_cached("SELECT 1 FROM sent WHERE open = 1 AND kind = ?1 AND peer = ?2")
+            .and_then(|mut s| s.exists(params![Kind::Returned.number(), no]))
+            .attempted("look for what is being given back")
     }
 
     /// The bytes of a journal entry.

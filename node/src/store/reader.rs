@@ -827,6 +827,10 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
                 format!("it holds incarnation {incarnation} up to counter {counter}, which is lost here");
             ("lost-here", Some(*office), detail)
         }
+        Alarm::GivenBack { office, incarnation, events } => {
+            let detail = format!("{events} events of incarnation {incarnation} that were lost here");
+            ("given-back", Some(*office), detail)
+        }
         Alarm::RefusedByRelay { to, incarnation, counter, reason } => {
             let detail = format!("incarnation {incarnation}, counter {counter}: {reason}");
             ("refused-by-relay", Some(*to), detail)

@@ -78,6 +78,7 @@ pub(super) fn class(number: i64) -> Class {
     match number {
         0 => Class::Own,
         1 => Class::Received,
+        3 => Class::Regained,
         _ => Class::Evidence,
     }
 }
@@ -105,6 +106,28 @@ impl Records for Store {
                 .optional()
             })
             .attempted("look up a sent event")
+    }
+
+    fn next_sent(
+        &self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        after: Counter,
+    ) -> Result<Option<SentRow>, StoreError> {
+        let Some(no) = self.known_number(to)? else {
+            return Ok(None);
+        };
+        let sql = format!(
+            "SELECT {SENT_COLUMNS} FROM sent WHERE peer = ?1 AND incarnation = ?2 AND counter > ?3
+             ORDER BY counter LIMIT 1"
+        );
+        let (incarnation, after) = (incarnation.number() as i64, after.0 as i64);
+        self.db
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row(params![no, incarnation, after], |row| sent_row(*to, row)).optional()
+            })
+            .attempted("look up the next sent event")
     }
 
     fn held(
@@ -158,6 +181,23 @@ impl Records for Store {
             .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class = 1")
             .and_then(|mut s| s.query_row([position.0 as i64], |row| incarnation(row, 0)).optional())
             .attempted("look up whose receipt it was")
+    }
+
+    fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(None);
+        };
+        let sql = "SELECT position FROM early_receipt
+                   WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3 AND id = ?4";
+        let (incarnation, counter) = (place.incarnation.number() as i64, place.counter.0 as i64);
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_row(params![no, incarnation, counter, place.id.as_bytes()], |row| unsigned(row, 0))
+                    .optional()
+            })
+            .map(|found| found.map(Position))
+            .attempted("look for an early receipt")
     }
 
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, StoreError> {
@@ -230,6 +270,10 @@ impl Store {
                 (to, *incarnation, *counter),
                 &[],
             ),
+            Change::EarlyReceipt { from, place, position } => {
+                self.insert_early_receipt(from, place, *position)
+            }
+            Change::Regained { document, position } => self.insert_outgoing(document, *position),
             Change::Answered {
                 from,
                 incarnation,
@@ -292,14 +336,34 @@ impl Store {
                 ])
             })
             .attempted("put an event into the outbox")?;
-        if let Some(document) = row.document {
-            self.db
-                .prepare_cached(
-                    "INSERT INTO outgoing (position, document) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                )
-                .and_then(|mut s| s.execute(params![row.position.0 as i64, document.as_bytes()]))
-                .attempted("list an outgoing document")?;
-        }
+        row.document.map_or(Ok(()), |document| self.insert_outgoing(&document, row.position))
+    }
+
+    fn insert_early_receipt(
+        &self,
+        from: &OfficeId,
+        place: &Place,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO early_receipt VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT DO UPDATE SET position = ?5";
+        let (incarnation, counter) = (place.incarnation.number() as i64, place.counter.0 as i64);
+        let no = self.number_of(from)?;
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.execute(params![no, incarnation, counter, place.id.as_bytes(), position.0 as i64])
+            })
+            .attempted("keep an early receipt")?;
+        Ok(())
+    }
+
+    fn insert_outgoing(&self, document: &DocumentId, position: Position) -> Result<(), StoreError> {
+        let sql = "INSERT INTO outgoing (position, document) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(params![position.0 as i64, document.as_bytes()]))
+            .attempted("list an outgoing document")?;
         Ok(())
     }
 

@@ -1,14 +1,19 @@
 //! What may happen next. Decides; changes nothing.
 
+use std::collections::BTreeMap;
+
+use minicbor::bytes::ByteVec;
+
+use super::evolve::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
-use crate::blob::{self, BlobRef};
+use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::body::{
-    Body, BodyError, Dispatch, Heads, Place, Receipt, RestoreReason, Restored, SentPlace, Status,
+    ASKS_MAX, Ask, Body, BodyError, Dispatch, ENTRIES_MAX, Heads, Place, RETURNED_BYTES_MAX,
+    RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status, StatusCode,
 };
-use crate::body::{ENTRIES_MAX, StatusCode};
 use crate::directory::Directory;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
-use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId};
+use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId};
 use crate::mutant::{self, Mutant};
 use crate::time::Millis;
 
@@ -17,6 +22,10 @@ pub const DOCUMENT_RECIPIENTS_MAX: usize = 16_384;
 
 /// Most documents sent anew because of one head; the next head asks for the rest.
 const ANEW_MAX: usize = 1_000;
+/// Most events with given back documents because of one ask.
+const RETURNED_MAX: usize = 16;
+/// Most places looked up because of one ask.
+const RETURNED_LOOKUPS_MAX: u64 = 4_096;
 
 /// What someone asks the station to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +58,28 @@ pub struct Draft {
     pub blobs: Vec<BlobRef>,
     /// The encoded body.
     pub body: Vec<u8>,
+}
+
+/// Events that are given back together, and their attachments.
+#[derive(Default)]
+struct Parcel {
+    events: Vec<ByteVec>,
+    blobs: BTreeMap<BlobHash, u64>,
+}
+
+impl Parcel {
+    fn takes(&self, event: &[u8], blobs: &[BlobRef]) -> bool {
+        let together: usize = self.events.iter().map(|event| event.len()).sum();
+        let new = blobs.iter().filter(|blob| !self.blobs.contains_key(&blob.hash)).count();
+        self.events.len() < RETURNED_EVENTS_MAX
+            && together + event.len() <= RETURNED_BYTES_MAX
+            && self.blobs.len() + new <= BLOBS_MAX
+    }
+
+    fn add(&mut self, event: Vec<u8>, blobs: Vec<BlobRef>) {
+        self.events.push(event.into());
+        self.blobs.extend(blobs.into_iter().map(|blob| (blob.hash, blob.length)));
+    }
 }
 
 /// Why a command is not carried out. An answer, not a fault: nothing was recorded.
@@ -246,7 +277,7 @@ impl Exchange {
             Body::Receipt(receipt) => (&receipt.entries, &receipt.heads),
             Body::Head(heads) => (&[], heads),
             Body::Restored(restored) => (&[], &restored.heads),
-            Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => return Ok(None),
+            Body::Dispatch(_) | Body::Status(_) | Body::Returned(_) | Body::Unsupported => return Ok(None),
         };
         if mutant::is(Mutant::NoBackwardsCheck) {
             return Ok(None);
@@ -344,12 +375,113 @@ impl Exchange {
         Ok(receipts.collect())
     }
 
-    /// Tells a correspondent both heads.
+    /// Tells a correspondent both heads, and asks it for what was lost here.
     ///
     /// # Errors
     /// When the records cannot be read.
-    pub fn head_draft<R: Records>(&self, records: &R, to: OfficeId) -> Result<Draft, R::Error> {
-        Ok(self.draft(vec![to], Kind::Head, &Body::Head(self.full_heads(records, &to)?)))
+    pub fn head_draft<R: Records>(
+        &self,
+        records: &R,
+        to: OfficeId,
+        asks: Vec<Ask>,
+    ) -> Result<Draft, R::Error> {
+        let heads = Heads { asks, ..self.full_heads(records, &to)? };
+        Ok(self.draft(vec![to], Kind::Head, &Body::Head(heads)))
+    }
+
+    /// What to ask a correspondent for: by its receipts it holds these events of earlier incarnations, and this station
+    /// does not know them.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn receipted_and_lost<R: Records>(
+        &self,
+        records: &R,
+        with: &OfficeId,
+        entries: &[Place],
+    ) -> Result<Vec<Ask>, R::Error> {
+        let mut asks = Vec::new();
+        for place in entries.iter().filter(|place| place.incarnation < self.incarnation()) {
+            if asks.len() < ASKS_MAX && !agrees(records, *with, *place)? {
+                let Place { incarnation, counter, .. } = *place;
+                asks.push(Ask { incarnation, from: counter, to: counter, whole: false });
+            }
+        }
+        Ok(asks)
+    }
+
+    /// What to ask a correspondent for: by its heads it holds events of this station's earlier incarnations that the
+    /// station has lost.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn lost<R: Records>(
+        &self,
+        records: &R,
+        with: &OfficeId,
+        heads: &Heads,
+    ) -> Result<Vec<Ask>, R::Error> {
+        let returned = self.peer(with).map(|peer| &peer.returned);
+        let mut asks: BTreeMap<Incarnation, Ask> = BTreeMap::new();
+        for place in heads.held.iter().filter(|place| place.incarnation < self.incarnation()) {
+            let incarnation = place.incarnation;
+            let back = returned.and_then(|returned| returned.get(&incarnation)).copied().unwrap_or_default();
+            let unknown = Ask { incarnation, from: back.next(), to: Counter(0), whole: true };
+            let ask = asks.entry(incarnation).or_insert(unknown);
+            if agrees(records, *with, *place)? {
+                ask.from = ask.from.max(place.counter.next());
+            } else {
+                ask.to = ask.to.max(place.counter);
+            }
+        }
+        let lost = asks.into_values().rev().filter(|ask| ask.from <= ask.to);
+        Ok(lost.take(ASKS_MAX).collect())
+    }
+
+    /// Gives back to their author the documents of a run that it has lost, with their attachments; `read` reads an
+    /// event of the journal. Not more than a bounded number of events of this station: the author asks for the rest.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn give_back<R: Records>(
+        &self,
+        records: &R,
+        to: OfficeId,
+        ask: &Ask,
+        read: impl Fn(Position) -> Result<(Vec<u8>, Vec<BlobRef>), R::Error>,
+    ) -> Result<Vec<Draft>, R::Error> {
+        let last = Counter(ask.to.0.min(ask.from.0.saturating_add(RETURNED_LOOKUPS_MAX)));
+        let mut drafts = Vec::new();
+        let mut parcel = Parcel::default();
+        let mut through = Counter(ask.from.0.saturating_sub(1));
+        for counter in (ask.from.0..=last.0).map(Counter) {
+            let row = records.held(&to, ask.incarnation, counter)?;
+            // What is not complete here cannot be given back; when it is one day, its receipt makes the author ask.
+            if let Some(row) = row.filter(|row| row.kind == Kind::Dispatch && row.receipt.is_some()) {
+                let (event, blobs) = read(row.position)?;
+                if !parcel.takes(&event, &blobs) {
+                    drafts.push(self.returned(to, ask, through, std::mem::take(&mut parcel)));
+                    if drafts.len() == RETURNED_MAX {
+                        return Ok(drafts);
+                    }
+                }
+                // A dispatch of this version always fits; what does not was made by another program.
+                if parcel.takes(&event, &blobs) {
+                    parcel.add(event, blobs);
+                }
+            }
+            through = counter;
+        }
+        drafts.push(self.returned(to, ask, through, parcel));
+        Ok(drafts)
+    }
+
+    fn returned(&self, to: OfficeId, ask: &Ask, through: Counter, parcel: Parcel) -> Draft {
+        let body = Returned { ask: *ask, through, events: parcel.events };
+        Draft {
+            blobs: parcel.blobs.into_iter().map(|(hash, length)| BlobRef { hash, length }).collect(),
+            ..self.draft(vec![to], Kind::Returned, &Body::Returned(body))
+        }
     }
 
     /// Events of earlier incarnations that are settled no more, because the correspondent's head shows another history
@@ -381,15 +513,15 @@ impl Exchange {
             if reported.is_empty() || matches!(agreed, Some((0, _))) {
                 continue;
             }
-            let mut counter = agreed.map_or(Counter(1), |(_, counter)| counter.next());
+            let mut counter = agreed.map_or(Counter(0), |(_, counter)| counter);
             while anew.len() < ANEW_MAX
-                && let Some(row) = records.sent(to, incarnation, counter)?
+                && let Some(row) = records.next_sent(to, incarnation, counter)?
             {
+                counter = row.place.counter;
                 // A head has a receipt only because it contradicted something; that receipt holds no longer.
                 if !row.superseded && (row.kind.wants_receipt() || row.receipt.is_some()) {
                     anew.push(row);
                 }
-                counter = counter.next();
             }
         }
         Ok(anew)

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use minicbor::{Decode, Encode};
 
 use super::{AHEAD_MAX, CHANNELS_MAX, Channel, Exchange, HeldRow, Records, SentRow};
-use crate::body::{Body, Heads, Place, RestoreReason, Restored, StatusCode};
+use crate::body::{Body, Heads, Place, RestoreReason, Restored, Returned, StatusCode};
 use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
@@ -19,6 +19,8 @@ pub enum Class {
     Received,
     /// A received event that contradicts one it holds: kept, never applied.
     Evidence,
+    /// An event of its own that it had lost and was given back.
+    Regained,
 }
 
 /// One entry of a journal.
@@ -97,6 +99,22 @@ pub enum Change {
         incarnation: Incarnation,
         /// The number among the events to that recipient.
         counter: Counter,
+    },
+    /// A receipt for an event that this station does not know: it may have lost it. Settles it when it is given back.
+    EarlyReceipt {
+        /// The recipient.
+        from: OfficeId,
+        /// What the receipt is for.
+        place: Place,
+        /// The entry that holds the receipt.
+        position: Position,
+    },
+    /// A document that this station had lost is known again.
+    Regained {
+        /// The document.
+        document: DocumentId,
+        /// The entry that brought its event back.
+        position: Position,
     },
     /// An event from a correspondent is held.
     Held(HeldRow),
@@ -185,6 +203,19 @@ pub enum Alarm {
         #[n(2)]
         counter: Counter,
     },
+    /// A correspondent gave back events that this station had lost.
+    #[n(6)]
+    GivenBack {
+        /// The correspondent.
+        #[n(0)]
+        office: OfficeId,
+        /// The incarnation they are of.
+        #[n(1)]
+        incarnation: Incarnation,
+        /// How many.
+        #[n(2)]
+        events: u64,
+    },
     /// A relay refused an event.
     #[n(4)]
     RefusedByRelay {
@@ -237,6 +268,9 @@ impl Exchange {
                 self.evolve_received(records, entry, &body, &mut changes)?;
             }
             Class::Evidence => self.evolve_evidence(records, entry, &mut changes)?,
+            Class::Regained => {
+                self.evolve_regained(records, entry, &body.unwrap_or(Body::Unsupported), &mut changes)?;
+            }
         }
         Ok(changes)
     }
@@ -262,18 +296,7 @@ impl Exchange {
             if matches!(body, Body::Receipt(_) | Body::Head(_) | Body::Restored(_)) {
                 peer.told_at = Some(event.claimed_at);
             }
-            changes.push(Change::Sent(SentRow {
-                to: to.office,
-                place,
-                position: entry.position,
-                kind: event.kind,
-                urgency: event.urgency,
-                document,
-                open: true,
-                left: None,
-                receipt: None,
-                superseded: false,
-            }));
+            changes.push(Change::Sent(SentRow::open(to.office, place, &entry, document)));
         }
         match (body, event.to.first()) {
             (Body::Receipt(mut receipt), Some(to)) => {
@@ -493,7 +516,58 @@ impl Exchange {
             Body::Restored(restored) => {
                 self.compare(records, from, event.incarnation, &restored.heads, changes)?;
             }
+            Body::Returned(returned) => self.note_returned(from, returned, changes),
             Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => {}
+        }
+        Ok(())
+    }
+
+    fn note_returned(&mut self, from: OfficeId, returned: &Returned, changes: &mut Vec<Change>) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let incarnation = returned.ask.incarnation;
+        if returned.ask.whole {
+            let through = peer.returned.entry(incarnation).or_default();
+            *through = returned.through.max(*through);
+        }
+        if peer.returned.len() > CHANNELS_MAX {
+            peer.returned.pop_first();
+        }
+        if !returned.events.is_empty() {
+            let events = returned.events.len() as u64;
+            changes.push(Change::Alarm(Alarm::GivenBack { office: from, incarnation, events }));
+        }
+    }
+
+    /// Its document is in the outgoing register again. It is offered once more to every recipient: who holds it
+    /// answers with a receipt, who never got it gets it now.
+    fn evolve_regained<R: Records>(
+        &mut self,
+        records: &R,
+        entry: Entry<'_>,
+        body: &Body,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        let event = entry.event;
+        let (Body::Dispatch(dispatch), Ordering::Less) =
+            (body, event.incarnation.cmp(&self.chain.incarnation))
+        else {
+            return Ok(());
+        };
+        self.chain.remember(event.incarnation);
+        let document = dispatch.document;
+        changes.push(Change::Regained { document, position: entry.position });
+        for to in &event.to {
+            self.peers.entry(to.office).or_default();
+            let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
+            // Its place may be taken by what this station sent there itself, before it knew that it had gone back.
+            if records.sent(&to.office, place.incarnation, place.counter)?.is_none() {
+                changes.push(Change::Sent(SentRow::open(to.office, place, &entry, Some(document))));
+                let early = records.early_receipt(&to.office, &place)?;
+                changes.extend(early.map(|position| {
+                    let Place { incarnation, counter, .. } = place;
+                    Change::Receipted { to: to.office, incarnation, counter, position }
+                }));
+            }
         }
         Ok(())
     }
@@ -570,10 +644,11 @@ impl Exchange {
     ) -> Result<(), R::Error> {
         let (to, position) = (entry.event.office, entry.position);
         let Place { incarnation, counter, id } = place;
-        let Some(row) = records
-            .sent(&to, incarnation, counter)?
-            .filter(|row| row.place.id == id || mutant::is(Mutant::ReceiptByNumber))
-        else {
+        let row = records.sent(&to, incarnation, counter)?;
+        if row.is_none() {
+            changes.push(Change::EarlyReceipt { from: to, place, position });
+        }
+        let Some(row) = row.filter(|row| row.place.id == id || mutant::is(Mutant::ReceiptByNumber)) else {
             return Ok(());
         };
         // A receipt of a later incarnation says more than the one that is here: it outlived the restore.
@@ -606,7 +681,9 @@ impl Exchange {
             let held =
                 heads.held.iter().copied().find(|held| held.incarnation == incarnation).unwrap_or(none);
             if !agrees(records, to, held)? {
-                if incarnation < self.chain.incarnation {
+                let given_back = self.peer(&to).and_then(|peer| peer.returned.get(&incarnation));
+                if incarnation < self.chain.incarnation && given_back.is_none_or(|back| *back < held.counter)
+                {
                     let alarm = Alarm::LostHere { office: to, incarnation, counter: held.counter };
                     changes.push(Change::Alarm(alarm));
                 }
@@ -684,9 +761,9 @@ impl Exchange {
         let newest = self.peer(&to).and_then(|peer| peer.sent).map(|sent| (sent.incarnation, sent.counter));
         let mut passed = 0;
         while passed < AHEAD_MAX {
-            counter = counter.next();
-            let row = records.sent(&to, held.incarnation, counter)?;
+            let row = records.next_sent(&to, held.incarnation, counter)?;
             let Some(row) = row.filter(|row| !row.open) else { break };
+            counter = row.place.counter;
             let lost = match row.receipt {
                 Some(receipt) => records.incarnation_at(receipt)?.is_none_or(|answered| answered < theirs),
                 // Receipts and heads of an incarnation that is over say nothing that later ones do not.
@@ -785,7 +862,7 @@ impl Exchange {
 }
 
 /// Whether this station sent the event that a correspondent says it holds last; holding nothing agrees.
-fn agrees<R: Records>(records: &R, with: OfficeId, held: Place) -> Result<bool, R::Error> {
+pub(super) fn agrees<R: Records>(records: &R, with: OfficeId, held: Place) -> Result<bool, R::Error> {
     if held.counter == Counter(0) {
         return Ok(true);
     }

@@ -98,13 +98,20 @@ impl Chain {
     pub const EMPTY: Self =
         Self { incarnation: Incarnation::FIRST, seq: Seq(0), head: EventId::NONE, earlier: Vec::new() };
 
-    fn start_incarnation(&mut self, incarnation: Incarnation) {
-        // An incarnation in which nothing was recorded left no trace, and needs none.
-        if self.seq > Seq(0) {
-            self.earlier.push(self.incarnation);
+    /// Notes an incarnation before the current one.
+    fn remember(&mut self, incarnation: Incarnation) {
+        if let Err(at) = self.earlier.binary_search(&incarnation) {
+            self.earlier.insert(at, incarnation);
         }
         if self.earlier.len() > EARLIER_MAX {
             self.earlier.remove(0);
+        }
+    }
+
+    fn start_incarnation(&mut self, incarnation: Incarnation) {
+        // An incarnation in which nothing was recorded left no trace, and needs none.
+        if self.seq > Seq(0) {
+            self.remember(self.incarnation);
         }
         self.incarnation = incarnation;
         self.seq = Seq(0);
@@ -131,6 +138,10 @@ pub struct Peer {
     /// What it said in its newest incarnation: it holds everything up to this counter of the current incarnation.
     #[n(5)]
     pub confirmed: Counter,
+    /// What of this station's own earlier incarnations it has given back: all documents up to this counter. At most
+    /// [`CHANNELS_MAX`].
+    #[n(6)]
+    pub returned: BTreeMap<Incarnation, Counter>,
 }
 
 /// What came from one incarnation of a correspondent.
@@ -257,7 +268,7 @@ impl Exchange {
                 held.extend(row.map(|row| row.place));
             }
         }
-        Ok(Heads { sent: peer.sent, held, incomplete: Vec::new() })
+        Ok(Heads { sent: peer.sent, held, ..Heads::default() })
     }
 
     /// Both directions, and what is held without its attachments.

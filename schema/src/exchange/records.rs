@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
-use super::{Change, Exchange};
+use super::{Change, Entry, Exchange};
 use crate::body::Place;
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
@@ -49,10 +49,26 @@ pub struct SentRow {
 }
 
 impl SentRow {
-    /// Whether its content is worth a new event when a correspondent has lost this one. Heads and receipts are made
-    /// anew anyway, and that an earlier incarnation began is history.
+    /// The row of an event that goes to this recipient.
+    pub(super) fn open(to: OfficeId, place: Place, entry: &Entry<'_>, document: Option<DocumentId>) -> Self {
+        Self {
+            to,
+            place,
+            position: entry.position,
+            kind: entry.event.kind,
+            urgency: entry.event.urgency,
+            document,
+            open: true,
+            left: None,
+            receipt: None,
+            superseded: false,
+        }
+    }
+
+    /// Whether its content is worth a new event when a correspondent has lost this one. Heads, receipts and what is
+    /// given back are made anew when they are needed, and that an earlier incarnation began is history.
     pub fn is_said_again(&self) -> bool {
-        self.kind.wants_receipt() && self.kind != Kind::Restored
+        self.kind.wants_receipt() && !matches!(self.kind, Kind::Restored | Kind::Returned)
     }
 }
 
@@ -105,6 +121,17 @@ pub trait Records {
         counter: Counter,
     ) -> Result<Option<SentRow>, Self::Error>;
 
+    /// The row of the first event sent to `to` in this incarnation after this counter. What was regained has holes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn next_sent(
+        &self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        after: Counter,
+    ) -> Result<Option<SentRow>, Self::Error>;
+
     /// The row of an event held from `from`.
     ///
     /// # Errors
@@ -136,6 +163,12 @@ pub trait Records {
     /// When the store cannot be read.
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error>;
 
+    /// Where a receipt of `from` stands that came for an event which was not known then.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Self::Error>;
+
     /// Whether this station has sent this document.
     ///
     /// # Errors
@@ -151,6 +184,7 @@ pub struct MemoryRecords {
     received: BTreeMap<Position, Incarnation>,
     incoming: BTreeMap<(OfficeId, DocumentId), Position>,
     outgoing: BTreeMap<DocumentId, Position>,
+    early: BTreeMap<(OfficeId, Place), Position>,
 }
 
 impl Records for MemoryRecords {
@@ -158,6 +192,18 @@ impl Records for MemoryRecords {
 
     fn sent(&self, to: &OfficeId, inc: Incarnation, counter: Counter) -> Result<Option<SentRow>, Infallible> {
         Ok(self.sent.get(&(*to, inc, counter)).cloned())
+    }
+
+    fn next_sent(
+        &self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        after: Counter,
+    ) -> Result<Option<SentRow>, Infallible> {
+        let run = (*to, incarnation, after.next())..=(*to, incarnation, Counter(u64::MAX));
+        // A counter at the very end has none after it.
+        let row = if after.next() > after { self.sent.range(run).next() } else { None };
+        Ok(row.map(|(_, row)| row.clone()))
     }
 
     fn held(
@@ -182,6 +228,10 @@ impl Records for MemoryRecords {
 
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Infallible> {
         Ok(self.received.get(&position).copied())
+    }
+
+    fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Infallible> {
+        Ok(self.early.get(&(*from, *place)).copied())
     }
 
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Infallible> {
@@ -231,6 +281,12 @@ impl MemoryRecords {
                     row.open = false;
                     row.superseded = true;
                 });
+            }
+            Change::EarlyReceipt { from, place, position } => {
+                self.early.insert((*from, *place), *position);
+            }
+            Change::Regained { document, position } => {
+                self.outgoing.entry(*document).or_insert(*position);
             }
             Change::Held(row) => {
                 if let Some(document) = row.document {

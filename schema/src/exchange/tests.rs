@@ -798,6 +798,15 @@ mod settling {
                 self.1.set(self.1.get() + 1);
                 self.0.sent(to, i, c)
             }
+            fn next_sent(
+                &self,
+                to: &OfficeId,
+                i: Incarnation,
+                after: Counter,
+            ) -> Result<Option<SentRow>, Self::Error> {
+                self.1.set(self.1.get() + 1);
+                self.0.next_sent(to, i, after)
+            }
             fn held(&self, f: &OfficeId, i: Incarnation, c: Counter) -> Result<Option<HeldRow>, Self::Error> {
                 self.0.held(f, i, c)
             }
@@ -806,6 +815,9 @@ mod settling {
             }
             fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
                 self.0.incomplete(from, limit)
+            }
+            fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Self::Error> {
+                self.0.early_receipt(from, place)
             }
             fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error> {
                 self.0.incarnation_at(position)
