@@ -341,7 +341,7 @@ impl UnverifiedEvent {
         check_shape(frame.payload)?;
         let event: Event =
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
-        if version == VERSION && encode(&event) != frame.payload {
+        if version == VERSION && !cose::encodes_to(&event, frame.payload) {
             return Err(EventError::NotDeterministic);
         }
         event.check()?;
@@ -392,8 +392,14 @@ impl RecordedEvent {
         let version = version_of(frame.content_type)?;
         let event =
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
-        let signed = cose::sig_structure(frame.content_type, frame.protected, frame.payload);
-        Ok(Self { id: EventId::new(sha256(&signed)), version, event })
+        Ok(Self { id: EventId::new(cose::sig_hash(&frame)), version, event })
+    }
+}
+
+/// What was verified just now need not be read again.
+impl From<VerifiedEvent> for RecordedEvent {
+    fn from(VerifiedEvent { id, version, event, .. }: VerifiedEvent) -> Self {
+        Self { id, version, event }
     }
 }
 
