@@ -8,6 +8,15 @@ use schema::time::Millis;
 
 use super::{Attempted, Store, StoreError, records};
 
+/// Every level of urgency by its number: with it, a time leads straight to its rows in the index of the open ones,
+/// which may be a million.
+const EVERY_URGENCY: &str = "urgency IN (0, 1, 2, 3, 4)";
+
+const _: () = {
+    let levels = Urgency::MOST_URGENT_FIRST;
+    assert!(levels.len() == 5 && levels[0].number() == 4 && levels[4].number() == 0);
+};
+
 /// One row of the outbox that is to be sent now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DueRow {
@@ -117,8 +126,8 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn hasten_after(&self, limit: Millis, now: Millis) -> Result<(), StoreError> {
-        let sql = "UPDATE sent SET due_at = ?2 WHERE open = 1 AND due_at > ?1";
-        self.db.execute(sql, [limit.0 as i64, now.0 as i64]).attempted("hasten the outbox")?;
+        let sql = format!("UPDATE sent SET due_at = ?2 WHERE open = 1 AND {EVERY_URGENCY} AND due_at > ?1");
+        self.db.execute(&sql, [limit.0 as i64, now.0 as i64]).attempted("hasten the outbox")?;
         Ok(())
     }
 
@@ -129,8 +138,10 @@ impl Store {
     pub fn hasten(&self, to: Option<&OfficeId>, now: Millis) -> Result<usize, StoreError> {
         let hastened = match to {
             None => {
-                let sql = "UPDATE sent SET due_at = ?1 WHERE open = 1 AND left_by IS NULL AND due_at > ?1";
-                self.db.prepare_cached(sql).and_then(|mut s| s.execute([now.0 as i64]))
+                let sql = format!(
+                    "UPDATE sent SET due_at = ?1 WHERE open = 1 AND left_by IS NULL AND {EVERY_URGENCY} AND due_at > ?1"
+                );
+                self.db.prepare_cached(&sql).and_then(|mut s| s.execute([now.0 as i64]))
             }
             Some(to) => {
                 let Some(no) = self.known_number(to)? else {
