@@ -613,16 +613,14 @@ impl Verifier {
     /// Prepares the keys of every enrolled office.
     pub fn new(directory: Arc<Directory>) -> Self {
         let mut keys = BTreeMap::new();
-        for office in directory.offices() {
-            for listed in &office.keys {
-                // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
-                let Ok(key) = VerifyingKey::from_bytes(&listed.key) else {
-                    continue;
-                };
-                if !key.is_weak() {
-                    let entry = KeyEntry { key, validity: listed.validity };
-                    keys.insert((office.id, key_id(&listed.key)), entry);
-                }
+        for (office, listed) in directory.signing_keys() {
+            // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
+            let Ok(key) = VerifyingKey::from_bytes(&listed.key) else {
+                continue;
+            };
+            if !key.is_weak() {
+                let entry = KeyEntry { key, validity: listed.validity };
+                keys.insert((office, key_id(&listed.key)), entry);
             }
         }
         Self { directory, keys, memory: None }
