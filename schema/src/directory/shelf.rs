@@ -156,9 +156,9 @@ impl Shelf {
     pub(super) fn codes(&self) -> Vec<(CodeText<'_>, CodePlace)> {
         let mut codes = Vec::with_capacity(self.len());
         for office in self.numbers() {
-            let start = self.ends[office as usize] - u32::try_from(self.encoded(office).len()).unwrap_or(0);
+            let start = self.start(office);
             sound(self.each(office, CODES, |at, d| {
-                let at = start + u32::try_from(at).unwrap_or(0);
+                let at = u32::try_from(start + at).expect("it lies before the office's end, which fits");
                 codes.push((d.decode()?, CodePlace { office, at }));
                 Ok(())
             }));

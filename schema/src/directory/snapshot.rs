@@ -494,6 +494,25 @@ mod tests {
         directory.snapshot().encode().expect("small")
     }
 
+    /// `bytes` with two neighbouring parts changed about.
+    fn swapped(bytes: &[u8], first: &[u8], second: &[u8]) -> Vec<u8> {
+        let both = [first, second].concat();
+        let at = bytes.windows(both.len()).position(|window| window == both).expect("both are there");
+        [&bytes[..at], second, first, &bytes[at + both.len()..]].concat()
+    }
+
+    #[test]
+    fn lists_out_of_order_are_not_read_in_order() {
+        let bytes = small();
+        let offices = DirectorySnapshot::decode(&bytes).expect("sound").offices;
+        let [first, second, _] = &offices[..] else { panic!("three offices") };
+        let [first, second] = [first, second].map(|office| minicbor::to_vec(office).expect("in memory"));
+        let (short, long) = both(&swapped(&bytes, &first, &second));
+        assert!(short.is_none() && long.is_none(), "offices");
+        let (short, long) = both(&[&bytes[..], &[0]].concat());
+        assert!(short.is_none() && long.is_none(), "trailing bytes");
+    }
+
     #[test]
     fn the_country_is_read_in_order() {
         let country =
