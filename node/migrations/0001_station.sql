@@ -58,6 +58,7 @@ CREATE TABLE sent (
     left_by     INTEGER,                                   -- journal position
     receipt     INTEGER,                                   -- journal position
     superseded  INTEGER NOT NULL CHECK (superseded IN (0, 1)),
+    regained    INTEGER NOT NULL CHECK (regained IN (0, 1)),
     -- For the sender's clockwork only; not part of the replayed state.
     due_at      INTEGER NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,

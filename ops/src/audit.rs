@@ -13,7 +13,7 @@ use node::store::{Reader, ReplayedState, Store};
 use schema::blob::BlobRef;
 use schema::body::{Body, Dispatch};
 use schema::directory::Directory;
-use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
+use schema::event::{RecordedEvent, UnverifiedEvent, VerifiedEvent, Verifier};
 use schema::exchange::{Alarm, Class, HeldRow, SentRow};
 use schema::id::{DocumentId, EventId, Incarnation, OfficeId, Position, Seq, StateHash};
 use schema::invariant::{self, Violation};
@@ -185,9 +185,11 @@ impl Walk {
             let Some(last) = entries.last() else { return Ok(()) };
             from = last.position.next();
             for entry in &entries {
-                let recorded = RecordedEvent::read(&entry.bytes)
-                    .with_context(|| format!("journal entry {} cannot be read", entry.position))?;
-                self.check_signature(&entry.bytes, recorded.id);
+                let recorded = match self.verified(&entry.bytes) {
+                    Some(event) => event.into(),
+                    None => RecordedEvent::read(&entry.bytes)
+                        .with_context(|| format!("journal entry {} cannot be read", entry.position))?,
+                };
                 match entry.class {
                     Class::Own => {
                         self.counts[0] += 1;
@@ -207,22 +209,29 @@ impl Walk {
                 if !recorded.event.blobs.is_empty() {
                     self.blobs.insert(recorded.id, recorded.event.blobs.clone());
                 }
-                self.state.add(entry)?;
+                self.state.add_recorded(entry.position, entry.class, &recorded);
             }
         }
     }
 
-    fn check_signature(&mut self, bytes: &[u8], id: EventId) {
-        let Some(verifier) = &self.verifier else { return };
+    /// The event, when signatures are checked and this one holds; the first that does not is kept.
+    fn verified(&mut self, bytes: &[u8]) -> Option<VerifiedEvent> {
+        let verifier = self.verifier.as_ref()?;
         self.signatures += 1;
-        let refused = match UnverifiedEvent::parse(bytes) {
-            Ok(event) => verifier.verify(event).err().map(|error| error.to_string()),
-            Err(error) => Some(error.to_string()),
+        let reason = match UnverifiedEvent::parse(bytes) {
+            Ok(event) => match verifier.verify(event) {
+                Ok(event) => return Some(event),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
         };
-        if let (Some(reason), None) = (refused, &self.forged) {
+        if self.forged.is_none() {
+            let id = RecordedEvent::read(bytes)
+                .map_or_else(|_| "unreadable".to_owned(), |read| read.id.to_string());
             self.forged =
                 Some(Violation { promise: "P4", found: format!("event {id} is not accepted: {reason}") });
         }
+        None
     }
 
     fn finish(self, folder: &Path, directory: &Directory, reader: &Reader, live: &Live) -> Result<Audit> {

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BLOBS_MAX;
-use crate::cose::infallible;
+use crate::cose::{encodes_to, infallible};
 use crate::event::{EVENT_BYTES_MAX, Event, Kind, VERSION};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId, Seq};
 use crate::text;
@@ -469,7 +469,5 @@ impl Dispatch {
 fn exact<'b, T: Decode<'b, ()> + Encode<()>>(kind: Kind, bytes: &'b [u8]) -> Result<T, BodyError> {
     let value = minicbor::decode(bytes)
         .map_err(|error: minicbor::decode::Error| BodyError::Malformed { kind, error: error.to_string() })?;
-    let mut again = Vec::with_capacity(bytes.len());
-    infallible(minicbor::encode(&value, &mut again));
-    if again == bytes { Ok(value) } else { Err(BodyError::NotDeterministic { kind }) }
+    if encodes_to(&value, bytes) { Ok(value) } else { Err(BodyError::NotDeterministic { kind }) }
 }

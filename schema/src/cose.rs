@@ -9,7 +9,8 @@
 //! received are hashed, verified, stored and forwarded.
 
 use minicbor::data::{Tag, Type};
-use minicbor::{Decoder, Encoder};
+use minicbor::encode::Write;
+use minicbor::{Decoder, Encode, Encoder};
 use sha2::{Digest, Sha256};
 
 use crate::id::KeyId;
@@ -60,6 +61,54 @@ pub(crate) fn sig_structure(content_type: &str, protected: &[u8], payload: &[u8]
     bytes
 }
 
+/// SHA-256 of what [`sig_structure`] would give, without building it: a replay hashes every event of a journal.
+pub(crate) fn sig_hash(frame: &Frame<'_>) -> [u8; 32] {
+    /// Heads, the word `Signature1`, the protected header and the content type.
+    const PREFIX_BYTES_MAX: usize = 160;
+    let mut prefix = [0; PREFIX_BYTES_MAX];
+    let length = {
+        let mut rest = &mut prefix[..];
+        let mut e = Encoder::new(&mut rest);
+        let written = e
+            .array(4)
+            .and_then(|e| e.str("Signature1"))
+            .and_then(|e| e.bytes(frame.protected))
+            .and_then(|e| e.bytes(frame.content_type.as_bytes()))
+            .and_then(|e| e.bytes_len(frame.payload.len() as u64))
+            .is_ok();
+        if !written {
+            // A parsed frame is bounded far below; a longer one is hashed the long way.
+            return sha256(&sig_structure(frame.content_type, frame.protected, frame.payload));
+        }
+        PREFIX_BYTES_MAX - rest.len()
+    };
+    let mut hash = Sha256::new();
+    hash.update(&prefix[..length]);
+    hash.update(frame.payload);
+    hash.finalize().into()
+}
+
+/// Whether `value` encodes to exactly `bytes`; compares while encoding and keeps nothing.
+pub(crate) fn encodes_to<T: Encode<()>>(value: &T, bytes: &[u8]) -> bool {
+    let mut rest = Expected(bytes);
+    minicbor::encode(value, &mut rest).is_ok() && rest.0.is_empty()
+}
+
+/// The bytes that are still to be written. Anything else that is written is an error.
+struct Expected<'a>(&'a [u8]);
+
+/// Other bytes than expected.
+struct Differs;
+
+impl Write for Expected<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(Differs)?;
+        Ok(())
+    }
+}
+
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
@@ -84,13 +133,41 @@ pub(crate) fn frame(protected: &[u8], payload: &[u8], signature: &[u8; 64]) -> V
     bytes
 }
 
+const KEY_ID_BYTES: usize = 16;
+const SIGNATURE_BYTES: usize = 64;
+
+/// How long the minimal head of a text or byte string of `length` bytes is (RFC 8949 section 3).
+const fn head_bytes(length: usize) -> usize {
+    match length {
+        0..24 => 1,
+        24..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        0x1_0000..0x1_0000_0000 => 5,
+        _ => 9,
+    }
+}
+
+const fn text_bytes(text: &str) -> usize {
+    head_bytes(text.len()) + text.len()
+}
+
 impl<'a> Frame<'a> {
     /// Takes a frame apart and checks that it is in the accepted encoding. The caller bounds `bytes` first.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let parsed = Self::read(bytes).map_err(|error| FrameError::Malformed(error.to_string()))?;
-        // Rebuilding from the parts catches sloppy heads, unprotected headers, trailing bytes and reordered maps.
-        let protected = protected_header(parsed.content_type, parsed.key);
-        if protected != parsed.protected || frame(&protected, parsed.payload, parsed.signature) != bytes {
+        // `read` has taken every item in its place, labels in order. No head can be shorter than the minimal one, so
+        // the bytes are the deterministic ones exactly when they are as long: this catches sloppy heads and trailing
+        // bytes without building the frame again.
+        let protected = 3 + head_bytes(KEY_ID_BYTES) + KEY_ID_BYTES + 2 + text_bytes(parsed.content_type);
+        let shortest = 2
+            + head_bytes(parsed.protected.len())
+            + parsed.protected.len()
+            + 1
+            + head_bytes(parsed.payload.len())
+            + parsed.payload.len()
+            + head_bytes(SIGNATURE_BYTES)
+            + SIGNATURE_BYTES;
+        if parsed.protected.len() != protected || bytes.len() != shortest {
             return Err(FrameError::NotDeterministic);
         }
         Ok(parsed)
@@ -137,5 +214,79 @@ impl<'a> Frame<'a> {
 pub(crate) fn infallible<T>(result: Result<T, minicbor::encode::Error<std::convert::Infallible>>) {
     if let Err(error) = result {
         unreachable!("encoding into memory failed: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What [`Frame::parse`] must agree with: take apart, build again, compare.
+    fn rebuilt_is_same(bytes: &[u8]) -> bool {
+        Frame::read(bytes).is_ok_and(|parsed| {
+            let protected = protected_header(parsed.content_type, parsed.key);
+            protected == parsed.protected && frame(&protected, parsed.payload, parsed.signature) == bytes
+        })
+    }
+
+    /// One head among many, written longer than it needs to be.
+    fn sloppy(bytes: &[u8], at: usize) -> Vec<u8> {
+        let mut sloppy = bytes.to_vec();
+        let (major, length) = (sloppy[at] & 0xe0, sloppy[at] & 0x1f);
+        sloppy.splice(at..=at, [major | 24, length]);
+        sloppy
+    }
+
+    proptest! {
+        #[test]
+        fn only_what_would_be_built_again_is_a_frame(
+            content_type in "[a-z/]{0,32}",
+            key: [u8; 16],
+            payload in prop::collection::vec(any::<u8>(), 0..300),
+            signature: u8,
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            tail in prop::collection::vec(any::<u8>(), 0..2),
+        ) {
+            let protected = protected_header(&content_type, KeyId::new(key));
+            let honest = frame(&protected, &payload, &[signature; 64]);
+            let parsed = Frame::parse(&honest);
+            prop_assert_eq!(parsed.as_ref().map(|parsed| parsed.payload), Ok(&payload[..]));
+            if let Ok(parsed) = parsed {
+                let signed = sig_structure(&content_type, &protected, &payload);
+                prop_assert_eq!(sig_hash(&parsed), sha256(&signed));
+            }
+            let mut other = honest.clone();
+            for (at, value) in flips {
+                let at = at.index(other.len().min(64));
+                other[at] = value;
+            }
+            other.extend(tail);
+            prop_assert_eq!(Frame::parse(&other).is_ok(), rebuilt_is_same(&other));
+            // The heads of the frame, and of everything in the protected header.
+            for at in 0..other.len().min(8) {
+                if other[at] & 0x1f < 24 {
+                    let sloppy = sloppy(&other, at);
+                    prop_assert_eq!(Frame::parse(&sloppy).is_ok(), rebuilt_is_same(&sloppy));
+                }
+            }
+        }
+
+        #[test]
+        fn comparing_while_encoding_agrees_with_comparing_afterwards(
+            value in prop::collection::vec(any::<u16>(), 0..20),
+            flip in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+            tail in prop::collection::vec(any::<u8>(), 0..2),
+        ) {
+            let encoded = minicbor::to_vec(&value).expect("numbers");
+            let mut bytes = encoded.clone();
+            if let Some((at, byte)) = flip {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.extend(tail);
+            prop_assert_eq!(encodes_to(&value, &bytes), encoded == bytes);
+            prop_assert!(!encodes_to(&value, &encoded[..encoded.len() - 1]));
+        }
     }
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::cose::{self, Frame, FrameError, infallible, sha256};
-use crate::directory::{Directory, KeyValidity, Office};
+use crate::directory::{Directory, KeyValidity, OfficeKey};
 use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
 use crate::mutant::{self, Mutant};
 use crate::time::Millis;
@@ -345,7 +345,7 @@ impl UnverifiedEvent {
         check_shape(frame.payload)?;
         let event: Event =
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
-        if version == VERSION && encode(&event) != frame.payload {
+        if version == VERSION && !cose::encodes_to(&event, frame.payload) {
             return Err(EventError::NotDeterministic);
         }
         event.check()?;
@@ -396,8 +396,14 @@ impl RecordedEvent {
         let version = version_of(frame.content_type)?;
         let event =
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
-        let signed = cose::sig_structure(frame.content_type, frame.protected, frame.payload);
-        Ok(Self { id: EventId::new(sha256(&signed)), version, event })
+        Ok(Self { id: EventId::new(cose::sig_hash(&frame)), version, event })
+    }
+}
+
+/// What was verified just now need not be read again.
+impl From<VerifiedEvent> for RecordedEvent {
+    fn from(VerifiedEvent { id, version, event, .. }: VerifiedEvent) -> Self {
+        Self { id, version, event }
     }
 }
 
@@ -607,25 +613,23 @@ impl VerifyMemory {
     }
 }
 
-fn keys_of(office: &Office) -> impl Iterator<Item = ((OfficeId, KeyId), KeyEntry)> {
-    office.keys.iter().filter_map(|listed| {
-        // A key that is not a curve point, or a weak one, can verify nothing: it is left out here.
-        let key = VerifyingKey::from_bytes(&listed.key).ok().filter(|key| !key.is_weak())?;
-        let entry = KeyEntry { key, validity: listed.validity };
-        Some(((office.id, key_id(&listed.key)), entry))
-    })
+/// A key that is not a curve point, or a weak one, can verify nothing: there is none then.
+fn key_entry(office: OfficeId, listed: &OfficeKey) -> Option<((OfficeId, KeyId), KeyEntry)> {
+    let key = VerifyingKey::from_bytes(&listed.key).ok().filter(|key| !key.is_weak())?;
+    Some(((office, key_id(&listed.key)), KeyEntry { key, validity: listed.validity }))
 }
 
 impl Verifier {
     /// Prepares the keys of every enrolled office.
     pub fn new(directory: Arc<Directory>) -> Self {
-        let keys = directory.offices().flat_map(keys_of).collect();
+        let keys = directory.signing_keys().filter_map(|(office, listed)| key_entry(office, &listed)).collect();
         Self { directory, keys, memory: None }
     }
 
     /// Prepares the keys of one office: enough for its own events.
     pub fn for_office(directory: Arc<Directory>, office: &OfficeId) -> Self {
-        let keys = directory.office(office).into_iter().flat_map(keys_of).collect();
+        let listed = directory.office(office).into_iter().flat_map(|found| found.keys.iter());
+        let keys = listed.filter_map(|listed| key_entry(*office, listed)).collect();
         Self { directory, keys, memory: None }
     }
 

@@ -262,6 +262,7 @@ mod tests {
             left: None,
             receipt,
             superseded: false,
+            regained: false,
         }
     }
 

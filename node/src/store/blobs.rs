@@ -193,9 +193,10 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn awaited_blobs(&self, limit: usize) -> Result<Vec<(BlobRef, OfficeId)>, StoreError> {
+        // Grouped by what is awaited, not by what there is: few wait, and all attachments ever kept may be many.
         let sql = "SELECT blob.hash, blob.length, min(peer.office) FROM awaited
                    JOIN blob ON blob.no = awaited.blob JOIN peer ON peer.no = awaited.peer
-                   WHERE blob.complete = 0 GROUP BY blob.no ORDER BY blob.no LIMIT ?1";
+                   WHERE blob.complete = 0 GROUP BY awaited.blob ORDER BY awaited.blob LIMIT ?1";
         let mut awaited = Vec::new();
         self.db
             .prepare_cached(sql)

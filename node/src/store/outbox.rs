@@ -8,6 +8,15 @@ use schema::time::Millis;
 
 use super::{Attempted, Store, StoreError, records};
 
+/// Every level of urgency by its number: with it, a time leads straight to its rows in the index of the open ones,
+/// which may be a million.
+const EVERY_URGENCY: &str = "urgency IN (0, 1, 2, 3, 4)";
+
+const _: () = {
+    let levels = Urgency::MOST_URGENT_FIRST;
+    assert!(levels.len() == 5 && levels[0].number() == 4 && levels[4].number() == 0);
+};
+
 /// One row of the outbox that is to be sent now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DueRow {
@@ -37,6 +46,10 @@ pub struct OpenDispatch {
     pub position: Position,
     /// The recipients that have not answered.
     pub to: Vec<OfficeId>,
+}
+
+fn hasten_after_sql() -> String {
+    format!("UPDATE sent SET due_at = ?2 WHERE open = 1 AND {EVERY_URGENCY} AND due_at > ?1")
 }
 
 impl Store {
@@ -117,8 +130,9 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn hasten_after(&self, limit: Millis, now: Millis) -> Result<(), StoreError> {
-        let sql = "UPDATE sent SET due_at = ?2 WHERE open = 1 AND due_at > ?1";
-        self.db.execute(sql, [limit.0 as i64, now.0 as i64]).attempted("hasten the outbox")?;
+        self.db
+            .execute(&hasten_after_sql(), [limit.0 as i64, now.0 as i64])
+            .attempted("hasten the outbox")?;
         Ok(())
     }
 
@@ -129,8 +143,10 @@ impl Store {
     pub fn hasten(&self, to: Option<&OfficeId>, now: Millis) -> Result<usize, StoreError> {
         let hastened = match to {
             None => {
-                let sql = "UPDATE sent SET due_at = ?1 WHERE open = 1 AND left_by IS NULL AND due_at > ?1";
-                self.db.prepare_cached(sql).and_then(|mut s| s.execute([now.0 as i64]))
+                let sql = format!(
+                    "UPDATE sent SET due_at = ?1 WHERE open = 1 AND left_by IS NULL AND {EVERY_URGENCY} AND due_at > ?1"
+                );
+                self.db.prepare_cached(&sql).and_then(|mut s| s.execute([now.0 as i64]))
             }
             Some(to) => {
                 let Some(no) = self.known_number(to)? else {
@@ -192,5 +208,74 @@ impl Store {
             .prepare_cached("SELECT bytes FROM journal WHERE position = ?1")
             .and_then(|mut s| s.query_row([position.0 as i64], |row| row.get(0)))
             .attempted("read a journal entry")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::exchange::{Change, SentRow};
+    use schema::id::{DocumentId, Incarnation};
+
+    const RECIPIENT: OfficeId = OfficeId::new([2; 16]);
+
+    /// A store in whose outbox one row of each urgency is due at `due_at`.
+    fn store(due_at: Millis) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("tram.db")).expect("a store");
+        for (n, urgency) in (1_i64..).zip(Urgency::MOST_URGENT_FIRST) {
+            let bytes = "INSERT INTO journal VALUES (?1, 0, 0, ?1, 0, x'00')";
+            store.db.execute(bytes, [n]).expect("a journal entry");
+            let n = n.unsigned_abs();
+            let row = SentRow {
+                to: RECIPIENT,
+                place: Place {
+                    incarnation: Incarnation::FIRST,
+                    counter: Counter(n),
+                    id: EventId::new([7; 32]),
+                },
+                position: Position(n),
+                kind: Kind::Dispatch,
+                urgency,
+                document: Some(DocumentId::new([urgency.number(); 16])),
+                open: true,
+                left: None,
+                receipt: None,
+                superseded: false,
+            };
+            store.apply(&Change::Sent(row), Position(n), due_at).expect("a row");
+        }
+        (folder, store)
+    }
+
+    fn due(store: &Store, now: Millis) -> usize {
+        let due = |urgency| store.due(urgency, now, 10).expect("read").len();
+        Urgency::MOST_URGENT_FIRST.into_iter().map(due).sum()
+    }
+
+    #[test]
+    fn what_a_wrong_clock_has_set_is_due_again_whatever_its_urgency() {
+        let (_folder, store) = store(Millis(9_000));
+        store.hasten_after(Millis(9_000), Millis(5)).expect("hastened");
+        assert_eq!(due(&store, Millis(5)), 0, "it is not later than that");
+        store.hasten_after(Millis(8_999), Millis(5)).expect("hastened");
+        assert_eq!(due(&store, Millis(5)), 5);
+    }
+
+    #[test]
+    fn a_line_makes_due_what_no_relay_has_whatever_its_urgency() {
+        let (_folder, store) = store(Millis(9_000));
+        assert_eq!(store.hasten(None, Millis(5)).expect("hastened"), 5);
+        assert_eq!(due(&store, Millis(5)), 5);
+    }
+
+    #[test]
+    fn a_start_does_not_look_at_every_open_send() {
+        let (_folder, store) = store(Millis(9_000));
+        let plan: String = store
+            .db
+            .query_row(&format!("EXPLAIN QUERY PLAN {}", hasten_after_sql()), [1, 2], |row| row.get("detail"))
+            .expect("a plan");
+        assert!(plan.contains("sent_due (urgency=? AND due_at>?)"), "{plan}");
     }
 }

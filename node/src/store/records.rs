@@ -13,7 +13,7 @@ use schema::time::Millis;
 use super::{Attempted, JournalEntry, Store, StoreError};
 
 const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.position, sent.kind, sent.urgency, \
-                            sent.document, sent.open, sent.left_by, sent.receipt, sent.superseded";
+                            sent.document, sent.open, sent.left_by, sent.receipt, sent.superseded, sent.regained";
 const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
                             held.receipt, held.receipt_incarnation, held.ordinal, held.in_order";
 
@@ -52,6 +52,7 @@ fn sent_row(to: OfficeId, row: &Row<'_>) -> rusqlite::Result<SentRow> {
         left: position(row, 8)?,
         receipt: position(row, 9)?,
         superseded: row.get(10)?,
+        regained: row.get(11)?,
     })
 }
 
@@ -320,7 +321,7 @@ impl Store {
         self.db
             .prepare_cached(
                 "INSERT INTO sent (peer, incarnation, counter, id, position, kind, urgency, document, open, superseded,
-                 due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, ?9)",
+                 regained, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, ?9, ?10)",
             )
             .and_then(|mut s| {
                 s.execute(params![
@@ -332,6 +333,7 @@ impl Store {
                     row.kind.number(),
                     row.urgency.number(),
                     row.document.map(|id| *id.as_bytes()),
+                    row.regained,
                     due_at.0 as i64,
                 ])
             })
@@ -468,19 +470,9 @@ impl Store {
     /// # Errors
     /// When an entry cannot be read. A break in the chain is in the result.
     pub fn replay(&self, me: OfficeId) -> Result<ReplayedState, StoreError> {
-        const BATCH: u32 = 1_024;
         let mut state = ReplayedState::new(me);
-        let mut from = Position(1);
-        loop {
-            let entries = self.journal(from, BATCH)?;
-            let Some(last) = entries.last() else {
-                return Ok(state);
-            };
-            from = last.position.next();
-            for entry in &entries {
-                state.add(entry)?;
-            }
-        }
+        each_journal_row(&self.db, Position(1), None, |entry| state.add_row(entry))?;
+        Ok(state)
     }
 }
 
@@ -498,23 +490,45 @@ fn each_row(
     Ok(())
 }
 
+/// A row of the journal where SQLite holds it: nothing is copied.
+#[derive(Clone, Copy)]
+struct JournalRow<'a> {
+    position: Position,
+    class: Class,
+    recorded_at: Millis,
+    bytes: &'a [u8],
+}
+
+fn each_journal_row(
+    db: &Connection,
+    from: Position,
+    limit: Option<u32>,
+    mut each: impl FnMut(JournalRow<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let read = "read the journal";
+    let sql = "SELECT position, class, recorded_at, bytes FROM journal WHERE position >= ?1 ORDER BY position LIMIT ?2";
+    let mut statement = db.prepare_cached(sql).attempted(read)?;
+    // To SQLite, a negative limit is none.
+    let limit = limit.map_or(-1, i64::from);
+    let mut rows = statement.query(params![from.0 as i64, limit]).attempted(read)?;
+    while let Some(row) = rows.next().attempted(read)? {
+        let bytes = row.get_ref(3).attempted(read)?;
+        each(JournalRow {
+            position: Position(unsigned(row, 0).attempted(read)?),
+            class: class(row.get(1).attempted(read)?),
+            recorded_at: Millis(unsigned(row, 2).attempted(read)?),
+            bytes: bytes.as_blob().map_err(|_| StoreError::Value { what: "the bytes of a journal entry" })?,
+        })?;
+    }
+    Ok(())
+}
+
 pub(super) fn journal(db: &Connection, from: Position, limit: u32) -> Result<Vec<JournalEntry>, StoreError> {
     let mut entries = Vec::new();
-    let sql = "SELECT position, class, recorded_at, bytes FROM journal WHERE position >= ?1 ORDER BY position LIMIT ?2";
-    db.prepare_cached(sql)
-        .and_then(|mut statement| {
-            let mut rows = statement.query(params![from.0 as i64, limit])?;
-            while let Some(row) = rows.next()? {
-                entries.push(JournalEntry {
-                    position: Position(unsigned(row, 0)?),
-                    class: class(row.get(1)?),
-                    recorded_at: Millis(unsigned(row, 2)?),
-                    bytes: row.get(3)?,
-                });
-            }
-            Ok(())
-        })
-        .attempted("read the journal")?;
+    each_journal_row(db, from, Some(limit), |JournalRow { position, class, recorded_at, bytes }| {
+        entries.push(JournalEntry { position, class, recorded_at, bytes: bytes.to_vec() });
+        Ok(())
+    })?;
     Ok(entries)
 }
 
@@ -548,25 +562,30 @@ impl ReplayedState {
     /// # Errors
     /// When its bytes cannot be read.
     pub fn add(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
-        let damaged = |source| StoreError::Damaged { position: entry.position.0 as i64, source };
-        let recorded = RecordedEvent::read(&entry.bytes).map_err(damaged)?;
-        if entry.class == Class::Own && self.broken.is_none() {
-            self.broken = self.chain.next(&recorded).err();
+        let JournalEntry { position, class, recorded_at, ref bytes } = *entry;
+        self.add_row(JournalRow { position, class, recorded_at, bytes })
+    }
+
+    fn add_row(&mut self, row: JournalRow<'_>) -> Result<(), StoreError> {
+        let damaged = |source| StoreError::Damaged { position: row.position.0 as i64, source };
+        let recorded = RecordedEvent::read(row.bytes).map_err(damaged)?;
+        self.add_recorded(row.position, row.class, &recorded);
+        Ok(())
+    }
+
+    /// Replays one entry that was read already: an audit looks at it first.
+    pub fn add_recorded(&mut self, position: Position, class: Class, recorded: &RecordedEvent) {
+        if class == Class::Own && self.broken.is_none() {
+            self.broken = self.chain.next(recorded).err();
         }
-        let event = Entry {
-            position: entry.position,
-            class: entry.class,
-            id: recorded.id,
-            version: recorded.version,
-            event: &recorded.event,
-        };
+        let event =
+            Entry { position, class, id: recorded.id, version: recorded.version, event: &recorded.event };
         let changes = match self.exchange.evolve(&self.records, event) {
             Ok(changes) => changes,
             Err(never) => match never {},
         };
         changes.iter().for_each(|change| self.records.apply(change));
         self.entries += 1;
-        Ok(())
     }
 
     /// The hash of the state (P7).

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use node::Node;
-use node::config::DataFolder;
+use node::config::{Config, DataFolder};
 use node::runtime::{ApiAddress, STEP_INPUTS_MAX, now};
 use node::step::{Input, Ticket};
 use node::store::Store;
@@ -16,11 +16,11 @@ use ops::deployment::{Deployment, NewRegion};
 use schema::id::{OfficeId, RegionId};
 
 use super::town::{free_port, wait_for};
-use super::workload::letter;
-use super::{Figure, Ground};
+use super::workload::{Span, Stopwatch, letter};
+use super::{Figure, Ground, raw};
 
 /// Events of the store when the caller does not say.
-pub(super) const EVENTS_DEFAULT: usize = 200_000;
+pub(super) const EVENTS_DEFAULT: usize = 1_000_000;
 /// How long nothing happens before the memory is looked at.
 const IDLE: Duration = Duration::from_secs(3);
 const MIB: f64 = 1_048_576.0;
@@ -46,9 +46,12 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     let data = folder.path().join("station");
     set_up(folder.path(), &data, &program, ground.events)?;
 
-    let start = Instant::now();
-    Store::open(&DataFolder::new(&data).database())?.self_check(node::runtime::SELF_CHECK_EVENTS)?;
-    let check = start.elapsed();
+    let database = DataFolder::new(&data).database();
+    let cold = forget(&database);
+    let opened = open_station(&data)?;
+    forget(&database);
+    let raw = raw::open(&database)?;
+    forget(&database);
     let start = Instant::now();
     let child = Command::new(&program)
         .args(["--data", &data.display().to_string(), "run"])
@@ -59,21 +62,56 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
         .with_context(missing)?;
     let running = Running(child);
     let api = DataFolder::new(&data).api();
-    wait_for("the station's door to open", || Ok(door(&api).is_some()))?;
+    wait_for("the station's door to open", || Ok(ask(&api, "alarms").is_some()))?;
     let started = start.elapsed();
+    let start = Instant::now();
+    ask(&api, "status").context("the station does not say how it is")?;
+    let status = start.elapsed();
     std::thread::sleep(IDLE);
     let memory = resident_bytes(running.0.id())?;
     drop(running);
     #[expect(clippy::cast_precision_loss, reason = "megabytes")]
     let (size, memory) = (size as f64 / MIB, memory as f64 / MIB);
     let events = ground.events;
+    let temperature = if cold { "cold" } else { "warm" };
+    let millis = |span: Duration| span.as_secs_f64() * 1_000.0;
     Ok(vec![
+        Figure::new(
+            format!("{temperature} store of {events} events to a working node"),
+            millis(opened.wall),
+            "ms",
+        )
+        .at_most(1_000.0)
+        .beside("CPU ms", millis(opened.cpu))
+        .beside("SQLite alone: open, read the newest row, ms", millis(raw)),
         Figure::new(format!("start with {events} events until the door opens"), started.as_secs_f64(), "s")
-            .at_most(1.0)
-            .beside("of it the check of the store", check.as_secs_f64()),
+            .at_most(1.0),
+        Figure::new(format!("its first status, with {events} open sends"), millis(status), "ms"),
         Figure::new(format!("idle memory with {events} events, offline"), memory, "MiB").at_most(64.0),
         Figure::new("tram-node itself", size, "MiB").at_most(25.0),
     ])
+}
+
+/// Has the kernel forget what it holds of this file, so that reading it is reading the disk; `false` when it cannot be
+/// asked.
+fn forget(file: &Path) -> bool {
+    let argument = format!("if={}", file.display());
+    let asked = Command::new("dd").args([&argument, "iflag=nocache", "count=0", "status=none"]).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+/// Opens the store as a starting station does: check it, and be ready for the first step.
+fn open_station(data: &Path) -> Result<Span> {
+    let folder = DataFolder::new(data);
+    let config = Config::read(&folder)?;
+    let directory = config.load_directory()?;
+    let key = node::keyring::read_signing_key(&config.signing_key)?;
+    let stopwatch = Stopwatch::start();
+    let store = Store::open(&folder.database())?;
+    store.self_check(node::runtime::SELF_CHECK_EVENTS)?;
+    let mut node = Node::open(store, key, directory, config.office, [4; 32], now())?;
+    node.step(Vec::new(), now())?;
+    Ok(stopwatch.stop())
 }
 
 /// The station of a real deployment, with this many events in its store.
@@ -123,16 +161,18 @@ fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<(
     Ok(())
 }
 
-fn door(api: &Path) -> Option<()> {
+/// Asks a running station; `None` while its door is shut.
+fn ask(api: &Path, what: &str) -> Option<()> {
     let known: ApiAddress = serde_json::from_slice(&std::fs::read(api).ok()?).ok()?;
-    let url = format!("http://{}/api/v1/status", known.address);
+    let url = format!("http://{}/api/v1/{what}", known.address);
     let answer = ureq::get(&url).header("Authorization", format!("Bearer {}", known.token)).call();
     answer.ok().map(|_| ())
 }
 
-fn resident_bytes(process: u32) -> Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("the station has ended")?;
+/// Memory that a process of this machine holds right now, in bytes.
+pub(super) fn resident_bytes(process: u32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("the process has ended")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    Ok(kib.context("the kernel does not say how much memory the station holds")? * 1024)
+    Ok(kib.context("the kernel does not say how much memory the process holds")? * 1024)
 }

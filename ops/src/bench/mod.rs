@@ -60,6 +60,10 @@ enum What {
     Idle,
     /// Everything.
     All,
+    /// Opens the directory in the file named as the disk and says how much memory that takes: the bench of the
+    /// directory asks this of a process of its own.
+    #[value(hide = true)]
+    HoldsDirectory,
 }
 
 /// What was promised (design section 11).
@@ -138,6 +142,10 @@ impl Ground {
 }
 
 pub(super) fn run(options: &Options) -> Result<ExitCode> {
+    if options.what == What::HoldsDirectory {
+        let file = options.disk.as_deref().context("no file of a directory was named")?;
+        return directory::hold(file).map(|()| ExitCode::SUCCESS);
+    }
     let ground = Ground {
         disk: options.disk.clone().unwrap_or_else(std::env::temp_dir),
         events: options.events.max(1),

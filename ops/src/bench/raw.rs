@@ -1,7 +1,7 @@
 //! The baselines: what the machine gives without Trạm.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use ed25519_dalek::{Signature, Signer, SigningKey};
@@ -45,6 +45,17 @@ pub(super) fn insert(folder: &Path, rows: &[Vec<u8>], batch: usize) -> Result<f6
         let _ = std::fs::remove_file(folder.join(format!("raw.db{suffix}")));
     }
     Ok(rate(rows.len() as u64, took))
+}
+
+/// Opens a station's store and reads the newest row of its journal: what any start has to do at least.
+pub(super) fn open(database: &Path) -> Result<Duration> {
+    let attempted = "failed to measure opening alone";
+    let start = Instant::now();
+    let db = Connection::open(database).context(attempted)?;
+    let newest = "SELECT bytes FROM journal ORDER BY position DESC LIMIT 1";
+    let bytes: Vec<u8> = db.query_row(newest, [], |row| row.get(0)).context(attempted)?;
+    std::hint::black_box(Sha256::digest(bytes));
+    Ok(start.elapsed())
 }
 
 /// Ed25519 signatures over this many bytes, per second and core.

@@ -13,7 +13,7 @@ use super::workload::{self, Span, Stopwatch, Writer, cpu_us, rate};
 use super::{Figure, Ground, raw};
 
 /// Events of each journal.
-const EVENTS: u64 = 40_000;
+const EVENTS: u64 = 100_000;
 /// Journal entries read at a time.
 const BATCH: u32 = 1_024;
 /// Events whose signatures are checked.
@@ -54,22 +54,24 @@ fn measure(what: &str, node: &Node, me: OfficeId, database: &Path) -> Result<Vec
         let Some(last) = entries.last() else { break };
         from = last.position.next();
         for entry in &entries {
-            verifier.verify(UnverifiedEvent::parse(&entry.bytes)?)?;
-            state.add(entry)?;
+            let event = verifier.verify(UnverifiedEvent::parse(&entry.bytes)?)?;
+            state.add_recorded(entry.position, entry.class, &event.into());
         }
     }
     let checked = (state.entries, stopwatch.stop());
     let verify = raw::verify(600)?;
-    let figure = |name: String, (count, span): (u64, Span)| {
-        Figure::new(name, rate(count, span.wall), "events/s, one thread")
-            .beside("CPU µs each", cpu_us(count, span))
+    // The budget is for a core: on a machine that others use too, the clock on the wall also counts their work.
+    let figures = |how: &str, (count, span): (u64, Span), budget: f64, alone: &str, baseline: f64| {
+        let name = format!("replay of {what}, {how}");
+        let unit = "events/s, one thread";
+        [
+            Figure::new(format!("{name}: wall"), rate(count, span.wall), unit).beside(alone, baseline),
+            Figure::new(format!("{name}: per core"), rate(count, span.cpu), unit)
+                .at_least(budget)
+                .beside("CPU µs each", cpu_us(count, span)),
+        ]
     };
-    Ok(vec![
-        figure(format!("replay of {what}, no signatures"), plain)
-            .at_least(300_000.0)
-            .beside("read row + SHA-256/s, one thread", baseline),
-        figure(format!("replay of {what}, with signatures"), checked)
-            .at_least(15_000.0)
-            .beside("verify_strict/s, one thread", verify),
-    ])
+    let plain = figures("no signatures", plain, 300_000.0, "read row + SHA-256/s", baseline);
+    let checked = figures("with signatures", checked, 15_000.0, "verify_strict/s", verify);
+    Ok(plain.into_iter().chain(checked).collect())
 }

@@ -142,16 +142,12 @@ impl DirectoryBuilder {
     }
 }
 
-/// Starts from an earlier version; the offices are shared until changed.
+/// Starts from an earlier version.
 impl From<&Directory> for DirectoryBuilder {
     fn from(directory: &Directory) -> Self {
         Self {
             regions: directory.regions_by_id().clone(),
-            offices: directory
-                .shared_offices()
-                .iter()
-                .map(|office| (office.id, Arc::clone(office)))
-                .collect(),
+            offices: directory.each_office().map(|office| (office.id, Arc::new(office))).collect(),
             successors: directory.successors().to_vec(),
         }
     }

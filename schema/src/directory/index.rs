@@ -1,16 +1,18 @@
 //! The checked, indexed, immutable directory.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::office::{
-    Code, CodeSystem, KeyValidity, Office, OfficeFault, OfficeKey, Place, Region, Successor, Tier, Validity,
+    CodeSystem, KeyValidity, Office, OfficeFault, OfficeKey, Place, Region, Successor, Tier, Validity,
 };
 use super::search::NameIndex;
+use super::shelf::{CodePlace, Shelf};
 use super::snapshot::{DirectorySnapshot, OFFICES_MAX, REGIONS_MAX, SUCCESSORS_MAX};
+use crate::cose::infallible;
 use crate::id::{KeyId, OfficeId, RegionId};
 use crate::text::quoted;
 use crate::time::Millis;
@@ -18,7 +20,11 @@ use crate::time::Millis;
 /// How far up [`Directory::ancestors_at`] walks: a registrar's mistake may have made a circle.
 pub const ANCESTORS_MAX: usize = 16;
 
-/// Who is who at a date. Immutable: a change makes a new one, sharing the offices that did not change.
+/// Who is who at a date. Immutable: a change makes a new one.
+///
+/// It holds the offices as they are signed, in a quarter of the room they take apart: 111,339 take less than 30 MB.
+/// An office that is asked for is taken apart then, and stays so; [`Directory::signing_keys`] and the questions about
+/// relays leave it as it is.
 ///
 /// Invariants: ids are unique; every parent, relay and successor exists; in one system a code belongs to at
 /// most one office on any day; no key and no login belongs to two.
@@ -27,12 +33,12 @@ pub struct Directory {
     version: u64,
     issued_at: Millis,
     regions: BTreeMap<RegionId, Region>,
-    /// Sorted by id. Everything below names an office by its number in here.
-    offices: Vec<Arc<Office>>,
+    /// Everything below names an office by its number in here.
+    offices: Shelf,
     /// Sorted.
     successors: Vec<Successor>,
-    /// (office, position among its codes), sorted by system, text, beginning.
-    codes: Vec<(u32, u16)>,
+    /// Sorted by system, text, beginning.
+    codes: Vec<CodePlace>,
     /// (parent, child), sorted, without repetition; the dates are at the child.
     children: Vec<(u32, u32)>,
     names: NameIndex,
@@ -273,6 +279,164 @@ fn at_most(what: &'static str, found: usize, max: usize) -> Result<(), Directory
     if found > max { Err(DirectoryError::TooMany { what, found, max }) } else { Ok(()) }
 }
 
+/// A directory in the making, that takes the offices one by one, in the order of their ids, and keeps none of them apart.
+pub(super) struct Assembly {
+    version: u64,
+    issued_at: Millis,
+    regions: BTreeMap<RegionId, Region>,
+    offices: Shelf,
+    names: NameIndex,
+    /// (parent, child).
+    parents: Vec<(OfficeId, u32)>,
+    keys: Vec<([u8; 32], OfficeId)>,
+    /// (login, who).
+    logins: Vec<(String, String)>,
+    encoded: Vec<u8>,
+}
+
+impl Assembly {
+    /// Starts with what is known before the first office.
+    pub(super) fn start(
+        version: u64,
+        issued_at: Millis,
+        regions: BTreeMap<RegionId, Region>,
+        offices: usize,
+    ) -> Result<Self, DirectoryError> {
+        at_most("regions", regions.len(), REGIONS_MAX)?;
+        at_most("offices", offices, OFFICES_MAX)?;
+        for region in regions.values() {
+            region.check().map_err(|source| DirectoryError::Region { region: region.id.clone(), source })?;
+        }
+        let logins =
+            regions.values().filter_map(|region| Some((region.login.clone()?, region.id.to_string())));
+        Ok(Self {
+            version,
+            issued_at,
+            logins: logins.collect(),
+            regions,
+            offices: Shelf::with_room_for(offices),
+            names: NameIndex::default(),
+            parents: Vec::with_capacity(offices),
+            keys: Vec::new(),
+            encoded: Vec::new(),
+        })
+    }
+
+    /// Adds an office.
+    pub(super) fn add(&mut self, office: &Office) -> Result<(), DirectoryError> {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.clear();
+        infallible(minicbor::encode(office, &mut encoded));
+        let added = self.add_encoded(office, &encoded);
+        self.encoded = encoded;
+        added
+    }
+
+    /// Adds an office whose encoding is at hand.
+    pub(super) fn add_encoded(&mut self, office: &Office, encoded: &[u8]) -> Result<(), DirectoryError> {
+        if self.offices.last() == Some(&office.id) {
+            return Err(DirectoryError::OfficeTwice { office: office.id });
+        }
+        debug_assert!(self.offices.last().is_none_or(|last| *last < office.id), "offices come in order");
+        office.check().map_err(|source| DirectoryError::Office { office: office.id, source })?;
+        if let Some(missing) = office.relays.iter().find(|region| !self.regions.contains_key(*region)) {
+            return Err(DirectoryError::RegionMissing { office: office.id, missing: missing.clone() });
+        }
+        let too_long = |what| DirectoryError::TooMany { what, found: usize::MAX, max: u32::MAX as usize };
+        let number = u32::try_from(self.offices.len()).map_err(|_| too_long("offices"))?;
+        for (position, name) in (0_u16..).zip(&office.names) {
+            self.names.push(number, position, &name.text).ok_or_else(|| too_long("bytes of names"))?;
+        }
+        self.parents.extend(office.places.iter().filter_map(|place| Some((place.parent?, number))));
+        self.keys.extend(office.keys.iter().map(|key| (key.key, office.id)));
+        self.logins.extend(office.login.clone().map(|login| (login, office.id.to_string())));
+        self.offices.push(office, encoded).ok_or_else(|| too_long("bytes of offices"))
+    }
+
+    /// Checks and indexes what only all together can show.
+    pub(super) fn finish(mut self, mut successors: Vec<Successor>) -> Result<Directory, DirectoryError> {
+        at_most("successions", successors.len(), SUCCESSORS_MAX)?;
+        successors.sort_unstable();
+        self.check_unshared()?;
+        self.check_successors(&successors)?;
+        let codes = self.index_codes()?;
+        let children = self.index_children()?;
+        self.offices.close();
+        self.names.shrink();
+        let Self { version, issued_at, regions, offices, names, .. } = self;
+        Ok(Directory { version, issued_at, regions, offices, successors, codes, children, names })
+    }
+
+    fn check_unshared(&mut self) -> Result<(), DirectoryError> {
+        self.keys.sort_unstable();
+        if let Some(pair) = self.keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(DirectoryError::KeyTwice { first: pair[0].1, second: pair[1].1 });
+        }
+        self.logins.sort_unstable();
+        if let Some(pair) = self.logins.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let (login, first, second) = (pair[0].0.clone(), pair[0].1.clone(), pair[1].1.clone());
+            return Err(DirectoryError::LoginTwice { login, first, second });
+        }
+        Ok(())
+    }
+
+    fn check_successors(&self, successors: &[Successor]) -> Result<(), DirectoryError> {
+        for successor in successors {
+            if successor.old == successor.new {
+                return Err(DirectoryError::OwnSuccessor { office: successor.old });
+            }
+            for (what, office, missing) in [
+                ("the predecessor", successor.new, successor.old),
+                ("the successor", successor.old, successor.new),
+            ] {
+                if self.offices.number(&missing).is_none() {
+                    return Err(DirectoryError::OfficeMissing { what, office, missing });
+                }
+            }
+        }
+        match successors.windows(2).find(|pair| (pair[0].old, pair[0].new) == (pair[1].old, pair[1].new)) {
+            Some(pair) => Err(DirectoryError::SuccessorTwice { old: pair[0].old, new: pair[0].new }),
+            None => Ok(()),
+        }
+    }
+
+    fn index_codes(&self) -> Result<Vec<CodePlace>, DirectoryError> {
+        let mut codes = self.offices.codes();
+        codes.sort_by_key(|(code, _)| (code.system, code.text, code.validity.from));
+        // Sorted by beginning, two periods of one code overlap only if two neighbours do.
+        for pair in codes.windows(2) {
+            let ((a, first), (b, second)) = (&pair[0], &pair[1]);
+            if a.system == b.system && a.text == b.text && a.validity.overlaps(&b.validity) {
+                return Err(DirectoryError::CodeTwice {
+                    system: a.system,
+                    code: a.text.to_owned(),
+                    first: self.offices.id(first.office),
+                    second: self.offices.id(second.office),
+                });
+            }
+        }
+        Ok(codes.into_iter().map(|(_, place)| place).collect())
+    }
+
+    fn index_children(&self) -> Result<Vec<(u32, u32)>, DirectoryError> {
+        let mut children = Vec::with_capacity(self.parents.len());
+        for (parent, child) in &self.parents {
+            let Some(number) = self.offices.number(parent) else {
+                return Err(DirectoryError::OfficeMissing {
+                    what: "the parent",
+                    office: self.offices.id(*child),
+                    missing: *parent,
+                });
+            };
+            children.push((number, *child));
+        }
+        children.sort_unstable();
+        children.dedup();
+        children.shrink_to_fit();
+        Ok(children)
+    }
+}
+
 impl Directory {
     /// Checks and indexes a snapshot; its lists may be in any order.
     ///
@@ -287,182 +451,38 @@ impl Directory {
                 return Err(DirectoryError::RegionTwice { region: twice.id });
             }
         }
-        Self::assemble(version, issued_at, by_id, offices.into_iter().map(Arc::new).collect(), successors)
+        Self::assemble(version, issued_at, by_id, offices, successors)
     }
 
-    pub(super) fn assemble(
+    pub(super) fn assemble<O: Borrow<Office>>(
         version: u64,
         issued_at: Millis,
         regions: BTreeMap<RegionId, Region>,
-        mut offices: Vec<Arc<Office>>,
-        mut successors: Vec<Successor>,
+        mut offices: Vec<O>,
+        successors: Vec<Successor>,
     ) -> Result<Self, DirectoryError> {
-        at_most("regions", regions.len(), REGIONS_MAX)?;
-        at_most("offices", offices.len(), OFFICES_MAX)?;
-        at_most("successions", successors.len(), SUCCESSORS_MAX)?;
-        offices.sort_unstable_by_key(|office| office.id);
-        successors.sort_unstable();
-        offices.shrink_to_fit();
-        let mut directory = Self {
-            version,
-            issued_at,
-            regions,
-            offices,
-            successors,
-            codes: Vec::new(),
-            children: Vec::new(),
-            names: NameIndex::default(),
-        };
-        directory.check_each()?;
-        directory.check_unshared()?;
-        directory.check_successors()?;
-        directory.index_codes()?;
-        directory.index_children()?;
-        directory.index_names()?;
-        Ok(directory)
-    }
-
-    fn check_each(&self) -> Result<(), DirectoryError> {
-        for region in self.regions.values() {
-            region.check().map_err(|source| DirectoryError::Region { region: region.id.clone(), source })?;
+        offices.sort_unstable_by_key(|office| office.borrow().id);
+        let mut assembly = Assembly::start(version, issued_at, regions, offices.len())?;
+        for office in &offices {
+            assembly.add(office.borrow())?;
         }
-        if let Some(pair) = self.offices.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(DirectoryError::OfficeTwice { office: pair[0].id });
-        }
-        for office in &self.offices {
-            office.check().map_err(|source| DirectoryError::Office { office: office.id, source })?;
-            if let Some(missing) = office.relays.iter().find(|region| !self.regions.contains_key(*region)) {
-                return Err(DirectoryError::RegionMissing { office: office.id, missing: missing.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_unshared(&self) -> Result<(), DirectoryError> {
-        let mut keys: Vec<([u8; 32], OfficeId)> = self
-            .offices
-            .iter()
-            .flat_map(|office| office.keys.iter().map(|key| (key.key, office.id)))
-            .collect();
-        keys.sort_unstable();
-        if let Some(pair) = keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(DirectoryError::KeyTwice { first: pair[0].1, second: pair[1].1 });
-        }
-        let of_offices = self.offices.iter().filter_map(|o| Some((o.login.as_ref()?, o.id.to_string())));
-        let of_regions = self.regions.values().filter_map(|r| Some((r.login.as_ref()?, r.id.to_string())));
-        let mut logins: Vec<(&String, String)> = of_offices.chain(of_regions).collect();
-        logins.sort_unstable();
-        if let Some(pair) = logins.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            let (login, first, second) = (pair[0].0.clone(), pair[0].1.clone(), pair[1].1.clone());
-            return Err(DirectoryError::LoginTwice { login, first, second });
-        }
-        Ok(())
-    }
-
-    fn check_successors(&self) -> Result<(), DirectoryError> {
-        for successor in &self.successors {
-            if successor.old == successor.new {
-                return Err(DirectoryError::OwnSuccessor { office: successor.old });
-            }
-            for (what, office, missing) in [
-                ("the predecessor", successor.new, successor.old),
-                ("the successor", successor.old, successor.new),
-            ] {
-                if self.number(&missing).is_none() {
-                    return Err(DirectoryError::OfficeMissing { what, office, missing });
-                }
-            }
-        }
-        match self.successors.windows(2).find(|pair| (pair[0].old, pair[0].new) == (pair[1].old, pair[1].new))
-        {
-            Some(pair) => Err(DirectoryError::SuccessorTwice { old: pair[0].old, new: pair[0].new }),
-            None => Ok(()),
-        }
-    }
-
-    fn index_codes(&mut self) -> Result<(), DirectoryError> {
-        let mut codes: Vec<(u32, u16)> = self
-            .numbered()
-            .flat_map(|(n, office)| (0_u16..).take(office.codes.len()).map(move |code| (n, code)))
-            .collect();
-        let key = |entry: &(u32, u16)| {
-            let code = self.code(*entry);
-            (code.system, code.text.as_str(), code.validity.from)
-        };
-        codes.sort_by(|a, b| key(a).cmp(&key(b)));
-        // Sorted by beginning, two periods of one code overlap only if two neighbours do.
-        for pair in codes.windows(2) {
-            let (a, b) = (self.code(pair[0]), self.code(pair[1]));
-            if a.system == b.system && a.text == b.text && a.validity.overlaps(&b.validity) {
-                return Err(DirectoryError::CodeTwice {
-                    system: a.system,
-                    code: a.text.clone(),
-                    first: self.office_number(pair[0].0).id,
-                    second: self.office_number(pair[1].0).id,
-                });
-            }
-        }
-        codes.shrink_to_fit();
-        self.codes = codes;
-        Ok(())
-    }
-
-    fn index_children(&mut self) -> Result<(), DirectoryError> {
-        let mut children = Vec::new();
-        for (child, office) in self.numbered() {
-            for parent in office.places.iter().filter_map(|place| place.parent) {
-                let Some(number) = self.number(&parent) else {
-                    return Err(DirectoryError::OfficeMissing {
-                        what: "the parent",
-                        office: office.id,
-                        missing: parent,
-                    });
-                };
-                children.push((number, child));
-            }
-        }
-        children.sort_unstable();
-        children.dedup();
-        children.shrink_to_fit();
-        self.children = children;
-        Ok(())
-    }
-
-    fn index_names(&mut self) -> Result<(), DirectoryError> {
-        let mut names = NameIndex::default();
-        for (n, office) in self.numbered() {
-            for (position, name) in (0_u16..).zip(&office.names) {
-                names.push(n, position, &name.text).ok_or(DirectoryError::TooMany {
-                    what: "bytes of names",
-                    found: usize::MAX,
-                    max: u32::MAX as usize,
-                })?;
-            }
-        }
-        names.shrink();
-        self.names = names;
-        Ok(())
-    }
-
-    fn numbered(&self) -> impl Iterator<Item = (u32, &Office)> {
-        (0_u32..).zip(self.offices.iter().map(Arc::as_ref))
+        assembly.finish(successors)
     }
 
     fn number(&self, office: &OfficeId) -> Option<u32> {
-        let position = self.offices.binary_search_by_key(office, |office| office.id).ok()?;
-        u32::try_from(position).ok()
+        self.offices.number(office)
     }
 
     pub(super) fn office_number(&self, number: u32) -> &Office {
-        &self.offices[number as usize]
+        self.offices.office(number)
+    }
+
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.offices
     }
 
     pub(super) fn name_index(&self) -> &NameIndex {
         &self.names
-    }
-
-    fn code(&self, (office, code): (u32, u16)) -> &Code {
-        &self.office_number(office).codes[usize::from(code)]
     }
 
     /// Its version; rises with every change.
@@ -480,13 +500,19 @@ impl Directory {
         self.offices.len()
     }
 
-    /// All offices, ordered by id.
+    /// All offices, ordered by id. Takes each one apart for good: for tools, and for lists that are cut short.
     pub fn offices(&self) -> impl Iterator<Item = &Office> {
-        self.offices.iter().map(Arc::as_ref)
+        self.offices.numbers().map(|number| self.offices.office(number))
     }
 
-    pub(super) fn shared_offices(&self) -> &[Arc<Office>] {
-        &self.offices
+    /// All offices, ordered by id, taken apart one at a time.
+    pub(super) fn each_office(&self) -> impl Iterator<Item = Office> {
+        self.offices.numbers().map(|number| self.offices.read(number))
+    }
+
+    /// All signing keys with their offices, ordered by office.
+    pub fn signing_keys(&self) -> impl Iterator<Item = (OfficeId, OfficeKey)> {
+        self.each_office().flat_map(|office| office.keys.into_iter().map(move |key| (office.id, key)))
     }
 
     /// All regions, ordered by id.
@@ -536,17 +562,19 @@ impl Directory {
     fn resolve_among(&self, systems: &[CodeSystem], code: &str, at: Date) -> Result<&Office, ResolveError> {
         let code = code.trim();
         let entries = || systems.iter().flat_map(|system| self.entries_of(*system, code));
-        let mut holders = entries().filter(|entry| self.code(**entry).validity.contains(at));
-        let shown = |entry: &(u32, u16)| CodeHolder {
-            system: self.code(*entry).system,
-            office: self.office_number(entry.0).id,
-            validity: self.code(*entry).validity,
+        let held = |entry: &&CodePlace| self.offices.code(**entry).validity.contains(at);
+        let mut holders = entries().filter(held);
+        let shown = |entry: &CodePlace| {
+            let code = self.offices.code(*entry);
+            let office = self.offices.id(entry.office);
+            CodeHolder { system: code.system, office, validity: code.validity }
         };
         match holders.next() {
-            Some(entry) if holders.all(|other| other.0 == entry.0) => Ok(self.office_number(entry.0)),
+            Some(entry) if holders.all(|other| other.office == entry.office) => {
+                Ok(self.office_number(entry.office))
+            }
             Some(_) => {
-                let holders =
-                    entries().filter(|entry| self.code(**entry).validity.contains(at)).map(shown).collect();
+                let holders = entries().filter(held).map(shown).collect();
                 Err(ResolveError::Ambiguous { code: quoted(code), at, holders })
             }
             None => {
@@ -562,10 +590,10 @@ impl Directory {
         }
     }
 
-    fn entries_of(&self, system: CodeSystem, text: &str) -> &[(u32, u16)] {
-        let place = |entry: &(u32, u16)| {
-            let code = self.code(*entry);
-            (code.system, code.text.as_str()).cmp(&(system, text))
+    fn entries_of(&self, system: CodeSystem, text: &str) -> &[CodePlace] {
+        let place = |entry: &CodePlace| {
+            let code = self.offices.code(*entry);
+            (code.system, code.text).cmp(&(system, text))
         };
         let start = self.codes.partition_point(|entry| place(entry).is_lt());
         let length = self.codes[start..].partition_point(|entry| place(entry).is_eq());
@@ -622,12 +650,13 @@ impl Directory {
     /// The regions that keep the office's mailbox, the preferred one first; none for an office that is
     /// unknown or not enrolled.
     pub fn home_regions(&self, id: &OfficeId) -> &[RegionId] {
-        self.office(id).map_or(&[], |office| &office.relays)
+        self.number(id).map_or(&[], |number| self.offices.relays(number))
     }
 
     /// The offices that have a mailbox in this region, ordered by id. Walks all offices.
     pub fn offices_in(&self, region: &RegionId) -> impl Iterator<Item = &Office> {
-        self.offices().filter(move |office| office.relays.contains(region))
+        let here = self.offices.numbers().filter(move |number| self.offices.relays(*number).contains(region));
+        here.map(|number| self.office_number(number))
     }
 
     /// The office's key with this id, if it may sign at this time.
@@ -652,7 +681,7 @@ impl Directory {
             version: self.version,
             issued_at: self.issued_at,
             regions: self.regions().cloned().collect(),
-            offices: self.offices().cloned().collect(),
+            offices: self.each_office().collect(),
             successors: self.successors.clone(),
         }
     }

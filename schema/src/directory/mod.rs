@@ -17,6 +17,7 @@ mod country;
 mod index;
 mod office;
 mod search;
+mod shelf;
 mod signed;
 mod snapshot;
 pub mod tables;

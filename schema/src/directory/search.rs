@@ -113,21 +113,27 @@ impl Directory {
             let rank = rank(text, &phrase, line);
             // Looking up the office is the dear part: only for a name that would be among the best.
             let is_better = best.len() < limit || best.peek().is_some_and(|worst| rank < *worst);
-            if is_better && self.hit(line, at).is_some() {
+            if is_better && self.bears(line, at) {
                 best.push(rank);
                 if best.len() > limit {
                     best.pop();
                 }
             }
         }
-        best.into_sorted_vec().into_iter().filter_map(|rank| self.hit(rank.line, at)).collect()
+        best.into_sorted_vec().into_iter().filter_map(|rank| self.hit(rank.line)).collect()
     }
 
-    fn hit(&self, line: usize, at: Option<Date>) -> Option<SearchHit<'_>> {
+    /// Whether the name on this line is borne on this day.
+    fn bears(&self, line: usize, at: Option<Date>) -> bool {
+        let Some(at) = at else { return true };
+        let Line { office, name, .. } = self.name_index().lines[line];
+        self.shelf().name_validity(office, name).is_some_and(|validity| validity.contains(at))
+    }
+
+    fn hit(&self, line: usize) -> Option<SearchHit<'_>> {
         let line = self.name_index().lines.get(line)?;
         let office = self.office_number(line.office);
-        let name = office.names.get(usize::from(line.name))?;
-        at.is_none_or(|at| name.validity.contains(at)).then_some(SearchHit { office, name })
+        Some(SearchHit { office, name: office.names.get(usize::from(line.name))? })
     }
 }
 

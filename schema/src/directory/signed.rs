@@ -2,6 +2,7 @@
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
+use super::snapshot::read_directory;
 use super::{Directory, DirectoryError, DirectorySnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 use crate::cose::{self, Frame, FrameError};
 use crate::event::key_id;
@@ -76,5 +77,5 @@ pub fn open_directory(bytes: &[u8], root: &[u8; 32]) -> Result<Directory, Signed
     {
         return Err(SignedDirectoryError::Signature);
     }
-    Ok(Directory::new(DirectorySnapshot::decode(frame.payload)?)?)
+    read_directory(frame.payload)
 }

@@ -1,12 +1,13 @@
 //! What a registrar signs: the whole directory, or what changed since a version.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use super::index::{Directory, DirectoryError};
+use super::index::{Assembly, Directory, DirectoryError};
 use super::office::{Office, OfficeFault, Region, Successor, bounded};
+use super::signed::SignedDirectoryError;
+use crate::cose::{encodes_to, infallible};
 use crate::id::{OfficeId, RegionId};
 use crate::time::Millis;
 
@@ -362,7 +363,7 @@ impl DirectoryDelta {
         }
         let mut changed = BTreeMap::new();
         for office in &self.upserts {
-            if changed.insert(office.id, Arc::new(office.clone())).is_some() {
+            if changed.insert(office.id, office).is_some() {
                 return Err(DirectoryError::OfficeTwice { office: office.id });
             }
             let known = directory.office(&office.id).map_or(&[][..], |known| &known.keys);
@@ -371,13 +372,171 @@ impl DirectoryDelta {
                 return Err(DirectoryError::KeyRemoved { office: office.id, key: lost.id() });
             }
         }
-        let replaced =
-            |office: &Arc<Office>| changed.remove(&office.id).unwrap_or_else(|| Arc::clone(office));
-        let mut offices: Vec<Arc<Office>> = directory.shared_offices().iter().map(replaced).collect();
-        offices.extend(changed.into_values());
+        let shelf = directory.shelf();
+        let added = changed.keys().filter(|office| shelf.number(office).is_none()).count();
+        let offices = shelf.len() + added;
+        let mut assembly = Assembly::start(self.version, self.issued_at, regions, offices)?;
+        let mut changed = changed.into_values().peekable();
+        for number in shelf.numbers() {
+            let id = shelf.id(number);
+            while let Some(new) = changed.next_if(|new| new.id < id) {
+                assembly.add(new)?;
+            }
+            match changed.next_if(|new| new.id == id) {
+                Some(new) => assembly.add(new)?,
+                None => assembly.add_encoded(&shelf.read(number), shelf.encoded(number))?,
+            }
+        }
+        for new in changed {
+            assembly.add(new)?;
+        }
         let mut successors = directory.successors().to_vec();
         successors
             .extend(self.successors.iter().filter(|new| directory.successors().binary_search(new).is_err()));
-        Directory::assemble(self.version, self.issued_at, regions, offices, successors)
+        assembly.finish(successors)
+    }
+}
+
+/// Reads a snapshot into a directory, one office at a time: at no time are all of them taken apart, which would be
+/// most of the memory a station has.
+///
+/// # Errors
+///
+/// As [`DirectorySnapshot::decode`] and [`Directory::new`] one after the other.
+pub(super) fn read_directory(bytes: &[u8]) -> Result<Directory, SignedDirectoryError> {
+    match read_in_order(bytes) {
+        Some(directory) => Ok(directory),
+        // Something is wrong, and the long way says what.
+        None => Ok(Directory::new(DirectorySnapshot::decode(bytes)?)?),
+    }
+}
+
+/// `None` for whatever is not the one deterministic form of a sound directory.
+fn read_in_order(bytes: &[u8]) -> Option<Directory> {
+    if bytes.len() > SNAPSHOT_BYTES_MAX {
+        return None;
+    }
+    let mut d = Decoder::new(bytes);
+    let labelled = |d: &mut Decoder<'_>, label| (d.u8().ok()? == label).then_some(());
+    (d.map().ok()? == Some(6)).then_some(())?;
+    labelled(&mut d, 0)?;
+    (d.u16().ok()? == FORMAT).then_some(())?;
+    labelled(&mut d, 1)?;
+    let version = d.u64().ok()?;
+    labelled(&mut d, 2)?;
+    let issued_at: Millis = d.decode().ok()?;
+    labelled(&mut d, 3)?;
+    let regions: Vec<Region> = bounded::<_, _, REGIONS_MAX>(&mut d, &mut ()).ok()?;
+    labelled(&mut d, 4)?;
+    let offices = d.array().ok()??;
+    let offices = usize::try_from(offices).ok().filter(|offices| *offices <= OFFICES_MAX)?;
+
+    let mut head = Vec::with_capacity(d.position());
+    let mut e = Encoder::new(&mut head);
+    infallible(e.map(6).and_then(|e| e.u8(0)?.u16(FORMAT)?.u8(1)?.u64(version)?.u8(2)?.encode(issued_at)));
+    infallible(e.u8(3).and_then(|e| e.encode(&regions)?.u8(4)?.array(offices as u64)));
+    (head == bytes[..d.position()]).then_some(())?;
+    regions.is_sorted_by(|a, b| a.id < b.id).then_some(())?;
+
+    let by_id = regions.into_iter().map(|region| (region.id.clone(), region)).collect();
+    // What is set aside must be in proportion to what came.
+    (offices <= bytes.len()).then_some(())?;
+    let mut assembly = Assembly::start(version, issued_at, by_id, offices).ok()?;
+    let mut last = None;
+    for _ in 0..offices {
+        let start = d.position();
+        let office: Office = d.decode().ok()?;
+        let encoded = &bytes[start..d.position()];
+        let fits = last < Some(office.id) && encodes_to(&office, encoded);
+        fits.then_some(())?;
+        assembly.add_encoded(&office, encoded).ok()?;
+        last = Some(office.id);
+    }
+    let end = d.position();
+    labelled(&mut d, 5)?;
+    let successors: Vec<Successor> = bounded::<_, _, SUCCESSORS_MAX>(&mut d, &mut ()).ok()?;
+    let mut tail = Vec::with_capacity(bytes.len() - end);
+    infallible(Encoder::new(&mut tail).u8(5).and_then(|e| e.encode(&successors)));
+    let fits = tail == bytes[end..] && successors.is_sorted_by(|a, b| a < b);
+    fits.then_some(())?;
+    assembly.finish(successors).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::DirectoryBuilder;
+    use proptest::prelude::*;
+
+    fn both(bytes: &[u8]) -> (Option<Directory>, Option<Directory>) {
+        let long = DirectorySnapshot::decode(bytes).ok().and_then(|snapshot| Directory::new(snapshot).ok());
+        (read_in_order(bytes), long)
+    }
+
+    fn small() -> Vec<u8> {
+        let mut builder = DirectoryBuilder::new();
+        builder.region(Region {
+            id: "p01".parse().expect("a region"),
+            name: "Khu vực một".to_owned(),
+            url: "nats://relay.example:4222".to_owned(),
+            login: None,
+        });
+        for n in 1..4_u8 {
+            let mut office = Office::new(OfficeId::new([n; 16]));
+            let text = format!("Xã số {n}");
+            office.names.push(crate::directory::Name { text, validity: crate::directory::Validity::ALWAYS });
+            office.relays.push("p01".parse().expect("a region"));
+            builder.office(office);
+        }
+        let (old, new) = (OfficeId::new([1; 16]), OfficeId::new([2; 16]));
+        builder.successor(Successor { old, new, date: jiff::civil::date(2025, 7, 1) });
+        let directory = builder.build(3, Millis(5)).expect("sound");
+        directory.snapshot().encode().expect("small")
+    }
+
+    /// `bytes` with two neighbouring parts changed about.
+    fn swapped(bytes: &[u8], first: &[u8], second: &[u8]) -> Vec<u8> {
+        let both = [first, second].concat();
+        let at = bytes.windows(both.len()).position(|window| window == both).expect("both are there");
+        [&bytes[..at], second, first, &bytes[at + both.len()..]].concat()
+    }
+
+    #[test]
+    fn lists_out_of_order_are_not_read_in_order() {
+        let bytes = small();
+        let offices = DirectorySnapshot::decode(&bytes).expect("sound").offices;
+        let [first, second, _] = &offices[..] else { panic!("three offices") };
+        let [first, second] = [first, second].map(|office| minicbor::to_vec(office).expect("in memory"));
+        let (short, long) = both(&swapped(&bytes, &first, &second));
+        assert!(short.is_none() && long.is_none(), "offices");
+        let (short, long) = both(&[&bytes[..], &[0]].concat());
+        assert!(short.is_none() && long.is_none(), "trailing bytes");
+    }
+
+    #[test]
+    fn the_country_is_read_in_order() {
+        let country =
+            DirectoryBuilder::country().and_then(|builder| builder.build(1, Millis(0))).expect("sound");
+        let (short, long) = both(&country.snapshot().encode().expect("within bounds"));
+        assert!(short.as_ref() == Some(&country) && long == short);
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_of_reading_agree_on_whatever_comes(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        ) {
+            let mut bytes = small();
+            for (at, value) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            let (short, long) = both(&bytes);
+            prop_assert_eq!(short, long);
+        }
     }
 }

@@ -389,8 +389,7 @@ impl Exchange {
         Ok(self.draft(vec![to], Kind::Head, &Body::Head(heads)))
     }
 
-    /// What to ask a correspondent for: by its receipts it holds these events of earlier incarnations, and this station
-    /// does not know them.
+    /// What to ask a correspondent for: by its receipts it holds these events, and this station does not know them.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -401,7 +400,7 @@ impl Exchange {
         entries: &[Place],
     ) -> Result<Vec<Ask>, R::Error> {
         let mut asks = Vec::new();
-        for place in entries.iter().filter(|place| place.incarnation < self.incarnation()) {
+        for place in entries.iter().filter(|place| place.incarnation <= self.incarnation()) {
             if asks.len() < ASKS_MAX && !agrees(records, *with, *place)? {
                 let Place { incarnation, counter, .. } = *place;
                 asks.push(Ask { incarnation, from: counter, to: counter, whole: false });
@@ -410,8 +409,8 @@ impl Exchange {
         Ok(asks)
     }
 
-    /// What to ask a correspondent for: by its heads it holds events of this station's earlier incarnations that the
-    /// station has lost.
+    /// What to ask a correspondent for: by its heads it holds events of this station that the station has lost. Those of
+    /// the current incarnation belong to an earlier one by the time the question leaves: they are why it ends.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -423,12 +422,14 @@ impl Exchange {
     ) -> Result<Vec<Ask>, R::Error> {
         let returned = self.peer(with).map(|peer| &peer.returned);
         let mut asks: BTreeMap<Incarnation, Ask> = BTreeMap::new();
-        for place in heads.held.iter().filter(|place| place.incarnation < self.incarnation()) {
+        for place in heads.held.iter().filter(|place| place.incarnation <= self.incarnation()) {
             let incarnation = place.incarnation;
             let back = returned.and_then(|returned| returned.get(&incarnation)).copied().unwrap_or_default();
             let unknown = Ask { incarnation, from: back.next(), to: Counter(0), whole: true };
             let ask = asks.entry(incarnation).or_insert(unknown);
-            if agrees(records, *with, *place)? {
+            let row = records.sent(with, incarnation, place.counter)?;
+            // The own chain knows everything before it too; what was given back says nothing about that.
+            if row.is_some_and(|row| row.place.id == place.id && !row.regained) {
                 ask.from = ask.from.max(place.counter.next());
             } else {
                 ask.to = ask.to.max(place.counter);

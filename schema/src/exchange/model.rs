@@ -262,7 +262,7 @@ impl World {
 
     fn tell_heads(&mut self, from: usize, to: OfficeId) {
         let station = &self.models[from].station;
-        let draft = sure(station.exchange.head_draft(&station.records, to));
+        let draft = sure(station.exchange.head_draft(&station.records, to, Vec::new()));
         self.record(from, &draft);
     }
 

@@ -1,12 +1,13 @@
 //! The large part of a station's state: one row per event sent to or held from a correspondent.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::convert::Infallible;
 
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
-use super::{Change, Entry, Exchange};
+use super::{Change, Class, Entry, Exchange};
 use crate::body::Place;
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
@@ -46,6 +47,9 @@ pub struct SentRow {
     /// A later incarnation sends it again in another event.
     #[n(10)]
     pub superseded: bool,
+    /// It was lost and given back: what stands before it in the channel may still be lost.
+    #[n(11)]
+    pub regained: bool,
 }
 
 impl SentRow {
@@ -62,6 +66,7 @@ impl SentRow {
             left: None,
             receipt: None,
             superseded: false,
+            regained: entry.class == Class::Regained,
         }
     }
 
@@ -176,12 +181,84 @@ pub trait Records {
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Self::Error>;
 }
 
+/// The rows of one channel. Counters have no gaps as a rule: their rows stand side by side, found without searching.
+#[derive(Clone, Debug)]
+struct Rows<T> {
+    /// Counters 1, 2, 3 … as far as there is no gap.
+    dense: Vec<T>,
+    /// All others: what came before the gap was filled.
+    sparse: BTreeMap<Counter, T>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { dense: Vec::new(), sparse: BTreeMap::new() }
+    }
+}
+
+impl<T> Rows<T> {
+    /// The place among the dense ones; a counter is a number from outside and may be anything.
+    fn index(counter: Counter) -> Option<usize> {
+        usize::try_from(counter.0.checked_sub(1)?).ok()
+    }
+
+    /// The first row after this counter.
+    fn after(&self, counter: Counter) -> Option<&T> {
+        let dense = usize::try_from(counter.0).ok().and_then(|next| self.dense.get(next));
+        dense.or_else(|| self.sparse.range((Bound::Excluded(counter), Bound::Unbounded)).map(|(_, row)| row).next())
+    }
+
+    fn row(&self, counter: Counter) -> Option<&T> {
+        let dense = Self::index(counter).and_then(|index| self.dense.get(index));
+        dense.or_else(|| if self.sparse.is_empty() { None } else { self.sparse.get(&counter) })
+    }
+
+    fn row_mut(&mut self, counter: Counter) -> Option<&mut T> {
+        match Self::index(counter).and_then(|index| self.dense.get_mut(index)) {
+            None => self.sparse.get_mut(&counter),
+            dense => dense,
+        }
+    }
+
+    fn insert(&mut self, counter: Counter, row: T) {
+        if let Some(known) = self.row_mut(counter) {
+            *known = row;
+            return;
+        }
+        if Self::index(counter) != Some(self.dense.len()) {
+            self.sparse.insert(counter, row);
+            return;
+        }
+        self.dense.push(row);
+        while !self.sparse.is_empty()
+            && let Some(row) = self.sparse.remove(&Counter(self.dense.len() as u64 + 1))
+        {
+            self.dense.push(row);
+        }
+    }
+
+    /// By counter.
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        let before = self.sparse.range(..Counter(1));
+        let after = self.sparse.range(Counter(1)..);
+        before.map(|(_, row)| row).chain(&self.dense).chain(after.map(|(_, row)| row))
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.dense.iter_mut().chain(self.sparse.values_mut())
+    }
+}
+
+/// Rows by office and incarnation.
+type Channels<T> = BTreeMap<(OfficeId, Incarnation), Rows<T>>;
+
 /// Records in maps: for audits, tests and replay from zero.
 #[derive(Clone, Default, Debug)]
 pub struct MemoryRecords {
-    sent: BTreeMap<(OfficeId, Incarnation, Counter), SentRow>,
-    held: BTreeMap<(OfficeId, Incarnation, Counter), HeldRow>,
-    received: BTreeMap<Position, Incarnation>,
+    sent: Channels<SentRow>,
+    held: Channels<HeldRow>,
+    /// By position, each once.
+    received: Vec<(Position, Incarnation)>,
     incoming: BTreeMap<(OfficeId, DocumentId), Position>,
     outgoing: BTreeMap<DocumentId, Position>,
     early: BTreeMap<(OfficeId, Place), Position>,
@@ -191,7 +268,7 @@ impl Records for MemoryRecords {
     type Error = Infallible;
 
     fn sent(&self, to: &OfficeId, inc: Incarnation, counter: Counter) -> Result<Option<SentRow>, Infallible> {
-        Ok(self.sent.get(&(*to, inc, counter)).cloned())
+        Ok(self.sent.get(&(*to, inc)).and_then(|rows| rows.row(counter)).cloned())
     }
 
     fn next_sent(
@@ -200,10 +277,7 @@ impl Records for MemoryRecords {
         incarnation: Incarnation,
         after: Counter,
     ) -> Result<Option<SentRow>, Infallible> {
-        let run = (*to, incarnation, after.next())..=(*to, incarnation, Counter(u64::MAX));
-        // A counter at the very end has none after it.
-        let row = if after.next() > after { self.sent.range(run).next() } else { None };
-        Ok(row.map(|(_, row)| row.clone()))
+        Ok(self.sent.get(&(*to, incarnation)).and_then(|rows| rows.after(after)).cloned())
     }
 
     fn held(
@@ -212,7 +286,7 @@ impl Records for MemoryRecords {
         inc: Incarnation,
         counter: Counter,
     ) -> Result<Option<HeldRow>, Infallible> {
-        Ok(self.held.get(&(*from, inc, counter)).cloned())
+        Ok(self.held.get(&(*from, inc)).and_then(|rows| rows.row(counter)).cloned())
     }
 
     fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, Infallible> {
@@ -220,14 +294,16 @@ impl Records for MemoryRecords {
     }
 
     fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Infallible> {
-        let first = (*from, Incarnation::FIRST, Counter(0));
-        let rows = self.held.range(first..).take_while(|(key, _)| key.0 == *from).map(|(_, row)| row);
+        let first = (*from, Incarnation::FIRST);
+        let channels = self.held.range(first..).take_while(|(key, _)| key.0 == *from);
+        let rows = channels.flat_map(|(_, rows)| rows.iter());
         let waiting = rows.filter(|row| row.receipt.is_none() && row.kind.wants_receipt());
         Ok(waiting.map(|row| row.place).take(limit).collect())
     }
 
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Infallible> {
-        Ok(self.received.get(&position).copied())
+        let found = self.received.binary_search_by_key(&position, |(position, _)| *position);
+        Ok(found.ok().map(|index| self.received[index].1))
     }
 
     fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Infallible> {
@@ -247,7 +323,8 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.outgoing.entry(document).or_insert(row.position);
                 }
-                self.sent.insert((row.to, row.place.incarnation, row.place.counter), row.clone());
+                let rows = self.sent.entry((row.to, row.place.incarnation)).or_default();
+                rows.insert(row.place.counter, row.clone());
             }
             Change::Left { to, incarnation, counter, position, closes } => {
                 self.change_sent(to, *incarnation, *counter, |row| {
@@ -271,7 +348,8 @@ impl MemoryRecords {
                 });
             }
             Change::Superseded { before } => {
-                for row in self.sent.values_mut().filter(|row| row.open && row.place.incarnation < *before) {
+                let earlier = self.sent.iter_mut().filter(|((_, incarnation), _)| incarnation < before);
+                for row in earlier.flat_map(|(_, rows)| rows.iter_mut()).filter(|row| row.open) {
                     row.open = false;
                     row.superseded = true;
                 }
@@ -292,20 +370,21 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.incoming.entry((row.from, document)).or_insert(row.position);
                 }
-                self.received.insert(row.position, row.place.incarnation);
-                self.held.insert((row.from, row.place.incarnation, row.place.counter), row.clone());
+                self.note_received(row.position, row.place.incarnation);
+                let rows = self.held.entry((row.from, row.place.incarnation)).or_default();
+                rows.insert(row.place.counter, row.clone());
             }
             Change::Answered { from, incarnation, counter, position, mine } => {
-                if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
+                self.change_held(from, *incarnation, *counter, |row| {
                     row.receipt = Some(*position);
                     row.receipt_incarnation = Some(*mine);
-                }
+                });
             }
             Change::Presented { from, incarnation, counter, ordinal, in_order } => {
-                if let Some(row) = self.held.get_mut(&(*from, *incarnation, *counter)) {
+                self.change_held(from, *incarnation, *counter, |row| {
                     row.ordinal = Some(*ordinal);
                     row.in_order = *in_order;
-                }
+                });
             }
             Change::Alarm(_) => {}
         }
@@ -318,26 +397,54 @@ impl MemoryRecords {
         counter: Counter,
         change: impl FnOnce(&mut SentRow),
     ) {
-        if let Some(row) = self.sent.get_mut(&(*to, incarnation, counter)) {
+        let rows = self.sent.get_mut(&(*to, incarnation));
+        if let Some(row) = rows.and_then(|rows| rows.row_mut(counter)) {
             change(row);
+        }
+    }
+
+    fn change_held(
+        &mut self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+        change: impl FnOnce(&mut HeldRow),
+    ) {
+        let rows = self.held.get_mut(&(*from, incarnation));
+        if let Some(row) = rows.and_then(|rows| rows.row_mut(counter)) {
+            change(row);
+        }
+    }
+
+    /// A journal is applied in its order, so this is at the end; anything else finds its place.
+    fn note_received(&mut self, position: Position, incarnation: Incarnation) {
+        let index = match self.received.last() {
+            Some((last, _)) if position <= *last => {
+                self.received.partition_point(|(earlier, _)| *earlier < position)
+            }
+            Some(_) | None => self.received.len(),
+        };
+        match self.received.get_mut(index).filter(|(known, _)| *known == position) {
+            Some(known) => known.1 = incarnation,
+            None => self.received.insert(index, (position, incarnation)),
         }
     }
 
     /// Sent rows, by recipient and place.
     pub fn sent_rows(&self) -> impl Iterator<Item = &SentRow> {
-        self.sent.values()
+        self.sent.values().flat_map(Rows::iter)
     }
 
     /// Held rows, by sender and place.
     pub fn held_rows(&self) -> impl Iterator<Item = &HeldRow> {
-        self.held.values()
+        self.held.values().flat_map(Rows::iter)
     }
 
     /// The hash of this state (P7).
     pub fn state_hash(&self, exchange: &Exchange) -> StateHash {
         let mut digest = StateDigest::new(exchange);
-        self.sent.values().for_each(|row| digest.sent(row));
-        self.held.values().for_each(|row| digest.held(row));
+        self.sent_rows().for_each(|row| digest.sent(row));
+        self.held_rows().for_each(|row| digest.held(row));
         digest.finish()
     }
 }
@@ -375,5 +482,51 @@ impl StateDigest {
     /// The hash.
     pub fn finish(self) -> StateHash {
         StateHash::new(self.hash.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_of_a_channel_are_a_map_by_counter(
+            counters in prop::collection::vec(prop_oneof![0_u64..12, Just(u64::MAX)], 0..40),
+        ) {
+            let (mut rows, mut map) = (Rows::default(), BTreeMap::new());
+            for (n, counter) in counters.into_iter().map(Counter).enumerate() {
+                rows.insert(counter, n);
+                map.insert(counter, n);
+                prop_assert_eq!(rows.iter().collect::<Vec<_>>(), map.values().collect::<Vec<_>>());
+                for counter in (0..14).chain([u64::MAX]).map(Counter) {
+                    prop_assert_eq!(rows.row(counter), map.get(&counter));
+                    let after = (Bound::Excluded(counter), Bound::Unbounded);
+                    prop_assert_eq!(rows.after(counter), map.range(after).map(|(_, n)| n).next());
+                    prop_assert_eq!(rows.row_mut(counter), map.get_mut(&counter));
+                }
+            }
+            let (mut changed, mut all): (Vec<usize>, Vec<usize>) =
+                (rows.iter_mut().map(|row| *row).collect(), map.into_values().collect());
+            changed.sort_unstable();
+            all.sort_unstable();
+            prop_assert_eq!(changed, all);
+        }
+
+        #[test]
+        fn received_events_are_found_by_position_in_whatever_order_they_are_noted(
+            noted in prop::collection::vec((0_u64..20, 0_u32..4), 0..30),
+        ) {
+            let (mut records, mut map) = (MemoryRecords::default(), BTreeMap::new());
+            for (position, ordinal) in noted {
+                records.note_received(Position(position), Incarnation::new(ordinal, 0));
+                map.insert(Position(position), Incarnation::new(ordinal, 0));
+            }
+            for position in (0..21).map(Position) {
+                let Ok(found) = records.incarnation_at(position);
+                prop_assert_eq!(found, map.get(&position).copied());
+            }
+        }
     }
 }

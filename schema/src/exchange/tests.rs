@@ -195,10 +195,17 @@ fn line(change: &Change) -> String {
             let order = if *in_order { "" } else { " out of order" };
             format!("presented {} as {ordinal}{order}", at(*incarnation, *counter))
         }
+        Change::EarlyReceipt { place, .. } => {
+            format!("early receipt for {}", at(place.incarnation, place.counter))
+        }
+        Change::Regained { document, .. } => format!("regained {}", document.as_bytes()[15]),
         Change::Alarm(alarm) => match alarm {
             Alarm::Fork { counter, .. } => format!("alarm: fork at {counter}"),
             Alarm::OfficeRestored { incarnation, lost_there, .. } => {
                 format!("alarm: office restored to {}, lost {lost_there}", life(*incarnation))
+            }
+            Alarm::GivenBack { incarnation, events, .. } => {
+                format!("alarm: {events} of {} given back", life(*incarnation))
             }
             Alarm::Restored { incarnation } => format!("alarm: restored to {}", life(*incarnation)),
             Alarm::LostHere { incarnation, counter, .. } => {
@@ -743,7 +750,7 @@ mod settling {
         station.take(Class::Received, &first);
         station.take(Class::Received, &second);
         happen(&mut station, &answers(&[&second]), Millis(1));
-        let draft = sure(station.exchange.head_draft(&station.records, A));
+        let draft = sure(station.exchange.head_draft(&station.records, A, Vec::new()));
         let (event, _) = station.record(&draft, Millis(2));
         let Ok(Body::Head(heads)) = Body::read(event.version(), event.event()) else {
             panic!("a head");

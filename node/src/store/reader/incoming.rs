@@ -1,0 +1,78 @@
+//! The list of incoming documents.
+
+use rusqlite::params;
+use schema::event::Urgency;
+use schema::id::{DocumentId, EventId, OfficeId};
+use schema::time::Millis;
+use serde::Serialize;
+
+use super::{PAGE_ROWS_MAX, Page, Reader, dispatch_of, millis, recorded};
+use crate::store::{Attempted, StoreError};
+
+/// An incoming document as the list shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct IncomingView {
+    /// The how-manieth document presented to this office.
+    pub ordinal: u64,
+    /// The document.
+    pub document: DocumentId,
+    /// Its sender.
+    pub from: OfficeId,
+    /// The abstract.
+    pub subject: String,
+    /// Number and symbol.
+    pub number: Option<String>,
+    /// How urgent.
+    pub urgency: Urgency,
+    /// When the sender says it was sent.
+    pub claimed_at: Millis,
+    /// When this station recorded its receipt.
+    pub arrived_at: Millis,
+    /// Attachments.
+    pub attachments: usize,
+    /// `false` when it was shown before earlier ones of the same sender.
+    pub in_order: bool,
+    /// Its event.
+    pub event: EventId,
+}
+
+impl Reader {
+    /// Incoming documents, newest first, before the one with ordinal `before`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn incoming(&self, before: Option<u64>, rows: u32) -> Result<Page<IncomingView>, StoreError> {
+        let limit = rows.clamp(1, PAGE_ROWS_MAX);
+        let sql = "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at
+                   FROM held JOIN journal USING (position) JOIN journal AS answer ON answer.position = held.receipt
+                   WHERE held.ordinal < ?1 ORDER BY held.ordinal DESC LIMIT ?2";
+        let mut list = Vec::new();
+        let read = "list incoming documents";
+        let mut statement = self.db.prepare_cached(sql).attempted(read)?;
+        let before = before.map_or(i64::MAX, |before| before as i64);
+        let mut found = statement.query(params![before, limit]).attempted(read)?;
+        while let Some(row) = found.next().attempted(read)? {
+            let (position, bytes): (i64, Vec<u8>) =
+                (row.get(2).attempted(read)?, row.get(3).attempted(read)?);
+            let event = recorded(position, &bytes)?;
+            let Some(dispatch) = dispatch_of(&event) else {
+                continue;
+            };
+            list.push(IncomingView {
+                ordinal: row.get::<_, i64>(0).attempted(read)?.unsigned_abs(),
+                document: dispatch.document,
+                from: event.event.office,
+                subject: dispatch.subject,
+                number: dispatch.number,
+                urgency: event.event.urgency,
+                claimed_at: event.event.claimed_at,
+                arrived_at: millis(row.get(4).attempted(read)?),
+                attachments: dispatch.attachments.len(),
+                in_order: row.get(1).attempted(read)?,
+                event: event.id,
+            });
+        }
+        let next = list.last().map(|last| last.ordinal).filter(|_| list.len() == limit as usize);
+        Ok(Page { rows: list, next })
+    }
+}

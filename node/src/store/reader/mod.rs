@@ -1,0 +1,122 @@
+//! Reading for people: a connection of its own, so that a long list never holds up the writer.
+
+mod alarms;
+mod export;
+mod incoming;
+mod outgoing;
+mod status;
+mod timeline;
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use schema::body::{Body, Dispatch};
+use schema::event::RecordedEvent;
+use schema::id::{BlobHash, Position};
+use schema::time::Millis;
+use serde::Serialize;
+
+use super::{Attempted, StoreError};
+
+pub use alarms::{AlarmView, QuarantineView};
+pub use export::ExportError;
+pub use incoming::IncomingView;
+pub use outgoing::OutgoingView;
+pub use status::StatusView;
+pub use timeline::{DocumentView, RecipientView, Step, StepKind, WhyView};
+
+/// Most rows of one page.
+pub const PAGE_ROWS_MAX: u32 = 200;
+
+/// One page of a list; `next` is the cursor of the page after it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page<T> {
+    /// Rows, newest first.
+    pub rows: Vec<T>,
+    /// Where the next page starts; `None` on the last one.
+    pub next: Option<u64>,
+}
+
+/// Reads a station's store beside its writer.
+pub struct Reader {
+    db: Connection,
+}
+
+fn millis(value: i64) -> Millis {
+    Millis(value.unsigned_abs())
+}
+
+/// A sum over no rows is null.
+fn count_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, Option<i64>>(column)?.unwrap_or(0).unsigned_abs())
+}
+
+fn dispatch_of(recorded: &RecordedEvent) -> Option<Dispatch> {
+    match Body::read(recorded.version, &recorded.event) {
+        Ok(Body::Dispatch(dispatch)) => Some(dispatch),
+        _ => None,
+    }
+}
+
+fn recorded(position: i64, bytes: &[u8]) -> Result<RecordedEvent, StoreError> {
+    RecordedEvent::read(bytes).map_err(|source| StoreError::Damaged { position, source })
+}
+
+impl Reader {
+    /// Opens a store for reading.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).attempted("open the file for reading")?;
+        db.busy_timeout(std::time::Duration::from_secs(5)).attempted("set the busy time-out")?;
+        db.set_prepared_statement_cache_capacity(32);
+        db.pragma_update(None, "cache_size", -4096).attempted("bound the page cache")?;
+        Ok(Self { db })
+    }
+
+    fn count(&self, sql: &str) -> Result<u64, StoreError> {
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row([], |row| row.get::<_, i64>(0)))
+            .map(i64::unsigned_abs)
+            .attempted("count rows")
+    }
+
+    fn event_at(&self, position: i64) -> Result<(RecordedEvent, Millis), StoreError> {
+        let (bytes, at) = self
+            .db
+            .prepare_cached("SELECT bytes, recorded_at FROM journal WHERE position = ?1")
+            .and_then(|mut s| s.query_row([position], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?))))
+            .attempted("read a journal entry")?;
+        Ok((recorded(position, &bytes)?, millis(at)))
+    }
+
+    /// Whether an attachment is here completely.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn has_blob(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        self.db
+            .prepare_cached("SELECT 1 FROM blob WHERE hash = ?1 AND complete = 1")
+            .and_then(|mut s| s.exists([hash.as_bytes()]))
+            .attempted("look up an attachment")
+    }
+
+    /// One chunk of a complete attachment.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn chunk(&self, hash: &BlobHash, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        super::blobs::chunk(&self.db, hash, index)
+    }
+
+    /// Bytes of an event, for whoever wants to check it elsewhere.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn journal(&self, from: Position, limit: u32) -> Result<Vec<super::JournalEntry>, StoreError> {
+        super::records::journal(&self.db, from, limit)
+    }
+}

@@ -1,0 +1,324 @@
+//! One document: what is proven about it, and why it has not arrived.
+
+use rusqlite::OptionalExtension;
+use schema::blob::BlobRef;
+use schema::body::{AttachmentName, Body, Place, Status, StatusCode};
+use schema::event::{RecordedEvent, Urgency};
+use schema::exchange::Alarm;
+use schema::id::{Counter, DocumentId, EventId, OfficeId, RegionId};
+use schema::invariant::OVERDUE_MS;
+use schema::time::Millis;
+use serde::Serialize;
+
+use super::{Reader, dispatch_of, millis};
+use crate::store::{Attempted, StoreError, records};
+
+/// What a status rests on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepKind {
+    /// Saved in this station's journal; proven by its own chain.
+    Queued,
+    /// A relay's server said it stored it; proves nothing about the recipient.
+    Left,
+    /// A relay refused it; the relay's own words.
+    RefusedByRelay,
+    /// The recipient's signed receipt: it held the document durably at that moment.
+    Arrived,
+    /// Sent again in a new event after this station was restored.
+    Superseded,
+    /// This station received it and gave its receipt.
+    Received,
+}
+
+/// One line of a timeline.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// What happened.
+    pub kind: StepKind,
+    /// When this station recorded it.
+    pub at: Millis,
+    /// Who did it.
+    pub who: OfficeId,
+    /// The event that proves it.
+    pub event: Option<EventId>,
+    /// What the actor says about when, for a receipt: its claimed time.
+    pub claimed_at: Option<Millis>,
+    /// The relay, or its words.
+    pub note: Option<String>,
+}
+
+/// One recipient of a document.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecipientView {
+    /// The recipient.
+    pub office: OfficeId,
+    /// Its place in the channel to that recipient.
+    pub place: Place,
+    /// What happened, oldest first.
+    pub steps: Vec<Step>,
+    /// Whether the receipt is there.
+    pub arrived: bool,
+    /// Whether it has left: a relay has it.
+    pub left: bool,
+    /// Whether it is late.
+    pub overdue: bool,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// When it is sent next; none when it is settled.
+    pub next_attempt_at: Option<Millis>,
+}
+
+/// A document with everything that is proven about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DocumentView {
+    /// The document.
+    pub document: DocumentId,
+    /// Its sender.
+    pub from: OfficeId,
+    /// The abstract.
+    pub subject: String,
+    /// Number and symbol.
+    pub number: Option<String>,
+    /// Type.
+    pub document_type: Option<String>,
+    /// How urgent.
+    pub urgency: Urgency,
+    /// When the sender says it was sent.
+    pub claimed_at: Millis,
+    /// Attachments: names and blobs.
+    pub attachments: Vec<AttachmentView>,
+    /// The event that carries it.
+    pub event: EventId,
+    /// Recipients, for an outgoing one.
+    pub recipients: Vec<RecipientView>,
+    /// What happened to it here, for an incoming one.
+    pub steps: Vec<Step>,
+}
+
+/// An attachment of a document.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttachmentView {
+    /// Its name.
+    #[serde(flatten)]
+    pub name: AttachmentName,
+    /// Its bytes.
+    #[serde(flatten)]
+    pub blob: BlobRef,
+    /// Whether they are here.
+    pub complete: bool,
+}
+
+/// Why something has not arrived at one recipient.
+#[derive(Clone, Debug, Serialize)]
+pub struct WhyView {
+    /// The recipient.
+    pub office: OfficeId,
+    /// Its home relays are asked about by the operator; this is how far it provably got.
+    pub hop: &'static str,
+    /// Why it stays there, as far as this station knows: `waiting-for-line`, `refused-by-relay`,
+    /// `waiting-for-recipient`.
+    pub cause: &'static str,
+    /// The relay's words, for a refusal.
+    pub reason: Option<String>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// When it is sent next.
+    pub next_attempt_at: Option<Millis>,
+    /// Who must act: `nobody`, `this-office`, `relay-operator`, `recipient`.
+    pub who: &'static str,
+    /// Whether it is late.
+    pub overdue: bool,
+}
+
+impl Reader {
+    /// A document with its timeline; `None` when it is neither sent nor received here. The same document may have
+    /// come from several offices (two could choose one id); the outgoing one is preferred, then the first received.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn document(&self, document: &DocumentId, now: Millis) -> Result<Option<DocumentView>, StoreError> {
+        let find = "find a document";
+        let sent = "SELECT position FROM outgoing WHERE document = ?1";
+        let held = "SELECT position FROM held WHERE document = ?1 ORDER BY position LIMIT 1";
+        let position = |sql: &str| {
+            self.db
+                .prepare_cached(sql)
+                .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0)).optional())
+                .attempted(find)
+        };
+        let (outgoing, position) = match position(sent)? {
+            Some(position) => (true, position),
+            None => match position(held)? {
+                Some(position) => (false, position),
+                None => return Ok(None),
+            },
+        };
+        let (event, _) = self.event_at(position)?;
+        let Some(dispatch) = dispatch_of(&event) else {
+            return Ok(None);
+        };
+        let mut attachments = Vec::new();
+        for (name, blob) in dispatch.attachments.into_iter().zip(&event.event.blobs) {
+            attachments.push(AttachmentView { name, blob: *blob, complete: self.has_blob(&blob.hash)? });
+        }
+        Ok(Some(DocumentView {
+            document: *document,
+            from: event.event.office,
+            subject: dispatch.subject,
+            number: dispatch.number,
+            document_type: dispatch.document_type,
+            urgency: event.event.urgency,
+            claimed_at: event.event.claimed_at,
+            attachments,
+            event: event.id,
+            recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
+            steps: if outgoing { Vec::new() } else { self.received_steps(position)? },
+        }))
+    }
+
+    fn recipients(&self, document: &DocumentId, now: Millis) -> Result<Vec<RecipientView>, StoreError> {
+        let read = "read the recipients of a document";
+        let sql = "SELECT peer.office, sent.incarnation, sent.counter, sent.id, sent.position, sent.left_by,
+                          sent.receipt, sent.superseded, sent.open, sent.attempts, sent.due_at
+                   FROM sent JOIN peer ON peer.no = sent.peer WHERE sent.document = ?1
+                   ORDER BY peer.no, sent.incarnation, sent.counter";
+        let mut recipients: Vec<RecipientView> = Vec::new();
+        let mut statement = self.db.prepare_cached(sql).attempted(read)?;
+        let mut rows = statement.query([document.as_bytes()]).attempted(read)?;
+        while let Some(row) = rows.next().attempted(read)? {
+            let office = OfficeId::new(row.get(0).attempted(read)?);
+            let place = Place {
+                incarnation: records::incarnation(row, 1).attempted(read)?,
+                counter: Counter(row.get::<_, i64>(2).attempted(read)?.unsigned_abs()),
+                id: EventId::new(row.get(3).attempted(read)?),
+            };
+            let position: i64 = row.get(4).attempted(read)?;
+            let left: Option<i64> = row.get(5).attempted(read)?;
+            let receipt: Option<i64> = row.get(6).attempted(read)?;
+            let superseded: bool = row.get(7).attempted(read)?;
+            let open: bool = row.get(8).attempted(read)?;
+            let (event, queued_at) = self.event_at(position)?;
+            let mut steps = vec![Step {
+                kind: StepKind::Queued,
+                at: queued_at,
+                who: event.event.office,
+                event: Some(event.id),
+                claimed_at: Some(event.event.claimed_at),
+                note: None,
+            }];
+            if let Some(left) = left {
+                let (status, at) = self.event_at(left)?;
+                let note = status_of(&status).and_then(|status| status.region).map(RegionId::into);
+                let who = status.event.office;
+                steps.push(Step {
+                    kind: StepKind::Left,
+                    at,
+                    who,
+                    event: Some(status.id),
+                    claimed_at: None,
+                    note,
+                });
+            }
+            if let Some(receipt) = receipt {
+                let (receipt, at) = self.event_at(receipt)?;
+                let claimed_at = Some(receipt.event.claimed_at);
+                let (who, event) = (receipt.event.office, Some(receipt.id));
+                steps.push(Step { kind: StepKind::Arrived, at, who, event, claimed_at, note: None });
+            }
+            if superseded {
+                let (who, event) = (event.event.office, None);
+                let at = queued_at;
+                steps.push(Step { kind: StepKind::Superseded, at, who, event, claimed_at: None, note: None });
+            }
+            let earlier = recipients.pop_if(|earlier| earlier.office == office);
+            let mut all = earlier.as_ref().map_or_else(Vec::new, |earlier| earlier.steps.clone());
+            all.append(&mut steps);
+            let arrived = receipt.is_some() || earlier.as_ref().is_some_and(|earlier| earlier.arrived);
+            let first_at = all.first().map_or(queued_at, |step| step.at);
+            recipients.push(RecipientView {
+                office,
+                place,
+                steps: all,
+                arrived,
+                left: left.is_some() || arrived || earlier.is_some_and(|earlier| earlier.left),
+                overdue: !arrived && now.since(first_at) > OVERDUE_MS,
+                attempts: row.get(9).attempted(read)?,
+                next_attempt_at: open.then_some(millis(row.get(10).attempted(read)?)),
+            });
+        }
+        Ok(recipients)
+    }
+
+    fn received_steps(&self, position: i64) -> Result<Vec<Step>, StoreError> {
+        let receipt: Option<i64> = self
+            .db
+            .prepare_cached("SELECT receipt FROM held WHERE position = ?1")
+            .and_then(|mut s| s.query_row([position], |row| row.get(0)))
+            .attempted("read what was answered")?;
+        let (event, at) = self.event_at(position)?;
+        let mut steps = vec![Step {
+            kind: StepKind::Queued,
+            at,
+            who: event.event.office,
+            event: Some(event.id),
+            claimed_at: Some(event.event.claimed_at),
+            note: None,
+        }];
+        if let Some(receipt) = receipt {
+            let (receipt, at) = self.event_at(receipt)?;
+            let (who, event) = (receipt.event.office, Some(receipt.id));
+            steps.push(Step { kind: StepKind::Received, at, who, event, claimed_at: None, note: None });
+        }
+        Ok(steps)
+    }
+
+    /// Why a document has not arrived, recipient by recipient; empty when it has arrived everywhere, `None` when it
+    /// was not sent here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn why(&self, document: &DocumentId, now: Millis) -> Result<Option<Vec<WhyView>>, StoreError> {
+        let Some(view) = self.document(document, now)?.filter(|view| !view.recipients.is_empty()) else {
+            return Ok(None);
+        };
+        let mut answers = Vec::new();
+        for recipient in view.recipients.iter().filter(|recipient| !recipient.arrived) {
+            let reason = self.refusal_of(&recipient.office, &recipient.place)?;
+            let (hop, cause, who) = match (&reason, recipient.left) {
+                (Some(_), _) => ("relay", "refused-by-relay", "relay-operator"),
+                (None, false) => ("this-office", "waiting-for-line", "this-office"),
+                (None, true) => ("relay", "waiting-for-recipient", "recipient"),
+            };
+            answers.push(WhyView {
+                office: recipient.office,
+                hop,
+                cause,
+                reason,
+                attempts: recipient.attempts,
+                next_attempt_at: recipient.next_attempt_at,
+                who,
+                overdue: recipient.overdue,
+            });
+        }
+        Ok(Some(answers))
+    }
+
+    fn refusal_of(&self, office: &OfficeId, place: &Place) -> Result<Option<String>, StoreError> {
+        for (_, alarm) in self.recent_alarms()? {
+            if let Alarm::RefusedByRelay { to, incarnation, counter, reason } = alarm
+                && (to, incarnation, counter) == (*office, place.incarnation, place.counter)
+            {
+                return Ok(Some(reason));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn status_of(recorded: &RecordedEvent) -> Option<Status> {
+    match Body::read(recorded.version, &recorded.event) {
+        Ok(Body::Status(status)) if status.code == StatusCode::Left => Some(status),
+        _ => None,
+    }
+}
