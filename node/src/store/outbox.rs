@@ -242,6 +242,7 @@ mod tests {
                 left: None,
                 receipt: None,
                 superseded: false,
+                regained: false,
             };
             store.apply(&Change::Sent(row), Position(n), due_at).expect("a row");
         }

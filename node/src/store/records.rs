@@ -431,7 +431,7 @@ impl Store {
              ORDER BY peer.office, sent.incarnation, sent.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(sent_row(OfficeId::new(row.get(11)?), row)?);
+            each(sent_row(OfficeId::new(row.get(12)?), row)?);
             Ok(())
         })
     }
