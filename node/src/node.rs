@@ -40,6 +40,8 @@ pub const FETCHES_MAX: usize = 8;
 pub const GREETINGS_MAX: usize = 32;
 /// Time off line after which correspondents are greeted, in milliseconds.
 pub const GREETING_AFTER_MS: u64 = 6 * Millis::HOUR;
+/// Answers to asks for what was lost that are on their way to one correspondent at a time.
+const ASKS_UNDER_WAY_MAX: usize = 32;
 /// Published events whose refusal by a relay can still be matched to a row.
 const RECENT_MAX: usize = 4_096;
 
@@ -551,7 +553,7 @@ impl Node {
                 self.head_due(from, now, GAP_WAIT_MS);
             }
             Body::Receipt(receipt) => {
-                let asks = self.exchange.receipted_and_lost(&self.store, &from, &receipt.entries)?;
+                let asks = self.exchange.unknown(&self.store, &from, &receipt.entries)?;
                 self.ask_back(from, asks, now);
             }
             Body::Returned(returned) => self.regain(from, returned, now, work)?,
@@ -599,13 +601,18 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let earlier = heads.asks.iter().filter(|ask| ask.incarnation < life);
-        let mut asks = earlier.peekable();
-        // What is on its way is not given twice; and nobody makes this station write at the speed of the line.
-        if asks.peek().is_none() || self.store.is_giving_back(&to)? {
+        if heads.asks.is_empty() {
             return Ok(());
         }
-        for ask in asks {
+        // What is on its way is not given twice, and not much is on its way at a time: nobody makes this station write
+        // at the speed of the line.
+        let under_way = self.asks_under_way(&to)?;
+        let covers = |given: &Ask, ask: &Ask| {
+            given.incarnation == ask.incarnation && given.from <= ask.from && ask.to <= given.to
+        };
+        let room = ASKS_UNDER_WAY_MAX.saturating_sub(under_way.len());
+        let earlier = heads.asks.iter().filter(|ask| ask.incarnation < life);
+        for ask in earlier.filter(|ask| !under_way.iter().any(|given| covers(given, ask))).take(room) {
             let drafts = self.exchange.give_back(&self.store, to, ask, |position| {
                 let bytes = self.store.bytes_at(position)?;
                 let read = RecordedEvent::read(&bytes);
@@ -617,6 +624,18 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// What was asked for and is being given back: no receipt has come for it yet.
+    fn asks_under_way(&self, to: &OfficeId) -> Result<Vec<Ask>, StepError> {
+        let mut asks = Vec::new();
+        for position in self.store.being_given_back(to, ASKS_UNDER_WAY_MAX)? {
+            let recorded = RecordedEvent::read(&self.store.bytes_at(position)?)?;
+            if let Ok(Body::Returned(returned)) = Body::read(recorded.version, &recorded.event) {
+                asks.push(returned.ask);
+            }
+        }
+        Ok(asks)
     }
 
     /// Takes back what this station had lost. Each event carries the station's own signature; the word of whoever

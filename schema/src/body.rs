@@ -123,6 +123,10 @@ pub struct Heads {
     /// and not all when there are too many. Their sender offers the attachments again.
     #[n(3)]
     pub incomplete: Vec<Place>,
+    /// Events the author holds beyond a gap of an incarnation that has ended: nothing else tells of them. In heads and
+    /// restored events only; when there are too many, others with each head.
+    #[n(5)]
+    pub strays: Vec<Place>,
     /// Events of the author's own earlier incarnations that it has lost and the recipient holds: to be given back. In
     /// heads only.
     #[n(4)]
@@ -131,8 +135,8 @@ pub struct Heads {
 
 impl Heads {
     fn fits(&self) -> bool {
-        let places = self.held.len() <= HELD_MAX && self.incomplete.len() <= HELD_MAX;
-        places && self.asks.len() <= ASKS_MAX
+        let places = [&self.held, &self.incomplete, &self.strays];
+        places.iter().all(|places| places.len() <= HELD_MAX) && self.asks.len() <= ASKS_MAX
     }
 }
 

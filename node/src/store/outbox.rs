@@ -187,15 +187,20 @@ impl Store {
         Ok(open)
     }
 
-    /// Whether something given back to this recipient has no receipt yet.
+    /// Where the journal has what is being given back to this recipient and has no receipt yet; at most `limit`.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn is_giving_back(&self, to: &OfficeId) -> Result<bool, StoreError> {
+    pub fn being_given_back(&self, to: &OfficeId, limit: usize) -> Result<Vec<Position>, StoreError> {
         let no = self.number_of(to)?;
+        let sql = "SELECT position FROM sent WHERE open = 1 AND kind = ?1 AND peer = ?2 LIMIT ?3";
         self.db
-            .prepare_cached("SELECT 1 FROM sent WHERE open = 1 AND kind = ?1 AND peer = ?2")
-            .and_then(|mut s| s.exists(params![Kind::Returned.number(), no]))
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map(params![Kind::Returned.number(), no, limit as i64], |row| row.get::<_, i64>(0))?
+                    .map(|position| position.map(|position| Position(position.unsigned_abs())))
+                    .collect()
+            })
             .attempted("look for what is being given back")
     }
 

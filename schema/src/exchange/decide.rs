@@ -389,18 +389,18 @@ impl Exchange {
         Ok(self.draft(vec![to], Kind::Head, &Body::Head(heads)))
     }
 
-    /// What to ask a correspondent for: by its receipts it holds these events, and this station does not know them.
+    /// What to ask a correspondent for that holds these events: those that this station does not know.
     ///
     /// # Errors
     /// When the records cannot be read.
-    pub fn receipted_and_lost<R: Records>(
+    pub fn unknown<R: Records>(
         &self,
         records: &R,
         with: &OfficeId,
-        entries: &[Place],
+        places: &[Place],
     ) -> Result<Vec<Ask>, R::Error> {
         let mut asks = Vec::new();
-        for place in entries.iter().filter(|place| place.incarnation <= self.incarnation()) {
+        for place in places.iter().filter(|place| place.incarnation <= self.incarnation()) {
             if asks.len() < ASKS_MAX && !agrees(records, *with, *place)? {
                 let Place { incarnation, counter, .. } = *place;
                 asks.push(Ask { incarnation, from: counter, to: counter, whole: false });
@@ -436,7 +436,8 @@ impl Exchange {
             }
         }
         let lost = asks.into_values().rev().filter(|ask| ask.from <= ask.to);
-        Ok(lost.take(ASKS_MAX).collect())
+        let strays = self.unknown(records, with, &heads.strays)?;
+        Ok(lost.chain(strays).take(ASKS_MAX).collect())
     }
 
     /// Gives back to their author the documents of a run that it has lost, with their attachments; `read` reads an

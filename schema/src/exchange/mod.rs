@@ -271,9 +271,28 @@ impl Exchange {
         Ok(Heads { sent: peer.sent, held, ..Heads::default() })
     }
 
-    /// Both directions, and what is held without its attachments.
+    /// Both directions, what is held without its attachments, and what is held beyond a gap that stays.
     fn full_heads<R: Records>(&self, records: &R, office: &OfficeId) -> Result<Heads, R::Error> {
-        Ok(Heads { incomplete: records.incomplete(office, HELD_MAX)?, ..self.heads(records, office)? })
+        let incomplete = records.incomplete(office, HELD_MAX)?;
+        Ok(Heads { incomplete, strays: self.strays(office), ..self.heads(records, office)? })
+    }
+
+    fn strays(&self, of: &OfficeId) -> Vec<Place> {
+        let ended = self.peer(of).into_iter().flat_map(|peer| &peer.channels).filter(|(_, channel)| channel.ended);
+        let strays: Vec<Place> = ended
+            .flat_map(|(incarnation, channel)| {
+                let place = |(counter, id): (&Counter, &EventId)| Place {
+                    incarnation: *incarnation,
+                    counter: *counter,
+                    id: *id,
+                };
+                channel.ahead.iter().map(place)
+            })
+            .collect();
+        // The next ones with every event of this station, so that each has its turn.
+        let turns = strays.len().div_ceil(HELD_MAX).max(1) as u64;
+        let turn = usize::try_from(self.seq().0 % turns).unwrap_or(0);
+        strays.into_iter().skip(turn * HELD_MAX).take(HELD_MAX).collect()
     }
 
     /// The event that records `draft` next in this station's chain.
