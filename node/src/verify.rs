@@ -1,8 +1,9 @@
 //! The full check of a store: every page, every event's signature, the whole chain, every attachment.
 //!
-//! A start looks at the newest part only, because a clerk waits for it. What lies deeper is looked at once a day by
-//! the running station, in a thread that yields to everything else and reads through a connection of its own, and
-//! whenever somebody asks (`tram-node verify`). The outcome is kept in `verify.json`, so that the status shows it.
+//! A start looks at the newest part only, because a clerk waits for it. What lies deeper is looked at once a
+//! day by the running station, in a thread that yields to everything else and reads through a connection of
+//! its own, and whenever somebody asks (`tram-node verify`). The outcome is kept in `verify.json`, so that
+//! the status shows it.
 
 use std::fs;
 use std::io;
@@ -32,7 +33,8 @@ const BROKEN_CHARS_MAX: usize = 1_000;
 
 /// A check is due at night when the last one is older than this.
 const NIGHTLY_AFTER_MS: u64 = 20 * Millis::HOUR;
-/// A check is due at any hour when the last one is older than this: many offices switch the machine off at night.
+/// A check is due at any hour when the last one is older than this: many offices switch the machine off at
+/// night.
 const OVERDUE_AFTER_MS: u64 = 36 * Millis::HOUR;
 /// A station that was just started is left alone for this long.
 const CALM_AFTER_START_MS: u64 = 10 * Millis::MINUTE;
@@ -51,8 +53,8 @@ pub struct FullCheck {
     pub took_ms: u64,
     /// Events looked at: own, received and evidence.
     pub events: u64,
-    /// Of those, how many are signed by keys or offices that the directory does not know (any more): their chain
-    /// or their receipt vouches for them, their signature could not be judged.
+    /// Of those, how many are signed by keys or offices that the directory does not know (any more): their
+    /// chain or their receipt vouches for them, their signature could not be judged.
     pub unjudged: u64,
     /// Attachments hashed anew.
     pub attachments: u64,

@@ -189,7 +189,8 @@ fn restore_of_a_whole_backup_needs_no_second_word_and_a_new_machine_needs_only_t
     let made = backup(&office, &[]);
     office.text(&["restore", "--from", text(&made)]);
 
-    // Given a new machine, when the backup comes without the keys, then they are asked for and nothing is there.
+    // Given a new machine, when the backup comes without the keys, then they are asked for and nothing is
+    // there.
     let new = tempfile::tempdir().expect("a folder");
     let data = new.path().join("data");
     let ask = |arguments: &[&str]| {
@@ -259,7 +260,8 @@ fn only_sealed_backups_of_this_office_make_room() {
     }
     let first = backup(&office, &[]);
     let disk = first.parent().expect("a folder").to_owned();
-    // Given neighbours on the same disk: another office's, one with a foreign file, one damaged, one of no seal.
+    // Given neighbours on the same disk: another office's, one with a foreign file, one damaged, one of no
+    // seal.
     let copy_to = |from: &Path, name: &str| {
         let to = disk.join(name);
         copy(from, &to);

@@ -1,8 +1,8 @@
 //! The seal of a backup: what a copy of a station's store is, signed by the office's own key.
 //!
-//! A copy that lay in a drawer for a year says nothing about itself. The seal says whose it is, where its chain
-//! ends, when it was taken, and what the bytes beside it hash to, so that nothing else is ever put back in its
-//! place. It has a content type of its own: a seal never passes for an event, nor an event for a seal.
+//! A copy that lay in a drawer for a year says nothing about itself. The seal says whose it is, where its
+//! chain ends, when it was taken, and what the bytes beside it hash to, so that nothing else is ever put back
+//! in its place. It has a content type of its own: a seal never passes for an event, nor an event for a seal.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use minicbor::{Decode, Encode};
@@ -50,7 +50,8 @@ pub struct BackupSeal {
     /// The last position of the journal, received events included; 0 when it is empty.
     #[n(5)]
     pub position: Position,
-    /// When it was taken, by the station's clock. Shown, and used to tell the newest; nothing is proven by it.
+    /// When it was taken, by the station's clock. Shown, and used to tell the newest; nothing is proven by
+    /// it.
     #[n(6)]
     pub sealed_at: Millis,
     /// The copy of the store.
@@ -113,9 +114,9 @@ pub fn seal_backup(seal: &BackupSeal, key: &SigningKey) -> Vec<u8> {
     cose::frame(&protected, &payload, &key.sign(&signed).to_bytes())
 }
 
-/// Opens a seal: bounds, encoding, then the signature by a key that the directory lists for the office, now or
-/// once. A key that was closed still opens what it sealed: a backup is wanted most when much has gone wrong, and
-/// everything in the copy carries signatures of its own.
+/// Opens a seal: bounds, encoding, then the signature by a key that the directory lists for the office, now
+/// or once. A key that was closed still opens what it sealed: a backup is wanted most when much has gone
+/// wrong, and everything in the copy carries signatures of its own.
 ///
 /// # Errors
 /// Says what does not hold; nothing of the seal may be believed then.

@@ -8,11 +8,11 @@
 //!     seal.cbor        what all this is, signed by the office (schema::backup)
 //! ```
 //!
-//! Not the private keys: a backup lies in drawers and travels on sticks, and whoever has the key *is* the office. The
-//! keys are kept apart, where they were put at enrolment.
+//! Not the private keys: a backup lies in drawers and travels on sticks, and whoever has the key *is* the
+//! office. The keys are kept apart, where they were put at enrolment.
 //!
-//! A backup is written under a name that begins with a dot and ends in `.part`, and gets its own name only when
-//! every byte of it is on the disk. Putting one back is [`restore`].
+//! A backup is written under a name that begins with a dot and ends in `.part`, and gets its own name only
+//! when every byte of it is on the disk. Putting one back is [`restore`].
 
 pub mod restore;
 
@@ -94,8 +94,8 @@ pub enum BackupError {
     Config(#[from] ConfigError),
     /// The signing key cannot be used.
     #[error(
-        "the office's signing key cannot be used; it is never part of a backup: bring it from where it was kept at \
-        enrolment"
+        "the office's signing key cannot be used; it is never part of a backup: bring it from where it was \
+        kept at enrolment"
     )]
     Key(#[from] KeyringError),
     /// The seal does not hold.
@@ -108,8 +108,8 @@ pub enum BackupError {
     },
     /// A file is not the one that was sealed.
     #[error(
-        "`{}` is not what was sealed: it has {found_bytes} bytes with SHA-256 {found}, expected {expected_bytes} \
-        bytes with {expected}; take another backup", path.display()
+        "`{}` is not what was sealed: it has {found_bytes} bytes with SHA-256 {found}, expected \
+        {expected_bytes} bytes with {expected}; take another backup", path.display()
     )]
     Changed {
         /// Which file.
@@ -149,8 +149,8 @@ pub enum BackupError {
     },
     /// The store in place knows things that the backup does not.
     #[error(
-        "the store in `{}` holds {what} that the backup does not: restoring would put this station behind itself. \
-        `--replace` does it all the same, and moves the present store aside", path.display()
+        "the store in `{}` holds {what} that the backup does not: restoring would put this station behind \
+        itself. `--replace` does it all the same, and moves the present store aside", path.display()
     )]
     Newer {
         /// The present store.
@@ -160,8 +160,8 @@ pub enum BackupError {
     },
     /// The store in place cannot be compared.
     #[error(
-        "the store in `{}` cannot be compared with the backup: it may hold more than the backup does. `--replace` \
-        restores all the same, and moves the present store aside, unchanged", path.display()
+        "the store in `{}` cannot be compared with the backup: it may hold more than the backup does. \
+        `--replace` restores all the same, and moves the present store aside, unchanged", path.display()
     )]
     CannotCompare {
         /// The present store.
@@ -171,9 +171,9 @@ pub enum BackupError {
     },
     /// The rules of the exchange do not allow another incarnation now.
     #[error(
-        "no new incarnation was started: the backup says that this station started several within a day because \
-        correspondents knew more than it did; its key may be in use twice. Nothing was changed; find the other \
-        station, or try again in a day"
+        "no new incarnation was started: the backup says that this station started several within a day \
+        because correspondents knew more than it did; its key may be in use twice. Nothing was changed; find \
+        the other station, or try again in a day"
     )]
     NoIncarnation,
     /// The store could not be stepped.
@@ -208,8 +208,8 @@ pub struct Trust {
     pub directory: Arc<Directory>,
     /// The key that signed it.
     pub root_key: [u8; 32],
-    /// Whether it is this machine's own; else it came with the backup, and proves only that the backup agrees with
-    /// itself.
+    /// Whether it is this machine's own; else it came with the backup, and proves only that the backup agrees
+    /// with itself.
     pub own: bool,
 }
 
@@ -271,8 +271,9 @@ pub struct Checked {
     pub counted: Counted,
 }
 
-/// Makes a backup of a station, running or not, in a new folder below `out`, and returns when every byte of it is on
-/// the disk. With `keep`, the oldest sealed backups of this office beyond so many are removed afterwards.
+/// Makes a backup of a station, running or not, in a new folder below `out`, and returns when every byte of
+/// it is on the disk. With `keep`, the oldest sealed backups of this office beyond so many are removed
+/// afterwards.
 ///
 /// # Errors
 /// Says what was found; nothing that looks like a backup is left behind then.
@@ -442,8 +443,8 @@ fn check_copy(
     let expected = (seal.incarnation, seal.seq, seal.head, seal.position);
     if found != expected {
         return Err(broken(format!(
-            "its chain ends at event `{}` (incarnation {}, seq {}, journal {}), the seal says `{}` (incarnation {}, \
-             seq {}, journal {})",
+            "its chain ends at event `{}` (incarnation {}, seq {}, journal {}), the seal says `{}` \
+            (incarnation {}, seq {}, journal {})",
             found.2, found.0, found.1, found.3, expected.2, expected.0, expected.1, expected.3
         )));
     }
@@ -502,8 +503,8 @@ fn unfinished(out: &Path) -> Result<Vec<PathBuf>, BackupError> {
 }
 
 /// Removes the oldest backups beyond the newest `keep`, the new one among those kept. Only what carries this
-/// office's seal, holds the files of a backup and nothing else, and has the sealed length is touched or counted: a
-/// damaged one must not push out a good one.
+/// office's seal, holds the files of a backup and nothing else, and has the sealed length is touched or
+/// counted: a damaged one must not push out a good one.
 fn remove_oldest(
     out: &Path,
     made: &Path,
@@ -561,8 +562,8 @@ fn sync(path: &Path) -> Result<(), BackupError> {
     file.sync_all().map_err(BackupError::file("sync", path))
 }
 
-/// A new name survives a power cut only once its folder is synced. Some file systems of removable disks cannot sync
-/// a folder; they have nothing better to offer.
+/// A new name survives a power cut only once its folder is synced. Some file systems of removable disks
+/// cannot sync a folder; they have nothing better to offer.
 fn sync_folder(path: &Path) -> Result<(), BackupError> {
     let folder = File::open(path).map_err(BackupError::file("open", path))?;
     match folder.sync_all() {

@@ -1,12 +1,13 @@
 //! Putting a backup back in place.
 //!
 //! The copy is made ready beside the present store: copied, checked from end to end, and moved into a new
-//! incarnation, while nobody can open it under its later name. Only then two renames exchange the stores. A marker
-//! stands in the folder while they do, and whoever opens the folder next settles what a crash has left
-//! ([`settle`]): before the last rename the old store goes back, after it the new one stays. So at no moment is
-//! there a store in place that could send without a new incarnation, nor none at all.
+//! incarnation, while nobody can open it under its later name. Only then two renames exchange the stores. A
+//! marker stands in the folder while they do, and whoever opens the folder next settles what a crash has left
+//! ([`settle`]): before the last rename the old store goes back, after it the new one stays. So there is
+//! never a store in place that could send without a new incarnation, and without the marker never none.
 //!
-//! A store file that is copied by hand over the old one is a case that correspondents notice; nothing here tries to.
+//! A store file that is copied by hand over the old one is a case that correspondents notice; nothing here
+//! tries to.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -95,7 +96,8 @@ struct Marker {
     aside: String,
 }
 
-/// Puts a backup in the place of a station's store. Nothing is deleted: the store that was there is moved aside.
+/// Puts a backup in the place of a station's store. Nothing is deleted: the store that was there is moved
+/// aside.
 ///
 /// `now` is this machine's time, `seed` fresh randomness. `step` is told how far it is.
 ///
@@ -123,7 +125,8 @@ pub fn restore(
         return Err(BackupError::OtherOffice { path, found, expected });
     }
     let key = keyring::read_signing_key(&config.signing_key)?;
-    // What is signed next must be accepted by others. A seal of our own shows whether the directory lists the key.
+    // What is signed next must be accepted by others. A seal of our own shows whether the directory lists the
+    // key.
     open_backup_seal(&seal_backup(&seal, &key), &trust.directory)
         .map_err(|source| BackupError::Seal { path: config.signing_key.clone(), source })?;
     if !replace {
@@ -322,8 +325,8 @@ fn unmark(folder: &DataFolder) -> Result<(), BackupError> {
     sync_folder(folder.path())
 }
 
-/// Settles a restore that a crash has broken off between the renames; `None` when there was none. Whoever opens the
-/// store for writing calls this first, holding the folder's lock.
+/// Settles a restore that a crash has broken off between the renames; `None` when there was none. Whoever
+/// opens the store for writing calls this first, holding the folder's lock.
 ///
 /// # Errors
 /// When the marker is not understood, or a file cannot be moved.

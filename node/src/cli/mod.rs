@@ -96,14 +96,15 @@ enum Command {
     },
     /// Make a backup of the station, running or not, in a new folder; or check one.
     ///
-    /// It holds the store, the settings and the signed directory, sealed with the office's key. It does NOT hold the
-    /// private keys (`node.key`, `login.nk`, or wherever the settings say): whoever has them is the office, so keep
-    /// them apart, for instance in the sealed envelope of the enrolment. Without them a backup cannot be restored.
+    /// It holds the store, the settings and the signed directory, sealed with the office's key. It does NOT
+    /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say): whoever has them is the
+    /// office, so keep them apart, for instance in the sealed envelope of the enrolment. Without them a backup
+    /// cannot be restored.
     Backup(backup::BackupArgs),
     /// Put a backup back, with the station stopped. Deletes nothing: the present store is moved aside.
     ///
-    /// The station then starts a new incarnation: correspondents are told, send again what arrived after the backup,
-    /// and order is promised within an incarnation.
+    /// The station then starts a new incarnation: correspondents are told, and send again what arrived after
+    /// the backup; order is promised within an incarnation.
     Restore(backup::RestoreArgs),
     /// Check the whole store, running or not: every page, event, signature and attachment.
     ///

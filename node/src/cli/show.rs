@@ -443,8 +443,8 @@ pub(super) fn damaged_store(folder: &DataFolder, lang: Lang) -> String {
              What to do:\n  \
              1. Keep `{database}` and the files beside it as they are.\n  \
              2. See where it is damaged: `tram-node --data {data} verify`.\n  \
-             3. Restore a backup: `tram-node --data {data} restore --from <backup folder>` (with `--replace` when \
-             asked for; the damaged store is moved aside, not deleted).\n  \
+             3. Restore a backup: `tram-node --data {data} restore --from <backup folder>` (with `--replace` \
+             when asked for; the damaged store is moved aside, not deleted).\n  \
              4. Check this machine's disk before you go on."
         ),
     }
@@ -508,10 +508,10 @@ pub(super) fn backed_up(value: &Value, lang: Lang) -> String {
         "{}",
         say(
             lang,
-            "KHÔNG gồm khóa bí mật; không có khóa thì không khôi phục được. Hãy cất khóa ở nơi khác (ví dụ phong bì \
-             niêm phong lúc đăng ký). Khóa hiện ở:",
-            "The private keys are NOT in it, and without them it cannot be restored. Keep them in another place (for \
-             instance the sealed envelope of the enrolment). They are in:"
+            "KHÔNG gồm khóa bí mật; không có khóa thì không khôi phục được. Hãy cất khóa ở nơi khác (ví dụ \
+            phong bì niêm phong lúc đăng ký). Khóa hiện ở:",
+            "The private keys are NOT in it, and without them it cannot be restored. Keep them in another \
+            place (for instance the sealed envelope of the enrolment). They are in:"
         )
     );
     for path in rows(value, "keys_not_included") {
@@ -530,8 +530,8 @@ pub(super) fn backup_checked(value: &Value, lang: Lang) -> String {
         let own = say(
             lang,
             "Máy này không có trạm: chỉ so được với danh bạ nằm trong chính bản sao lưu. Hãy đối chiếu khóa gốc:",
-            "There is no station here: it was compared with the directory inside the backup itself. Compare the root \
-             key with the one you know:",
+            "There is no station here: it was compared with the directory inside the backup itself. Compare \
+            the root key with the one you know:",
         );
         line!(text, "{own} {}", field(value, "root_key"));
     }
@@ -578,26 +578,27 @@ pub(super) fn restored(value: &Value, lang: Lang) -> String {
     let next = match lang {
         Lang::Vi => {
             "Điều gì xảy ra bây giờ:\n  \
-             - Khi chạy lại (`tram-node run`), trạm báo cho mọi đơn vị đã trao đổi rằng dữ liệu được khôi phục, rồi \
-             gửi lại văn bản chưa có biên nhận.\n  \
+             - Khi chạy lại (`tram-node run`), trạm báo cho mọi đơn vị đã trao đổi rằng dữ liệu được khôi \
+             phục, rồi gửi lại văn bản chưa có biên nhận.\n  \
              - Thứ tự được bảo đảm trong cùng một lần; giữa hai lần thì không.\n  \
-             - Văn bản gửi đi sau thời điểm sao lưu chỉ còn ở nơi nhận; văn bản đến sau thời điểm đó được nơi gửi gửi \
-             lại.\n\
+             - Văn bản gửi đi sau thời điểm sao lưu chỉ còn ở nơi nhận; văn bản đến sau thời điểm đó được \
+             nơi gửi gửi lại.\n\
              Cần kiểm tra:\n  \
-             - `tram-node alarms`: mục «nơi khác giữ sự kiện mà tại đây đã mất» là văn bản đi không còn ở đây.\n  \
+             - `tram-node alarms`: mục «nơi khác giữ sự kiện mà tại đây đã mất» là văn bản đi không còn ở \
+             đây.\n  \
              - `tram-node outgoing`, `tram-node incoming`: đối chiếu với sổ từ thời điểm sao lưu.\n  \
              - Bảo đảm không còn máy nào khác chạy với cùng khóa."
         }
         Lang::En => {
             "What happens now:\n  \
-             - When it runs again (`tram-node run`), the station tells every correspondent that its data was restored, \
-             and sends again what has no receipt.\n  \
+             - When it runs again (`tram-node run`), the station tells every correspondent that its data was \
+             restored, and sends again what has no receipt.\n  \
              - Order is promised within an incarnation, not across two.\n  \
-             - What was sent after the backup exists only at its recipients; what arrived after it is asked back, and \
-             its senders send it again.\n\
+             - What was sent after the backup exists only at its recipients; what arrived after it is asked \
+             back, and its senders send it again.\n\
              What to check:\n  \
-             - `tram-node alarms`: «elsewhere an event is held that is lost here» is a document sent that is not here \
-             any more.\n  \
+             - `tram-node alarms`: «elsewhere an event is held that is lost here» is a document sent that is \
+             not here any more.\n  \
              - `tram-node outgoing`, `tram-node incoming`: compare with the registers since the backup.\n  \
              - That no other machine runs with the same key."
         }

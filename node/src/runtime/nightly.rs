@@ -18,8 +18,8 @@ use crate::verify::{Counted, FullCheck, full_check, is_due};
 
 /// How often the thread looks whether a check is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Longest pause between two pieces of work; a pause is as long as the work before it, so that the check takes at
-/// most half of one core and of the disk.
+/// Longest pause between two pieces of work; a pause is as long as the work before it, so that the check
+/// takes at most half of one core and of the disk.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The lowest priority a thread can have.
 const NICE: i32 = 19;

@@ -1,7 +1,7 @@
 //! Looking into a store without changing a byte of it: checks, outlines, and the copy for a backup.
 //!
-//! A connection that may write would move the write-ahead log into the file when it closes; what is damaged must
-//! stay as it is, so whatever judges a store opens it here first.
+//! A connection that may write would move the write-ahead log into the file when it closes; what is damaged
+//! must stay as it is, so whatever judges a store opens it here first.
 
 use std::path::Path;
 use std::thread;
@@ -171,14 +171,15 @@ impl Inspection {
         }
     }
 
-    /// Copies the store as it is at this moment into a new file, while its writer goes on, and says what the copy
-    /// is. `copied` is told how many bytes of how many are there.
+    /// Copies the store as it is at this moment into a new file, while its writer goes on, and says what the
+    /// copy is. `copied` is told how many bytes of how many are there.
     ///
-    /// The online backup of SQLite inside a read transaction: the pages of one moment, in bounded memory, with
-    /// progress. `VACUUM INTO` would rebuild every index instead, which takes several times as long and tells no
-    /// progress. The price is that the log beside the store grows by what is written meanwhile.
+    /// The online backup of SQLite inside a read transaction: the pages of one moment, in bounded memory,
+    /// with progress. `VACUUM INTO` would rebuild every index instead, and tells no progress. The price is
+    /// that the log beside the store grows by what is written meanwhile.
     ///
-    /// The copy is one file without a log, so that it can be read where nothing can be written. It is not synced.
+    /// The copy is one file without a log, so that it can be read where nothing can be written. It is not
+    /// synced.
     ///
     /// # Errors
     /// When the store cannot be read or the file not be written ([`StoreError::is_disk_full`]).
@@ -205,8 +206,8 @@ impl Inspection {
                         let left = u64::from(progress.remaining.unsigned_abs());
                         copied(total.saturating_sub(left) * page_bytes, total * page_bytes);
                     }
-                    // Nothing locks a file that nobody else knows, nor a reader of a store with a log; but SQLite
-                    // allows itself both answers.
+                    // Nothing locks a file that nobody else knows, nor a reader of a store with a log; but
+                    // SQLite allows itself both answers.
                     _ if waits < COPY_WAITS_MAX => {
                         waits += 1;
                         thread::sleep(COPY_WAIT);
@@ -281,7 +282,8 @@ pub(super) fn self_check(
         if let Some(verifier) = verifier {
             let event =
                 UnverifiedEvent::parse(&bytes).map_err(|source| StoreError::Damaged { position, source })?;
-            // Keys are closed, never removed: an own key that is not listed is a changed byte, or somebody else's.
+            // Keys are closed, never removed: an own key that is not listed is a changed byte, or somebody
+            // else's.
             verifier.check_recorded(&event).map_err(|source| StoreError::Signature { position, source })?;
         }
     }
