@@ -9,6 +9,8 @@
 //! <data>/directory.cbor   the signed directory
 //! <data>/api.json         address and token of the running station's API (owner only)
 //! <data>/tram.lock        held while a station runs on this folder
+//! <data>/verify.json      what the last full check of the store found
+//! <data>/restore.json     there only while a restore puts another store in place
 //! ```
 
 use std::collections::BTreeMap;
@@ -103,8 +105,8 @@ pub enum ConfigError {
         version: u64,
     },
     /// Another station runs on this folder.
-    #[error("another `tram-node run` holds `{}`: two stations with one key would fork the office's history",
-        path.display())]
+    #[error("another `tram-node run` (or `restore`) holds `{}`: two stations with one key would fork the \
+        office's history; stop it first", path.display())]
     Running {
         /// The lock file.
         path: PathBuf,
@@ -147,6 +149,16 @@ impl DataFolder {
     /// Where the running station tells the command line how to reach it.
     pub fn api(&self) -> PathBuf {
         self.0.join("api.json")
+    }
+
+    /// What the last full check of the store found.
+    pub fn full_check(&self) -> PathBuf {
+        self.0.join("verify.json")
+    }
+
+    /// There while a restore puts another store in place.
+    pub fn restore_marker(&self) -> PathBuf {
+        self.0.join("restore.json")
     }
 
     /// Takes the folder for one station; held until the file is dropped, even by a crash.
@@ -250,11 +262,17 @@ impl Config {
     /// # Errors
     /// Names the file and the setting that cannot be used.
     pub fn read(folder: &DataFolder) -> Result<Self, ConfigError> {
-        let path = folder.config();
-        let bytes = read_bounded(&path, CONFIG_BYTES_MAX)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| ConfigError::Settings { path: path.clone(), found: error.to_string() })?;
-        Self::parse(folder, &text)
+        Self::read_as(folder, &read_bounded(&folder.config(), CONFIG_BYTES_MAX)?)
+    }
+
+    /// Reads settings that are to become those of this folder.
+    ///
+    /// # Errors
+    /// Names the setting that cannot be used.
+    pub fn read_as(folder: &DataFolder, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| ConfigError::Settings { path: folder.config(), found: error.to_string() })?;
+        Self::parse(folder, text)
     }
 
     fn parse(folder: &DataFolder, text: &str) -> Result<Self, ConfigError> {

@@ -4,6 +4,7 @@
 //! SQL). The edges carry bytes and hold no opinions.
 
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod keyring;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod runtime;
 pub mod step;
 pub mod store;
+pub mod verify;
 pub mod words;
 
 pub use node::{Node, StepError};

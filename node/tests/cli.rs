@@ -1,99 +1,14 @@
 //! The program as a clerk and an administrator use it: real processes, exit statuses, words.
 
+mod office;
 mod station;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use ed25519_dalek::SigningKey;
-use node::config::Bundle;
-use node::keyring::{Login, write_signing_key};
-use schema::directory::sign_directory;
+use office::Office;
 use serde_json::Value;
-use station::{RECIPIENT, SENDER, directory, key, office_id};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
-
-struct Office {
-    folder: tempfile::TempDir,
-    running: Option<Child>,
-}
-
-impl Office {
-    /// Enrolled: the registrar's bundle is there.
-    fn enrolled(n: u8) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let bundle = folder.path().join("bundle");
-        fs::create_dir(&bundle).expect("made");
-        let root = SigningKey::from_bytes(&[99; 32]);
-        let signed = sign_directory(&directory("nats://127.0.0.1:1").snapshot(), &root).expect("signed");
-        fs::write(bundle.join("directory.cbor"), signed).expect("written");
-        let handed = Bundle { office: office_id(n), root_key: root.verifying_key().to_bytes() };
-        fs::write(bundle.join(Bundle::FILE), handed.render()).expect("written");
-        write_signing_key(&bundle.join("node.key"), &key(n)).expect("written");
-        Login::generate().expect("a key").write(&bundle.join("login.nk")).expect("written");
-        let office = Self { folder, running: None };
-        let made = office.ask(&["init", "--bundle", &office.path("bundle"), "--listen", "127.0.0.1:0"]);
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        office
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(PROGRAM);
-        command.env_remove("TRAM_DATA").env_remove("TRAM_LANG").arg("--data").arg(self.data());
-        command.args(arguments).output().expect("the program starts")
-    }
-
-    fn text(&self, arguments: &[&str]) -> String {
-        let output = self.ask(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let mut all = vec!["--json"];
-        all.extend(arguments);
-        serde_json::from_str(&self.text(&all)).expect("JSON")
-    }
-
-    fn start(&mut self) {
-        let _ = fs::remove_file(self.data().join("api.json"));
-        let mut command = Command::new(PROGRAM);
-        command.arg("--data").arg(self.data()).arg("run").stdout(Stdio::null()).stderr(Stdio::null());
-        self.running = Some(command.spawn().expect("the station starts"));
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.ask(&["status"]).status.success() {
-            assert!(Instant::now() < deadline, "the station does not answer");
-        }
-    }
-
-    fn stop(&mut self, signal: &str) -> Option<i32> {
-        let mut running = self.running.take().expect("running");
-        let sent =
-            Command::new("kill").args([signal, &running.id().to_string()]).status().expect("kill is there");
-        assert!(sent.success());
-        running.wait().expect("reaped").code()
-    }
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            let _ = running.kill();
-            let _ = running.wait();
-        }
-    }
-}
+use station::{RECIPIENT, SENDER};
 
 fn sample(folder: &Path) -> String {
     let path = folder.join("Công văn số 7.pdf");

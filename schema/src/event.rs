@@ -676,4 +676,23 @@ impl Verifier {
         }
         Ok(VerifiedEvent { bytes: event.bytes, version: event.version, id: event.id, event: event.event })
     }
+
+    /// Checks an event that a store has held for some time: a key that its office has, or once had, signed exactly
+    /// these bytes. Whether the key was valid then was judged when the event was recorded, and is not asked again.
+    ///
+    /// # Errors
+    /// [`VerifyError::Signature`] when the bytes were changed since; else that the directory does not know who or
+    /// what signed, so that nothing can be said.
+    pub fn check_recorded(&self, event: &UnverifiedEvent) -> Result<(), VerifyError> {
+        let (office, key) = (event.event.office, event.key);
+        let directory = self.directory.version();
+        let Some(entry) = self.keys.get(&(office, key)) else {
+            return Err(match self.directory.office(&office) {
+                None => VerifyError::UnknownOffice { office, directory },
+                Some(_) => VerifyError::UnknownKey { office, key, directory },
+            });
+        };
+        let holds = entry.key.verify_strict(&event.signed, &Signature::from_bytes(&event.signature));
+        holds.map_err(|_| VerifyError::Signature { id: event.id, office, key })
+    }
 }

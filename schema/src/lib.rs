@@ -10,6 +10,7 @@
 //! What this room deliberately does not do: it never reads a file, never asks for the time, never talks to a
 //! network, and it never lets an unverified event pass for a verified one.
 
+pub mod backup;
 pub mod blob;
 pub mod body;
 mod cose;

@@ -54,6 +54,7 @@ use crate::link::LinkBoard;
 use crate::runtime::{Inputs, now};
 use crate::step::{Answer, Input};
 use crate::store::{Reader, StoreError};
+use crate::verify::FullCheck;
 use crate::words::Lang;
 use present::Presenter;
 use problem::Problem;
@@ -77,6 +78,7 @@ const PAGE_ROWS: u32 = 50;
 pub struct Api {
     office: OfficeId,
     database: PathBuf,
+    full_check: PathBuf,
     inputs: Inputs,
     verifier: watch::Receiver<Arc<Verifier>>,
     board: LinkBoard,
@@ -93,6 +95,8 @@ pub struct ApiSetting {
     pub office: OfficeId,
     /// The store, for reading.
     pub database: PathBuf,
+    /// Where the outcome of the last full check of the store is kept.
+    pub full_check: PathBuf,
     /// The way into the core.
     pub inputs: Inputs,
     /// Judges what a courier brings; knows the directory.
@@ -109,10 +113,11 @@ type SharedApi = Arc<Api>;
 
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, database, inputs, verifier, board, hosts, token } = setting;
+    let ApiSetting { office, database, full_check, inputs, verifier, board, hosts, token } = setting;
     let api = Arc::new(Api {
         office,
         database,
+        full_check,
         inputs,
         verifier,
         board,
@@ -405,13 +410,20 @@ async fn why(
 }
 
 async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
-    let view = api.read(|reader| reader.status(now())).await?;
+    let record = api.full_check.clone();
+    let (view, full_check) =
+        api.read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record)))).await?;
+    let full_check = full_check.unwrap_or_else(|error| {
+        tracing::warn!(error = problem::chain(&error), "the last full check cannot be shown");
+        None
+    });
     let directory = api.directory();
     let mut answer = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": now(),
         "directory": { "version": directory.version(), "offices": directory.office_count() },
         "links": api.board.reports(),
+        "full_check": full_check,
     });
     if let (Value::Object(answer), Ok(Value::Object(view))) = (&mut answer, serde_json::to_value(&view)) {
         answer.extend(view);

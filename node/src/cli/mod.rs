@@ -3,6 +3,7 @@
 //! Data goes to standard output (JSON with `--json`), talk to standard error. Exit status: 0 done, 1 refused
 //! or failed, 2 wrong usage.
 
+mod backup;
 mod client;
 mod init;
 mod send;
@@ -21,6 +22,8 @@ use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, DataFolder};
+use crate::node::StepError;
+use crate::store::StoreError;
 use crate::words::Lang;
 use client::{CliError, Client};
 
@@ -91,6 +94,22 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Make a backup of the station, running or not, in a new folder; or check one.
+    ///
+    /// It holds the store, the settings and the signed directory, sealed with the office's key. It does NOT
+    /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say): whoever has them is the
+    /// office, so keep them apart, for instance in the sealed envelope of the enrolment. Without them a backup
+    /// cannot be restored.
+    Backup(backup::BackupArgs),
+    /// Put a backup back, with the station stopped. Deletes nothing: the present store is moved aside.
+    ///
+    /// The station then starts a new incarnation: correspondents are told, and send again what arrived after
+    /// the backup; order is promised within an incarnation.
+    Restore(backup::RestoreArgs),
+    /// Check the whole store, running or not: every page, event, signature and attachment.
+    ///
+    /// A running station does so once a day by itself; `status` shows the last outcome.
+    Verify,
     /// Carry the same bytes in a file, on a USB stick.
     #[command(subcommand)]
     Courier(CourierCommand),
@@ -164,6 +183,9 @@ pub fn main() -> ExitCode {
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "station stopped");
                 eprintln!("tram-node: {error:#}");
+                if is_damage(&error) {
+                    eprintln!("{}", show::damaged_store(&folder, lang));
+                }
                 ExitCode::FAILURE
             }
         };
@@ -176,6 +198,18 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether a station does not run because its store is damaged.
+fn is_damage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let store = cause.downcast_ref::<StoreError>();
+        let step = cause.downcast_ref::<StepError>().and_then(|step| match step {
+            StepError::Store(error) => Some(error),
+            StepError::Seal(_) => None,
+        });
+        store.or(step).is_some_and(StoreError::is_damage)
+    })
 }
 
 fn run(folder: &DataFolder) -> anyhow::Result<()> {
@@ -263,6 +297,22 @@ fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), Cli
             output.show(&client()?.get(&path)?, show::offices)
         }
         Command::Fetch { document, out } => output.show(&fetch(&client()?, &document, &out)?, show::fetched),
+        Command::Backup(args) => {
+            let (answer, text) = backup::backup(folder, args)?;
+            output.show(&answer, text)
+        }
+        Command::Restore(args) => {
+            let (answer, text) = backup::put_back(folder, &args)?;
+            output.show(&answer, text)
+        }
+        Command::Verify => {
+            let (answer, text) = backup::verify(folder)?;
+            output.show(&answer, text)?;
+            match answer["broken"].as_str() {
+                None => Ok(()),
+                Some(broken) => Err(CliError::Words(show::broken(broken, folder, output.lang))),
+            }
+        }
         Command::Courier(CourierCommand::Export { to, out }) => {
             let path =
                 to.map_or("/courier/export".to_owned(), |to| format!("/courier/export?to={}", percent(&to)));

@@ -10,6 +10,7 @@
 //! links and API may wait for the core, and nothing can wait in a circle.
 
 mod inputs;
+mod nightly;
 mod run;
 
 use std::collections::BTreeMap;

@@ -10,16 +10,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::nightly::Nightly;
 use super::{Core, Inputs, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
+use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
 use crate::keyring::{self, Login};
 use crate::node::{Node, StepError};
 use crate::step::{Effect, Input};
-use crate::store::Store;
+use crate::store::{Inspection, Store, StoreError};
+use schema::event::Verifier;
 use schema::time::Millis;
 
-/// Newest events whose chain is checked at every start.
+/// Newest events whose chain and signatures are checked at every start.
 pub const SELF_CHECK_EVENTS: u32 = 1_000;
 /// How long a link may take to end.
 const LINK_FAREWELL: Duration = Duration::from_secs(3);
@@ -58,19 +61,33 @@ pub struct ApiAddress {
 /// promised after.
 pub async fn run(folder: &DataFolder, config: &Config) -> anyhow::Result<()> {
     let _lock = folder.lock()?;
+    match settle(folder)? {
+        None => {}
+        Some(Settled::Undone) => {
+            tracing::warn!("a restore was broken off: the store that was there before is in place again");
+        }
+        Some(Settled::Finished) => tracing::warn!("a restore was broken off after its last step: it is done"),
+    }
     let key = keyring::read_signing_key(&config.signing_key)?;
     let login = Login::read(&config.login)?;
     let directory = config.load_directory()?;
     config.check_keys(&directory, &key, &login)?;
+    // One table of keys for the check and for the links: a country's takes a while to prepare.
+    let mut links = Links::new(config.office, login, Arc::clone(&directory));
+    check_store(folder, &links.verifier().borrow())
+        .context("the self-check at start failed; nothing was changed")?;
     let store = Store::open(&folder.database())?;
-    store.self_check(SELF_CHECK_EVENTS).context("the self-check at start failed; nothing was changed")?;
     let node =
         Node::open(store, key, Arc::clone(&directory), config.office, keyring::random_bytes()?, now())?;
     let (incarnation, seq) = (node.exchange().incarnation(), node.exchange().seq());
     let version = directory.version();
     tracing::info!(office = %config.office, %incarnation, %seq, directory = version, "station opened");
 
-    let mut links = Links::new(config.office, login, Arc::clone(&directory));
+    // Before the door opens: whoever sees it open may already ask the station to stop.
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("failed to listen for SIGHUP")?;
+
     let Core { inputs, mut ended } = start_core(node, &links).context("failed to start the core thread")?;
     let (stop, stopping) = watch::channel(false);
     let door = open_door(folder, config, &inputs, &links, stopping).await;
@@ -83,10 +100,14 @@ pub async fn run(folder: &DataFolder, config: &Config) -> anyhow::Result<()> {
         }
     };
     links.serve(config.home_relays(&directory), &inputs);
+    let nightly = Nightly {
+        office: config.office,
+        database: folder.database(),
+        record: folder.full_check(),
+        verifier: links.verifier(),
+    };
+    let _checking = nightly.start().context("failed to start the thread of the daily check")?;
 
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("failed to listen for SIGHUP")?;
     let failed = loop {
         tokio::select! {
             _ = terminate.recv() => break None,
@@ -112,6 +133,19 @@ pub async fn run(folder: &DataFolder, config: &Config) -> anyhow::Result<()> {
     result.context("the core thread panicked")?.context("the station stopped because a step failed")
 }
 
+/// Looks at the store before anything is opened for writing: what is damaged stays as it is.
+fn check_store(folder: &DataFolder, verifier: &Verifier) -> Result<(), StoreError> {
+    let path = folder.database();
+    if !path.exists() {
+        return Ok(());
+    }
+    match Inspection::open(&path) {
+        // A first start that was broken off before it made the tables.
+        Err(StoreError::Foreign { version: 0, .. }) => Ok(()),
+        opened => opened?.self_check(SELF_CHECK_EVENTS, verifier),
+    }
+}
+
 async fn open_door(
     folder: &DataFolder,
     config: &Config,
@@ -130,6 +164,7 @@ async fn open_door(
     let setting = ApiSetting {
         office: config.office,
         database: folder.database(),
+        full_check: folder.full_check(),
         inputs: inputs.clone(),
         verifier: links.verifier(),
         board: links.board(),

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Attempted, Store, StoreError, records};
 
 /// Chunks per attachment at most: 512 MiB in chunks of 64 KiB.
-const CHUNKS_MAX: i64 = 8_192;
+pub(super) const CHUNKS_MAX: i64 = 8_192;
 
 const _: () = assert!(schema::blob::BLOB_BYTES_MAX / CHUNK_BYTES as u64 <= CHUNKS_MAX as u64);
 

@@ -4,6 +4,7 @@
 //! everything else follows from the journal.
 
 mod blobs;
+mod inspect;
 mod outbox;
 mod reader;
 mod records;
@@ -14,13 +15,14 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use schema::body::Place;
-use schema::event::{EventError, RecordedEvent, VerifiedEvent};
+use schema::event::{EventError, RecordedEvent, VerifiedEvent, VerifyError};
 use schema::exchange::{CHANNELS_MAX, Chain, Channel, Class, EARLIER_MAX, Exchange, Peer};
-use schema::id::{Counter, EventId, Incarnation, OfficeId, Position};
+use schema::id::{BlobHash, Counter, EventId, Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
 pub use blobs::BlobProgress;
+pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, DocumentView, ExportError, IncomingView, OutgoingView, PAGE_ROWS_MAX, Page, QuarantineView,
@@ -84,6 +86,31 @@ pub enum StoreError {
         /// Why.
         source: EventError,
     },
+    /// A stored event of this station is not signed by its key: the file is damaged, or was tampered with.
+    #[error(
+        "the signature of journal entry {position} does not hold: the store is damaged; restore it from a backup \
+        with the tool"
+    )]
+    Signature {
+        /// Where.
+        position: i64,
+        /// What was found.
+        source: VerifyError,
+    },
+    /// The pages of the file do not fit together.
+    #[error("the structure of the store's file is damaged: {found}; restore it from a backup with the tool")]
+    Structure {
+        /// What SQLite found first.
+        found: String,
+    },
+    /// The bytes of an attachment are not those that were stored.
+    #[error("attachment `{expected}` in the store is damaged: its bytes hash to `{found}`")]
+    Attachment {
+        /// What it must hash to.
+        expected: BlobHash,
+        /// What it hashes to.
+        found: BlobHash,
+    },
     /// A stored value is outside its range: the file is damaged.
     #[error("{what} in the store is damaged; restore it from a backup with the tool")]
     Value {
@@ -93,6 +120,22 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the file itself is damaged: trying again does not help, a backup does.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sql { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Foreign { .. } | Self::OtherOffice { .. } => false,
+            Self::Damaged { .. }
+            | Self::Signature { .. }
+            | Self::Structure { .. }
+            | Self::Attachment { .. }
+            | Self::Value { .. } => true,
+        }
+    }
+
     /// Whether the disk, or the store's quota, is full: nothing was written, reading goes on.
     pub fn is_disk_full(&self) -> bool {
         matches!(
@@ -260,46 +303,17 @@ impl Store {
     /// # Errors
     /// Says that it is damaged.
     pub fn check_structure(&self) -> Result<(), StoreError> {
-        let verdict: String = self
-            .db
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .attempted("check the structure of the file")?;
-        if verdict == "ok" { Ok(()) } else { Err(StoreError::Value { what: "the structure of the file" }) }
+        inspect::check_structure(&self.db)
     }
 
     /// The check of every start: the structure of a small file, and, event by event, the newest part of the
-    /// station's own chain. A large file is checked whole by `tram doctor`: reading it all would keep the clerk waiting.
+    /// station's own chain. A large file is checked whole once a day ([`crate::verify`]): reading it all would keep
+    /// the clerk waiting. Signatures are checked by [`Inspection::self_check`].
     ///
     /// # Errors
     /// Names what is damaged.
     pub fn self_check(&self, events: u32) -> Result<(), StoreError> {
-        let bytes: i64 = self
-            .db
-            .query_row(
-                "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-                [],
-                |row| row.get(0),
-            )
-            .attempted("measure the file")?;
-        if bytes <= QUICK_CHECK_BYTES_MAX {
-            self.check_structure()?;
-        }
-        let newest = "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT ?1";
-        let mut statement = self.db.prepare(newest).attempted("read the newest events")?;
-        let rows = statement
-            .query_map([events], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-            .attempted("read the newest events")?;
-        let mut expected: Option<EventId> = None;
-        for row in rows {
-            let (position, bytes) = row.attempted("read the newest events")?;
-            let recorded =
-                RecordedEvent::read(&bytes).map_err(|source| StoreError::Damaged { position, source })?;
-            if expected.is_some_and(|expected| expected != recorded.id) {
-                return Err(StoreError::Value { what: "the chain of this station's own events" });
-            }
-            expected = Some(recorded.event.prev);
-        }
-        Ok(())
+        inspect::self_check(&self.db, events, None)
     }
 
     /// Adds an event to the journal. Takes verified events only: presence in the journal is the proof afterwards.

@@ -98,6 +98,7 @@ impl Station {
             }
             let setting = ApiSetting {
                 office: office_id(n),
+                full_check: folder.path().join("verify.json"),
                 database,
                 inputs,
                 verifier: links.verifier(),

@@ -1,0 +1,615 @@
+//! Backup and restore of a station.
+//!
+//! ```text
+//! <out>/tram-backup-<office>-<UTC time>/
+//!     tram.db          the store as it was at one moment, one file
+//!     config.toml      the settings
+//!     directory.cbor   the signed directory
+//!     seal.cbor        what all this is, signed by the office (schema::backup)
+//! ```
+//!
+//! Not the private keys: a backup lies in drawers and travels on sticks, and whoever has the key *is* the
+//! office. The keys are kept apart, where they were put at enrolment.
+//!
+//! A backup is written under a name that begins with a dot and ends in `.part`, and gets its own name only
+//! when every byte of it is on the disk. Putting one back is [`restore`].
+
+pub mod restore;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::tz::Offset;
+use schema::backup::{BackupSeal, FileDigest, SEAL_BYTES_MAX, SealError, open_backup_seal, seal_backup};
+use schema::directory::{Directory, SNAPSHOT_BYTES_MAX};
+use schema::event::Verifier;
+use schema::id::OfficeId;
+use schema::time::Millis;
+use sha2::{Digest, Sha256};
+
+use crate::api::day_in_vietnam;
+use crate::config::{CONFIG_BYTES_MAX, Config, ConfigError, DataFolder, read_bounded};
+use crate::keyring::{self, KeyringError};
+use crate::runtime::SELF_CHECK_EVENTS;
+use crate::store::{Inspection, Outline, StoreError};
+use crate::verify::{self, Counted, full_check};
+
+/// How the name of every backup begins.
+pub const NAME_PREFIX: &str = "tram-backup-";
+/// The copy of the store.
+pub const STORE_FILE: &str = "tram.db";
+/// The settings.
+pub const CONFIG_FILE: &str = "config.toml";
+/// The signed directory.
+pub const DIRECTORY_FILE: &str = "directory.cbor";
+/// The seal.
+pub const SEAL_FILE: &str = "seal.cbor";
+const FILES: [&str; 4] = [STORE_FILE, CONFIG_FILE, DIRECTORY_FILE, SEAL_FILE];
+
+/// Bytes read at a time when files are copied or hashed.
+const PIECE_BYTES: usize = 1024 * 1024;
+/// Entries of the target folder that are looked at for earlier backups.
+const ENTRIES_MAX: usize = 10_000;
+/// Longest office code in a name, in bytes.
+const CODE_BYTES_MAX: usize = 32;
+
+/// Why there is no backup, or why one is not put back.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// A file could not be handled.
+    #[error("failed to {attempted} `{}`", path.display())]
+    File {
+        /// What was attempted.
+        attempted: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What was found.
+        source: io::Error,
+    },
+    /// There is no room.
+    #[error(
+        "the disk of `{}` is full: {needed} bytes are needed there; what was begun was removed, make room or \
+        choose another disk", path.display()
+    )]
+    DiskFull {
+        /// Where.
+        path: PathBuf,
+        /// How much the copy of the store alone needs, in bytes.
+        needed: u64,
+    },
+    /// The store cannot be read, or is damaged.
+    #[error("the store `{}` cannot be used: it was left as it is", path.display())]
+    Store {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        source: StoreError,
+    },
+    /// The settings, the directory or the lock of the station cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The signing key cannot be used.
+    #[error(
+        "the office's signing key cannot be used; it is never part of a backup: bring it from where it was \
+        kept at enrolment"
+    )]
+    Key(#[from] KeyringError),
+    /// The seal does not hold.
+    #[error("the seal `{}` does not hold: this is no backup of a station that can be trusted", path.display())]
+    Seal {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        source: SealError,
+    },
+    /// A file is not the one that was sealed.
+    #[error(
+        "`{}` is not what was sealed: it has {found_bytes} bytes with SHA-256 {found}, expected \
+        {expected_bytes} bytes with {expected}; take another backup", path.display()
+    )]
+    Changed {
+        /// Which file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+        /// Its hash.
+        found: String,
+        /// The sealed length.
+        expected_bytes: u64,
+        /// The sealed hash.
+        expected: String,
+    },
+    /// The copy is sound as a file, and is not what the seal says, or is damaged inside.
+    #[error("the copy `{}` cannot be used: {found}; take another backup", path.display())]
+    Copy {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// Another office's.
+    #[error("`{}` is a backup of office `{found}`, this is the station of `{expected}`", path.display())]
+    OtherOffice {
+        /// The backup.
+        path: PathBuf,
+        /// Whose it is.
+        found: OfficeId,
+        /// Whose station this is.
+        expected: OfficeId,
+    },
+    /// A backup of this moment is there, or is being made.
+    #[error("`{}` exists already; a backup never overwrites anything: try again in a second", path.display())]
+    Exists {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// The store in place knows things that the backup does not.
+    #[error(
+        "the store in `{}` holds {what} that the backup does not: restoring would put this station behind \
+        itself. `--replace` does it all the same, and moves the present store aside", path.display()
+    )]
+    Newer {
+        /// The present store.
+        path: PathBuf,
+        /// What it holds.
+        what: String,
+    },
+    /// The store in place cannot be compared.
+    #[error(
+        "the store in `{}` cannot be compared with the backup: it may hold more than the backup does. \
+        `--replace` restores all the same, and moves the present store aside, unchanged", path.display()
+    )]
+    CannotCompare {
+        /// The present store.
+        path: PathBuf,
+        /// What was found.
+        source: StoreError,
+    },
+    /// The rules of the exchange do not allow another incarnation now.
+    #[error(
+        "no new incarnation was started: the backup says that this station started several within a day \
+        because correspondents knew more than it did; its key may be in use twice. Nothing was changed; find \
+        the other station, or try again in a day"
+    )]
+    NoIncarnation,
+    /// The store could not be stepped.
+    #[error("the restored store could not start a new incarnation; nothing was changed")]
+    Step(#[from] crate::node::StepError),
+    /// What an earlier restore left behind is not understood.
+    #[error("`{}` is not what a restore leaves behind: {found}; look at it by hand, nothing was changed",
+        path.display())]
+    Marker {
+        /// The marker.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+}
+
+impl BackupError {
+    fn file<'a>(attempted: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { path: path.to_owned(), needed: 0 }
+            }
+            _ => Self::File { attempted, path: path.to_owned(), source },
+        }
+    }
+}
+
+/// What is believed when a seal is looked at.
+#[derive(Clone)]
+pub struct Trust {
+    /// Lists the keys of offices.
+    pub directory: Arc<Directory>,
+    /// The key that signed it.
+    pub root_key: [u8; 32],
+    /// Whether it is this machine's own; else it came with the backup, and proves only that the backup agrees
+    /// with itself.
+    pub own: bool,
+}
+
+impl Trust {
+    /// What this station believes.
+    ///
+    /// # Errors
+    /// When its directory cannot be used.
+    pub fn of_station(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self { directory: config.load_directory()?, root_key: config.root_key, own: true })
+    }
+
+    /// What a backup brought itself.
+    ///
+    /// # Errors
+    /// When its settings or its directory cannot be used.
+    pub fn of_backup(backup: &Path) -> Result<Self, ConfigError> {
+        // In a backup everything has its usual place, whatever the settings say about the station's.
+        let folder = DataFolder::new(backup);
+        let config = Config { directory: backup.join(DIRECTORY_FILE), ..Config::read(&folder)? };
+        Ok(Self { own: false, ..Self::of_station(&config)? })
+    }
+}
+
+/// How far a long piece of work is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// So many bytes of so many were copied.
+    Copied(u64, u64),
+    /// So many bytes of so many were hashed.
+    Hashed(u64, u64),
+    /// The store is being checked.
+    Checked(verify::Progress),
+}
+
+/// A backup that was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Made {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is.
+    pub seal: BackupSeal,
+    /// What the copy holds.
+    pub outline: Outline,
+    /// Earlier backups that made room.
+    pub removed: Vec<PathBuf>,
+    /// Folders that a backup which was broken off left behind; nobody removes them but a person.
+    pub unfinished: Vec<PathBuf>,
+}
+
+/// What a backup is, after everything about it was checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// What it is.
+    pub seal: BackupSeal,
+    /// What the copy holds.
+    pub outline: Outline,
+    /// What was looked at inside.
+    pub counted: Counted,
+}
+
+/// Makes a backup of a station, running or not, in a new folder below `out`, and returns when every byte of
+/// it is on the disk. With `keep`, the oldest sealed backups of this office beyond so many are removed
+/// afterwards.
+///
+/// # Errors
+/// Says what was found; nothing that looks like a backup is left behind then.
+pub fn create(
+    folder: &DataFolder,
+    config: &Config,
+    out: &Path,
+    keep: Option<usize>,
+    now: Millis,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Made, BackupError> {
+    let trust = Trust::of_station(config)?;
+    let key = keyring::read_signing_key(&config.signing_key)?;
+    let database = folder.database();
+    let of_store = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BackupError::Store { path, source }
+    };
+    let source = Inspection::open(&database).map_err(of_store(&database))?;
+    fs::create_dir_all(out).map_err(BackupError::file("create", out))?;
+    let name = name_of(&trust.directory, config.office, now);
+    let path = out.join(&name);
+    let part = out.join(format!(".{name}.part"));
+    if path.exists() {
+        return Err(BackupError::Exists { path });
+    }
+    let unfinished = unfinished(out)?;
+    match DirBuilder::new().mode(0o700).create(&part) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(BackupError::Exists { path: part });
+        }
+        done => done.map_err(BackupError::file("create", &part))?,
+    }
+    let mut write = || -> Result<(BackupSeal, Outline), BackupError> {
+        let copy = part.join(STORE_FILE);
+        // Documents are inside: nobody else on a shared machine may read them.
+        write_new(&copy, &[])?;
+        let outline = source.copy_to(&copy, &mut |done, total| progress(Progress::Copied(done, total)));
+        let outline = outline.map_err(|source| match source.is_disk_full() {
+            true => BackupError::DiskFull { path: out.to_owned(), needed: 0 },
+            false => BackupError::Store { path: database.clone(), source },
+        })?;
+        // A damaged store is not worth a seal, and must not push out a good backup.
+        let looked = Inspection::open(&copy).and_then(|copy| {
+            copy.check_structure()?;
+            copy.self_check(SELF_CHECK_EVENTS, &Verifier::new(Arc::clone(&trust.directory)))
+        });
+        looked.map_err(of_store(&database))?;
+        sync(&copy)?;
+        let settings = read_bounded(&folder.config(), CONFIG_BYTES_MAX)?;
+        let directory = read_bounded(&config.directory, SNAPSHOT_BYTES_MAX as u64 + 1024)?;
+        write_new(&part.join(CONFIG_FILE), &settings)?;
+        write_new(&part.join(DIRECTORY_FILE), &directory)?;
+        let seal = BackupSeal {
+            office: config.office,
+            incarnation: outline.incarnation,
+            seq: outline.seq,
+            head: outline.head,
+            position: outline.position,
+            sealed_at: now,
+            store: digest(&copy, &mut |done, total| progress(Progress::Hashed(done, total)))?,
+            config: digest_of(&settings),
+            directory: digest_of(&directory),
+        };
+        let sealed = seal_backup(&seal, &key);
+        let seal_path = part.join(SEAL_FILE);
+        // With a key that is not listed, nobody could ever put this back: better said now.
+        open_backup_seal(&sealed, &trust.directory)
+            .map_err(|source| BackupError::Seal { path: config.signing_key.clone(), source })?;
+        write_new(&seal_path, &sealed)?;
+        sync_folder(&part)?;
+        fs::rename(&part, &path).map_err(BackupError::file("name", &path))?;
+        sync_folder(out)?;
+        Ok((seal, outline))
+    };
+    match write() {
+        Ok((seal, outline)) => {
+            let removed = match keep {
+                Some(keep) => remove_oldest(out, &path, &trust.directory, config.office, keep)?,
+                None => Vec::new(),
+            };
+            Ok(Made { path, seal, outline, removed, unfinished })
+        }
+        Err(error) => {
+            // Before the rename it has this name; best effort, the name alone says that it is no backup.
+            let _ = fs::remove_dir_all(&part);
+            Err(match error {
+                BackupError::DiskFull { path, .. } => BackupError::DiskFull {
+                    path,
+                    needed: fs::metadata(&database).map_or(0, |file| file.len()),
+                },
+                error => error,
+            })
+        }
+    }
+}
+
+/// Checks everything about a backup: seal, files, and the copy from end to end.
+///
+/// # Errors
+/// Says exactly what is wrong.
+pub fn check(
+    backup: &Path,
+    trust: &Trust,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Checked, BackupError> {
+    let seal = read_seal(backup, trust)?;
+    let files = [(STORE_FILE, seal.store), (CONFIG_FILE, seal.config), (DIRECTORY_FILE, seal.directory)];
+    for (name, expected) in files {
+        let path = backup.join(name);
+        let found = digest(&path, &mut |done, total| progress(Progress::Hashed(done, total)))?;
+        same(&path, found, expected)?;
+    }
+    let (outline, counted) = check_copy(&backup.join(STORE_FILE), &seal, trust, progress)?;
+    Ok(Checked { seal, outline, counted })
+}
+
+fn read_seal(backup: &Path, trust: &Trust) -> Result<BackupSeal, BackupError> {
+    let path = backup.join(SEAL_FILE);
+    let bytes = read_some(&path, SEAL_BYTES_MAX)?;
+    open_backup_seal(&bytes, &trust.directory).map_err(|source| BackupError::Seal { path, source })
+}
+
+/// Reads at most one byte more than is accepted, so that the parser sees what is too large.
+fn read_some(path: &Path, most: usize) -> Result<Vec<u8>, BackupError> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(BackupError::file("open", path))?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(BackupError::file("read", path))?;
+    Ok(bytes)
+}
+
+fn same(path: &Path, found: FileDigest, expected: FileDigest) -> Result<(), BackupError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(BackupError::Changed {
+        path: path.to_owned(),
+        found_bytes: found.length,
+        found: hex(&found.sha256),
+        expected_bytes: expected.length,
+        expected: hex(&expected.sha256),
+    })
+}
+
+/// Looks through a copy from end to end and compares it with its seal.
+fn check_copy(
+    path: &Path,
+    seal: &BackupSeal,
+    trust: &Trust,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Outline, Counted), BackupError> {
+    let of_store = |source| BackupError::Store { path: path.to_owned(), source };
+    let broken = |found: String| BackupError::Copy { path: path.to_owned(), found };
+    let copy = Inspection::open(path).map_err(of_store)?;
+    let verifier = Verifier::new(Arc::clone(&trust.directory));
+    let mut each = |step| {
+        progress(Progress::Checked(step));
+        ControlFlow::Continue(())
+    };
+    let looked = full_check(&copy, seal.office, &verifier, &mut each);
+    let (counted, found) = looked.unwrap_or_default();
+    if let Some(found) = found {
+        return Err(broken(found));
+    }
+    let outline = copy.outline().map_err(of_store)?;
+    let found = (outline.incarnation, outline.seq, outline.head, outline.position);
+    let expected = (seal.incarnation, seal.seq, seal.head, seal.position);
+    if found != expected {
+        return Err(broken(format!(
+            "its chain ends at event `{}` (incarnation {}, seq {}, journal {}), the seal says `{}` \
+            (incarnation {}, seq {}, journal {})",
+            found.2, found.0, found.1, found.3, expected.2, expected.0, expected.1, expected.3
+        )));
+    }
+    Ok((outline, counted))
+}
+
+/// `tram-backup-<office>-<UTC time>`: for people, and without anything that a foreign file system minds.
+fn name_of(directory: &Directory, office: OfficeId, now: Millis) -> String {
+    let today = day_in_vietnam(now);
+    let listed = directory.office(&office).and_then(|office| {
+        office.codes.iter().find(|code| code.validity.contains(today)).map(|code| code.text.clone())
+    });
+    let plain = |code: &String| {
+        code.len() <= CODE_BYTES_MAX
+            && code.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && code.bytes().all(|c| c.is_ascii_alphanumeric() || b".-".contains(&c))
+    };
+    let short = || office.to_string().chars().take(8).collect();
+    let code: String = listed.filter(plain).unwrap_or_else(short);
+    format!("{NAME_PREFIX}{code}-{}", utc(now))
+}
+
+/// `20250630T170000Z`.
+fn utc(at: Millis) -> String {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    let at = Offset::UTC.to_datetime(timestamp);
+    format!(
+        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+        at.year(),
+        at.month(),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
+}
+
+fn entries(out: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let listed = fs::read_dir(out).map_err(BackupError::file("list", out))?;
+    let mut paths = Vec::new();
+    for entry in listed.take(ENTRIES_MAX) {
+        paths.push(entry.map_err(BackupError::file("list", out))?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn unfinished(out: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let begun = format!(".{NAME_PREFIX}");
+    let is_part = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(&begun) && name.ends_with(".part")
+    };
+    Ok(entries(out)?.into_iter().filter(is_part).collect())
+}
+
+/// Removes the oldest backups beyond the newest `keep`, the new one among those kept. Only what carries this
+/// office's seal, holds the files of a backup and nothing else, and has the sealed length is touched or
+/// counted: a damaged one must not push out a good one.
+fn remove_oldest(
+    out: &Path,
+    made: &Path,
+    directory: &Arc<Directory>,
+    office: OfficeId,
+    keep: usize,
+) -> Result<Vec<PathBuf>, BackupError> {
+    let trust = Trust { directory: Arc::clone(directory), root_key: [0; 32], own: true };
+    let mut earlier = Vec::new();
+    for path in entries(out)? {
+        let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NAME_PREFIX));
+        let plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+        if !named || !plain || path == made {
+            continue;
+        }
+        let Ok(seal) = read_seal(&path, &trust) else { continue };
+        let whole = fs::metadata(path.join(STORE_FILE)).is_ok_and(|file| file.len() == seal.store.length);
+        let ours = entries(&path)?.iter().all(|file| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            FILES.contains(&name.as_str())
+        });
+        if seal.office == office && whole && ours {
+            earlier.push((seal.sealed_at, seal.position, path));
+        }
+    }
+    earlier.sort();
+    let surplus = earlier.len().saturating_sub(keep.saturating_sub(1));
+    let mut removed = Vec::new();
+    for (_, _, path) in earlier.into_iter().take(surplus) {
+        // The seal goes first: half a backup must not look like one.
+        for name in [SEAL_FILE, STORE_FILE, CONFIG_FILE, DIRECTORY_FILE] {
+            let file = path.join(name);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(BackupError::file("remove", &file)(error));
+                }
+                _ => {}
+            }
+        }
+        fs::remove_dir(&path).map_err(BackupError::file("remove", &path))?;
+        removed.push(path);
+    }
+    Ok(removed)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(BackupError::file("create", path))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.map_err(BackupError::file("write", path))
+}
+
+fn sync(path: &Path) -> Result<(), BackupError> {
+    let file = OpenOptions::new().write(true).open(path).map_err(BackupError::file("open", path))?;
+    file.sync_all().map_err(BackupError::file("sync", path))
+}
+
+/// A new name survives a power cut only once its folder is synced. Some file systems of removable disks
+/// cannot sync a folder; they have nothing better to offer.
+fn sync_folder(path: &Path) -> Result<(), BackupError> {
+    let folder = File::open(path).map_err(BackupError::file("open", path))?;
+    match folder.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        done => done.map_err(BackupError::file("sync", path)),
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> FileDigest {
+    FileDigest { length: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
+}
+
+fn digest(path: &Path, hashed: &mut dyn FnMut(u64, u64)) -> Result<FileDigest, BackupError> {
+    let mut file = File::open(path).map_err(BackupError::file("open", path))?;
+    pump(&mut file, path, None, hashed)
+}
+
+/// Reads a file to its end, writes it to another if there is one, and hashes what was read.
+fn pump(
+    from: &mut File,
+    path: &Path,
+    mut to: Option<(&mut File, &Path)>,
+    done: &mut dyn FnMut(u64, u64),
+) -> Result<FileDigest, BackupError> {
+    let total = from.metadata().map_err(BackupError::file("measure", path))?.len();
+    let (mut hash, mut length) = (Sha256::new(), 0_u64);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = match from.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(BackupError::file("read", path))?,
+        };
+        if read == 0 {
+            return Ok(FileDigest { length, sha256: hash.finalize().into() });
+        }
+        hash.update(&piece[..read]);
+        if let Some((file, target)) = &mut to {
+            file.write_all(&piece[..read]).map_err(BackupError::file("write", target))?;
+        }
+        length += read as u64;
+        done(length, total);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
