@@ -622,7 +622,8 @@ fn key_entry(office: OfficeId, listed: &OfficeKey) -> Option<((OfficeId, KeyId),
 impl Verifier {
     /// Prepares the keys of every enrolled office.
     pub fn new(directory: Arc<Directory>) -> Self {
-        let keys = directory.signing_keys().filter_map(|(office, listed)| key_entry(office, &listed)).collect();
+        let keys =
+            directory.signing_keys().filter_map(|(office, listed)| key_entry(office, &listed)).collect();
         Self { directory, keys, memory: None }
     }
 

@@ -124,7 +124,11 @@ impl Manifest {
                         let entries = receipt.entries.iter();
                         manifest.receipted.extend(entries.map(|place| (recorded.event.office, place.id)));
                     }
-                    Body::Status(_) | Body::Head(_) | Body::Restored(_) | Body::Unsupported => {}
+                    Body::Status(_)
+                    | Body::Head(_)
+                    | Body::Restored(_)
+                    | Body::Returned(_)
+                    | Body::Unsupported => {}
                 }
             }
         }

@@ -278,7 +278,8 @@ impl Exchange {
     }
 
     fn strays(&self, of: &OfficeId) -> Vec<Place> {
-        let ended = self.peer(of).into_iter().flat_map(|peer| &peer.channels).filter(|(_, channel)| channel.ended);
+        let ended =
+            self.peer(of).into_iter().flat_map(|peer| &peer.channels).filter(|(_, channel)| channel.ended);
         let strays: Vec<Place> = ended
             .flat_map(|(incarnation, channel)| {
                 let place = |(counter, id): (&Counter, &EventId)| Place {

@@ -1,8 +1,8 @@
 //! The large part of a station's state: one row per event sent to or held from a correspondent.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::convert::Infallible;
+use std::ops::Bound;
 
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -205,7 +205,9 @@ impl<T> Rows<T> {
     /// The first row after this counter.
     fn after(&self, counter: Counter) -> Option<&T> {
         let dense = usize::try_from(counter.0).ok().and_then(|next| self.dense.get(next));
-        dense.or_else(|| self.sparse.range((Bound::Excluded(counter), Bound::Unbounded)).map(|(_, row)| row).next())
+        dense.or_else(|| {
+            self.sparse.range((Bound::Excluded(counter), Bound::Unbounded)).map(|(_, row)| row).next()
+        })
     }
 
     fn row(&self, counter: Counter) -> Option<&T> {
