@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use chaos_tests::sim::{self, Options, Report, Violated};
-use clap::Parser;
+use chaos_tests::sim::{self, Fault, Options, Report, Violated};
+use clap::{Parser, ValueEnum};
 
 /// Runs simulated countries: real node and relay code, virtual clock, lossy lines, disks that lose power.
 #[derive(Parser)]
@@ -30,6 +30,9 @@ struct Args {
     /// Go on after a violation and report them all.
     #[arg(long)]
     keep_going: bool,
+    /// Add this kind of fault to every scenario.
+    #[arg(long)]
+    also: Option<Fault>,
     /// Print the reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -38,19 +41,26 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.seed {
-        Some(seed) => replay(seed, args.json, args.trace),
+        Some(seed) => replay(&scenario(seed, args.also), args.json, args.trace),
         None => series(&args),
     }
 }
 
-fn replay(seed: u64, json: bool, trace: bool) -> ExitCode {
-    let options = Options::from_seed(seed);
+fn scenario(seed: u64, also: Option<Fault>) -> Options {
+    let mut options = Options::from_seed(seed);
+    if let Some(fault) = also.filter(|fault| !options.faults.contains(fault)) {
+        options.faults.push(fault);
+    }
+    options
+}
+
+fn replay(options: &Options, json: bool, trace: bool) -> ExitCode {
     if !json {
         println!("{options:#?}");
     }
     let mut print = |line: &str| println!("{line}");
     let listener: Option<sim::Listener<'_>> = if trace { Some(&mut print) } else { None };
-    match sim::run_telling(&options, listener) {
+    match sim::run_telling(options, listener) {
         Ok(report) => {
             println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
             ExitCode::SUCCESS
@@ -77,7 +87,7 @@ fn series(args: &Args) -> ExitCode {
                     if seed >= end || stop {
                         return;
                     }
-                    match sim::run(&Options::from_seed(seed)) {
+                    match sim::run(&scenario(seed, args.also)) {
                         Ok(report) => {
                             if args.json {
                                 println!(
@@ -98,8 +108,11 @@ fn series(args: &Args) -> ExitCode {
     violations.sort_by_key(|violated| violated.seed);
     for violated in &violations {
         eprintln!(
-            "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}",
-            violated.seed
+            "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}{}",
+            violated.seed,
+            args.also
+                .and_then(|fault| Some(format!(" --also {}", fault.to_possible_value()?.get_name())))
+                .unwrap_or_default()
         );
     }
     let runs = reports.len() + violations.len();

@@ -648,7 +648,8 @@ impl Node {
         if told < self.exchange.incarnation() {
             return Ok(());
         }
-        if !self.exchange.may_raise(now) {
+        // The tool is the person who must decide.
+        if reason != RestoreReason::Tool && !self.exchange.may_raise(now) {
             tracing::error!(%told, "a correspondent knows more of this station again: is its key in use twice?");
             return Ok(());
         }

@@ -20,7 +20,7 @@ use schema::directory::{
 };
 use schema::event::{Urgency, Verifier, VerifyMemory};
 use schema::exchange::Command;
-use schema::id::{BlobHash, DocumentId, EventId, OfficeId, Position, RegionId};
+use schema::id::{BlobHash, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId};
 use schema::inbound;
 use schema::invariant::Violation;
 use schema::pack::{Message, PackItem};
@@ -28,7 +28,7 @@ use schema::time::Millis;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::broker::{Content, Stream};
+use super::broker::{ACK_WAIT_MS, Content, Stream};
 use super::options::{Fault, Options, below, chance, index};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
 
@@ -41,6 +41,8 @@ const STEPS_MAX: u64 = 200_000;
 /// How often one station is restored from a backup in one run; more than a station raises by itself in a day is a
 /// matter for a person.
 const RESTORES_MAX: usize = 2;
+/// A clone is found and switched off at most this long after its first hour.
+const CLONED_MS_MAX: u64 = 12 * Millis::HOUR;
 /// How often, after healing, it is looked whether everything is done.
 const LOOK_EVERY_MS: u64 = 2 * Millis::HOUR;
 /// An answer that has not come after this is a time-out.
@@ -104,6 +106,53 @@ pub(super) struct Station {
     linked: BTreeSet<usize>,
     /// How far its journal was looked at.
     pub(super) noted: Position,
+    cloned: bool,
+    /// Set for a clone: a second machine with the same disk and the same key.
+    pub(super) clone: Option<CloneOf>,
+}
+
+/// What makes a station a clone, and what its end has to answer for.
+pub(super) struct CloneOf {
+    original: usize,
+    /// The incarnation in which the disk was copied.
+    pub(super) copied_in: Incarnation,
+    /// Events that only this machine has made.
+    pub(super) made: BTreeSet<EventId>,
+    /// What its clerks saw as saved on this machine.
+    saved: BTreeSet<Sent>,
+    /// It told its own clerks that it is not alone.
+    pub(super) alarmed: bool,
+    /// Shut down for good.
+    pub(super) retired: bool,
+}
+
+impl Station {
+    fn new(office: OfficeId, key: SigningKey, homes: Vec<usize>) -> Self {
+        Self {
+            office,
+            key,
+            homes,
+            disk: Disk::new(),
+            node: None,
+            epoch: 0,
+            clock_ms: 0,
+            woken_at: None,
+            backups: Vec::new(),
+            restores: 0,
+            resting_until: EPOCH,
+            deliveries: BTreeMap::new(),
+            last_delivery: 0,
+            linked: BTreeSet::new(),
+            noted: Position(0),
+            cloned: false,
+            clone: None,
+        }
+    }
+
+    /// Whether the machine is gone for good.
+    pub(super) fn is_retired(&self) -> bool {
+        self.clone.as_ref().is_some_and(|clone| clone.retired)
+    }
 }
 
 struct RelayHost {
@@ -164,6 +213,7 @@ enum Event {
     Links(usize),
     FreeDisk(usize),
     EndTrick(usize),
+    Retire(usize),
     Heal,
     Look,
 }
@@ -293,23 +343,7 @@ impl<'a> World<'a> {
                 relays: homes.iter().map(|home| regions[*home].clone()).collect(),
             };
             builder.enrol(&office, enrolment).expect("the office was just added");
-            stations.push(Station {
-                office,
-                key,
-                homes,
-                disk: Disk::new(),
-                node: None,
-                epoch: 0,
-                clock_ms: 0,
-                woken_at: None,
-                backups: Vec::new(),
-                restores: 0,
-                resting_until: EPOCH,
-                deliveries: BTreeMap::new(),
-                last_delivery: 0,
-                linked: BTreeSet::new(),
-                noted: Position(0),
-            });
+            stations.push(Station::new(office, key, homes));
         }
         let directory = Arc::new(builder.build(1, EPOCH).expect("a sound directory"));
         let memory = Arc::new(VerifyMemory::default());
@@ -459,6 +493,7 @@ impl<'a> World<'a> {
                 self.relays[relay].withholds = None;
                 self.relays[relay].forges = false;
             }
+            Event::Retire(station) => self.retire(station)?,
             Event::Heal => self.heal()?,
             Event::Look => {
                 self.quiet = self.is_quiet()?;
@@ -475,6 +510,9 @@ impl<'a> World<'a> {
     }
 
     fn start(&mut self, number: usize) -> Result<(), Violation> {
+        if self.stations[number].is_retired() {
+            return Ok(());
+        }
         let now = self.clock(number);
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
@@ -533,7 +571,7 @@ impl<'a> World<'a> {
     }
 
     fn clerk(&mut self, number: usize) -> Result<(), Violation> {
-        if !self.faulty || self.documents_left == 0 {
+        if !self.faulty || self.documents_left == 0 || self.stations[number].is_retired() {
             return Ok(());
         }
         let next = below(&mut self.rng, 2 * self.options.faulty_ms / self.options.documents as u64);
@@ -545,10 +583,9 @@ impl<'a> World<'a> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let document = DocumentId::new(id16(self.options.seed, "document", self.tickets));
-        let others: Vec<OfficeId> = (0..self.stations.len())
-            .filter(|other| *other != number)
-            .map(|other| self.stations[other].office)
-            .collect();
+        let me = self.stations[number].office;
+        let others = self.stations.iter().filter(|other| other.clone.is_none() && other.office != me);
+        let others: Vec<OfficeId> = others.map(|other| other.office).collect();
         let mut to: Vec<OfficeId> = others.iter().filter(|_| chance(&mut self.rng, 400)).copied().collect();
         if to.is_empty() {
             to.push(others[index(&mut self.rng, others.len())]);
@@ -641,10 +678,14 @@ impl<'a> World<'a> {
         for effect in effects {
             let Effect::Answer { ticket, answer } = effect else { continue };
             let Some((sender, document, to)) = self.asked.remove(ticket) else { continue };
-            let sender = self.stations[sender].office;
+            let station = &mut self.stations[sender];
+            let sends = to.into_iter().map(|to| (station.office, to, document));
             match answer {
                 Answer::Dispatched { .. } => {
-                    self.saved.extend(to.into_iter().map(|to| (sender, to, document)));
+                    if let Some(clone) = station.clone.as_mut() {
+                        clone.saved.extend(sends.clone());
+                    }
+                    self.saved.extend(sends);
                 }
                 _ => self.refused += 1,
             }
@@ -724,6 +765,19 @@ impl<'a> World<'a> {
 
     fn station_of(&self, office: &OfficeId) -> Option<usize> {
         self.stations.iter().position(|station| station.office == *office)
+    }
+
+    /// The machines of an office that share its mailbox, in the order in which they happen to ask.
+    fn machines_of(&mut self, office: &OfficeId) -> Vec<usize> {
+        let stations = self.stations.iter().enumerate();
+        let mut machines: Vec<usize> = stations
+            .filter(|(_, station)| station.office == *office && !station.is_retired())
+            .map(|(number, _)| number)
+            .collect();
+        if machines.len() > 1 && chance(&mut self.rng, 500) {
+            machines.reverse();
+        }
+        machines
     }
 
     // --- Relays ----------------------------------------------------------------------------------------------
@@ -867,7 +921,7 @@ impl<'a> World<'a> {
             host.sync();
         }
         for office in mail {
-            if let Some(station) = self.station_of(&office) {
+            for station in self.machines_of(&office) {
                 self.poll_in(1, number, station);
             }
         }
@@ -988,7 +1042,9 @@ impl<'a> World<'a> {
         }
         if let Some(at) = next {
             let delay = at.since(now).max(10);
-            self.poll_in(delay, relay, number);
+            for machine in self.machines_of(&office) {
+                self.poll_in(delay, relay, machine);
+            }
         }
     }
 
@@ -1067,6 +1123,10 @@ impl<'a> World<'a> {
         self.faults += 1;
         let relay = index(&mut self.rng, self.relays.len());
         let number = index(&mut self.rng, self.stations.len());
+        let number = match &self.stations[number].clone {
+            Some(clone) if clone.retired => clone.original,
+            _ => number,
+        };
         self.tell(format_args!("fault {fault:?}: relay {relay}, station {number}"));
         match fault {
             Fault::RelayCrash => self.stop_relay(relay),
@@ -1102,6 +1162,7 @@ impl<'a> World<'a> {
             Fault::NodeCrash => {}
             Fault::NodeRestored => self.restore(number, false)?,
             Fault::NodeRestoredByTool => self.restore(number, true)?,
+            Fault::NodeCloned => self.clone_machine(number),
             Fault::DiskFull => {
                 let room = below(&mut self.rng, 200_000);
                 self.stations[number].disk.fill_up(room);
@@ -1123,7 +1184,12 @@ impl<'a> World<'a> {
             || self.options.faults.contains(&Fault::NodeRestoredByTool);
         let number = index(&mut self.rng, self.stations.len());
         let station = &mut self.stations[number];
-        if wanted && station.node.is_some() && !station.disk.is_dead() && station.backups.len() < 4 {
+        if wanted
+            && station.clone.is_none()
+            && station.node.is_some()
+            && !station.disk.is_dead()
+            && station.backups.len() < 4
+        {
             let office = station.office;
             let saved = self.saved.iter().filter(|(from, _, _)| *from == office).copied().collect();
             station.backups.push((station.disk.snapshot(), saved));
@@ -1149,7 +1215,8 @@ impl<'a> World<'a> {
         station.noted = Position(0);
         // A copy of a running store may need its log replayed; that is what opening does.
         self.start(number)?;
-        if with_tool {
+        // A clone uses up what a station raises by itself: then a person must decide, and takes the tool.
+        if with_tool || self.stations[number].cloned {
             let now = self.clock(number);
             if let Some(node) = self.stations[number].node.as_mut()
                 && let Err(error) = node.restored_by_tool(now)
@@ -1158,6 +1225,54 @@ impl<'a> World<'a> {
                 return Err(Violation { promise: "P8", found });
             }
             self.wake(number);
+        }
+        Ok(())
+    }
+
+    /// A second machine starts on a copy of this one's disk, with its key, and clerks use both.
+    fn clone_machine(&mut self, number: usize) {
+        let station = &mut self.stations[number];
+        let Some(node) = station.node.as_ref().filter(|_| !station.disk.is_dead()) else { return };
+        if station.cloned || station.clone.is_some() {
+            return;
+        }
+        station.cloned = true;
+        let mut twin = Station::new(station.office, station.key.clone(), station.homes.clone());
+        twin.disk = Disk::from_snapshot(&station.disk.snapshot());
+        twin.clock_ms = station.clock_ms;
+        twin.clone = Some(CloneOf {
+            original: number,
+            copied_in: node.exchange().incarnation(),
+            made: BTreeSet::new(),
+            saved: BTreeSet::new(),
+            alarmed: false,
+            retired: false,
+        });
+        self.stations.push(twin);
+        let twin = self.stations.len() - 1;
+        self.at(1, Event::Start(twin));
+        let first = below(&mut self.rng, self.options.faulty_ms / 8);
+        self.at(first, Event::Clerk(twin));
+        let later = Millis::HOUR + below(&mut self.rng, CLONED_MS_MAX);
+        self.at(later, Event::Retire(twin));
+    }
+
+    /// Somebody has found the second machine and switches it off for good.
+    fn retire(&mut self, number: usize) -> Result<(), Violation> {
+        let alarmed = self.alarmed_itself(number)?;
+        let station = &mut self.stations[number];
+        let Some(clone) = station.clone.as_mut().filter(|clone| !clone.retired) else { return Ok(()) };
+        clone.retired = true;
+        clone.alarmed = alarmed;
+        // What existed on that machine only is lost with it; what has left may still arrive.
+        self.saved.retain(|entry| !clone.saved.contains(entry));
+        let original = clone.original;
+        station.node = None;
+        station.epoch += 1;
+        station.linked.clear();
+        self.tell(format_args!("station {number}, the clone of {original}, is switched off"));
+        for relay in self.stations[original].homes.clone() {
+            self.poll_in(ACK_WAIT_MS, relay, original);
         }
         Ok(())
     }
@@ -1204,6 +1319,12 @@ impl<'a> World<'a> {
         self.cut.clear();
         self.cut_peers.clear();
         for station in 0..self.stations.len() {
+            self.retire(station)?;
+        }
+        for station in 0..self.stations.len() {
+            if self.stations[station].is_retired() {
+                continue;
+            }
             self.stations[station].disk.free_space();
             self.stations[station].clock_ms = 0;
             if self.stations[station].disk.is_dead() {
