@@ -48,7 +48,7 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
             line += &format!(" held{}", receipt.heads.held.iter().map(place).collect::<String>());
         }
         Ok(Body::Head(heads)) => {
-            line += &format!(" held{}", heads.held.iter().map(place).collect::<String>())
+            line += &format!(" held{}", heads.held.iter().map(place).collect::<String>());
         }
         Ok(Body::Restored(restored)) => {
             line += &format!(" held{}", restored.heads.held.iter().map(place).collect::<String>());
