@@ -33,6 +33,9 @@ struct Args {
     /// Add this kind of fault to every scenario.
     #[arg(long)]
     also: Option<Fault>,
+    /// Take this kind of fault out of every scenario.
+    #[arg(long)]
+    without: Option<Fault>,
     /// Print the reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -41,17 +44,26 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.seed {
-        Some(seed) => replay(&scenario(seed, args.also), args.json, args.trace),
+        Some(seed) => replay(&args.scenario(seed), args.json, args.trace),
         None => series(&args),
     }
 }
 
-fn scenario(seed: u64, also: Option<Fault>) -> Options {
-    let mut options = Options::from_seed(seed);
-    if let Some(fault) = also.filter(|fault| !options.faults.contains(fault)) {
-        options.faults.push(fault);
+impl Args {
+    fn scenario(&self, seed: u64) -> Options {
+        let mut options = Options::from_seed(seed);
+        options.faults.retain(|fault| Some(*fault) != self.without);
+        options.faults.extend(self.also.filter(|fault| !options.faults.contains(fault)));
+        options
     }
-    options
+
+    /// What makes a replay the same scenario.
+    fn changes(&self) -> String {
+        let name = |fault: Option<Fault>| Some(fault?.to_possible_value()?.get_name().to_owned());
+        let [also, without] = [("also", self.also), ("without", self.without)]
+            .map(|(option, fault)| name(fault).map(|name| format!(" --{option} {name}")).unwrap_or_default());
+        also + &without
+    }
 }
 
 fn replay(options: &Options, json: bool, trace: bool) -> ExitCode {
@@ -87,7 +99,7 @@ fn series(args: &Args) -> ExitCode {
                     if seed >= end || stop {
                         return;
                     }
-                    match sim::run(&scenario(seed, args.also)) {
+                    match sim::run(&args.scenario(seed)) {
                         Ok(report) => {
                             if args.json {
                                 println!(
@@ -110,9 +122,7 @@ fn series(args: &Args) -> ExitCode {
         eprintln!(
             "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}{}",
             violated.seed,
-            args.also
-                .and_then(|fault| Some(format!(" --also {}", fault.to_possible_value()?.get_name())))
-                .unwrap_or_default()
+            args.changes()
         );
     }
     let runs = reports.len() + violations.len();

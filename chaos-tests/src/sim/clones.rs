@@ -33,6 +33,10 @@ pub(super) struct CloneOf {
 impl World<'_> {
     /// A second machine starts on a copy of this one's disk, with its key, and clerks use both.
     pub(super) fn clone_machine(&mut self, number: usize) {
+        // Two offices cloned at once are two faults, and more than is promised.
+        if self.stations.iter().any(|station| station.clone.is_some() && !station.is_retired()) {
+            return;
+        }
         let station = &mut self.stations[number];
         let Some(node) = station.node.as_ref().filter(|_| !station.disk.is_dead()) else { return };
         if station.cloned || station.clone.is_some() {
