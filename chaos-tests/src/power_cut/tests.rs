@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::SECTOR_BYTES;
 use super::disk::{Disk, Operation, RestartReport, locked};
 use super::state::{DiskState, InodeId, SURVIVAL_PER_MILLE};
+use super::{SECTOR_BYTES, VFS_NAME};
 
 const FILE: &str = "tram.db";
 
