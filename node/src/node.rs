@@ -548,6 +548,9 @@ impl Node {
         if let Some(place) = self.exchange.beyond(&from, fields.incarnation) {
             owe(work, from, place);
         }
+        if let Some(place) = self.exchange.contradicted(&self.store, &from, &body)? {
+            owe(work, from, place);
+        }
         let channel = self.exchange.channel(&from, fields.incarnation);
         if channel.is_some_and(schema::exchange::Channel::has_gap) {
             self.head_due(from, now.plus(GAP_WAIT_MS), GAP_WAIT_MS);
