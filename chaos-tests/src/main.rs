@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use chaos_tests::sim::{self, Options, Report, Violated};
-use clap::Parser;
+use chaos_tests::sim::{self, Fault, Options, Report, Violated};
+use clap::{Parser, ValueEnum};
 
 /// Runs simulated countries: real node and relay code, virtual clock, lossy lines, disks that lose power.
 #[derive(Parser)]
@@ -30,6 +30,12 @@ struct Args {
     /// Go on after a violation and report them all.
     #[arg(long)]
     keep_going: bool,
+    /// Add this kind of fault to every scenario.
+    #[arg(long)]
+    also: Option<Fault>,
+    /// Take this kind of fault out of every scenario.
+    #[arg(long)]
+    without: Option<Fault>,
     /// Print the reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -38,19 +44,35 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.seed {
-        Some(seed) => replay(seed, args.json, args.trace),
+        Some(seed) => replay(&args.scenario(seed), args.json, args.trace),
         None => series(&args),
     }
 }
 
-fn replay(seed: u64, json: bool, trace: bool) -> ExitCode {
-    let options = Options::from_seed(seed);
+impl Args {
+    fn scenario(&self, seed: u64) -> Options {
+        let mut options = Options::from_seed(seed);
+        options.faults.retain(|fault| Some(*fault) != self.without);
+        options.faults.extend(self.also.filter(|fault| !options.faults.contains(fault)));
+        options
+    }
+
+    /// What makes a replay the same scenario.
+    fn changes(&self) -> String {
+        let name = |fault: Option<Fault>| Some(fault?.to_possible_value()?.get_name().to_owned());
+        let [also, without] = [("also", self.also), ("without", self.without)]
+            .map(|(option, fault)| name(fault).map(|name| format!(" --{option} {name}")).unwrap_or_default());
+        also + &without
+    }
+}
+
+fn replay(options: &Options, json: bool, trace: bool) -> ExitCode {
     if !json {
         println!("{options:#?}");
     }
     let mut print = |line: &str| println!("{line}");
     let listener: Option<sim::Listener<'_>> = if trace { Some(&mut print) } else { None };
-    match sim::run_telling(&options, listener) {
+    match sim::run_telling(options, listener) {
         Ok(report) => {
             println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
             ExitCode::SUCCESS
@@ -77,7 +99,7 @@ fn series(args: &Args) -> ExitCode {
                     if seed >= end || stop {
                         return;
                     }
-                    match sim::run(&Options::from_seed(seed)) {
+                    match sim::run(&args.scenario(seed)) {
                         Ok(report) => {
                             if args.json {
                                 println!(
@@ -98,8 +120,9 @@ fn series(args: &Args) -> ExitCode {
     violations.sort_by_key(|violated| violated.seed);
     for violated in &violations {
         eprintln!(
-            "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}",
-            violated.seed
+            "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}{}",
+            violated.seed,
+            args.changes()
         );
     }
     let runs = reports.len() + violations.len();

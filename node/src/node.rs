@@ -574,6 +574,9 @@ impl Node {
         if let Some(place) = self.exchange.beyond(&from, fields.incarnation) {
             owe(work, from, place);
         }
+        if let Some(place) = self.exchange.contradicted(&self.store, &from, &body)? {
+            owe(work, from, place);
+        }
         let channel = self.exchange.channel(&from, fields.incarnation);
         if channel.is_some_and(schema::exchange::Channel::has_gap) {
             self.head_due(from, now.plus(GAP_WAIT_MS), GAP_WAIT_MS);
@@ -767,7 +770,8 @@ impl Node {
         if told < self.exchange.incarnation() {
             return Ok(());
         }
-        if !self.exchange.may_raise(now) {
+        // The tool is the person who must decide.
+        if reason != RestoreReason::Tool && !self.exchange.may_raise(now) {
             tracing::error!(%told, "a correspondent knows more of this station again: is its key in use twice?");
             return Ok(());
         }

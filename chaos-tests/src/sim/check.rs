@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use node::Node;
 use schema::body::{Body, Place};
 use schema::event::RecordedEvent;
-use schema::exchange::{Class, HeldRow, Records, SentRow};
-use schema::id::{DocumentId, EventId, OfficeId, Position};
+use schema::exchange::{Alarm, Class, HeldRow, SentRow};
+use schema::id::{EventId, Incarnation, OfficeId, Position};
 use schema::invariant::{self, Violation};
 
-use super::world::World;
+use super::world::{Sent, World};
 
 fn unreadable(error: impl std::fmt::Display) -> Violation {
     Violation { promise: "P1", found: format!("a store cannot be read: {error}") }
@@ -48,7 +48,7 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
             line += &format!(" held{}", receipt.heads.held.iter().map(place).collect::<String>());
         }
         Ok(Body::Head(heads)) => {
-            line += &format!(" held{}", heads.held.iter().map(place).collect::<String>())
+            line += &format!(" held{}", heads.held.iter().map(place).collect::<String>());
         }
         Ok(Body::Restored(restored)) => {
             line += &format!(" held{}", restored.heads.held.iter().map(place).collect::<String>());
@@ -58,6 +58,19 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
         _ => {}
     }
     line
+}
+
+/// Whether an alarm that `told` was given is a consequence of a second life of `of` that parted in this incarnation.
+fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Incarnation) -> bool {
+    match alarm {
+        Alarm::Fork { office, incarnation, .. } => office == of && *incarnation >= copied_in,
+        Alarm::OfficeRestored { office, incarnation, .. } => office == of && *incarnation > copied_in,
+        Alarm::Restored { incarnation } => told == of && *incarnation > copied_in,
+        Alarm::LostHere { incarnation, .. } | Alarm::GivenBack { incarnation, .. } => {
+            told == of && *incarnation >= copied_in
+        }
+        Alarm::RefusedByRelay { .. } | Alarm::BodyRefused { .. } => false,
+    }
 }
 
 impl World<'_> {
@@ -80,7 +93,12 @@ impl World<'_> {
                 let recorded = RecordedEvent::read(&entry.bytes).map_err(unreadable)?;
                 self.explain(|| described(number, entry.class, &recorded));
                 if entry.class == Class::Own {
-                    self.authentic.insert(recorded.id);
+                    let clone = self.stations[number].clone.as_mut();
+                    if self.authentic.insert(recorded.id)
+                        && let Some(clone) = clone
+                    {
+                        clone.made.insert(recorded.id);
+                    }
                 } else if !self.authentic.contains(&recorded.id) {
                     let found = format!("event {} of {} was never made", recorded.id, recorded.event.office);
                     return Err(Violation { promise: "P4", found });
@@ -121,10 +139,10 @@ impl World<'_> {
 
     /// Whether everything saved has arrived and is receipted, and nobody wants to send anything.
     pub(super) fn is_quiet(&self) -> Result<bool, Violation> {
-        if self.stations.iter().any(|station| station.node.is_none()) {
+        if self.stations.iter().any(|station| station.node.is_none() && !station.is_retired()) {
             return Ok(false);
         }
-        for station in &self.stations {
+        for station in self.stations.iter().filter(|station| !station.is_retired()) {
             let Some(node) = &station.node else { return Ok(false) };
             if node.store().next_due().map_err(unreadable)?.is_some() {
                 return Ok(false);
@@ -133,13 +151,47 @@ impl World<'_> {
                 return Ok(false);
             }
         }
-        for (from, to, document) in &self.saved {
-            let Some(node) = self.node_of(to) else { return Ok(false) };
-            if !node.store().knows_incoming(from, document).map_err(unreadable)? {
-                return Ok(false);
+        // A document that is held behind a gap waits for an event in front of it.
+        let presented = self.presented()?;
+        if self.saved.iter().any(|saved| !presented.contains(saved)) {
+            return Ok(false);
+        }
+        let promises =
+            [self.receipts_mean_held(), self.clones_are_alarmed(), self.senders_know_what_arrived()];
+        Ok(promises.iter().all(Result::is_ok))
+    }
+
+    /// Whether this station has told its own clerks that it went backwards or is not alone.
+    pub(super) fn alarmed_itself(&self, number: usize) -> Result<bool, Violation> {
+        let station = &self.stations[number];
+        let (Some(node), Some(clone)) = (&station.node, &station.clone) else { return Ok(false) };
+        let alarms = node.store().alarms().map_err(unreadable)?;
+        Ok(alarms
+            .iter()
+            .any(|alarm| tells_of_clone(alarm, &station.office, &station.office, clone.copied_in)))
+    }
+
+    /// P8: once a correspondent holds an event that only a clone has made, somebody has been told.
+    fn clones_are_alarmed(&self) -> Result<(), Violation> {
+        for station in &self.stations {
+            let Some(clone) = station.clone.as_ref().filter(|clone| !clone.alarmed) else { continue };
+            let (mut held, mut told) = (None, false);
+            for other in &self.stations {
+                let Some(node) = &other.node else { continue };
+                let of_clone =
+                    |row: &HeldRow| row.from == station.office && clone.made.contains(&row.place.id);
+                held = held.or(held_rows(node)?.into_iter().find(of_clone).map(|row| row.place.id));
+                let alarms = node.store().alarms().map_err(unreadable)?;
+                let (to, of) = (other.office, station.office);
+                told |= alarms.iter().any(|alarm| tells_of_clone(alarm, &to, &of, clone.copied_in));
+            }
+            if let Some(id) = held.filter(|_| !told) {
+                let found =
+                    format!("event {id} was made by a clone of {}, and nobody was told", station.office);
+                return Err(Violation { promise: "P8", found });
             }
         }
-        Ok(self.receipts_mean_held().is_ok() && self.senders_know_what_arrived().is_ok())
+        Ok(())
     }
 
     /// P1 for a restored sender: what reached a clerk anywhere is in its sender's outgoing register, given back by
@@ -149,7 +201,8 @@ impl World<'_> {
             let Some(node) = &station.node else { continue };
             for row in held_rows(node)? {
                 let (Some(document), Some(_)) = (row.document, row.ordinal) else { continue };
-                let Some(sender) = self.node_of(&row.from) else { continue };
+                let sender = self.stations.iter().find(|sender| sender.office == row.from);
+                let Some(sender) = sender.and_then(|sender| sender.node.as_ref()) else { continue };
                 if !sender.store().knows_outgoing(&document).map_err(unreadable)? {
                     let (to, from) = (station.office, row.from);
                     let found = format!("{from} has lost document {document}, which the clerk of {to} has");
@@ -179,36 +232,41 @@ impl World<'_> {
         Ok(())
     }
 
-    fn node_of(&self, office: &OfficeId) -> Option<&Node> {
-        self.stations
-            .iter()
-            .find(|station| station.office == *office)
-            .and_then(|station| station.node.as_ref())
+    /// Documents shown to the clerks of their recipients.
+    fn presented(&self) -> Result<BTreeSet<Sent>, Violation> {
+        let mut presented = BTreeSet::new();
+        for station in &self.stations {
+            let Some(node) = &station.node else { continue };
+            let shown = held_rows(node)?.into_iter().filter(|row| row.ordinal.is_some());
+            presented.extend(shown.filter_map(|row| Some((row.from, station.office, row.document?))));
+        }
+        Ok(presented)
     }
 
     /// At the end: liveness.
     pub(super) fn check_at_rest(&mut self) -> Result<(), Violation> {
         for number in 0..self.stations.len() {
+            if self.stations[number].is_retired() {
+                continue;
+            }
             if self.stations[number].node.is_none() {
                 let found = format!("station {number} is not running after healing");
                 return Err(Violation { promise: "P10", found });
             }
             self.check_station(number)?;
         }
-        let mut presented: BTreeSet<(OfficeId, OfficeId, DocumentId)> = BTreeSet::new();
+        let presented = self.presented()?;
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
-            for row in held_rows(node)? {
-                if let (Some(document), Some(_)) = (row.document, row.ordinal) {
-                    presented.insert((row.from, station.office, document));
-                    self.check_attachments(node, &row)?;
-                }
+            for row in held_rows(node)?.into_iter().filter(|row| row.ordinal.is_some()) {
+                self.check_attachments(node, &row)?;
             }
         }
         if let Some((from, to, document)) = self.saved.iter().find(|saved| !presented.contains(saved)) {
             let found = format!("document {document} from {from} never reached the clerk of {to}");
             return Err(Violation { promise: "P1", found });
         }
+        self.clones_are_alarmed()?;
         self.receipts_mean_held()?;
         self.senders_know_what_arrived()?;
         for station in &self.stations {

@@ -5,7 +5,12 @@
 
 mod broker;
 mod check;
+mod clones;
+mod faults;
+mod mail;
+mod office;
 mod options;
+mod relay_host;
 mod world;
 
 pub use options::{Fault, Options};

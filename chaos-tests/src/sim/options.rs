@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// Kinds of fault. Each seed enables a random subset, so that combinations are tried that a uniform mix never
 /// reaches.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// A relay process dies and comes back; its server keeps the streams.
@@ -36,11 +36,13 @@ pub enum Fault {
     Partition,
     /// A node's clock jumps by up to years.
     Clock,
+    /// A second machine with a copy of a node's disk and its key is alive for some hours.
+    NodeCloned,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RelayCrash,
         Self::RelayPowerCut,
         Self::RelayWipe,
@@ -54,7 +56,13 @@ impl Fault {
         Self::DiskFull,
         Self::Partition,
         Self::Clock,
+        Self::NodeCloned,
     ];
+
+    /// Kinds that came later are drawn after everything else: what earlier seeds mean stays as it was.
+    fn is_drawn_last(self) -> bool {
+        self == Self::NodeCloned
+    }
 }
 
 /// A scenario, expanded from its seed.
@@ -108,8 +116,11 @@ impl Options {
         let rng = &mut rng;
         let calm = chance(rng, 100);
         let faulty_ms = [6, 24, 48, 240][index(rng, 4)] * Millis::HOUR;
-        let faults = Fault::ALL.into_iter().filter(|_| !calm && chance(rng, 400)).collect();
-        Self {
+        let faults = Fault::ALL
+            .into_iter()
+            .filter(|fault| !fault.is_drawn_last() && !calm && chance(rng, 400))
+            .collect();
+        let mut options = Self {
             seed,
             regions: 1 + index(rng, 3),
             offices: 2 + index(rng, 4),
@@ -122,6 +133,9 @@ impl Options {
             fault_every_ms: faulty_ms / [10, 25, 50][index(rng, 3)],
             relays_sync_always: chance(rng, 700),
             second_home: [0, 500][index(rng, 2)],
-        }
+        };
+        let later = Fault::ALL.into_iter().filter(|fault| fault.is_drawn_last());
+        options.faults.extend(later.filter(|_| !calm && chance(rng, 250)));
+        options
     }
 }

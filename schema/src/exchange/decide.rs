@@ -310,6 +310,23 @@ impl Exchange {
         unnamed.then_some(Place { incarnation: *newest, counter: *counter, id: *id })
     }
 
+    /// What the author of a head is told when the newest event that it says it has sent is another one here: two
+    /// stations are alive with its key, and relays have kept the events that would have shown it. The receipt for
+    /// what is held names an event that the author does not know, and that is never silent.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn contradicted<R: Records>(
+        &self,
+        records: &R,
+        author: &OfficeId,
+        body: &Body,
+    ) -> Result<Option<Place>, R::Error> {
+        let Body::Head(Heads { sent: Some(sent), .. }) = body else { return Ok(None) };
+        let held = records.held(author, sent.incarnation, sent.counter)?;
+        Ok(held.map(|row| row.place).filter(|place| place.id != sent.id))
+    }
+
     /// Whether the station may start another incarnation by itself. Having done so again and again looks like two
     /// stations alive with one key, or like a correspondent that invents: more incarnations would mend neither.
     pub fn may_raise(&self, now: Millis) -> bool {

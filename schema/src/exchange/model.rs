@@ -187,8 +187,10 @@ impl World {
                 let body = Body::read(event.version(), fields).expect("honest stations");
                 let told = sure(station.exchange.went_backwards(&station.records, &from, &body));
                 let beyond = station.exchange.beyond(&from, fields.incarnation);
+                let contradicted = sure(station.exchange.contradicted(&station.records, &from, &body));
                 let answered = wants_receipt(fields, station.exchange.me()).map(place);
-                self.models[at].owed.extend(beyond.into_iter().chain(answered).map(|place| (from, place)));
+                let owed = beyond.into_iter().chain(contradicted).chain(answered);
+                self.models[at].owed.extend(owed.map(|place| (from, place)));
                 if let Some(told) = told
                     && told >= self.models[at].station.exchange.incarnation()
                 {

@@ -1020,6 +1020,20 @@ mod restoring {
     }
 
     #[test]
+    fn head_that_says_another_event_was_sent_than_is_held_is_contradicted() {
+        let held = doc(0, 1);
+        let station = check([From(held.clone())], From(doc(0, 2)), &["held 0/2 document"]);
+        let says = |sent| {
+            let body = Body::Head(Heads { sent, ..Heads::default() });
+            sure(station.exchange.contradicted(&station.records, &A, &body))
+        };
+        assert_eq!(says(Some(invented(0, 1))), Some(place_of(&held, ME)));
+        assert_eq!(says(Some(place_of(&held, ME))), None);
+        assert_eq!(says(Some(invented(0, 3))), None);
+        assert_eq!(says(None), None);
+    }
+
+    #[test]
     fn invented_incarnations_are_not_followed_to_the_end_of_the_numbers() {
         check([sends(1)], From(head(0, 1, &[invented(u32::MAX, 1)])), &["held 0/1"]);
         check(

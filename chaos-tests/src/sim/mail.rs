@@ -1,0 +1,214 @@
+//! What travels between a station and its home relays: messages, acknowledgements, attachments.
+
+use bytes::Bytes;
+use node::step::{Delivery, Effect, Input, PublishOutcome};
+use schema::id::{BlobHash, OfficeId};
+use schema::inbound;
+use schema::time::Millis;
+
+use super::options::{below, chance};
+use super::world::{Event, World};
+
+/// An answer that has not come after this is a time-out.
+const TIME_OUT_MS: u64 = 5 * Millis::SECOND;
+
+impl World<'_> {
+    pub(super) fn effect(&mut self, number: usize, effect: Effect) {
+        let office = self.stations[number].office;
+        let epoch = self.stations[number].epoch;
+        match effect {
+            Effect::Answer { .. } => {}
+            Effect::Rest { until } => {
+                let rest_ms = until.since(self.clock(number));
+                self.stations[number].resting_until = self.now.plus(rest_ms);
+            }
+            Effect::Publish { relay, publication, message_id, message } => {
+                let relay = self.relay_of(&relay);
+                let arrives = self.passes(number, relay);
+                let delay = self.delay();
+                if arrives {
+                    if self.faulty && chance(&mut self.rng, self.options.duplication) {
+                        let later = delay + below(&mut self.rng, 10 * Millis::MINUTE);
+                        let (id, message) = (message_id.clone(), message.clone());
+                        self.at(later, Event::Publish { relay, office, id, message, answer: None });
+                    }
+                    let (id, answer) = (message_id, Some((number, epoch, publication)));
+                    self.at(delay, Event::Publish { relay, office, id, message, answer });
+                } else {
+                    self.unknown(number, epoch, publication);
+                }
+            }
+            Effect::Ack { relay, delivery } => {
+                let relay = self.relay_of(&relay);
+                if let Some((_, sequence)) = self.stations[number].deliveries.remove(&delivery)
+                    && self.passes(number, relay)
+                {
+                    let delay = self.delay();
+                    self.at(delay, Event::NodeAck { relay, office, sequence });
+                }
+            }
+            Effect::OfferBlob { ref relay, .. }
+            | Effect::StoreChunk { ref relay, .. }
+            | Effect::FetchChunk { ref relay, .. } => {
+                let relay = self.relay_of(relay);
+                let delay = self.delay();
+                self.at(delay, Event::Blob { relay, station: number, epoch, effect });
+            }
+        }
+    }
+
+    fn unknown(&mut self, station: usize, epoch: u64, publication: node::step::Publication) {
+        let input = Input::Published { publication, outcome: PublishOutcome::Unknown };
+        self.at(TIME_OUT_MS, Event::Inputs(station, epoch, vec![input]));
+    }
+
+    fn passes(&mut self, station: usize, relay: usize) -> bool {
+        let line = !self.cut.contains(&(station, relay)) && self.stations[station].linked.contains(&relay);
+        line && !(self.faulty && chance(&mut self.rng, self.options.loss))
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        relay: usize,
+        office: OfficeId,
+        id: &str,
+        message: Bytes,
+        answer: Option<(usize, u64, node::step::Publication)>,
+    ) {
+        let host = &mut self.relays[relay];
+        if host.relay.is_none() {
+            if let Some((station, epoch, publication)) = answer {
+                self.unknown(station, epoch, publication);
+            }
+            return;
+        }
+        host.up.publish(&office.to_string(), id, message, self.now);
+        if self.options.relays_sync_always {
+            self.relays[relay].sync();
+        }
+        self.pump_soon(relay);
+        if let Some((station, epoch, publication)) = answer {
+            if self.passes(station, relay) {
+                let delay = self.delay();
+                let input = Input::Published { publication, outcome: PublishOutcome::Stored };
+                self.at(delay, Event::Inputs(station, epoch, vec![input]));
+            } else {
+                // It was stored, and nobody will ever know from the server.
+                self.unknown(station, epoch, publication);
+            }
+        }
+    }
+
+    /// Looks into a mailbox after this time, unless that is going to happen sooner.
+    pub(super) fn poll_in(&mut self, delay_ms: u64, relay: usize, station: usize) {
+        let at = self.now.plus(delay_ms);
+        let planned = self.polls.get(&(relay, station));
+        if planned.is_none_or(|planned| at < *planned) {
+            self.polls.insert((relay, station), at);
+            self.at(delay_ms, Event::Poll { relay, station });
+        }
+    }
+
+    pub(super) fn poll(&mut self, relay: usize, number: usize) {
+        const BATCH: usize = 8;
+        if !self.stations[number].linked.contains(&relay) || self.cut.contains(&(number, relay)) {
+            return;
+        }
+        let (office, now) = (self.stations[number].office, self.now);
+        let resting_until = self.stations[number].resting_until;
+        if resting_until > now {
+            return self.poll_in(resting_until.since(now), relay, number);
+        }
+        let host = &mut self.relays[relay];
+        if host.relay.is_none() {
+            return;
+        }
+        let mailbox = host.mailboxes.entry(office).or_default();
+        let fetched = mailbox.fetch(now, BATCH);
+        let next = mailbox.next_delivery(now);
+        let region = host.region.clone();
+        for (sequence, _, message) in fetched {
+            let station = &mut self.stations[number];
+            station.last_delivery += 1;
+            let delivery = Delivery(station.last_delivery);
+            station.deliveries.insert(delivery, (relay, sequence));
+            let epoch = station.epoch;
+            let delay = self.delay();
+            let Ok(opened) = inbound::open(&self.verifier, &message) else {
+                // Not a message: the edge acknowledges it and says so.
+                if let Some(mailbox) = self.relays[relay].mailboxes.get_mut(&office) {
+                    mailbox.ack(sequence);
+                }
+                continue;
+            };
+            if self.passes(number, relay) {
+                let input = Input::Delivered { relay: region.clone(), delivery, opened };
+                self.at(delay, Event::Inputs(number, epoch, vec![input]));
+            }
+        }
+        if let Some(at) = next {
+            let delay = at.since(now).max(10);
+            for machine in self.machines_of(&office) {
+                self.poll_in(delay, relay, machine);
+            }
+        }
+    }
+
+    pub(super) fn blob(&mut self, relay: usize, number: usize, epoch: u64, effect: Effect) {
+        let region = self.relays[relay].region.clone();
+        let answered = self.relays[relay].relay.is_some() && self.passes(number, relay);
+        let input = match effect {
+            Effect::OfferBlob { blob, .. } => {
+                let content = &self.relays[relay].content;
+                let here = content.chunks.get(&blob.hash);
+                let missing: Vec<u32> = (0..blob.chunks())
+                    .filter(|_| !content.whole.contains(&blob.hash))
+                    .filter(|index| here.is_none_or(|here| !here.contains_key(index)))
+                    .collect();
+                Input::BlobMissing { relay: region, blob, chunks: answered.then_some(missing) }
+            }
+            Effect::StoreChunk { blob, index, bytes, .. } => {
+                if answered {
+                    self.relays[relay].content.chunks.entry(blob.hash).or_default().insert(index, bytes);
+                }
+                // The edge offers again after each run.
+                let delay = if answered { 1 } else { TIME_OUT_MS };
+                let station = number;
+                let effect = Effect::OfferBlob { relay: region, blob };
+                self.at(delay, Event::Blob { relay, station, epoch, effect });
+                return;
+            }
+            Effect::FetchChunk { blob, index, sender, .. } => {
+                let mut bytes = None;
+                if answered {
+                    bytes = self
+                        .chunk_at(relay, &blob.hash, index)
+                        .or_else(|| self.chunk_from_home(&sender, &blob.hash, index));
+                }
+                Input::Chunk { blob, index, bytes, relay: Some(region) }
+            }
+            _ => return,
+        };
+        let delay = if answered { self.delay() } else { TIME_OUT_MS };
+        self.at(delay, Event::Inputs(number, epoch, vec![input]));
+    }
+
+    fn chunk_at(&mut self, relay: usize, hash: &BlobHash, index: u32) -> Option<Bytes> {
+        let forges = self.relays[relay].forges;
+        let bytes = self.relays[relay].content.chunks.get(hash)?.get(&index)?.clone();
+        if forges && chance(&mut self.rng, 300) {
+            let mut altered = bytes.to_vec();
+            altered[0] ^= 1;
+            return Some(altered.into());
+        }
+        Some(bytes)
+    }
+
+    fn chunk_from_home(&mut self, sender: &OfficeId, hash: &BlobHash, index: u32) -> Option<Bytes> {
+        let homes = self.stations[self.station_of(sender)?].homes.clone();
+        homes.into_iter().find_map(|home| {
+            let up = self.relays[home].relay.is_some();
+            if up { self.chunk_at(home, hash, index) } else { None }
+        })
+    }
+}

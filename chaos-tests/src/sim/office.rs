@@ -1,0 +1,319 @@
+//! The offices: machines that start, stop and fail, clerks that send, and what a step of a station sets off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use node::Node;
+use node::step::{Answer, Delivery, Effect, Input, Ticket};
+use node::store::Store;
+use rand_chacha::rand_core::Rng;
+use schema::blob::{BlobRef, CHUNK_BYTES};
+use schema::body::{AttachmentName, Dispatch};
+use schema::event::Urgency;
+use schema::exchange::Command;
+use schema::id::{BlobHash, DocumentId, OfficeId, Position};
+use schema::invariant::Violation;
+use schema::time::Millis;
+use sha2::{Digest, Sha256};
+
+use super::clones::CloneOf;
+use super::options::{Fault, below, chance, index};
+use super::world::{EPOCH, Event, Sent, World, id16};
+use crate::power_cut::{Disk, Snapshot, VFS_NAME};
+
+/// A copy of a disk, and what its clerk had seen as saved.
+type Backup = (Snapshot, BTreeSet<Sent>);
+
+pub(super) struct Station {
+    pub(super) office: OfficeId,
+    pub(super) key: SigningKey,
+    pub(super) homes: Vec<usize>,
+    pub(super) disk: Disk,
+    pub(super) node: Option<Node>,
+    /// Rises at every start: what was on its way to an earlier process is dropped.
+    pub(super) epoch: u64,
+    /// Offset of its clock, in milliseconds.
+    pub(super) clock_ms: i64,
+    pub(super) woken_at: Option<Millis>,
+    pub(super) backups: Vec<Backup>,
+    pub(super) restores: usize,
+    /// Its disk is full: nothing is handed over before this time.
+    pub(super) resting_until: Millis,
+    pub(super) deliveries: BTreeMap<Delivery, (usize, u64)>,
+    pub(super) last_delivery: u64,
+    pub(super) linked: BTreeSet<usize>,
+    /// How far its journal was looked at.
+    pub(super) noted: Position,
+    pub(super) cloned: bool,
+    /// Set for a clone: a second machine with the same disk and the same key.
+    pub(super) clone: Option<CloneOf>,
+}
+
+impl Station {
+    pub(super) fn new(office: OfficeId, key: SigningKey, homes: Vec<usize>) -> Self {
+        Self {
+            office,
+            key,
+            homes,
+            disk: Disk::new(),
+            node: None,
+            epoch: 0,
+            clock_ms: 0,
+            woken_at: None,
+            backups: Vec::new(),
+            restores: 0,
+            resting_until: EPOCH,
+            deliveries: BTreeMap::new(),
+            last_delivery: 0,
+            linked: BTreeSet::new(),
+            noted: Position(0),
+            cloned: false,
+            clone: None,
+        }
+    }
+
+    /// Whether the machine is gone for good.
+    pub(super) fn is_retired(&self) -> bool {
+        self.clone.as_ref().is_some_and(|clone| clone.retired)
+    }
+}
+
+impl World<'_> {
+    pub(super) fn clock(&self, station: usize) -> Millis {
+        Millis(self.now.0.saturating_add_signed(self.stations[station].clock_ms))
+    }
+
+    pub(super) fn start(&mut self, number: usize) -> Result<(), Violation> {
+        if self.stations[number].is_retired() {
+            return Ok(());
+        }
+        let now = self.clock(number);
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let station = &mut self.stations[number];
+        if station.node.is_some() {
+            return Ok(());
+        }
+        station.epoch += 1;
+        station.deliveries.clear();
+        station.linked.clear();
+        station.woken_at = None;
+        let opened = Store::open_on(&station.disk.path("tram.db"), VFS_NAME).and_then(|store| {
+            store.self_check(50)?;
+            Node::open(store, station.key.clone(), Arc::clone(&self.directory), station.office, seed, now)
+        });
+        match opened {
+            Ok(node) => station.node = Some(node),
+            // The power went again while the store was opened, or the disk is full: try again later.
+            Err(_) if station.disk.is_dead() || self.faulty => {
+                station.disk.restart(&mut self.rng);
+                self.at(Millis::MINUTE, Event::Start(number));
+                return Ok(());
+            }
+            Err(error) => {
+                let found = format!(
+                    "station {number} does not open: {error}: {:?}",
+                    std::error::Error::source(&error)
+                );
+                return Err(Violation { promise: "P1", found });
+            }
+        }
+        self.check_station(number)?;
+        for relay in self.stations[number].homes.clone() {
+            self.connect(number, relay);
+        }
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, station: usize, relay: usize) {
+        let possible = self.stations[station].node.is_some()
+            && self.relays[relay].relay.is_some()
+            && !self.cut.contains(&(station, relay));
+        if possible && self.stations[station].linked.insert(relay) {
+            let (epoch, region) = (self.stations[station].epoch, self.relays[relay].region.clone());
+            let delay = self.delay();
+            self.at(delay, Event::Inputs(station, epoch, vec![Input::Connected(region)]));
+            self.poll_in(delay + 1, relay, station);
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, station: usize, relay: usize) {
+        if self.stations[station].linked.remove(&relay) {
+            let (epoch, region) = (self.stations[station].epoch, self.relays[relay].region.clone());
+            self.at(1, Event::Inputs(station, epoch, vec![Input::Disconnected(region)]));
+        }
+    }
+
+    pub(super) fn clerk(&mut self, number: usize) -> Result<(), Violation> {
+        if !self.faulty || self.documents_left == 0 || self.stations[number].is_retired() {
+            return Ok(());
+        }
+        let next = below(&mut self.rng, 2 * self.options.faulty_ms / self.options.documents as u64);
+        self.at(next, Event::Clerk(number));
+        if self.stations[number].node.is_none() {
+            return Ok(());
+        }
+        self.documents_left -= 1;
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let document = DocumentId::new(id16(self.options.seed, "document", self.tickets));
+        let me = self.stations[number].office;
+        let others = self.stations.iter().filter(|other| other.clone.is_none() && other.office != me);
+        let others: Vec<OfficeId> = others.map(|other| other.office).collect();
+        let mut to: Vec<OfficeId> = others.iter().filter(|_| chance(&mut self.rng, 400)).copied().collect();
+        if to.is_empty() {
+            to.push(others[index(&mut self.rng, others.len())]);
+        }
+        let urgency = if chance(&mut self.rng, 150) { Urgency::Express } else { Urgency::Normal };
+        let mut inputs = Vec::new();
+        let mut blobs = Vec::new();
+        if chance(&mut self.rng, 250) {
+            let length = 1 + index(&mut self.rng, 3 * CHUNK_BYTES as usize);
+            let bytes: Vec<u8> = (0..length as u64).map(|n| (n + self.tickets).to_le_bytes()[0]).collect();
+            let hash = BlobHash::new(Sha256::digest(&bytes).into());
+            let blob = BlobRef { hash, length: length as u64 };
+            for (index, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES as usize)) {
+                let bytes = Some(Bytes::copy_from_slice(chunk));
+                inputs.push(Input::Chunk { blob, index, bytes, relay: None });
+            }
+            blobs.push(blob);
+        }
+        let attachments = blobs
+            .iter()
+            .map(|_| AttachmentName { name: "phu-luc.pdf".into(), media_type: "application/pdf".into() });
+        let dispatch = Dispatch {
+            document,
+            subject: format!("Về việc số {}", self.tickets),
+            number: None,
+            document_type: None,
+            attachments: attachments.collect(),
+        };
+        let command = Command::Dispatch { to: to.clone(), urgency, blobs, dispatch };
+        inputs.push(Input::Command { ticket, command });
+        self.asked.insert(ticket, (number, document, to));
+        self.step(number, inputs)
+    }
+
+    pub(super) fn step(&mut self, number: usize, inputs: Vec<Input>) -> Result<(), Violation> {
+        let now = self.clock(number);
+        self.steps += 1;
+        let crash =
+            self.faulty && self.options.faults.contains(&Fault::NodeCrash) && chance(&mut self.rng, 10);
+        let station = &mut self.stations[number];
+        let Some(node) = station.node.as_mut() else { return Ok(()) };
+        let before = node.exchange().seq();
+        let given = inputs.iter().map(kind_of).collect::<Vec<_>>().join(", ");
+        match node.step(inputs, now) {
+            Ok(effects) => {
+                let seq = node.exchange().seq();
+                let effects_len = effects.len();
+                self.tell(format_args!(
+                    "station {number}: {given}; {before} -> {seq}, {effects_len} effects"
+                ));
+                // The answer to the clerk is given the moment the step returns; everything else may die on the way.
+                self.answers(&effects);
+                self.check_step(number)?;
+                if crash {
+                    self.faults += 1;
+                    self.stop(number);
+                    return Ok(());
+                }
+                for effect in effects {
+                    self.effect(number, effect);
+                }
+                self.wake(number);
+            }
+            Err(error) => {
+                if !station.disk.is_dead() {
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    let found = format!("station {number} failed on a disk that works: {error}: {source:?}");
+                    return Err(Violation { promise: "P1", found });
+                }
+                self.stop(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// The station's process ends; its machine starts again later.
+    pub(super) fn stop(&mut self, number: usize) {
+        let station = &mut self.stations[number];
+        station.node = None;
+        station.epoch += 1;
+        station.linked.clear();
+        station.disk.restart(&mut self.rng);
+        // What was read from the cache may not have survived.
+        station.noted = Position(0);
+        let later = 1 + below(&mut self.rng, if self.faulty { Millis::HOUR } else { Millis::SECOND });
+        self.at(later, Event::Start(number));
+    }
+
+    fn answers(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::Answer { ticket, answer } = effect else { continue };
+            let Some((sender, document, to)) = self.asked.remove(ticket) else { continue };
+            let station = &mut self.stations[sender];
+            let sends = to.into_iter().map(|to| (station.office, to, document));
+            match answer {
+                Answer::Dispatched { .. } => {
+                    if let Some(clone) = station.clone.as_mut() {
+                        clone.saved.extend(sends.clone());
+                    }
+                    self.saved.extend(sends);
+                }
+                _ => self.refused += 1,
+            }
+        }
+    }
+
+    pub(super) fn wake(&mut self, number: usize) {
+        let clock = self.clock(number);
+        let station = &mut self.stations[number];
+        let Some(at) = station.node.as_ref().and_then(Node::wakeup) else { return };
+        let at = self.now.plus(at.since(clock).max(1));
+        if station.woken_at.is_none_or(|woken| at < woken || woken <= self.now) {
+            station.woken_at = Some(at);
+            let epoch = station.epoch;
+            let delay = at.since(self.now);
+            self.at(delay, Event::Wake(number, epoch));
+        }
+    }
+
+    /// The machines of an office that share its mailbox, in the order in which they happen to ask.
+    pub(super) fn machines_of(&mut self, office: &OfficeId) -> Vec<usize> {
+        let stations = self.stations.iter().enumerate();
+        let mut machines: Vec<usize> = stations
+            .filter(|(_, station)| station.office == *office && !station.is_retired())
+            .map(|(number, _)| number)
+            .collect();
+        if machines.len() > 1 && chance(&mut self.rng, 500) {
+            machines.reverse();
+        }
+        machines
+    }
+}
+
+fn kind_of(input: &Input) -> String {
+    match input {
+        Input::Command { .. } => "command".to_owned(),
+        Input::Connected(relay) => format!("connected {relay}"),
+        Input::Disconnected(relay) => format!("disconnected {relay}"),
+        Input::Published { publication, outcome } => format!("published {} {outcome:?}", publication.0),
+        Input::Delivered { opened, .. } => {
+            let kinds = opened.events.iter().map(|arrival| {
+                let event = arrival.event.event();
+                let (office, kind, seq) = (event.office.as_bytes()[0], event.kind, event.seq);
+                format!("{office:02x} {kind:?} {}.{seq}", event.incarnation)
+            });
+            format!("delivered [{}]", kinds.collect::<Vec<_>>().join(", "))
+        }
+        Input::Imported { .. } => "imported".to_owned(),
+        Input::Chunk { index, bytes, .. } => format!("chunk {index} {}", bytes.is_some()),
+        Input::BlobComplete { .. } => "upload complete".to_owned(),
+        Input::BlobMissing { chunks, .. } => format!("missing {chunks:?}"),
+        Input::Directory(_) => "directory".to_owned(),
+        Input::Tick => "tick".to_owned(),
+    }
+}
