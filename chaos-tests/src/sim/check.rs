@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use node::Node;
 use schema::body::{Body, Place};
 use schema::event::RecordedEvent;
-use schema::exchange::{Alarm, Class, HeldRow, SentRow};
+use schema::exchange::{Alarm, Class, HeldRow, Records, SentRow};
 use schema::id::{EventId, Incarnation, OfficeId, Position};
 use schema::invariant::{self, Violation};
 
