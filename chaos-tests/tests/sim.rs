@@ -18,11 +18,12 @@ const CORPUS: [u64; 18] = [
     3228, // restored between an event and its attachments
 ];
 /// Seeds that failed while two machines with one key were alive, or after.
-const CLONES: [u64; 4] = [
-    287, // quiet was believed although documents waited behind a gap
-    520, // restored from a backup after the clone had used up the raises
-    568, // quiet was believed although documents waited behind a gap
-    583, // quiet was believed although documents waited behind a gap
+const CLONES: [u64; 5] = [
+    287,  // quiet was believed although documents waited behind a gap
+    520,  // restored from a backup after the clone had used up the raises
+    568,  // quiet was believed although documents waited behind a gap
+    583,  // quiet was believed although documents waited behind a gap
+    1909, // a clone's heads lay where the original's own had been lost, and nobody was told
 ];
 
 /// A seed as it was before there were clones.
