@@ -40,6 +40,10 @@ pub const FETCHES_MAX: usize = 8;
 pub const GREETINGS_MAX: usize = 32;
 /// Time off line after which correspondents are greeted, in milliseconds.
 pub const GREETING_AFTER_MS: u64 = 6 * Millis::HOUR;
+/// A correspondent is asked once in this time for the same of what was lost, in milliseconds.
+const ASK_AGAIN_MS: u64 = Millis::DAY;
+/// Most questions of the last day that are remembered; what finds no room is asked on another day.
+const ASKED_MAX: usize = 4_096;
 /// Answers to asks for what was lost that are on their way to one correspondent at a time.
 const ASKS_UNDER_WAY_MAX: usize = 32;
 /// Published events whose refusal by a relay can still be matched to a row.
@@ -96,6 +100,8 @@ pub struct Node {
     heads_due: BTreeMap<OfficeId, HeadDue>,
     /// What the next head to a correspondent asks it for: lost here, held there.
     asks: BTreeMap<OfficeId, Vec<Ask>>,
+    /// When it was asked for what.
+    asked: BTreeMap<(OfficeId, Ask), Millis>,
     daily_heads_at: Millis,
     next_due: Option<Millis>,
     /// The disk was full; see [`Node::rest`].
@@ -224,6 +230,7 @@ impl Node {
             repeats: BTreeSet::new(),
             heads_due: BTreeMap::new(),
             asks: BTreeMap::new(),
+            asked: BTreeMap::new(),
             daily_heads_at: Millis(0),
             next_due: None,
             resting_until: Millis(0),
@@ -303,6 +310,9 @@ impl Node {
                 // Memory may be ahead of the tables now; the tables are the truth.
                 self.exchange = self.store.load_exchange(self.exchange.me())?;
                 self.publications.clear();
+                // What this step asked for was not asked.
+                self.asks.clear();
+                self.asked.clear();
                 self.uploads.clear();
                 self.crowded_out.clear();
                 self.downloads.clear();
@@ -555,6 +565,7 @@ impl Node {
             Body::Receipt(receipt) => {
                 let asks = self.exchange.unknown(&self.store, &from, &receipt.entries)?;
                 self.ask_back(from, asks, now);
+                work.anew.extend(self.exchange.displaced(&self.store, &from, &receipt.entries)?);
             }
             Body::Returned(returned) => self.regain(from, returned, now, work)?,
             _ => {}
@@ -586,11 +597,19 @@ impl Node {
 
     /// Asks a correspondent for what it holds of this station's earlier lives and the station has lost.
     fn ask_back(&mut self, from: OfficeId, asks: Vec<Ask>, now: Millis) {
-        if !asks.is_empty() && !mutant::is(Mutant::NoAskingBack) {
-            let waiting = self.asks.entry(from).or_default();
-            // What finds no room is heard of again with the next head.
-            let new = asks.into_iter().filter(|ask| !waiting.contains(ask)).collect::<Vec<_>>();
-            waiting.extend(new.into_iter().take(ASKS_MAX.saturating_sub(waiting.len())));
+        let recent = |at: &Millis| now.0.abs_diff(at.0) < ASK_AGAIN_MS;
+        self.asked.retain(|_, at| recent(at));
+        let waiting = self.asks.entry(from).or_default();
+        for ask in asks {
+            // A question may get lost, and the answer may be that nothing is there: once a day is enough.
+            let new = !waiting.contains(&ask) && !self.asked.contains_key(&(from, ask));
+            let room = waiting.len() < ASKS_MAX && self.asked.len() < ASKED_MAX;
+            if new && room && !mutant::is(Mutant::NoAskingBack) {
+                self.asked.insert((from, ask), now);
+                waiting.push(ask);
+            }
+        }
+        if !waiting.is_empty() {
             self.head_due(from, now, GAP_WAIT_MS);
         }
     }
@@ -610,12 +629,9 @@ impl Node {
         // What is on its way is not given twice, and not much is on its way at a time: nobody makes this station write
         // at the speed of the line.
         let under_way = self.asks_under_way(&to)?;
-        let covers = |given: &Ask, ask: &Ask| {
-            given.incarnation == ask.incarnation && given.from <= ask.from && ask.to <= given.to
-        };
         let room = ASKS_UNDER_WAY_MAX.saturating_sub(under_way.len());
         let earlier = heads.asks.iter().filter(|ask| ask.incarnation < life);
-        for ask in earlier.filter(|ask| !under_way.iter().any(|given| covers(given, ask))).take(room) {
+        for ask in earlier.filter(|ask| !under_way.contains(ask)).take(room) {
             let drafts = self.exchange.give_back(&self.store, to, ask, |position| {
                 let bytes = self.store.bytes_at(position)?;
                 let read = RecordedEvent::read(&bytes);
@@ -672,6 +688,12 @@ impl Node {
                 let position = self.store.append(Class::Regained, &event, now)?;
                 work.touched.extend(event.event().to.iter().map(|to| to.office));
                 self.apply(Class::Regained, position, &event, now, work)?;
+                for to in &event.event().to {
+                    let place = (event.event().incarnation, to.counter);
+                    let early = self.store.early_receipts(&to.office, place.0, place.1)?;
+                    let held: Vec<Place> = early.into_iter().map(|(place, _)| place).collect();
+                    work.anew.extend(self.exchange.displaced(&self.store, &to.office, &held)?);
+                }
             }
         }
         Ok(())

@@ -124,8 +124,9 @@ pub fn settled_or_visible<'a>(
     Ok(())
 }
 
-/// P6: whoever has a receipt for an event, its recipient holds that event; unless both have found out that the recipient
-/// was restored, and the document went out again in a new event.
+/// P6: whoever has a receipt for a document, its recipient holds the event that carries it; unless both have found out
+/// that the recipient was restored, and the document went out again in a new event. Heads, receipts and the like carry
+/// nothing that could be missed ([`SentRow::is_said_again`]).
 ///
 /// # Errors
 /// Names the first receipt without an event behind it.
@@ -134,7 +135,8 @@ pub fn receipt_means_held<'a>(
     sent: impl IntoIterator<Item = &'a SentRow>,
     held_by: impl Fn(&OfficeId, Incarnation, Counter) -> Option<EventId>,
 ) -> Result<(), Violation> {
-    for row in sent.into_iter().filter(|row| row.receipt.is_some() && !row.superseded) {
+    for row in sent.into_iter().filter(|row| row.receipt.is_some() && !row.superseded && row.is_said_again())
+    {
         let held = held_by(&row.to, row.place.incarnation, row.place.counter);
         if held != Some(row.place.id) {
             let (place, to) = (row.place, row.to);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
-use schema::body::{Body, Place};
+use schema::body::{Ask, Body, Place};
 use schema::event::RecordedEvent;
 use schema::exchange::{Alarm, Class, HeldRow, Records, SentRow};
 use schema::id::{EventId, Incarnation, OfficeId, Position};
@@ -49,6 +49,12 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
         }
         Ok(Body::Head(heads)) => {
             line += &format!(" held{}", heads.held.iter().map(place).collect::<String>());
+            let ask = |ask: &Ask| format!(" {}.{}-{}", ask.incarnation, ask.from, ask.to);
+            line += &format!(" asks{}", heads.asks.iter().map(ask).collect::<String>());
+        }
+        Ok(Body::Returned(returned)) => {
+            let (ask, events) = (returned.ask, returned.events.len());
+            line += &format!(" {events} of {}.{}-{}", ask.incarnation, ask.from, ask.to);
         }
         Ok(Body::Restored(restored)) => {
             line += &format!(" held{}", restored.heads.held.iter().map(place).collect::<String>());

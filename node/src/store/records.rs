@@ -184,21 +184,39 @@ impl Records for Store {
             .attempted("look up whose receipt it was")
     }
 
-    fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, StoreError> {
+    fn early_receipts(
+        &self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Vec<(Place, Position)>, StoreError> {
         let Some(no) = self.known_number(from)? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let sql = "SELECT position FROM early_receipt
-                   WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3 AND id = ?4";
-        let (incarnation, counter) = (place.incarnation.number() as i64, place.counter.0 as i64);
+        let sql = "SELECT incarnation, counter, id, position FROM early_receipt
+                   WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3 ORDER BY id";
+        let key = params![no, incarnation.number() as i64, counter.0 as i64];
         self.db
             .prepare_cached(sql)
             .and_then(|mut s| {
-                s.query_row(params![no, incarnation, counter, place.id.as_bytes()], |row| unsigned(row, 0))
-                    .optional()
+                s.query_map(key, |row| Ok((place(row)?, Position(unsigned(row, 3)?))))?.collect()
             })
-            .map(|found| found.map(Position))
-            .attempted("look for an early receipt")
+            .attempted("look for early receipts")
+    }
+
+    fn unmatched_receipts(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(Vec::new());
+        };
+        let sql = "SELECT early.incarnation, early.counter, early.id FROM early_receipt AS early
+                   WHERE early.peer = ?1 AND NOT EXISTS (
+                       SELECT 1 FROM sent WHERE sent.peer = early.peer AND sent.incarnation = early.incarnation
+                         AND sent.counter = early.counter AND sent.id = early.id)
+                   ORDER BY 1, 2, 3 LIMIT ?2";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_map(params![no, limit as i64], place)?.collect())
+            .attempted("look up receipts for what is not known")
     }
 
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, StoreError> {

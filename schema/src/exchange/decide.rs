@@ -8,7 +8,7 @@ use super::evolve::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::body::{
-    ASKS_MAX, Ask, Body, BodyError, Dispatch, ENTRIES_MAX, Heads, Place, RETURNED_BYTES_MAX,
+    Ask, Body, BodyError, Dispatch, ENTRIES_MAX, HELD_MAX, Heads, Place, RETURNED_BYTES_MAX,
     RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status, StatusCode,
 };
 use crate::directory::Directory;
@@ -418,7 +418,7 @@ impl Exchange {
     ) -> Result<Vec<Ask>, R::Error> {
         let mut asks = Vec::new();
         for place in places.iter().filter(|place| place.incarnation <= self.incarnation()) {
-            if asks.len() < ASKS_MAX && !agrees(records, *with, *place)? {
+            if !agrees(records, *with, *place)? {
                 let Place { incarnation, counter, .. } = *place;
                 asks.push(Ask { incarnation, from: counter, to: counter, whole: false });
             }
@@ -454,7 +454,27 @@ impl Exchange {
         }
         let lost = asks.into_values().rev().filter(|ask| ask.from <= ask.to);
         let strays = self.unknown(records, with, &heads.strays)?;
-        Ok(lost.chain(strays).take(ASKS_MAX).collect())
+        let receipted = self.unknown(records, with, &records.unmatched_receipts(with, HELD_MAX)?)?;
+        Ok(lost.chain(strays).chain(receipted).collect())
+    }
+
+    /// Open rows of earlier incarnations at whose places a correspondent holds something else, by its receipts: they
+    /// can never be taken there, and are sent anew.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn displaced<R: Records>(
+        &self,
+        records: &R,
+        with: &OfficeId,
+        held: &[Place],
+    ) -> Result<Vec<SentRow>, R::Error> {
+        let mut displaced = Vec::new();
+        for place in held.iter().filter(|place| place.incarnation < self.incarnation()) {
+            let row = records.sent(with, place.incarnation, place.counter)?;
+            displaced.extend(row.filter(|row| row.open && !row.superseded && row.place.id != place.id));
+        }
+        Ok(displaced)
     }
 
     /// Gives back to their author the documents of a run that it has lost, with their attachments; `read` reads an
@@ -491,7 +511,10 @@ impl Exchange {
             }
             through = counter;
         }
-        drafts.push(self.returned(to, ask, through, parcel));
+        // That there is nothing is worth saying about a whole run only.
+        if ask.whole || !parcel.events.is_empty() {
+            drafts.push(self.returned(to, ask, through, parcel));
+        }
         Ok(drafts)
     }
 

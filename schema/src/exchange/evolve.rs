@@ -562,10 +562,14 @@ impl Exchange {
             // Its place may be taken by what this station sent there itself, before it knew that it had gone back.
             if records.sent(&to.office, place.incarnation, place.counter)?.is_none() {
                 changes.push(Change::Sent(SentRow::open(to.office, place, &entry, Some(document))));
-                let early = records.early_receipt(&to.office, &place)?;
-                changes.extend(early.map(|position| {
-                    let Place { incarnation, counter, .. } = place;
-                    Change::Receipted { to: to.office, incarnation, counter, position }
+                let Place { incarnation, counter, .. } = place;
+                let early = records.early_receipts(&to.office, incarnation, counter)?;
+                let receipt = early.into_iter().find(|(receipted, _)| *receipted == place);
+                changes.extend(receipt.map(|(_, position)| Change::Receipted {
+                    to: to.office,
+                    incarnation,
+                    counter,
+                    position,
                 }));
             }
         }

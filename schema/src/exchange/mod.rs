@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::body::{HELD_MAX, Heads, Place};
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::id::{Counter, EventId, Incarnation, OfficeId, Seq};
 use crate::time::Millis;
 
@@ -274,10 +274,10 @@ impl Exchange {
     /// Both directions, what is held without its attachments, and what is held beyond a gap that stays.
     fn full_heads<R: Records>(&self, records: &R, office: &OfficeId) -> Result<Heads, R::Error> {
         let incomplete = records.incomplete(office, HELD_MAX)?;
-        Ok(Heads { incomplete, strays: self.strays(office), ..self.heads(records, office)? })
+        Ok(Heads { incomplete, strays: self.strays(records, office)?, ..self.heads(records, office)? })
     }
 
-    fn strays(&self, of: &OfficeId) -> Vec<Place> {
+    fn strays<R: Records>(&self, records: &R, of: &OfficeId) -> Result<Vec<Place>, R::Error> {
         let ended =
             self.peer(of).into_iter().flat_map(|peer| &peer.channels).filter(|(_, channel)| channel.ended);
         let strays: Vec<Place> = ended
@@ -293,7 +293,13 @@ impl Exchange {
         // The next ones with every event of this station, so that each has its turn.
         let turns = strays.len().div_ceil(HELD_MAX).max(1) as u64;
         let turn = usize::try_from(self.seq().0 % turns).unwrap_or(0);
-        strays.into_iter().skip(turn * HELD_MAX).take(HELD_MAX).collect()
+        let mut told = Vec::new();
+        for place in strays.into_iter().skip(turn * HELD_MAX).take(HELD_MAX) {
+            let row = records.held(of, place.incarnation, place.counter)?;
+            // Heads and receipts of an incarnation that is over are not missed.
+            told.extend(row.filter(|row| row.kind == Kind::Dispatch).map(|row| row.place));
+        }
+        Ok(told)
     }
 
     /// The event that records `draft` next in this station's chain.

@@ -11,7 +11,7 @@ use super::{Change, Class, Entry, Exchange};
 use crate::body::Place;
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
-use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position, StateHash};
+use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 
 /// One event sent to one recipient.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -168,11 +168,22 @@ pub trait Records {
     /// When the store cannot be read.
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error>;
 
-    /// Where a receipt of `from` stands that came for an event which was not known then.
+    /// What `from` gave receipts for at this place when nothing was known there, and where those stand.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Self::Error>;
+    fn early_receipts(
+        &self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Vec<(Place, Position)>, Self::Error>;
+
+    /// What `from` gave receipts for and this station does not know: the first `limit` by incarnation and counter.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unmatched_receipts(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
 
     /// Whether this station has sent this document.
     ///
@@ -308,8 +319,24 @@ impl Records for MemoryRecords {
         Ok(found.ok().map(|index| self.received[index].1))
     }
 
-    fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Infallible> {
-        Ok(self.early.get(&(*from, *place)).copied())
+    fn early_receipts(
+        &self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<Vec<(Place, Position)>, Infallible> {
+        let at = |id| (*from, Place { incarnation, counter, id });
+        let early = self.early.range(at(EventId::new([0; 32]))..=at(EventId::new([0xff; 32])));
+        Ok(early.map(|((_, place), position)| (*place, *position)).collect())
+    }
+
+    fn unmatched_receipts(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Infallible> {
+        let early = self.early.keys().filter(|(office, _)| office == from).map(|(_, place)| *place);
+        let known = |place: &Place| {
+            let rows = self.sent.get(&(*from, place.incarnation));
+            rows.and_then(|rows| rows.row(place.counter)).is_some_and(|row| row.place.id == place.id)
+        };
+        Ok(early.filter(|place| !known(place)).take(limit).collect())
     }
 
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Infallible> {

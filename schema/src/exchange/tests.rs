@@ -951,8 +951,16 @@ mod settling {
             fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
                 self.0.incomplete(from, limit)
             }
-            fn early_receipt(&self, from: &OfficeId, place: &Place) -> Result<Option<Position>, Self::Error> {
-                self.0.early_receipt(from, place)
+            fn unmatched_receipts(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
+                self.0.unmatched_receipts(from, limit)
+            }
+            fn early_receipts(
+                &self,
+                from: &OfficeId,
+                incarnation: Incarnation,
+                counter: Counter,
+            ) -> Result<Vec<(Place, Position)>, Self::Error> {
+                self.0.early_receipts(from, incarnation, counter)
             }
             fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error> {
                 self.0.incarnation_at(position)
