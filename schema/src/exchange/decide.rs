@@ -438,24 +438,30 @@ impl Exchange {
         heads: &Heads,
     ) -> Result<Vec<Ask>, R::Error> {
         let returned = self.peer(with).map(|peer| &peer.returned);
-        let mut asks: BTreeMap<Incarnation, Ask> = BTreeMap::new();
+        let mut told: BTreeMap<Incarnation, BTreeMap<Counter, bool>> = BTreeMap::new();
         for place in heads.held.iter().filter(|place| place.incarnation <= self.incarnation()) {
-            let incarnation = place.incarnation;
-            let back = returned.and_then(|returned| returned.get(&incarnation)).copied().unwrap_or_default();
-            let unknown = Ask { incarnation, from: back.next(), to: Counter(0), whole: true };
-            let ask = asks.entry(incarnation).or_insert(unknown);
-            let row = records.sent(with, incarnation, place.counter)?;
-            // The own chain knows everything before it too; what was given back says nothing about that.
-            if row.is_some_and(|row| row.place.id == place.id && !row.regained) {
-                ask.from = ask.from.max(place.counter.next());
-            } else {
-                ask.to = ask.to.max(place.counter);
+            let row = records.sent(with, place.incarnation, place.counter)?;
+            // What was given back says nothing about what stands before it.
+            let known = row.filter(|row| row.place.id == place.id).map(|row| !row.regained);
+            let own = known.unwrap_or(false);
+            if own || known.is_none() {
+                told.entry(place.incarnation).or_default().insert(place.counter, own);
             }
         }
-        let lost = asks.into_values().rev().filter(|ask| ask.from <= ask.to);
+        let mut lost = Vec::new();
+        for (incarnation, places) in told.into_iter().rev() {
+            // A file that was put back by hand went on in the same incarnation: what is known may stand behind what is
+            // not. Only what stands before the first unknown one is known to the end.
+            let Some((first, _)) = places.iter().find(|(_, own)| !**own) else { continue };
+            let Some((to, _)) = places.last_key_value() else { continue };
+            let before = places.range(..*first).next_back().map(|(counter, _)| *counter).unwrap_or_default();
+            let back = returned.and_then(|returned| returned.get(&incarnation)).copied().unwrap_or_default();
+            let ask = Ask { incarnation, from: back.max(before).next(), to: *to, whole: true };
+            lost.extend((ask.from <= ask.to).then_some(ask));
+        }
         let strays = self.unknown(records, with, &heads.strays)?;
         let receipted = self.unknown(records, with, &records.unmatched_receipts(with, HELD_MAX)?)?;
-        Ok(lost.chain(strays).chain(receipted).collect())
+        Ok(lost.into_iter().chain(strays).chain(receipted).collect())
     }
 
     /// Open rows of earlier incarnations at whose places a correspondent holds something else, by its receipts: they
