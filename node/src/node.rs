@@ -528,9 +528,11 @@ impl Node {
                 Reception::Fork { .. } => {
                     if let Some(position) = self.store.append_evidence(&event, now)? {
                         self.apply(Class::Evidence, position, &event, now, work)?;
+                        self.contradict(event.event(), work)?;
+                    } else {
+                        // What the contradicting event names is not wanted.
+                        self.answer_again(event.event(), &[], now, work)?;
                     }
-                    // What the contradicting event names is not wanted.
-                    self.answer_again(event.event(), &[], now, work)?;
                     self.head_due(event.event().office, now, GAP_WAIT_MS);
                     summary.refused += 1;
                 }
@@ -719,6 +721,18 @@ impl Node {
             }
         }
         Ok(complete)
+    }
+
+    /// Tells the author of a contradicting event what is held at its place, in a new receipt: the one it was given for
+    /// that may have come when it knew no better, and a repeat of it would say nothing.
+    fn contradict(&mut self, fields: &Event, work: &mut Work) -> Result<(), StepError> {
+        if let Some(counter) = fields.counter_for(&self.exchange.me())
+            && let Some(row) = self.store.held(&fields.office, fields.incarnation, counter)?
+            && (row.receipt.is_some() || !row.kind.wants_receipt())
+        {
+            owe(work, fields.office, row.place);
+        }
+        Ok(())
     }
 
     /// Answers what is held at the place of this event: a repeat of it, or another event that contradicts it.

@@ -292,7 +292,13 @@ impl Store {
             Change::EarlyReceipt { from, place, position } => {
                 self.insert_early_receipt(from, place, *position)
             }
-            Change::Regained { document, position } => self.insert_outgoing(document, *position),
+            Change::Regained { document, id, position } => {
+                self.db
+                    .prepare_cached("DELETE FROM early_receipt WHERE id = ?1")
+                    .and_then(|mut s| s.execute([id.as_bytes()]))
+                    .attempted("forget an early receipt")?;
+                self.insert_outgoing(document, *position)
+            }
             Change::Answered {
                 from,
                 incarnation,

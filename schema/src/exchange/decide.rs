@@ -283,7 +283,9 @@ impl Exchange {
             return Ok(None);
         }
         let mut told = None;
-        for place in entries.iter().chain(&heads.held) {
+        // What is held incomplete or beyond a gap gets no receipt, and is held all the same.
+        let held = heads.held.iter().chain(&heads.incomplete).chain(&heads.strays);
+        for place in entries.iter().chain(held) {
             // What an earlier incarnation lost is known since that incarnation ended.
             let newest = self.incarnation().ordinal() + u64::from(INCARNATIONS_LOST_MAX);
             if place.incarnation < self.incarnation() || place.incarnation.ordinal() > newest {

@@ -100,7 +100,7 @@ pub enum Change {
         /// The number among the events to that recipient.
         counter: Counter,
     },
-    /// A receipt for an event that this station does not know: it may have lost it. Settles it when it is given back.
+    /// A receipt for an event that this station does not know: it may have lost it, and another may stand at its place. Settles it when it is given back.
     EarlyReceipt {
         /// The recipient.
         from: OfficeId,
@@ -109,10 +109,12 @@ pub enum Change {
         /// The entry that holds the receipt.
         position: Position,
     },
-    /// A document that this station had lost is known again.
+    /// A document that this station had lost is known again; receipts for its event are early no more.
     Regained {
         /// The document.
         document: DocumentId,
+        /// The event that carries it.
+        id: EventId,
         /// The entry that brought its event back.
         position: Position,
     },
@@ -555,7 +557,7 @@ impl Exchange {
         };
         self.chain.remember(event.incarnation);
         let document = dispatch.document;
-        changes.push(Change::Regained { document, position: entry.position });
+        changes.push(Change::Regained { document, id: entry.id, position: entry.position });
         for to in &event.to {
             self.peers.entry(to.office).or_default();
             let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
@@ -649,7 +651,7 @@ impl Exchange {
         let (to, position) = (entry.event.office, entry.position);
         let Place { incarnation, counter, id } = place;
         let row = records.sent(&to, incarnation, counter)?;
-        if row.is_none() {
+        if row.as_ref().is_none_or(|row| row.place.id != id) {
             changes.push(Change::EarlyReceipt { from: to, place, position });
         }
         let Some(row) = row.filter(|row| row.place.id == id || mutant::is(Mutant::ReceiptByNumber)) else {

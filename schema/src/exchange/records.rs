@@ -392,7 +392,8 @@ impl MemoryRecords {
             Change::EarlyReceipt { from, place, position } => {
                 self.early.insert((*from, *place), *position);
             }
-            Change::Regained { document, position } => {
+            Change::Regained { document, id, position } => {
+                self.early.retain(|(_, place), _| place.id != *id);
                 self.outgoing.entry(*document).or_insert(*position);
             }
             Change::Held(row) => {

@@ -1028,6 +1028,16 @@ mod restoring {
     }
 
     #[test]
+    fn what_is_held_without_its_attachments_tells_of_going_back_too() {
+        let place = invented(0, 2);
+        let says = |heads| From(from_a(0, 1, &Body::Head(heads)));
+        let incomplete = Heads { incomplete: vec![place], ..Heads::default() };
+        check([sends(1)], says(incomplete), &["held 0/1", "told of 0"]);
+        let stray = Heads { strays: vec![place], ..Heads::default() };
+        check([sends(1)], says(stray), &["held 0/1", "told of 0"]);
+    }
+
+    #[test]
     fn head_that_says_another_event_was_sent_than_is_held_is_contradicted() {
         let held = doc(0, 1);
         let station = check([From(held.clone())], From(doc(0, 2)), &["held 0/2 document"]);
