@@ -24,4 +24,5 @@ pub mod mutant;
 pub mod pack;
 pub mod text;
 pub mod time;
+pub mod trust;
 pub mod wire;
