@@ -180,9 +180,6 @@ pub enum RoleError {
     /// A name with text that looks like another one.
     #[error("the subject has text that is not UTF-8 in NFC, or a country that is not `VN`")]
     SubjectText,
-    /// No key identifier; only old certificates go without.
-    #[error("the certificate has no subject key identifier")]
-    SubjectKey,
 }
 
 impl RoleError {
@@ -197,9 +194,6 @@ impl RoleError {
 /// # Errors
 /// When it has none: every rule of the role it would have must hold.
 pub fn role_of(certificate: &Certificate) -> Result<Role, RoleError> {
-    if certificate.subject_key().is_none() {
-        return Err(RoleError::SubjectKey);
-    }
     subject_text(certificate.subject())?;
     if certificate.is_authority() { authority(certificate) } else { leaf(certificate) }
 }

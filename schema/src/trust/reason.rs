@@ -489,7 +489,6 @@ fn role(error: &RoleError) -> String {
         RoleError::OfficeId => "thiếu hoặc sai mã đơn vị trong UID".to_owned(),
         RoleError::OfficeKey { found } => format!("khoá của đơn vị là {found}, phải là Ed25519"),
         RoleError::SubjectText => "tên chủ thể không theo UTF-8 dạng NFC".to_owned(),
-        RoleError::SubjectKey => "thiếu mã nhận dạng khoá (SKI)".to_owned(),
     }
 }
 

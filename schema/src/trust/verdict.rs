@@ -148,6 +148,8 @@ pub(super) struct ResolvedPath {
     /// The leaf first, the certificate below the anchor last.
     links: Vec<Link>,
     anchor: Arc<Certificate>,
+    /// What every authority on it allows its certificates to be used for.
+    allowed: Vec<Purpose>,
 }
 
 impl ResolvedPath {
@@ -163,7 +165,10 @@ impl ResolvedPath {
             issuer: Arc::clone(issuer),
             revocations: revocations(issuer),
         });
-        Some(Self { links: links.collect(), anchor: Arc::clone(above.last()?) })
+        let allowed = [Purpose::Event, Purpose::Document]
+            .into_iter()
+            .filter(|purpose| above.iter().all(|authority| allows(authority, *purpose)));
+        Some(Self { links: links.collect(), anchor: Arc::clone(above.last()?), allowed: allowed.collect() })
     }
 }
 
@@ -172,8 +177,6 @@ impl ResolvedPath {
 pub struct Standing {
     certificate: Result<String, CertificateError>,
     role: Option<Result<Role, RoleError>>,
-    /// Purposes that authorities on the way allow, where they name any.
-    allowed: Vec<Purpose>,
     paths: Result<Vec<ResolvedPath>, PathError>,
 }
 
@@ -183,7 +186,6 @@ impl Standing {
         Self {
             certificate: Err(error),
             role: None,
-            allowed: Vec::new(),
             paths: Err(PathError::UnknownIssuer { issuer: String::new() }),
         }
     }
@@ -196,13 +198,9 @@ impl Standing {
         paths: Result<Vec<Above>, PathError>,
         revocations: &dyn Fn(&Certificate) -> Option<Arc<Revocations>>,
     ) -> Self {
-        let allowed = [Purpose::Event, Purpose::Document]
-            .into_iter()
-            .filter(|purpose| paths.iter().flatten().flatten().all(|authority| allows(authority, *purpose)));
         Self {
             certificate: Ok(leaf.key().describe()),
             role,
-            allowed: allowed.collect(),
             paths: paths.map(|paths| {
                 paths.iter().filter_map(|above| ResolvedPath::new(leaf, above, revocations)).collect()
             }),
@@ -225,18 +223,23 @@ impl Standing {
             Ok(described) => described,
             Err(error) => return unreadable(error, time, now),
         };
-        let mut findings = vec![
-            self.certificate_finding(described),
-            Finding { item: Item::Chain, ..self.chain_finding() },
-            self.usage_finding(purpose),
-        ];
-        let best = self.paths.iter().flatten().map(|path| (period(path, time, now), revocation(path, time)));
-        let best = best.min_by_key(|(period, revocation)| (period.0.max(revocation.0), period.0));
+        let judged =
+            self.paths.iter().flatten().map(|path| {
+                [self.usage(purpose, Some(path)), period(path, time, now), revocation(path, time)]
+            });
+        // Of several paths the best one counts, and of equally good ones the first.
+        let worst = |found: &[Found; 3]| found.iter().map(|(outcome, _)| *outcome).max();
+        let best = judged.min_by_key(worst);
         let open = || (Outcome::Undetermined, Reason::NotChecked);
-        let (period, revocation) = best.unwrap_or_else(|| (open(), open()));
-        findings.push(finding(Item::Period, period));
-        findings.push(finding(Item::Revocation, revocation));
-        findings.push(finding(Item::ProvenTime, proven_time(time, now)));
+        let [usage, period, revocation] = best.unwrap_or_else(|| [self.usage(purpose, None), open(), open()]);
+        let findings = vec![
+            self.certificate_finding(described),
+            self.chain_finding(),
+            finding(Item::Usage, usage),
+            finding(Item::Period, period),
+            finding(Item::Revocation, revocation),
+            finding(Item::ProvenTime, proven_time(time, now)),
+        ];
         Verdict { findings }
     }
 
@@ -265,21 +268,19 @@ impl Standing {
         )
     }
 
-    fn usage_finding(&self, purpose: Purpose) -> Finding {
-        finding(
-            Item::Usage,
-            match &self.role {
-                None => (Outcome::Valid, Reason::UsageFits { purpose }),
-                Some(Ok(role)) if role.serves(purpose) && self.allowed.contains(&purpose) => {
-                    (Outcome::Valid, Reason::UsageFits { purpose })
-                }
-                Some(Ok(_)) => (Outcome::Invalid, Reason::WrongUsage { purpose }),
-                Some(Err(error)) if error.is_about_usage() => {
-                    (Outcome::Invalid, Reason::RoleRefused(error.clone()))
-                }
-                Some(Err(_)) => (Outcome::Undetermined, Reason::NotChecked),
-            },
-        )
+    fn usage(&self, purpose: Purpose, path: Option<&ResolvedPath>) -> Found {
+        let allowed = || path.is_none_or(|path| path.allowed.contains(&purpose));
+        match &self.role {
+            None => (Outcome::Valid, Reason::UsageFits { purpose }),
+            Some(Ok(role)) if role.serves(purpose) && allowed() => {
+                (Outcome::Valid, Reason::UsageFits { purpose })
+            }
+            Some(Ok(_)) => (Outcome::Invalid, Reason::WrongUsage { purpose }),
+            Some(Err(error)) if error.is_about_usage() => {
+                (Outcome::Invalid, Reason::RoleRefused(error.clone()))
+            }
+            Some(Err(_)) => (Outcome::Undetermined, Reason::NotChecked),
+        }
     }
 }
 
@@ -355,6 +356,8 @@ fn revocation(path: &ResolvedPath, time: &SigningTime) -> Found {
         found = Some(match found {
             // Of two that are valid, "revoked later" and "may still change" are the ones to tell.
             Some(first) if first.0 == next.0 && !first.1.is_open() && next.1.is_open() => next,
+            // Why no list of that authority counts.
+            Some(first) if first.0 == next.0 && matches!(next.1, Reason::AuthorityCompromised { .. }) => next,
             Some(first) => worse(first, next),
             None => next,
         });
