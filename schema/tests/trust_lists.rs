@@ -202,7 +202,7 @@ fn list_must_be_signed_by_the_key_that_signs_the_certificates() {
     let forged = forge(&list(1, 100, &[]), &Key::ed25519(66), |_| {});
     assert!(matches!(store.add_list(&forged), Err(ListError::Forged { .. })));
     // The same name with a key of its own.
-    let imposter = Authority { plan: country.here.plan.clone(), key: Key::ed25519(66), der: Vec::new() };
+    let imposter = Authority { plan: country.here.plan, key: Key::ed25519(66), der: Vec::new() };
     let foreign = imposter.list(1, day(100), day(130), &[]);
     assert!(matches!(store.add_list(&foreign), Err(ListError::UnknownIssuer { .. })));
     let nobody =

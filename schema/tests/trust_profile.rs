@@ -436,12 +436,12 @@ fn authorities_have_path_length_0_and_exactly_their_usages() {
     assert_eq!(plan(|plan| plan.ca = Some(None)), Err(RoleError::PathLength));
     assert_eq!(plan(|plan| plan.ca = Some(Some(1))), Err(RoleError::PathLength));
     for change in [(|plan| plan.usages = vec![Use::KeyCertSign]) as fn(&mut Plan), |plan| {
-        plan.usages.push(Use::DigitalSignature)
+        plan.usages.push(Use::DigitalSignature);
     }] {
         assert!(matches!(plan(change), Err(RoleError::KeyUsage { .. })));
     }
     let any = |list: &mut Vec<Node>| {
-        list.push(extension(PURPOSES, false, b"\x30\x06\x06\x04\x55\x1d\x25\x00".into()))
+        list.push(extension(PURPOSES, false, b"\x30\x06\x06\x04\x55\x1d\x25\x00".into()));
     };
     assert_eq!(role(&authority(any)), Err(RoleError::Purpose));
     let names = |list: &mut Vec<Node>| list.push(extension(SAN, false, b"\x30\x03\x82\x01a".into()));

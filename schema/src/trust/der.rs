@@ -139,7 +139,7 @@ fn value(tlv: Tlv<'_>, depth: usize) -> Result<(), DerError> {
     }
     let constructed = tlv.tag & CONSTRUCTED != 0;
     if tlv.tag & CLASS == 0 {
-        if constructed != matches!(tlv.tag, SEQUENCE | SET) {
+        if constructed != matches!(tlv.tag | CONSTRUCTED, SEQUENCE | SET) {
             return broken("a type that is neither primitive nor constructed as DER wants it");
         }
         primitive(tlv)?;
