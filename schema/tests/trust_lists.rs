@@ -104,6 +104,31 @@ fn size_and_entries_are_bounded() {
 }
 
 #[test]
+fn what_is_remembered_of_one_authority_is_bounded() {
+    let country = Country::new();
+    let issuer = Certificate::parse(&country.here.der).expect("an authority");
+    let half = u32::try_from(ENTRIES_MAX / 2 + 1).expect("fits");
+    let crowd = |number: u64, mark: u8| {
+        let der = forge(&list(number, 100, &two()), &Key::ed25519(2), |members| {
+            let entries = members[0].members()[part::ENTRIES].members();
+            let time = entries[0].members()[1].clone();
+            let one = |n: u32| {
+                let serial = [&[mark][..], &n.to_be_bytes()].concat();
+                Node::Branch(0x30, vec![Node::Leaf(0x02, serial), time.clone()])
+            };
+            *entries = (0..half).map(one).collect();
+        });
+        RevocationList::parse(&der).expect("a list")
+    };
+    let mut seen = Revocations::default();
+    assert_eq!(seen.admit(&crowd(1, 1), &issuer), Ok(Admitted::New));
+    let before = seen.clone();
+    assert_eq!(seen.admit(&crowd(2, 2), &issuer), Err(ListError::TooManyEntries));
+    assert_eq!(seen, before, "nothing was half taken in");
+    assert_eq!(seen.admit(&crowd(2, 1), &issuer), Ok(Admitted::New), "the same entries again are no more");
+}
+
+#[test]
 fn only_full_lists_of_version_2_are_read() {
     refused(&changed(|members| drop(members[0].members().remove(part::VERSION))), "version 2");
     refused(&changed(|m| m[0].members()[part::VERSION] = Node::Leaf(0x02, vec![0])), "version 2");

@@ -37,7 +37,7 @@ pub enum Outcome {
     Invalid,
 }
 
-/// What must be checked, each reported by itself (QĐ 283 and decree 23/2025 ask for them one by one).
+/// What must be checked; the technical norm on checking signatures wants each mandatory item reported by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Item {
     /// The certificate is sound and uses allowed algorithms.
