@@ -151,7 +151,10 @@ fn only_full_lists_of_version_2_are_read() {
 
 #[test]
 fn number_key_and_next_date_are_demanded() {
-    let is = |node: &Node, oid: &[u8]| matches!(node, Node::Branch(_, members) if members[0] == Node::Leaf(0x06, oid.to_vec()));
+    let is = |node: &Node, oid: &[u8]| {
+        let oid = Node::Leaf(0x06, oid.to_vec());
+        matches!(node, Node::Branch(_, members) if members[0] == oid)
+    };
     refused(&extensions(|list| list.retain(|e| !is(e, NUMBER))), "has no cRLNumber");
     refused(&extensions(|list| list.retain(|e| !is(e, AKI))), "has no authorityKeyIdentifier");
     refused(&changed(|m| drop(m[0].members().remove(part::NEXT_UPDATE))), "from when until when");

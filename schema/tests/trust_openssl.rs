@@ -1,8 +1,8 @@
-//! The same chains before us and before `openssl verify`: whatever we take, openssl takes too, and where we are stricter
-//! the reason is written down here.
+//! The same chains before us and before `openssl verify`: whatever we take, openssl takes too, and where we
+//! are stricter the reason is written down here.
 //!
-//! openssl never compares a revocation date with the time it is asked about, so every case is asked at a moment at
-//! which its lists count; dates of revocation have tests of their own.
+//! openssl never compares a revocation date with the time it is asked about, so every case is asked at a
+//! moment at which its lists count; dates of revocation have tests of their own.
 
 mod trust_country;
 

@@ -154,7 +154,8 @@ fn claim_at_the_very_moment_of_revocation_does_not_help() {
     assert_eq!(judge(schema::time::Millis(day(45).0 - 1)), Outcome::Undetermined);
 }
 
-/// A signature whose commitment is the neutral element passes the textbook equation; only the strict one refuses it.
+/// A signature whose commitment is the neutral element passes the textbook equation; only the strict one
+/// refuses it.
 #[test]
 fn lenient_ed25519_signature_is_refused() {
     let country = Country::new();

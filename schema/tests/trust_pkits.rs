@@ -4,12 +4,14 @@
 //! `cryptography_vectors` (measured with 45.0.7):
 //!
 //! ```sh
-//! pip download --no-deps cryptography_vectors==45.0.7 && python3 -m zipfile -e cryptography_vectors-*.whl vectors
+//! pip download --no-deps cryptography_vectors==45.0.7
+//! python3 -m zipfile -e cryptography_vectors-*.whl vectors
 //! TRAM_VECTORS=$PWD/vectors cargo nextest run -p schema --test trust_pkits
 //! ```
 //!
-//! Roles and purposes are ours and unknown to the suite, so the certificate, path and verdict layers run without
-//! them. What we refuse although it is valid is frozen as counts by reason: a new acceptance has to be looked at.
+//! Roles and purposes are ours and unknown to the suite, so the certificate, path and verdict layers run
+//! without them. What we refuse although it is valid is frozen as counts by reason: a new acceptance has to
+//! be looked at.
 
 use std::collections::BTreeMap;
 use std::fs;

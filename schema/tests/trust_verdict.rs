@@ -682,8 +682,10 @@ proptest! {
         COUNTRY.with(|country| {
             let invalid_from = invalid_from.map(day);
             let revoked = Revoked { serial: OFFICE_SERIAL, at: day(at), why: Some(why), invalid_from };
-            let time = SigningTime { claimed_at: claimed.map(day), after: None, proven_at: Some(day(proven)) };
-            let verdict = store_with(country, revoked).judge(&country.office, Purpose::Event, &time, day(110));
+            let claimed_at = claimed.map(day);
+            let time = SigningTime { claimed_at, after: None, proven_at: Some(day(proven)) };
+            let store = store_with(country, revoked);
+            let verdict = store.judge(&country.office, Purpose::Event, &time, day(110));
             prop_assert_eq!(verdict.outcome(), reference(revoked, proven, claimed));
             Ok(())
         })?;

@@ -1,9 +1,9 @@
 //! Which keys and signatures are accepted, and how a signature is checked.
 //!
-//! Algorithm identifiers are compared as bytes with the few that are allowed, so nothing hides in their parameters, and
-//! the key decides what may verify with it: x509-parser's own check looks at the signature's identifier only and
-//! still takes SHA-1. Ed25519 goes to dalek's `verify_strict` (RFC 8032 with small-order keys refused), because ring
-//! accepts weak keys; RSA and ECDSA go to ring, which is in the tree already.
+//! Algorithm identifiers are compared as bytes with the few that are allowed, so nothing hides in their
+//! parameters, and the key decides what may verify with it: x509-parser's own check looks at the signature's
+//! identifier only and still takes SHA-1. Ed25519 goes to dalek's `verify_strict` (RFC 8032 with small-order
+//! keys refused), because ring accepts weak keys; RSA and ECDSA go to ring, which is in the tree already.
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
@@ -54,7 +54,7 @@ pub enum AlgorithmError {
     },
     /// Not one of the allowed algorithms, or with other parameters than the standard gives it.
     #[error(
-        "the signature algorithm `{oid}` is not allowed; allowed are Ed25519, RSA PKCS#1 v1.5 and ECDSA with SHA-2"
+        "the signature algorithm `{oid}` is not allowed; Ed25519, RSA PKCS#1 v1.5 and ECDSA with SHA-2 are"
     )]
     Signature {
         /// Its object identifier, hexadecimal.

@@ -1,8 +1,8 @@
 //! One certificate (*chứng thư số*) that keeps the rules which hold for every role.
 //!
-//! Two parsers must agree: x509-parser takes it apart, and the strict reader in `der` sees to what that one leaves
-//! open: second encodings, bytes that follow, an outer algorithm that differs from the signed one, fields that are
-//! skipped. What a role may be used for is judged in [`super::profile`].
+//! Two parsers must agree: x509-parser takes it apart, and the strict reader in `der` sees to what that one
+//! leaves open: second encodings, bytes that follow, an outer algorithm that differs from the signed one,
+//! fields that are skipped. What a role may be used for is judged in [`super::profile`].
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -237,7 +237,8 @@ impl CertificateValidity {
         at.0 < self.not_before.0
     }
 
-    /// Whether it is over at that time. Certificates count in whole seconds, so its last one counts to its end.
+    /// Whether it is over at that time. Certificates count in whole seconds, so its last one counts to its
+    /// end.
     pub const fn is_over(&self, at: Millis) -> bool {
         at.0 / Millis::SECOND > self.not_after.0 / Millis::SECOND
     }
@@ -298,7 +299,8 @@ pub(super) struct AlternativeNames {
     pub(super) present: bool,
 }
 
-/// A certificate that keeps the rules for every role. There is no other way to one than [`Certificate::parse`].
+/// A certificate that keeps the rules for every role. There is no other way to one than
+/// [`Certificate::parse`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,
@@ -549,8 +551,8 @@ fn read_validity(bytes: &[u8]) -> Result<CertificateValidity, CertificateError> 
     Ok(CertificateValidity { not_before, not_after })
 }
 
-/// A time in the only forms of RFC 5280 section 4.1.2.5: seconds, `Z`, two-digit years up to 2049 and four-digit
-/// years afterwards.
+/// A time in the only forms of RFC 5280 section 4.1.2.5: seconds, `Z`, two-digit years up to 2049 and
+/// four-digit years afterwards.
 pub(super) fn read_time(time: der::Tlv<'_>) -> Option<Millis> {
     match (time.tag, time.value) {
         (der::UTC_TIME, [year @ .., _, _, _, _, _, _, _, _, _, _, b'Z']) if year.len() == 2 => {
@@ -742,8 +744,8 @@ impl Extensions {
         if self.authority && self.subject_key.is_none() {
             return Err(CertificateError::KeyIdentifierMissing);
         }
-        // A root may leave out who signed it; a self-issued certificate of a new key may not, and is caught when
-        // a path is built, because its signature is not its own.
+        // A root may leave out who signed it; a self-issued certificate of a new key may not, and is caught
+        // when a path is built, because its signature is not its own.
         if self.authority_key.is_none() && !self_issued {
             return Err(CertificateError::KeyIdentifierMissing);
         }
@@ -817,7 +819,8 @@ pub(super) fn authority_key_of(extension: &RawExtension<'_>) -> Result<Vec<u8>, 
     key_identifier(key).ok_or_else(|| malformed("no key identifier"))
 }
 
-/// Reads the constraints from the bytes: x509-parser passes over `minimum` and `maximum`, and over what follows.
+/// Reads the constraints from the bytes: x509-parser passes over `minimum` and `maximum`, and over what
+/// follows.
 fn read_constraints(value: &[u8]) -> Result<NameConstraints, CertificateError> {
     const PERMITTED: u8 = 0xa0;
     const EXCLUDED: u8 = 0xa1;

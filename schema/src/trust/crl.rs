@@ -1,12 +1,13 @@
 //! Revocation lists (*danh sách thu hồi*), and what an authority has revoked so far.
 //!
-//! One full list per authority, signed by the key that signs its certificates: no delta, partitioned or indirect
-//! lists. Lists are read by the strict reader alone: x509-parser would hold a big number and a vector for every
-//! entry, hundreds of megabytes for the largest list that is accepted. It is the yardstick in the tests.
+//! One full list per authority, signed by the key that signs its certificates: no delta, partitioned or
+//! indirect lists. Lists are read by the strict reader alone: x509-parser would hold a big number and a
+//! vector for every entry, hundreds of megabytes for the largest list that is accepted. It is the yardstick
+//! in the tests.
 //!
-//! A list says what is revoked *now*; whether that matters for a signature depends on when the signature provably
-//! existed, so entries keep their dates and reasons, and [`Revocations`] forgets none: an authority that silently
-//! drops an entry from its next list changes nothing here, except that a hold is lifted.
+//! A list says what is revoked *now*; whether that matters for a signature depends on when the signature
+//! provably existed, so entries keep their dates and reasons, and [`Revocations`] forgets none: an authority
+//! that silently drops an entry from its next list changes nothing here, except that a hold is lifted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,8 +30,8 @@ use crate::time::Millis;
 pub const LIST_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Most entries of one list, and most that are remembered of one authority.
 pub const ENTRIES_MAX: usize = 250_000;
-/// Most lists of one authority whose dates are remembered: daily ones for eleven years. Older dates are forgotten
-/// first, which can only make a verdict undetermined.
+/// Most lists of one authority whose dates are remembered: daily ones for eleven years. Older dates are
+/// forgotten first, which can only make a verdict undetermined.
 pub const WINDOWS_MAX: usize = 4096;
 
 const CRL_NUMBER: &[u8] = b"\x55\x1d\x14";
@@ -249,8 +250,8 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// From when on it counts: the invalidity date, or the revocation date when there is none. An invalidity date
-    /// after the revocation would soften it, so the earlier one counts.
+    /// From when on it counts: the invalidity date, or the revocation date when there is none. An invalidity
+    /// date after the revocation would soften it, so the earlier one counts.
     pub fn effective_at(&self) -> Millis {
         self.invalid_from.map_or(self.revoked_at, |from| from.min(self.revoked_at))
     }
@@ -290,7 +291,8 @@ impl RevocationList {
     /// Reads one list in DER.
     ///
     /// # Errors
-    /// When it is too large, not in strict DER, not a full list of version 2, or breaks another rule of the profile.
+    /// When it is too large, not in strict DER, not a full list of version 2, or breaks another rule of the
+    /// profile.
     pub fn parse(bytes: &[u8]) -> Result<Self, ListError> {
         if bytes.len() > LIST_BYTES_MAX {
             return Err(ListError::TooLarge { found: bytes.len() });
@@ -615,8 +617,8 @@ impl Revocations {
         self.entries.len()
     }
 
-    /// How far its lists reach towards `at`, counting only lists made before `trusted_before`: one that a thief of the
-    /// authority's key may have signed says nothing.
+    /// How far its lists reach towards `at`, counting only lists made before `trusted_before`: one that a
+    /// thief of the authority's key may have signed says nothing.
     pub fn coverage(&self, at: Millis, trusted_before: Option<Millis>) -> Coverage {
         let trusted = |window: &&Window| trusted_before.is_none_or(|before| window.this_update < before);
         let Some(newest) = self.windows.iter().rev().find(trusted) else { return Coverage::NoList };

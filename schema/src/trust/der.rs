@@ -1,7 +1,7 @@
 //! Strict DER (X.690 section 10): one value has one encoding, or it is refused.
 //!
-//! x509-parser reads several forms that DER forbids and skips what it does not know. Everything that is signed goes
-//! through [`check`] first, so that no second encoding of the same certificate exists.
+//! x509-parser reads several forms that DER forbids and skips what it does not know. Everything that is
+//! signed goes through [`check`] first, so that no second encoding of the same certificate exists.
 
 /// Deepest nesting of a certificate or a revocation list; ours need 10.
 pub(super) const DEPTH_MAX: usize = 16;
@@ -125,8 +125,8 @@ pub(super) fn single<'a>(bytes: &'a [u8], tag: u8, what: &'static str) -> Result
     Ok(tlv)
 }
 
-/// Checks that `bytes` are one value in strict DER, all the way down. OCTET STRINGs are not looked into: whoever
-/// knows what they hold checks that again.
+/// Checks that `bytes` are one value in strict DER, all the way down. OCTET STRINGs are not looked into:
+/// whoever knows what they hold checks that again.
 pub(super) fn check(bytes: &[u8]) -> Result<(), DerError> {
     let mut reader = Reader::new(bytes);
     value(reader.any()?, 0)?;

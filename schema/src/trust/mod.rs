@@ -1,7 +1,7 @@
 //! Which certificates are believed, for what, and as of when (*kiểm tra chứng thư số và chữ ký số*).
 //!
-//! A closed profile: what is not expected is refused, in one encoding, with a handful of algorithms. The reasons are in
-//! the modules, bottom up:
+//! A closed profile: what is not expected is refused, in one encoding, with a handful of algorithms. The
+//! reasons are in the modules, bottom up:
 //!
 //! | module | answers |
 //! |---|---|
@@ -13,10 +13,10 @@
 //! | [`path`] | does a chain lead to a pinned root, within everybody's limits? |
 //! | [`verdict`] | valid, invalid or undetermined *at the moment the signature provably existed*? |
 //! | [`reason`] | what to tell a clerk, in Vietnamese and in English |
-//! | [`store`] | all of that for the roots, authorities and lists a station holds: start with [`TrustStore::judge`] |
+//! | [`store`] | all of that for what a station holds: start with [`TrustStore::judge`] |
 //!
-//! No clock in here: the moment of proof, the claimed time and the present are arguments, and the present decides
-//! nothing. A station whose clock is years off comes to the same verdicts.
+//! No clock in here: the moment of proof, the claimed time and the present are arguments, and the present
+//! decides nothing. A station whose clock is years off comes to the same verdicts.
 
 pub mod algorithm;
 pub mod certificate;

@@ -1,5 +1,5 @@
-//! Paths from a certificate to an anchor: who signed whom, under which limits. No time in here: whether a path counted at
-//! a moment is for [`super::verdict`] to say.
+//! Paths from a certificate to an anchor: who signed whom, under which limits. No time in here: whether a
+//! path counted at a moment is for [`super::verdict`] to say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,8 +146,8 @@ struct Search<'a> {
 
 /// Every path from `leaf` to one of `anchors`, at most [`PATHS_MAX`].
 ///
-/// Checks names byte for byte, key identifiers, the right to sign certificates, signatures, path lengths and name
-/// constraints.
+/// Checks names byte for byte, key identifiers, the right to sign certificates, signatures, path lengths and
+/// name constraints.
 ///
 /// # Errors
 /// When there is none; with the reason that came closest.

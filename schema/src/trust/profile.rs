@@ -7,9 +7,9 @@
 //! | office | a delegated CA | Ed25519 | purpose [`PURPOSE_OFFICE`], office id in `UID` |
 //! | officer | a delegated CA | any allowed | purpose [`PURPOSE_OFFICER`] |
 //!
-//! The purposes are object identifiers below 2.25.105527266746109096723920805252010667892, an arc made from a random
-//! UUID (ITU-T X.667), which needs no registration. rcgen takes components of 64 bits only, so an issuer writes the
-//! extension from [`purpose_extension`].
+//! The purposes are object identifiers below 2.25.105527266746109096723920805252010667892, an arc made from a
+//! random UUID (ITU-T X.667), which needs no registration. rcgen takes components of 64 bits only, so an
+//! issuer writes the extension from [`purpose_extension`].
 
 use std::fmt;
 
@@ -65,8 +65,8 @@ pub enum Purpose {
 
 /// The part of the country an authority may certify: the name below which all of its certificates lie.
 ///
-/// Two parts: `C=VN`, then `ST=<province>` or, for the centre, `O=<name>`. Byte for byte, so issuers write it in
-/// one way: `C` as PrintableString, all else as UTF8String in NFC.
+/// Two parts: `C=VN`, then `ST=<province>` or, for the centre, `O=<name>`. Byte for byte, so issuers write it
+/// in one way: `C` as PrintableString, all else as UTF8String in NFC.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Jurisdiction(Name);
 

@@ -1,7 +1,7 @@
 //! What is told about a verdict, in Vietnamese and in English: what was found, then what to do.
 //!
-//! English comes from the errors themselves where there is one; the Vietnamese for every one of them is here, so that a
-//! new error does not compile without its words.
+//! English comes from the errors themselves where there is one; the Vietnamese for every one of them is here,
+//! so that a new error does not compile without its words.
 
 use jiff::tz::{Offset, TimeZone};
 
@@ -176,7 +176,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether a later list, authority or certificate could change it although it does not say *undetermined*.
+    /// Whether a later list, authority or certificate could change it although it does not say
+    /// *undetermined*.
     pub const fn is_open(&self) -> bool {
         matches!(
             self,
@@ -250,8 +251,8 @@ impl Reason {
                 format!("Chứng thư số đã bị thu hồi khi ký (từ {}, lý do: {}).", at(since), reason_vi(*why))
             }
             Self::RevokedBeforeProof { since, why } => format!(
-                "Người ký khai ký trước khi chứng thư số bị thu hồi (từ {}, lý do: {}), nhưng chỉ có bằng chứng \
-                 sau thời điểm đó; đề nghị đơn vị gửi xác nhận lại.",
+                "Người ký khai ký trước khi chứng thư số bị thu hồi (từ {}, lý do: {}), nhưng chỉ có bằng \
+                 chứng sau thời điểm đó; đề nghị đơn vị gửi xác nhận lại.",
                 at(since),
                 reason_vi(*why)
             ),
@@ -265,8 +266,8 @@ impl Reason {
                 at(since)
             ),
             Self::AuthorityCompromised { since } => format!(
-                "Cơ quan cấp chứng thư số bị lộ khoá từ {}, chưa có bằng chứng ký trước đó; đề nghị đơn vị gửi \
-                 xác nhận lại.",
+                "Cơ quan cấp chứng thư số bị lộ khoá từ {}, chưa có bằng chứng ký trước đó; đề nghị đơn vị \
+                 gửi xác nhận lại.",
                 at(since)
             ),
             Self::NoList { issuer } => {
@@ -320,8 +321,8 @@ impl Reason {
                 format!("The certificate had expired when it was used ({}).", at(not_after))
             }
             Self::ExpiredBeforeProof { not_after } => format!(
-                "Claimed to be signed while the certificate was valid, but proven only after it expired ({}); \
-                 the sending office should confirm it.",
+                "Claimed to be signed while the certificate was valid, but proven only after it expired \
+                 ({}); the sending office should confirm it.",
                 at(not_after)
             ),
             Self::PeriodNotProven { not_before, not_after } => format!(
@@ -350,8 +351,8 @@ impl Reason {
                 reason_en(*why)
             ),
             Self::RevokedBeforeProof { since, why } => format!(
-                "Claimed to be signed before the certificate was revoked (from {}, reason: {}), but proven only \
-                 afterwards; the sending office should confirm it.",
+                "Claimed to be signed before the certificate was revoked (from {}, reason: {}), but proven \
+                 only afterwards; the sending office should confirm it.",
                 at(since),
                 reason_en(*why)
             ),
@@ -367,8 +368,8 @@ impl Reason {
                 )
             }
             Self::AuthorityCompromised { since } => format!(
-                "The issuing authority lost its key ({}), and there is no proof from before; the sending office \
-                 should confirm it.",
+                "The issuing authority lost its key ({}), and there is no proof from before; the sending \
+                 office should confirm it.",
                 at(since)
             ),
             Self::NoList { issuer } => {

@@ -56,7 +56,8 @@ pub enum AnchorError {
 pub struct Anchors(Authorities);
 
 impl Anchors {
-    /// Pins these root certificates (DER). Whoever calls this has compared their hashes with what was handed over.
+    /// Pins these root certificates (DER). Whoever calls this has compared their hashes with what was handed
+    /// over.
     ///
     /// # Errors
     /// When one is not a sound root that signed itself, or when there is none.
@@ -123,7 +124,8 @@ pub enum AuthorityError {
     TooMany,
 }
 
-/// An authority's name and key: who signs a list. A renewed certificate of the same key is the same authority.
+/// An authority's name and key: who signs a list. A renewed certificate of the same key is the same
+/// authority.
 type AuthorityKey = (Name, [u8; 32]);
 
 fn key_of(authority: &Certificate) -> AuthorityKey {
@@ -162,8 +164,9 @@ struct Memory {
 
 /// Anchors, authorities and revocation lists, and what follows from them for any certificate.
 ///
-/// Offices' and officers' certificates are not kept: they come with what they signed. A standing is remembered by the
-/// certificate's hash until authorities or lists change, so judging the same key again is one look-up.
+/// Offices' and officers' certificates are not kept: they come with what they signed. A standing is
+/// remembered by the certificate's hash until authorities or lists change, so judging the same key again is
+/// one look-up.
 pub struct TrustStore {
     anchors: Anchors,
     authorities: Authorities,
@@ -282,8 +285,9 @@ impl TrustStore {
         ages.into_values().collect()
     }
 
-    /// Judges a certificate (DER) for a purpose, as of the time something signed with it provably existed. `now` decides
-    /// nothing: it is told about when it contradicts the proof, or when the certificate has expired since.
+    /// Judges a certificate (DER) for a purpose, as of the time something signed with it provably existed.
+    /// `now` decides nothing: it is told about when it contradicts the proof, or when the certificate has
+    /// expired since.
     pub fn judge(&self, certificate: &[u8], purpose: Purpose, time: &SigningTime, now: Millis) -> Verdict {
         self.standing(certificate).judge(purpose, time, now)
     }

@@ -1,8 +1,9 @@
 //! The verdict on a signature's certificate, as of the moment the signature provably existed.
 //!
-//! A claimed time proves nothing once a key may be stolen, so revocation and expiry are judged at the proof of
-//! existence: the earliest trusted time by which the event was in a relay's log. The claimed time only ever turns
-//! *invalid* into *undetermined*: an honest office that was off line must be able to confirm what it signed.
+//! A claimed time proves nothing once a key may be stolen, so revocation and expiry are judged at the proof
+//! of existence: the earliest trusted time by which the event was in a relay's log. The claimed time only
+//! ever turns *invalid* into *undetermined*: an honest office that was off line must be able to confirm what
+//! it signed.
 //!
 //! | the list says | proof before the date that counts | otherwise |
 //! |---|---|---|
@@ -37,7 +38,8 @@ pub enum Outcome {
     Invalid,
 }
 
-/// What must be checked; the technical norm on checking signatures wants each mandatory item reported by itself.
+/// What must be checked; the technical norm on checking signatures wants each mandatory item reported by
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Item {
     /// The certificate is sound and uses allowed algorithms.
@@ -98,7 +100,8 @@ impl Verdict {
         self.findings.iter().filter(|finding| finding.outcome != Outcome::Valid)
     }
 
-    /// Whether fresher lists, authorities or proofs could change it, so that it must be judged again when they come.
+    /// Whether fresher lists, authorities or proofs could change it, so that it must be judged again when
+    /// they come.
     pub fn may_change(&self) -> bool {
         self.findings
             .iter()
@@ -113,7 +116,8 @@ pub struct SigningTime {
     pub claimed_at: Option<Millis>,
     /// Not before this: the time of the newest checkpoint that the signed event has seen.
     pub after: Option<Millis>,
-    /// It existed by then: the earliest trusted time, of the first checkpoint with enough witnesses or of a time stamp.
+    /// It existed by then: the earliest trusted time, of the first checkpoint with enough witnesses or of a
+    /// time stamp.
     pub proven_at: Option<Millis>,
 }
 
@@ -123,8 +127,8 @@ impl SigningTime {
         Self { claimed_at: None, after: None, proven_at: Some(at) }
     }
 
-    /// Whether it is out of the question that this was signed before `date`. Without a claim there is nobody to
-    /// give the benefit of the doubt to.
+    /// Whether it is out of the question that this was signed before `date`. Without a claim there is nobody
+    /// to give the benefit of the doubt to.
     fn is_surely_from(&self, date: Millis) -> bool {
         if self.after.is_some_and(|after| after >= date) {
             return true;
@@ -190,8 +194,8 @@ impl Standing {
         }
     }
 
-    /// Of a certificate with the paths that were found for it. `role` is `None` where no role is asked for: public
-    /// test suites know nothing of ours.
+    /// Of a certificate with the paths that were found for it. `role` is `None` where no role is asked for:
+    /// public test suites know nothing of ours.
     pub fn new(
         leaf: &Certificate,
         role: Option<Result<Role, RoleError>>,
@@ -217,7 +221,8 @@ impl Standing {
         self.role.as_ref()?.as_ref().ok()
     }
 
-    /// Judges it for a purpose, at the time something provably existed. `now` decides nothing; it is only told about.
+    /// Judges it for a purpose, at the time something provably existed. `now` decides nothing; it is only
+    /// told about.
     pub fn judge(&self, purpose: Purpose, time: &SigningTime, now: Millis) -> Verdict {
         let described = match &self.certificate {
             Ok(described) => described,

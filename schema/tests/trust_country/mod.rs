@@ -1,5 +1,6 @@
-//! A small country of certificates: a root, authorities of two provinces, an office and an officer. Issued with rcgen,
-//! except where a rule must be broken that rcgen keeps: then the bytes are taken apart, changed and signed anew.
+//! A small country of certificates: a root, authorities of two provinces, an office and an officer. Issued
+//! with rcgen, except where a rule must be broken that rcgen keeps: then the bytes are taken apart, changed
+//! and signed anew.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
