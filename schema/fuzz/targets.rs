@@ -14,12 +14,13 @@ use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::inbound;
 use schema::pack::Message;
 use schema::time::Millis;
+use schema::trust::{Certificate, RevocationList, profile::role_of};
 
 /// A parser of outside bytes: its name and what is done with them.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every parser of outside bytes.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("event", event),
     ("body", body),
     ("message", message),
@@ -27,6 +28,8 @@ pub const TARGETS: [Target; 7] = [
     ("blob_message", blob_message),
     ("signed_directory", signed_directory),
     ("directory", directory),
+    ("certificate", certificate),
+    ("revocation_list", revocation_list),
 ];
 
 /// A directory that knows nobody: what passes it is a bug.
@@ -135,4 +138,21 @@ pub fn directory(bytes: &[u8]) {
     if let Ok(delta) = DirectoryDelta::decode(bytes) {
         assert_eq!(delta.encode().expect("it was read"), bytes, "a delta has one encoding");
     }
+}
+
+/// A certificate as it comes with a signature.
+pub fn certificate(bytes: &[u8]) {
+    let Ok(certificate) = Certificate::parse(bytes) else { return };
+    assert_eq!(certificate.as_der(), bytes, "the bytes are kept as received");
+    // Must neither fall over nor say something endless.
+    let told = format!("{} {:?} {:?}", certificate.subject(), role_of(&certificate), certificate.validity());
+    assert!(told.len() < 32 * bytes.len(), "{} bytes are told about {}", told.len(), bytes.len());
+    let _ = certificate.is_signed_by(&certificate);
+}
+
+/// A revocation list as it comes from an authority.
+pub fn revocation_list(bytes: &[u8]) {
+    let Ok(list) = RevocationList::parse(bytes) else { return };
+    assert!(list.window().this_update < list.window().next_update);
+    assert!(list.entries().len() * 10 < bytes.len(), "more entries than bytes");
 }

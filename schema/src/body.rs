@@ -15,7 +15,7 @@ use crate::text;
 /// Most entries of one receipt or status.
 pub const ENTRIES_MAX: usize = 512;
 /// Most places of one peer's channels that a head reports on.
-pub const HELD_MAX: usize = 64;
+pub const HELD_MAX: usize = 128;
 /// Most runs that one head asks for.
 pub const ASKS_MAX: usize = 8;
 /// Most events that are given back in one event.
@@ -409,17 +409,17 @@ impl Body {
                     return rule("1 to 512 entries");
                 }
                 if !receipt.heads.fits() || !receipt.heads.asks.is_empty() || event.to.len() != 1 {
-                    return rule("one recipient, at most 64 places");
+                    return rule("one recipient, at most 128 places");
                 }
             }
             Self::Head(heads) => {
                 if !heads.fits() || event.to.len() != 1 {
-                    return rule("one recipient, at most 64 places");
+                    return rule("one recipient, at most 128 places");
                 }
             }
             Self::Restored(restored) => {
                 if !restored.heads.fits() || !restored.heads.asks.is_empty() || event.to.len() > 1 {
-                    return rule("at most one recipient, at most 64 places");
+                    return rule("at most one recipient, at most 128 places");
                 }
                 if restored.previous >= event.incarnation {
                     return rule("a new incarnation is higher than the one it follows");

@@ -5,7 +5,8 @@
 //! twenty years later.
 //!
 //! Start with [`event`] (what is signed and how it is proven), then [`exchange`] (what a station may decide and how its
-//! state follows from its journal), then [`directory`] (who is who at a date).
+//! state follows from its journal), then [`directory`] (who is who at a date) and
+//! [`trust`] (whose certificate counted at the proven time).
 //!
 //! What this room deliberately does not do: it never reads a file, never asks for the time, never talks to a
 //! network, and it never lets an unverified event pass for a verified one.
@@ -25,4 +26,5 @@ pub mod mutant;
 pub mod pack;
 pub mod text;
 pub mod time;
+pub mod trust;
 pub mod wire;

@@ -514,7 +514,7 @@ mod bodies {
         assert!(receipt(ENTRIES_MAX, HELD_MAX).is_ok());
         assert_eq!(receipt(ENTRIES_MAX + 1, 0), rule(Kind::Receipt, "1 to 512 entries"));
         assert_eq!(receipt(0, 0), rule(Kind::Receipt, "1 to 512 entries"));
-        assert_eq!(receipt(1, HELD_MAX + 1), rule(Kind::Receipt, "one recipient, at most 64 places"));
+        assert_eq!(receipt(1, HELD_MAX + 1), rule(Kind::Receipt, "one recipient, at most 128 places"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod fixture;
 #[allow(unreachable_pub, reason = "the fuzzers include the same file")]
 #[path = "../fuzz/targets.rs"]
 mod targets;
+mod trust_country;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,6 +96,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "blob_message" => "blob-",
         "signed_directory" => "directory-signed",
         "body" => return bodies(),
+        "certificate" => return certificates(),
+        "revocation_list" => return revocation_lists(),
         other => other,
     };
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -113,6 +116,25 @@ fn bodies() -> Vec<Vec<u8>> {
         bytes
     };
     fixture::bodies().into_iter().map(body).collect()
+}
+
+/// One of each role, all with keys that are the same in every run.
+fn certificates() -> Vec<Vec<u8>> {
+    use trust_country::{Country, HERE, Key, Plan};
+    let country = Country::new();
+    let keys = [Key::ed25519(9), Key::rsa_2048(&rcgen::PKCS_RSA_SHA256)];
+    let officers = keys.iter().map(|key| country.here.issue(&Plan::officer(HERE, 8), key));
+    let others = [&country.root.der, &country.here.der, &country.office];
+    others.into_iter().cloned().chain(officers).collect()
+}
+
+fn revocation_lists() -> Vec<Vec<u8>> {
+    use trust_country::{Country, Revoked, Why, day};
+    let here = Country::new().here;
+    let stolen = Revoked { invalid_from: Some(day(30)), ..Revoked::new(7, day(40), Why::KeyCompromise) };
+    let held = Revoked::new(8, day(41), Why::CertificateHold);
+    let all = [&[][..], &[stolen], &[stolen, held]];
+    all.into_iter().map(|revoked| here.list(300, day(100), day(130), revoked)).collect()
 }
 
 fn run(name: &str, target: fn(&[u8])) {
@@ -142,7 +164,17 @@ macro_rules! smoke {
     };
 }
 
-smoke!(event, body, message, courier, blob_message, signed_directory, directory);
+smoke!(
+    event,
+    body,
+    message,
+    courier,
+    blob_message,
+    signed_directory,
+    directory,
+    certificate,
+    revocation_list
+);
 
 /// Changes must leave some inputs readable, or only the first check of each parser is looked at.
 #[test]
@@ -153,4 +185,9 @@ fn some_changes_are_still_read() {
         .filter(|_| schema::event::UnverifiedEvent::parse(&change(&mut dice, &seeds)).is_ok())
         .count();
     assert!((50..CHANGES / 2).contains(&read), "{read} of {CHANGES} were read");
+
+    let seeds = certificates();
+    let parsed = |_: &usize| schema::trust::Certificate::parse(&change(&mut dice, &seeds)).is_ok();
+    let read = (0..CHANGES).filter(parsed).count();
+    assert!((50..CHANGES / 2).contains(&read), "{read} of {CHANGES} certificates were read");
 }

@@ -38,7 +38,7 @@ use crate::time::Millis;
 /// sender offers them again.
 pub const AHEAD_MAX: usize = 4_096;
 /// Most incarnations of one peer that stay in the hot state.
-pub const CHANNELS_MAX: usize = 8;
+pub const CHANNELS_MAX: usize = 16;
 /// Earlier places of an ended incarnation that a head reports on.
 const SAMPLES_MAX: u32 = 7;
 

@@ -1,0 +1,8 @@
+//! See `targets::revocation_list`.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each fuzzer runs one of them")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::revocation_list(bytes));

@@ -1,0 +1,258 @@
+//! Which keys and signatures are accepted, and how a signature is checked.
+//!
+//! Algorithm identifiers are compared as bytes with the few that are allowed, so nothing hides in their
+//! parameters, and the key decides what may verify with it: x509-parser's own check looks at the signature's
+//! identifier only and still takes SHA-1. Ed25519 goes to dalek's `verify_strict` (RFC 8032 with small-order
+//! keys refused), because ring accepts weak keys; RSA and ECDSA go to ring, which is in the tree already.
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
+
+use super::der::{self, DerError};
+
+/// Smallest RSA modulus, in bits.
+pub const RSA_BITS_MIN: usize = 2048;
+/// Largest RSA modulus, in bits: what ring verifies.
+pub const RSA_BITS_MAX: usize = 8192;
+
+/// Smallest RSA public exponent.
+const RSA_EXPONENT_MIN: u64 = 65_537;
+/// Largest RSA public exponent: what ring verifies.
+const RSA_EXPONENT_MAX: u64 = (1 << 33) - 1;
+
+// Whole AlgorithmIdentifiers: RFC 4055 section 5, RFC 5758 section 3.2, RFC 8410 section 3.
+const RSA_SHA256: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00";
+const RSA_SHA384: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00";
+const RSA_SHA512: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00";
+const ECDSA_SHA256: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+const ECDSA_SHA384: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03";
+const ED25519: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70";
+// Keys: RFC 3279 section 2.3.1, RFC 5480 section 2.1.1.
+const KEY_RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+const KEY_P256: &[u8] =
+    b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+const KEY_P384: &[u8] = b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
+
+/// Object identifiers of signatures over a broken digest, so that the refusal can say so.
+const BROKEN: [(&[u8], &str); 6] = [
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02", "MD2 with RSA"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04", "MD5 with RSA"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", "SHA-1 with RSA"),
+    (b"\x2b\x0e\x03\x02\x1d", "SHA-1 with RSA"),
+    (b"\x2a\x86\x48\xce\x38\x04\x03", "SHA-1 with DSA"),
+    (b"\x2a\x86\x48\xce\x3d\x04\x01", "SHA-1 with ECDSA"),
+];
+
+/// Why a key or an algorithm is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AlgorithmError {
+    /// The digest can be forged.
+    #[error("the signature uses {name}, which can be forged; SHA-256 or stronger is required")]
+    BrokenDigest {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Not one of the allowed algorithms, or with other parameters than the standard gives it.
+    #[error(
+        "the signature algorithm `{oid}` is not allowed; Ed25519, RSA PKCS#1 v1.5 and ECDSA with SHA-2 are"
+    )]
+    Signature {
+        /// Its object identifier, hexadecimal.
+        oid: String,
+    },
+    /// Not one of the allowed kinds of keys.
+    #[error("the key algorithm `{oid}` is not allowed; allowed are Ed25519, RSA, P-256 and P-384")]
+    Key {
+        /// Its object identifier, hexadecimal.
+        oid: String,
+    },
+    /// An RSA key outside the allowed sizes.
+    #[error("the RSA key has {bits} bits; {RSA_BITS_MIN} to {RSA_BITS_MAX} are required")]
+    RsaBits {
+        /// Its size.
+        bits: usize,
+    },
+    /// A key with a value that no honest software makes.
+    #[error("the public key is unsound: {what}")]
+    UnsoundKey {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Not DER.
+    #[error("the algorithm or the key cannot be read")]
+    Der(#[from] DerError),
+}
+
+/// How a signature was made. The curve is the key's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RFC 8032, pure.
+    Ed25519,
+    /// RSA PKCS#1 v1.5 with SHA-256.
+    RsaSha256,
+    /// RSA PKCS#1 v1.5 with SHA-384.
+    RsaSha384,
+    /// RSA PKCS#1 v1.5 with SHA-512.
+    RsaSha512,
+    /// ECDSA with SHA-256; accepted from P-256 keys.
+    EcdsaSha256,
+    /// ECDSA with SHA-384; accepted from P-384 keys.
+    EcdsaSha384,
+}
+
+impl SignatureAlgorithm {
+    /// The algorithm with this whole AlgorithmIdentifier.
+    ///
+    /// # Errors
+    /// When it is not one of those allowed, bytes for bytes.
+    pub fn from_der(identifier: &[u8]) -> Result<Self, AlgorithmError> {
+        match identifier {
+            ED25519 => Ok(Self::Ed25519),
+            RSA_SHA256 => Ok(Self::RsaSha256),
+            RSA_SHA384 => Ok(Self::RsaSha384),
+            RSA_SHA512 => Ok(Self::RsaSha512),
+            ECDSA_SHA256 => Ok(Self::EcdsaSha256),
+            ECDSA_SHA384 => Ok(Self::EcdsaSha384),
+            other => {
+                let oid = object_identifier(other)?;
+                match BROKEN.iter().find(|(broken, _)| *broken == oid) {
+                    Some((_, name)) => Err(AlgorithmError::BrokenDigest { name }),
+                    None => Err(AlgorithmError::Signature { oid: hex(oid) }),
+                }
+            }
+        }
+    }
+}
+
+fn object_identifier(identifier: &[u8]) -> Result<&[u8], DerError> {
+    let mut inside = der::single(identifier, der::SEQUENCE, "an algorithm that is not a sequence")?.reader();
+    Ok(inside.expect(der::OID, "an algorithm without an object identifier")?.value)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    // Longer ones are noise in an error text.
+    bytes.iter().take(24).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A public key that may verify signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Ed25519(VerifyingKey),
+    /// The RSAPublicKey of PKCS#1 and the size of its modulus.
+    Rsa {
+        bits: usize,
+        der: Vec<u8>,
+    },
+    P256(Vec<u8>),
+    P384(Vec<u8>),
+}
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo that has passed the strict DER check.
+    ///
+    /// # Errors
+    /// When the algorithm is not allowed, the key too small, or unsound.
+    pub(super) fn from_der(spki: &[u8]) -> Result<Self, AlgorithmError> {
+        let mut inside = der::single(spki, der::SEQUENCE, "a key that is not a sequence")?.reader();
+        let algorithm = inside.expect(der::SEQUENCE, "a key without an algorithm")?;
+        let bits = inside.expect(der::BIT_STRING, "a key without bits")?;
+        inside.end()?;
+        let Some((0, key)) = bits.value.split_first().map(|(unused, key)| (*unused, key)) else {
+            return Err(AlgorithmError::UnsoundKey { what: "it does not end at a whole byte" });
+        };
+        match algorithm.full {
+            ED25519 => {
+                let bytes = <&[u8; 32]>::try_from(key)
+                    .map_err(|_| AlgorithmError::UnsoundKey { what: "an Ed25519 key has 32 bytes" })?;
+                let key = VerifyingKey::from_bytes(bytes)
+                    .map_err(|_| AlgorithmError::UnsoundKey { what: "not a point of Ed25519" })?;
+                if key.is_weak() {
+                    return Err(AlgorithmError::UnsoundKey { what: "a weak point of Ed25519" });
+                }
+                Ok(Self(Kind::Ed25519(key)))
+            }
+            KEY_RSA => Ok(Self(Kind::Rsa { bits: rsa_bits(key)?, der: key.to_vec() })),
+            KEY_P256 => Ok(Self(Kind::P256(uncompressed_point(key, 65)?))),
+            KEY_P384 => Ok(Self(Kind::P384(uncompressed_point(key, 97)?))),
+            other => Err(AlgorithmError::Key { oid: hex(object_identifier(other)?) }),
+        }
+    }
+
+    /// Whether this key made this signature over these bytes, with an algorithm that belongs to it.
+    pub fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> bool {
+        use SignatureAlgorithm as A;
+        let (verifier, key): (&dyn VerificationAlgorithm, &[u8]) = match (&self.0, algorithm) {
+            (Kind::Ed25519(key), A::Ed25519) => {
+                return Signature::from_slice(signature)
+                    .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok());
+            }
+            (Kind::Rsa { der, .. }, A::RsaSha256) => (&ring_signature::RSA_PKCS1_2048_8192_SHA256, der),
+            (Kind::Rsa { der, .. }, A::RsaSha384) => (&ring_signature::RSA_PKCS1_2048_8192_SHA384, der),
+            (Kind::Rsa { der, .. }, A::RsaSha512) => (&ring_signature::RSA_PKCS1_2048_8192_SHA512, der),
+            (Kind::P256(point), A::EcdsaSha256) => (&ring_signature::ECDSA_P256_SHA256_ASN1, point),
+            (Kind::P384(point), A::EcdsaSha384) => (&ring_signature::ECDSA_P384_SHA384_ASN1, point),
+            (
+                Kind::Ed25519(_) | Kind::Rsa { .. } | Kind::P256(_) | Kind::P384(_),
+                A::Ed25519 | A::RsaSha256 | A::RsaSha384 | A::RsaSha512 | A::EcdsaSha256 | A::EcdsaSha384,
+            ) => return false,
+        };
+        UnparsedPublicKey::new(verifier, key).verify(message, signature).is_ok()
+    }
+
+    /// The 32 bytes of an Ed25519 key, if it is one.
+    pub fn ed25519(&self) -> Option<&[u8; 32]> {
+        match &self.0 {
+            Kind::Ed25519(key) => Some(key.as_bytes()),
+            Kind::Rsa { .. } | Kind::P256(_) | Kind::P384(_) => None,
+        }
+    }
+
+    /// What to call it on a page: kind and size.
+    pub fn describe(&self) -> String {
+        match &self.0 {
+            Kind::Ed25519(_) => "Ed25519".to_owned(),
+            Kind::Rsa { bits, .. } => format!("RSA-{bits}"),
+            Kind::P256(_) => "P-256".to_owned(),
+            Kind::P384(_) => "P-384".to_owned(),
+        }
+    }
+}
+
+fn rsa_bits(key: &[u8]) -> Result<usize, AlgorithmError> {
+    der::check(key)?;
+    let mut inside = der::single(key, der::SEQUENCE, "an RSA key that is not a sequence")?.reader();
+    let modulus = inside.expect(der::INTEGER, "an RSA key without a modulus")?.value;
+    let exponent = inside.expect(der::INTEGER, "an RSA key without an exponent")?.value;
+    inside.end()?;
+    if modulus[0] & 0x80 != 0 || exponent[0] & 0x80 != 0 {
+        return Err(AlgorithmError::UnsoundKey { what: "a negative number in an RSA key" });
+    }
+    let digits = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+    let bits = match digits.first() {
+        Some(first) => digits.len() * 8 - first.leading_zeros() as usize,
+        None => 0,
+    };
+    if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
+        return Err(AlgorithmError::RsaBits { bits });
+    }
+    let value = exponent
+        .iter()
+        .try_fold(0_u64, |value, byte| value.checked_mul(256).map(|value| value | u64::from(*byte)));
+    let sound = |e: &u64| (RSA_EXPONENT_MIN..=RSA_EXPONENT_MAX).contains(e) && e % 2 == 1;
+    if digits.last().is_none_or(|last| last % 2 == 0) || value.as_ref().is_none_or(|e| !sound(e)) {
+        return Err(AlgorithmError::UnsoundKey { what: "an even modulus, or an exponent not from 65537 on" });
+    }
+    Ok(bits)
+}
+
+fn uncompressed_point(key: &[u8], length: usize) -> Result<Vec<u8>, AlgorithmError> {
+    // Whether it lies on the curve is asked by ring before it verifies anything.
+    if key.len() == length && key[0] == 4 {
+        Ok(key.to_vec())
+    } else {
+        Err(AlgorithmError::UnsoundKey { what: "not an uncompressed point of its curve" })
+    }
+}

@@ -1,0 +1,573 @@
+//! What is told about a verdict, in Vietnamese and in English: what was found, then what to do.
+//!
+//! English comes from the errors themselves where there is one; the Vietnamese for every one of them is here,
+//! so that a new error does not compile without its words.
+
+use jiff::tz::{Offset, TimeZone};
+
+use super::algorithm::AlgorithmError;
+use super::certificate::CertificateError;
+use super::crl::RevocationReason;
+use super::path::PathError;
+use super::profile::{Purpose, RoleError};
+use super::verdict::{Item, Outcome};
+use crate::time::Millis;
+
+/// In which language to tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// *Tiếng Việt*.
+    Vietnamese,
+    /// English.
+    English,
+}
+
+/// Why an item came out as it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The certificate is sound.
+    CertificateSound {
+        /// Its kind of key.
+        key: String,
+    },
+    /// The certificate cannot be accepted by anybody.
+    CertificateRefused(CertificateError),
+    /// The certificate has no role in this profile.
+    RoleRefused(RoleError),
+    /// A chain leads to a root.
+    ChainComplete {
+        /// Which root.
+        root: String,
+    },
+    /// None does.
+    NoPath(PathError),
+    /// The key is for this.
+    UsageFits {
+        /// What it was looked at for.
+        purpose: Purpose,
+    },
+    /// The key is for something else.
+    WrongUsage {
+        /// What it was looked at for.
+        purpose: Purpose,
+    },
+    /// Signed within the validity, which goes on.
+    WithinPeriod {
+        /// First second.
+        not_before: Millis,
+        /// Last second.
+        not_after: Millis,
+    },
+    /// Signed within the validity, which has ended since.
+    ExpiredSince {
+        /// Last second.
+        not_after: Millis,
+    },
+    /// Signed before it began.
+    NotYetValid {
+        /// First second.
+        not_before: Millis,
+    },
+    /// Signed after it ended.
+    ExpiredAtSigning {
+        /// Last second.
+        not_after: Millis,
+    },
+    /// Claimed within the validity, but proven only after it ended.
+    ExpiredBeforeProof {
+        /// Last second.
+        not_after: Millis,
+    },
+    /// Nobody can tell yet.
+    PeriodNotProven {
+        /// First second.
+        not_before: Millis,
+        /// Last second.
+        not_after: Millis,
+    },
+    /// Not on a list that was made at the moment of proof or after it.
+    NotRevoked {
+        /// When the list was made.
+        list_at: Millis,
+    },
+    /// Not on the newest list, which is older than the proof but still counts.
+    NotRevokedSoFar {
+        /// When the list was made.
+        list_at: Millis,
+    },
+    /// Revoked, but only after the proof.
+    RevokedLater {
+        /// From when on.
+        since: Millis,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Suspended, but only after the proof.
+    OnHoldLater {
+        /// From when on.
+        since: Millis,
+    },
+    /// Revoked before it was signed.
+    Revoked {
+        /// From when on.
+        since: Millis,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Claimed before the revocation, proven after it.
+    RevokedBeforeProof {
+        /// From when on.
+        since: Millis,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Revoked, and no proof yet of when it was signed.
+    RevokedWithoutProof {
+        /// From when on.
+        since: Millis,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Suspended.
+    OnHold {
+        /// From when on.
+        since: Millis,
+    },
+    /// An authority above lost its key before the proof.
+    AuthorityCompromised {
+        /// From when on.
+        since: Millis,
+    },
+    /// No list of that authority is held.
+    NoList {
+        /// Which authority.
+        issuer: String,
+    },
+    /// The newest list ended before the proof.
+    StaleList {
+        /// Which authority.
+        issuer: String,
+        /// When the next one was due.
+        next_update: Millis,
+    },
+    /// There is trusted time.
+    ProvenAt {
+        /// By when it existed.
+        proven_at: Millis,
+    },
+    /// There is trusted time, and the signer's clock was ahead of it.
+    ClaimedAfterProof {
+        /// What the signer says.
+        claimed_at: Millis,
+        /// By when it existed.
+        proven_at: Millis,
+    },
+    /// There is trusted time, and this station's clock is behind it.
+    ClockBehind {
+        /// What this station's clock says.
+        now: Millis,
+        /// By when it existed.
+        proven_at: Millis,
+    },
+    /// No relay's log has proven it yet.
+    NoTrustedTimeYet,
+    /// Something else failed before.
+    NotChecked,
+}
+
+impl Reason {
+    /// Whether a later list, authority or certificate could change it although it does not say
+    /// *undetermined*.
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::NotRevokedSoFar { .. }
+                | Self::OnHoldLater { .. }
+                | Self::RevokedLater { .. }
+                | Self::NoPath(PathError::UnknownIssuer { .. } | PathError::KeyIdentifier { .. })
+        )
+    }
+
+    /// The words for it.
+    pub fn text(&self, language: Language) -> String {
+        match language {
+            Language::Vietnamese => self.vietnamese(),
+            Language::English => self.english(),
+        }
+    }
+
+    fn vietnamese(&self) -> String {
+        let at = |time: &Millis| local_time(*time);
+        match self {
+            Self::CertificateSound { key } => format!("Chứng thư số đúng quy cách, khoá {key}."),
+            Self::CertificateRefused(error) => {
+                format!("Chứng thư số không được chấp nhận: {}.", certificate(error))
+            }
+            Self::RoleRefused(error) => format!("Chứng thư số không đúng vai trò: {}.", role(error)),
+            Self::ChainComplete { root } => format!("Chuỗi chứng thực dẫn tới gốc tin cậy {root}."),
+            Self::NoPath(error) => format!("Không xác lập được chuỗi chứng thực: {}.", chain(error)),
+            Self::UsageFits { purpose } => format!("Khoá dùng đúng mục đích ({}).", purpose_vi(*purpose)),
+            Self::WrongUsage { purpose } => {
+                format!("Khoá không được cấp để dùng cho mục đích này ({}).", purpose_vi(*purpose))
+            }
+            Self::WithinPeriod { not_before, not_after } => {
+                format!("Ký trong thời hạn của chứng thư số (từ {} đến {}).", at(not_before), at(not_after))
+            }
+            Self::ExpiredSince { not_after } => {
+                format!("Ký khi chứng thư số còn hiệu lực; chứng thư số nay đã hết hạn từ {}.", at(not_after))
+            }
+            Self::NotYetValid { not_before } => {
+                format!("Ký trước khi chứng thư số có hiệu lực ({}).", at(not_before))
+            }
+            Self::ExpiredAtSigning { not_after } => {
+                format!("Chứng thư số đã hết hạn khi ký (hết hạn {}).", at(not_after))
+            }
+            Self::ExpiredBeforeProof { not_after } => format!(
+                "Người ký khai ký khi chứng thư số còn hạn, nhưng chỉ có bằng chứng sau khi hết hạn ({}); \
+                 đề nghị đơn vị gửi xác nhận lại.",
+                at(not_after)
+            ),
+            Self::PeriodNotProven { not_before, not_after } => format!(
+                "Chưa có thời gian tin cậy để đối chiếu thời hạn của chứng thư số (từ {} đến {}).",
+                at(not_before),
+                at(not_after)
+            ),
+            Self::NotRevoked { list_at } => {
+                format!("Không bị thu hồi, theo danh sách thu hồi lập lúc {}.", at(list_at))
+            }
+            Self::NotRevokedSoFar { list_at } => format!(
+                "Chưa thấy bị thu hồi, theo danh sách lập lúc {}; sẽ tự kiểm tra lại khi có danh sách mới.",
+                at(list_at)
+            ),
+            Self::RevokedLater { since, why } => format!(
+                "Ký trước khi chứng thư số bị thu hồi (từ {}, lý do: {}); chữ ký vẫn hợp lệ.",
+                at(since),
+                reason_vi(*why)
+            ),
+            Self::OnHoldLater { since } => {
+                format!("Ký trước khi chứng thư số bị tạm dừng (từ {}); chữ ký vẫn hợp lệ.", at(since))
+            }
+            Self::Revoked { since, why } => {
+                format!("Chứng thư số đã bị thu hồi khi ký (từ {}, lý do: {}).", at(since), reason_vi(*why))
+            }
+            Self::RevokedBeforeProof { since, why } => format!(
+                "Người ký khai ký trước khi chứng thư số bị thu hồi (từ {}, lý do: {}), nhưng chỉ có bằng \
+                 chứng sau thời điểm đó; đề nghị đơn vị gửi xác nhận lại.",
+                at(since),
+                reason_vi(*why)
+            ),
+            Self::RevokedWithoutProof { since, why } => format!(
+                "Chứng thư số đã bị thu hồi (từ {}, lý do: {}) và chưa có bằng chứng thời điểm ký.",
+                at(since),
+                reason_vi(*why)
+            ),
+            Self::OnHold { since } => format!(
+                "Chứng thư số đang bị tạm dừng (từ {}); sẽ tự kiểm tra lại khi có quyết định.",
+                at(since)
+            ),
+            Self::AuthorityCompromised { since } => format!(
+                "Cơ quan cấp chứng thư số bị lộ khoá từ {}, chưa có bằng chứng ký trước đó; đề nghị đơn vị \
+                 gửi xác nhận lại.",
+                at(since)
+            ),
+            Self::NoList { issuer } => {
+                format!("Chưa kiểm tra được thu hồi: chưa có danh sách thu hồi của {issuer}.")
+            }
+            Self::StaleList { issuer, next_update } => format!(
+                "Chưa kiểm tra được thu hồi: danh sách thu hồi của {issuer} đã quá hạn từ {}.",
+                at(next_update)
+            ),
+            Self::ProvenAt { proven_at } => format!("Có bằng chứng tồn tại lúc {}.", at(proven_at)),
+            Self::ClaimedAfterProof { claimed_at, proven_at } => format!(
+                "Có bằng chứng tồn tại lúc {}; giờ người ký khai ({}) muộn hơn, đồng hồ bên gửi sai.",
+                at(proven_at),
+                at(claimed_at)
+            ),
+            Self::ClockBehind { now, proven_at } => format!(
+                "Có bằng chứng tồn tại lúc {}; đồng hồ máy này chậm ({}), cần chỉnh lại.",
+                at(proven_at),
+                at(now)
+            ),
+            Self::NoTrustedTimeYet => {
+                "Chưa có thời gian tin cậy: chưa trạm chuyển tiếp nào xác nhận; sẽ tự kiểm tra lại."
+                    .to_owned()
+            }
+            Self::NotChecked => "Chưa kiểm tra được vì mục khác không đạt.".to_owned(),
+        }
+    }
+
+    fn english(&self) -> String {
+        let at = |time: &Millis| utc_time(*time);
+        match self {
+            Self::CertificateSound { key } => format!("The certificate is sound, with a key of kind {key}."),
+            Self::CertificateRefused(error) => format!("The certificate is refused: {error}."),
+            Self::RoleRefused(error) => format!("The certificate does not fit its role: {error}."),
+            Self::ChainComplete { root } => format!("The chain leads to the trusted root {root}."),
+            Self::NoPath(error) => format!("No chain could be built: {error}."),
+            Self::UsageFits { purpose } => format!("The key is for this ({}).", purpose_en(*purpose)),
+            Self::WrongUsage { purpose } => {
+                format!("The key was not issued for this ({}).", purpose_en(*purpose))
+            }
+            Self::WithinPeriod { not_before, not_after } => {
+                format!("Signed within the certificate's validity ({} to {}).", at(not_before), at(not_after))
+            }
+            Self::ExpiredSince { not_after } => {
+                format!("Signed while the certificate was valid; it has expired since ({}).", at(not_after))
+            }
+            Self::NotYetValid { not_before } => {
+                format!("Signed before the certificate became valid ({}).", at(not_before))
+            }
+            Self::ExpiredAtSigning { not_after } => {
+                format!("The certificate had expired when it was used ({}).", at(not_after))
+            }
+            Self::ExpiredBeforeProof { not_after } => format!(
+                "Claimed to be signed while the certificate was valid, but proven only after it expired \
+                 ({}); the sending office should confirm it.",
+                at(not_after)
+            ),
+            Self::PeriodNotProven { not_before, not_after } => format!(
+                "There is no trusted time yet to compare with the validity ({} to {}).",
+                at(not_before),
+                at(not_after)
+            ),
+            Self::NotRevoked { list_at } => {
+                format!("Not revoked, by the revocation list of {}.", at(list_at))
+            }
+            Self::NotRevokedSoFar { list_at } => format!(
+                "Not revoked so far, by the list of {}; checked again when a newer one comes.",
+                at(list_at)
+            ),
+            Self::RevokedLater { since, why } => format!(
+                "Signed before the certificate was revoked (from {}, reason: {}); the signature stays valid.",
+                at(since),
+                reason_en(*why)
+            ),
+            Self::OnHoldLater { since } => {
+                format!("Signed before the certificate was suspended (from {}).", at(since))
+            }
+            Self::Revoked { since, why } => format!(
+                "The certificate had been revoked when it was used (from {}, reason: {}).",
+                at(since),
+                reason_en(*why)
+            ),
+            Self::RevokedBeforeProof { since, why } => format!(
+                "Claimed to be signed before the certificate was revoked (from {}, reason: {}), but proven \
+                 only afterwards; the sending office should confirm it.",
+                at(since),
+                reason_en(*why)
+            ),
+            Self::RevokedWithoutProof { since, why } => format!(
+                "The certificate is revoked (from {}, reason: {}), and when it was used is not proven yet.",
+                at(since),
+                reason_en(*why)
+            ),
+            Self::OnHold { since } => {
+                format!(
+                    "The certificate is suspended (from {}); checked again when that is decided.",
+                    at(since)
+                )
+            }
+            Self::AuthorityCompromised { since } => format!(
+                "The issuing authority lost its key ({}), and there is no proof from before; the sending \
+                 office should confirm it.",
+                at(since)
+            ),
+            Self::NoList { issuer } => {
+                format!("Revocation could not be checked: no revocation list of {issuer} is held.")
+            }
+            Self::StaleList { issuer, next_update } => format!(
+                "Revocation could not be checked: the newest list of {issuer} was to be replaced by {}.",
+                at(next_update)
+            ),
+            Self::ProvenAt { proven_at } => format!("Proven to have existed at {}.", at(proven_at)),
+            Self::ClaimedAfterProof { claimed_at, proven_at } => format!(
+                "Proven to have existed at {}; the signer claims a later time ({}): its clock is wrong.",
+                at(proven_at),
+                at(claimed_at)
+            ),
+            Self::ClockBehind { now, proven_at } => format!(
+                "Proven to have existed at {}; this station's clock is behind ({}) and should be set.",
+                at(proven_at),
+                at(now)
+            ),
+            Self::NoTrustedTimeYet => {
+                "There is no trusted time yet: no relay has confirmed it; checked again when one does."
+                    .to_owned()
+            }
+            Self::NotChecked => "Not checked, because another item failed.".to_owned(),
+        }
+    }
+}
+
+impl Outcome {
+    /// The word for it.
+    pub const fn text(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Self::Valid, Language::Vietnamese) => "hợp lệ",
+            (Self::Invalid, Language::Vietnamese) => "không hợp lệ",
+            (Self::Undetermined, Language::Vietnamese) => "chưa xác định",
+            (Self::Valid, Language::English) => "valid",
+            (Self::Invalid, Language::English) => "invalid",
+            (Self::Undetermined, Language::English) => "undetermined",
+        }
+    }
+}
+
+impl Item {
+    /// What to call it.
+    pub const fn text(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Self::Certificate, Language::Vietnamese) => "Chứng thư số và thuật toán",
+            (Self::Chain, Language::Vietnamese) => "Chuỗi chứng thực",
+            (Self::Usage, Language::Vietnamese) => "Phạm vi sử dụng",
+            (Self::Period, Language::Vietnamese) => "Hiệu lực tại thời điểm ký",
+            (Self::Revocation, Language::Vietnamese) => "Tình trạng thu hồi",
+            (Self::ProvenTime, Language::Vietnamese) => "Thời gian tin cậy",
+            (Self::Certificate, Language::English) => "Certificate and algorithms",
+            (Self::Chain, Language::English) => "Chain of certificates",
+            (Self::Usage, Language::English) => "Scope of use",
+            (Self::Period, Language::English) => "Validity when signed",
+            (Self::Revocation, Language::English) => "Revocation",
+            (Self::ProvenTime, Language::English) => "Trusted time",
+        }
+    }
+}
+
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::TooLarge { found } => format!("quá lớn ({found} byte)"),
+        CertificateError::Encoding(_) => "không theo mã hoá DER chặt chẽ".to_owned(),
+        CertificateError::Malformed(_) => "không đọc được theo chuẩn X.509".to_owned(),
+        CertificateError::Version => "không phải phiên bản 3".to_owned(),
+        CertificateError::Serial => "số sê-ri không đúng".to_owned(),
+        CertificateError::AlgorithmMismatch => "thuật toán bên trong và bên ngoài khác nhau".to_owned(),
+        CertificateError::Signature(error) | CertificateError::Key(error) => algorithm(error),
+        CertificateError::Time => "thời hạn không đọc được".to_owned(),
+        CertificateError::ValidityReversed => "thời hạn kết thúc trước khi bắt đầu".to_owned(),
+        CertificateError::EmptyName => "thiếu tên cơ quan cấp hoặc chủ thể".to_owned(),
+        CertificateError::UniqueIdentifier => "có mã định danh kiểu cũ không còn dùng".to_owned(),
+        CertificateError::ExtensionCount => "số phần mở rộng không hợp lệ".to_owned(),
+        CertificateError::DuplicateExtension { extension } => format!("phần mở rộng {extension} bị lặp"),
+        CertificateError::UnknownCritical { extension } => {
+            format!("phần mở rộng bắt buộc {extension} không được hỗ trợ")
+        }
+        CertificateError::MalformedExtension { extension, .. } => format!("phần mở rộng {extension} bị hỏng"),
+        CertificateError::ForbiddenExtension { extension } => {
+            format!("phần mở rộng {extension} không được phép")
+        }
+        CertificateError::Criticality { extension } => {
+            format!("phần mở rộng {extension} đặt sai tính bắt buộc")
+        }
+        CertificateError::KeyIdentifierMissing => "thiếu mã nhận dạng khoá (SKI, AKI)".to_owned(),
+        CertificateError::AuthorityMismatch => "quyền cấp chứng thư và mục đích khoá mâu thuẫn".to_owned(),
+        CertificateError::NameConstraints { .. } => "giới hạn tên không được chấp nhận".to_owned(),
+    }
+}
+
+fn algorithm(error: &AlgorithmError) -> String {
+    match error {
+        AlgorithmError::BrokenDigest { name } => {
+            format!("thuật toán cũ không còn an toàn ({name}), phải dùng SHA-256 trở lên")
+        }
+        AlgorithmError::Signature { .. } => "thuật toán ký không được phép".to_owned(),
+        AlgorithmError::Key { .. } => "loại khoá không được phép".to_owned(),
+        AlgorithmError::RsaBits { bits } => format!("khoá RSA {bits} bit, phải từ 2048 bit trở lên"),
+        AlgorithmError::UnsoundKey { .. } => "khoá công khai không đúng".to_owned(),
+        AlgorithmError::Der(_) => "thuật toán hoặc khoá không đọc được".to_owned(),
+    }
+}
+
+fn role(error: &RoleError) -> String {
+    match error {
+        RoleError::KeyUsage { .. } => "mục đích sử dụng khoá (keyUsage) không đúng".to_owned(),
+        RoleError::Purpose => "mục đích mở rộng (extendedKeyUsage) không đúng".to_owned(),
+        RoleError::Jurisdiction => "cơ quan cấp không bị giới hạn trong một địa bàn".to_owned(),
+        RoleError::NamedOutside { subject, jurisdiction } => {
+            format!("cơ quan cấp {subject} mang tên ngoài địa bàn {jurisdiction}")
+        }
+        RoleError::PathLength => "cơ quan cấp uỷ quyền không được lập cấp dưới".to_owned(),
+        RoleError::AlternativeName => "có tên thay thế không được phép".to_owned(),
+        RoleError::OfficeId => "thiếu hoặc sai mã đơn vị trong UID".to_owned(),
+        RoleError::OfficeKey { found } => format!("khoá của đơn vị là {found}, phải là Ed25519"),
+        RoleError::SubjectText => "tên chủ thể không theo UTF-8 dạng NFC".to_owned(),
+    }
+}
+
+fn chain(error: &PathError) -> String {
+    match error {
+        PathError::UnknownIssuer { issuer } => {
+            format!("không có gốc tin cậy nào cho cơ quan cấp {issuer}")
+        }
+        PathError::KeyIdentifier { issuer } => format!("khoá của cơ quan cấp {issuer} không khớp"),
+        PathError::TooLong => "chuỗi quá dài".to_owned(),
+        PathError::NotAnAuthority { issuer } => format!("{issuer} không có quyền cấp chứng thư số"),
+        PathError::Forged { issuer, subject } => {
+            format!("chữ ký của {issuer} trên chứng thư số của {subject} sai, hoặc chứng thư số đã bị sửa")
+        }
+        PathError::PathLength { authority } => format!("{authority} không được có thêm cấp dưới"),
+        PathError::OutsideJurisdiction { subject, authority } => {
+            format!("{subject} nằm ngoài địa bàn của {authority}")
+        }
+        PathError::NotDelegated => {
+            "chứng thư số do gốc cấp thẳng, không qua cơ quan được uỷ quyền".to_owned()
+        }
+        PathError::Budget => "phải kiểm tra quá nhiều chữ ký".to_owned(),
+    }
+}
+
+const fn purpose_vi(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Event => "ký sự kiện của trạm",
+        Purpose::Document => "ký văn bản",
+    }
+}
+
+const fn purpose_en(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Event => "signing a station's events",
+        Purpose::Document => "signing documents",
+    }
+}
+
+const fn reason_vi(why: RevocationReason) -> &'static str {
+    match why {
+        RevocationReason::Unspecified => "không nêu",
+        RevocationReason::KeyCompromise => "lộ khoá",
+        RevocationReason::CaCompromise => "lộ khoá cơ quan cấp",
+        RevocationReason::AffiliationChanged => "thay đổi đơn vị",
+        RevocationReason::Superseded => "đã được thay thế",
+        RevocationReason::CessationOfOperation => "ngừng hoạt động",
+        RevocationReason::CertificateHold => "tạm dừng",
+        RevocationReason::PrivilegeWithdrawn => "thu hồi quyền",
+        RevocationReason::AaCompromise => "lộ khoá cơ quan cấp thuộc tính",
+    }
+}
+
+const fn reason_en(why: RevocationReason) -> &'static str {
+    match why {
+        RevocationReason::Unspecified => "none given",
+        RevocationReason::KeyCompromise => "key compromised",
+        RevocationReason::CaCompromise => "authority's key compromised",
+        RevocationReason::AffiliationChanged => "affiliation changed",
+        RevocationReason::Superseded => "superseded",
+        RevocationReason::CessationOfOperation => "cessation of operation",
+        RevocationReason::CertificateHold => "on hold",
+        RevocationReason::PrivilegeWithdrawn => "privilege withdrawn",
+        RevocationReason::AaCompromise => "attribute authority's key compromised",
+    }
+}
+
+/// As Vietnamese pages show it: dd/MM/yyyy HH:mm:ss +07:00.
+fn local_time(time: Millis) -> String {
+    formatted(time, "%d/%m/%Y %H:%M:%S +07:00", TimeZone::fixed(Offset::constant(7)))
+}
+
+fn utc_time(time: Millis) -> String {
+    formatted(time, "%Y-%m-%dT%H:%M:%SZ", TimeZone::UTC)
+}
+
+fn formatted(time: Millis, format: &str, zone: TimeZone) -> String {
+    let at = i64::try_from(time.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    // Beyond every calendar: the number is the honest answer.
+    at.map_or_else(|| format!("{} ms", time.0), |at| at.to_zoned(zone).strftime(format).to_string())
+}

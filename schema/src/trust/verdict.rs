@@ -1,0 +1,427 @@
+//! The verdict on a signature's certificate, as of the moment the signature provably existed.
+//!
+//! A claimed time proves nothing once a key may be stolen, so revocation and expiry are judged at the proof
+//! of existence: the earliest trusted time by which the event was in a relay's log. The claimed time only
+//! ever turns *invalid* into *undetermined*: an honest office that was off line must be able to confirm what
+//! it signed.
+//!
+//! | the list says | proof before the date that counts | otherwise |
+//! |---|---|---|
+//! | compromised, or no reason | valid, "revoked later" | invalid |
+//! | superseded, affiliation changed, cessation | valid, "revoked later" | invalid, with the reason |
+//! | on hold | valid, "on hold later" | undetermined |
+//! | any, claimed before the date but proven after it | – | undetermined: the office must confirm |
+//! | an authority above is compromised | valid | undetermined: the office must confirm |
+//! | not listed, list of that moment or newer | valid | – |
+//! | not listed, no such list | undetermined | – |
+//! | no proof of existence yet | undetermined | – |
+//!
+//! The date that counts is the invalidity date, or the revocation date where there is none.
+
+use std::sync::Arc;
+
+use super::certificate::{Certificate, CertificateError, CertificateValidity, Serial};
+use super::crl::{Coverage, Revocation, RevocationReason, Revocations};
+use super::path::{Above, PathError};
+use super::profile::{Purpose, Role, RoleError};
+use super::reason::Reason;
+use crate::time::Millis;
+
+/// One of three answers; there is no fourth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// *Hợp lệ*.
+    Valid,
+    /// *Chưa xác định*: something is missing that may still come.
+    Undetermined,
+    /// *Không hợp lệ*.
+    Invalid,
+}
+
+/// What must be checked; the technical norm on checking signatures wants each mandatory item reported by
+/// itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Item {
+    /// The certificate is sound and uses allowed algorithms.
+    Certificate,
+    /// A chain leads to a trusted root.
+    Chain,
+    /// The key may be used for this.
+    Usage,
+    /// Signed within the validity.
+    Period,
+    /// Not revoked and not suspended when it was signed.
+    Revocation,
+    /// There is trusted time.
+    ProvenTime,
+}
+
+impl Item {
+    /// All of them, in the order they are shown.
+    pub const ALL: [Self; 6] =
+        [Self::Certificate, Self::Chain, Self::Usage, Self::Period, Self::Revocation, Self::ProvenTime];
+}
+
+/// What came out for one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which item.
+    pub item: Item,
+    /// What came out.
+    pub outcome: Outcome,
+    /// Why, in words for a clerk.
+    pub reason: Reason,
+}
+
+/// The verdict: one finding per item, always all six, and the worst of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// The worst of the findings.
+    pub fn outcome(&self) -> Outcome {
+        self.findings.iter().map(|finding| finding.outcome).max().unwrap_or(Outcome::Undetermined)
+    }
+
+    /// One finding per item, in the order of [`Item::ALL`].
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The finding about this item.
+    pub fn of(&self, item: Item) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.item == item)
+    }
+
+    /// The findings that keep it from being valid.
+    pub fn troubles(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.outcome != Outcome::Valid)
+    }
+
+    /// Whether fresher lists, authorities or proofs could change it, so that it must be judged again when
+    /// they come.
+    pub fn may_change(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.outcome == Outcome::Undetermined || finding.reason.is_open())
+    }
+}
+
+/// What is known about when something was signed. Only `proven_at` and `after` come from others' clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SigningTime {
+    /// What the signer says.
+    pub claimed_at: Option<Millis>,
+    /// Not before this: the time of the newest checkpoint that the signed event has seen.
+    pub after: Option<Millis>,
+    /// It existed by then: the earliest trusted time, of the first checkpoint with enough witnesses or of a
+    /// time stamp.
+    pub proven_at: Option<Millis>,
+}
+
+impl SigningTime {
+    /// Signed when it was proven, as far as anybody says.
+    pub const fn proven(at: Millis) -> Self {
+        Self { claimed_at: None, after: None, proven_at: Some(at) }
+    }
+
+    /// Whether it is out of the question that this was signed before `date`. Without a claim there is nobody
+    /// to give the benefit of the doubt to.
+    fn is_surely_from(&self, date: Millis) -> bool {
+        if self.after.is_some_and(|after| after >= date) {
+            return true;
+        }
+        self.proven_at.is_some() && self.claimed_at.is_none_or(|claimed| claimed >= date)
+    }
+}
+
+/// One certificate of a path and what its issuer has revoked.
+#[derive(Clone, Debug)]
+struct Link {
+    validity: CertificateValidity,
+    serial: Serial,
+    issuer: Arc<Certificate>,
+    revocations: Option<Arc<Revocations>>,
+}
+
+/// A path with everything that does not depend on time.
+#[derive(Clone, Debug)]
+pub(super) struct ResolvedPath {
+    /// The leaf first, the certificate below the anchor last.
+    links: Vec<Link>,
+    anchor: Arc<Certificate>,
+    /// What every authority on it allows its certificates to be used for.
+    allowed: Vec<Purpose>,
+}
+
+impl ResolvedPath {
+    fn new(
+        leaf: &Certificate,
+        above: &Above,
+        revocations: &dyn Fn(&Certificate) -> Option<Arc<Revocations>>,
+    ) -> Option<Self> {
+        let below = [leaf].into_iter().chain(above.iter().map(Arc::as_ref));
+        let links = below.zip(above).map(|(certificate, issuer)| Link {
+            validity: *certificate.validity(),
+            serial: certificate.serial().clone(),
+            issuer: Arc::clone(issuer),
+            revocations: revocations(issuer),
+        });
+        let allowed = [Purpose::Event, Purpose::Document]
+            .into_iter()
+            .filter(|purpose| above.iter().all(|authority| allows(authority, *purpose)));
+        Some(Self { links: links.collect(), anchor: Arc::clone(above.last()?), allowed: allowed.collect() })
+    }
+}
+
+/// What is true of a certificate whenever it is looked at, until authorities or lists change.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    certificate: Result<String, CertificateError>,
+    role: Option<Result<Role, RoleError>>,
+    paths: Result<Vec<ResolvedPath>, PathError>,
+}
+
+impl Standing {
+    /// Of bytes that are not an acceptable certificate.
+    pub const fn refused(error: CertificateError) -> Self {
+        Self {
+            certificate: Err(error),
+            role: None,
+            paths: Err(PathError::UnknownIssuer { issuer: String::new() }),
+        }
+    }
+
+    /// Of a certificate with the paths that were found for it. `role` is `None` where no role is asked for:
+    /// public test suites know nothing of ours.
+    pub fn new(
+        leaf: &Certificate,
+        role: Option<Result<Role, RoleError>>,
+        paths: Result<Vec<Above>, PathError>,
+        revocations: &dyn Fn(&Certificate) -> Option<Arc<Revocations>>,
+    ) -> Self {
+        Self {
+            certificate: Ok(leaf.key().describe()),
+            role,
+            paths: paths.map(|paths| {
+                paths.iter().filter_map(|above| ResolvedPath::new(leaf, above, revocations)).collect()
+            }),
+        }
+    }
+
+    /// Whether a chain to a root was found: only those are worth remembering.
+    pub const fn has_path(&self) -> bool {
+        self.paths.is_ok()
+    }
+
+    /// Its role, when it has one.
+    pub fn role(&self) -> Option<&Role> {
+        self.role.as_ref()?.as_ref().ok()
+    }
+
+    /// Judges it for a purpose, at the time something provably existed. `now` decides nothing; it is only
+    /// told about.
+    pub fn judge(&self, purpose: Purpose, time: &SigningTime, now: Millis) -> Verdict {
+        let described = match &self.certificate {
+            Ok(described) => described,
+            Err(error) => return unreadable(error, time, now),
+        };
+        let judged =
+            self.paths.iter().flatten().map(|path| {
+                [self.usage(purpose, Some(path)), period(path, time, now), revocation(path, time)]
+            });
+        // Of several paths the best one counts, and of equally good ones the first.
+        let worst = |found: &[Found; 3]| found.iter().map(|(outcome, _)| *outcome).max();
+        let best = judged.min_by_key(worst);
+        let open = || (Outcome::Undetermined, Reason::NotChecked);
+        let [usage, period, revocation] = best.unwrap_or_else(|| [self.usage(purpose, None), open(), open()]);
+        let findings = vec![
+            self.certificate_finding(described),
+            self.chain_finding(),
+            finding(Item::Usage, usage),
+            finding(Item::Period, period),
+            finding(Item::Revocation, revocation),
+            finding(Item::ProvenTime, proven_time(time, now)),
+        ];
+        Verdict { findings }
+    }
+
+    fn certificate_finding(&self, described: &str) -> Finding {
+        match &self.role {
+            Some(Err(error)) if !error.is_about_usage() => {
+                finding(Item::Certificate, (Outcome::Invalid, Reason::RoleRefused(error.clone())))
+            }
+            _ => {
+                let reason = Reason::CertificateSound { key: described.to_owned() };
+                finding(Item::Certificate, (Outcome::Valid, reason))
+            }
+        }
+    }
+
+    fn chain_finding(&self) -> Finding {
+        finding(
+            Item::Chain,
+            match self.paths.as_ref().map(|paths| paths.first()) {
+                Ok(Some(path)) => {
+                    (Outcome::Valid, Reason::ChainComplete { root: path.anchor.subject().to_string() })
+                }
+                Ok(None) => (Outcome::Undetermined, Reason::NotChecked),
+                Err(error) => (Outcome::Invalid, Reason::NoPath(error.clone())),
+            },
+        )
+    }
+
+    fn usage(&self, purpose: Purpose, path: Option<&ResolvedPath>) -> Found {
+        let allowed = || path.is_none_or(|path| path.allowed.contains(&purpose));
+        match &self.role {
+            None => (Outcome::Valid, Reason::UsageFits { purpose }),
+            Some(Ok(role)) if role.serves(purpose) && allowed() => {
+                (Outcome::Valid, Reason::UsageFits { purpose })
+            }
+            Some(Ok(_)) => (Outcome::Invalid, Reason::WrongUsage { purpose }),
+            Some(Err(error)) if error.is_about_usage() => {
+                (Outcome::Invalid, Reason::RoleRefused(error.clone()))
+            }
+            Some(Err(_)) => (Outcome::Undetermined, Reason::NotChecked),
+        }
+    }
+}
+
+fn allows(authority: &Certificate, purpose: Purpose) -> bool {
+    let wanted = match purpose {
+        Purpose::Event => super::profile::PURPOSE_OFFICE,
+        Purpose::Document => super::profile::PURPOSE_OFFICER,
+    };
+    authority.extensions.purposes.as_ref().is_none_or(|list| list.iter().any(|oid| *oid == wanted))
+}
+
+type Found = (Outcome, Reason);
+
+fn finding(item: Item, (outcome, reason): Found) -> Finding {
+    Finding { item, outcome, reason }
+}
+
+fn unreadable(error: &CertificateError, time: &SigningTime, now: Millis) -> Verdict {
+    let findings = Item::ALL.map(|item| match item {
+        Item::Certificate => finding(item, (Outcome::Invalid, Reason::CertificateRefused(error.clone()))),
+        Item::ProvenTime => finding(item, proven_time(time, now)),
+        Item::Chain | Item::Usage | Item::Period | Item::Revocation => {
+            finding(item, (Outcome::Undetermined, Reason::NotChecked))
+        }
+    });
+    Verdict { findings: findings.into() }
+}
+
+/// The worse of two, the first one when they are equal: the leaf's own reason is the nearest.
+fn worse(first: Found, second: Found) -> Found {
+    if second.0 > first.0 { second } else { first }
+}
+
+/// Every certificate of the path must count at the moment of proof.
+fn period(path: &ResolvedPath, time: &SigningTime, now: Millis) -> Found {
+    let links = path.links.iter().map(|link| &link.validity).chain([path.anchor.validity()]);
+    let links = links.map(|validity| period_of(validity, time, now));
+    links.reduce(worse).unwrap_or((Outcome::Undetermined, Reason::NotChecked))
+}
+
+fn period_of(validity: &CertificateValidity, time: &SigningTime, now: Millis) -> Found {
+    let CertificateValidity { not_before, not_after } = *validity;
+    let ended = Millis(not_after.0 / Millis::SECOND * Millis::SECOND).plus(Millis::SECOND);
+    let Some(proven_at) = time.proven_at else {
+        return if time.after.is_some_and(|after| after >= ended) {
+            (Outcome::Invalid, Reason::ExpiredAtSigning { not_after })
+        } else {
+            (Outcome::Undetermined, Reason::PeriodNotProven { not_before, not_after })
+        };
+    };
+    if validity.begins_after(proven_at) {
+        (Outcome::Invalid, Reason::NotYetValid { not_before })
+    } else if validity.is_over(proven_at) {
+        if time.is_surely_from(ended) {
+            (Outcome::Invalid, Reason::ExpiredAtSigning { not_after })
+        } else {
+            (Outcome::Undetermined, Reason::ExpiredBeforeProof { not_after })
+        }
+    } else if validity.is_over(now) {
+        (Outcome::Valid, Reason::ExpiredSince { not_after })
+    } else {
+        (Outcome::Valid, Reason::WithinPeriod { not_before, not_after })
+    }
+}
+
+fn revocation(path: &ResolvedPath, time: &SigningTime) -> Found {
+    let mut found: Option<Found> = None;
+    for (n, link) in path.links.iter().enumerate() {
+        // Lists that a thief of the issuer's key may have signed say nothing about what is *not* revoked.
+        let issuer = path.links.get(n + 1).and_then(revocation_entry);
+        let trusted_before = issuer.filter(|entry| entry.reason.is_compromise()).map(|e| e.effective_at());
+        let next = revocation_of(link, n > 0, trusted_before, time);
+        found = Some(match found {
+            // Of two that are valid, "revoked later" and "may still change" are the ones to tell.
+            Some(first) if first.0 == next.0 && !first.1.is_open() && next.1.is_open() => next,
+            // Why no list of that authority counts.
+            Some(first) if first.0 == next.0 && matches!(next.1, Reason::AuthorityCompromised { .. }) => next,
+            Some(first) => worse(first, next),
+            None => next,
+        });
+    }
+    found.unwrap_or((Outcome::Undetermined, Reason::NotChecked))
+}
+
+fn revocation_entry(link: &Link) -> Option<Revocation> {
+    link.revocations.as_ref()?.entry(&link.serial).copied()
+}
+
+fn revocation_of(
+    link: &Link,
+    is_authority: bool,
+    trusted_before: Option<Millis>,
+    time: &SigningTime,
+) -> Found {
+    let issuer = || link.issuer.subject().to_string();
+    let Some(entry) = revocation_entry(link) else {
+        let none = || (Outcome::Undetermined, Reason::NoList { issuer: issuer() });
+        let Some(revocations) = &link.revocations else { return none() };
+        // Without proof the newest list is as good as any; the missing proof is a finding of its own.
+        let at = time.proven_at.unwrap_or(Millis(0));
+        return match revocations.coverage(at, trusted_before) {
+            Coverage::NoList => none(),
+            Coverage::Stale(window) => {
+                let reason = Reason::StaleList { issuer: issuer(), next_update: window.next_update };
+                (Outcome::Undetermined, reason)
+            }
+            Coverage::After(window) if time.proven_at.is_some() => {
+                (Outcome::Valid, Reason::NotRevoked { list_at: window.this_update })
+            }
+            Coverage::After(window) | Coverage::Within(window) => {
+                (Outcome::Valid, Reason::NotRevokedSoFar { list_at: window.this_update })
+            }
+        };
+    };
+    let since = entry.effective_at();
+    let why = entry.reason;
+    let on_hold = why == RevocationReason::CertificateHold;
+    match time.proven_at {
+        Some(proven_at) if proven_at < since && on_hold => (Outcome::Valid, Reason::OnHoldLater { since }),
+        Some(proven_at) if proven_at < since => (Outcome::Valid, Reason::RevokedLater { since, why }),
+        _ if on_hold => (Outcome::Undetermined, Reason::OnHold { since }),
+        _ if is_authority && why.is_compromise() => {
+            (Outcome::Undetermined, Reason::AuthorityCompromised { since })
+        }
+        _ if time.is_surely_from(since) => (Outcome::Invalid, Reason::Revoked { since, why }),
+        Some(_) => (Outcome::Undetermined, Reason::RevokedBeforeProof { since, why }),
+        None => (Outcome::Undetermined, Reason::RevokedWithoutProof { since, why }),
+    }
+}
+
+fn proven_time(time: &SigningTime, now: Millis) -> Found {
+    let Some(proven_at) = time.proven_at else { return (Outcome::Undetermined, Reason::NoTrustedTimeYet) };
+    let reason = match time.claimed_at {
+        _ if now < proven_at => Reason::ClockBehind { now, proven_at },
+        Some(claimed_at) if claimed_at > proven_at => Reason::ClaimedAfterProof { claimed_at, proven_at },
+        _ => Reason::ProvenAt { proven_at },
+    };
+    (Outcome::Valid, reason)
+}
