@@ -16,6 +16,8 @@ NEXTEST_VERSION=0.9.143  # built with the oldest Rust that the workspace allows
 NEXTEST_VERSION_MIN=0.9.100
 DENY_VERSION=0.20.2
 DENY_VERSION_MIN=0.18.0
+VECTORS_VERSION=45.0.7 # PyPI's cryptography_vectors: NIST's path validation test suite, for tests only
+VECTORS_SHA256=b05f4529ce874caf45ce12ad349eac0a2ea57f74d44997aef4d8c3dbc3d5621d
 
 say() { printf 'install: %s\n' "$*" >&2; }
 fail() { # WHAT HOW-TO-FIX...
@@ -121,6 +123,9 @@ if [ "$purpose" = test ]; then
     need iptables iptables "loss between namespaces"
     need strace strace "stops a node at its N-th write"
     need mkfs.ext4 e2fsprogs "small disks that fill up or lose power"
+    need openssl openssl "judges the same certificates as Trạm, for comparison"
+    need python3 python3 "unpacks test vectors"
+    python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -187,6 +192,24 @@ esac
 hash -r
 at_least "$(.tram/bin/nats-server --version | version_in)" "$NATS_VERSION_MIN" ||
     fail ".tram/bin/nats-server does not run or is too old" "remove it and run this again"
+
+# --- test vectors -----------------------------------------------------------------------------------
+vectors=.tram/vectors-$VECTORS_VERSION
+if [ "$purpose" = test ] && [ ! -d "$vectors" ]; then
+    say "fetching test vectors for certificates (cryptography_vectors $VECTORS_VERSION)"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --dest "$scratch/vectors" "cryptography_vectors==$VECTORS_VERSION" >"$scratch/pip.log" 2>&1 9>&- || {
+        cat "$scratch/pip.log" >&2
+        fail "pip could not fetch cryptography_vectors==$VECTORS_VERSION" "check the network"
+    }
+    wheel=$(find "$scratch/vectors" -name '*.whl')
+    found=$(sha256_of "$wheel")
+    [ "$found" = "$VECTORS_SHA256" ] ||
+        fail "the fetched vectors have SHA-256 $found, expected $VECTORS_SHA256" \
+            "do not use them; somebody changed them on the way or at their source"
+    python3 -m zipfile -e "$wheel" "$scratch/vectors/unpacked"
+    mv "$scratch/vectors/unpacked" "$vectors"
+fi
 
 # --- cargo tools for the tests --------------------------------------------------------------------
 # Compiled once per user, not once per clone: they take minutes.

@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./ops/install.sh test
 export PATH="$PWD/.tram/bin:$PATH:/usr/sbin:/sbin"
 export LC_ALL=C.UTF-8
+TRAM_VECTORS=$(echo "$PWD"/.tram/vectors-*)
+export TRAM_VECTORS
 export CARGO_TERM_COLOR=never # the counts below are read from the logs
 export RUSTDOCFLAGS="-D warnings"
 logs=.tram/test
@@ -78,8 +80,11 @@ step "lints, every target and feature" \
 step "documentation" cargo doc --locked --workspace --no-deps
 step "tests" cargo nextest run --locked --workspace
 step "programs, release" cargo build --locked --release --workspace --bins
-step "simulated country, 750 seeds" \
-    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 750
+step "simulated country, 5,000 seeds" \
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 5000
+# Not every seed passes yet: see the README under what is known to be missing.
+step "simulated country, what was lost is given back" \
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 180 --given-back
 step "20,000 power cuts under SQLite" \
     env TRAM_POWER_CUT_RUNS=7000 cargo test --locked --package chaos-tests --test power_cut --quiet
 step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/release/tram" demo

@@ -36,6 +36,9 @@ struct Args {
     /// Take this kind of fault out of every scenario.
     #[arg(long)]
     without: Option<Fault>,
+    /// Also require that every document a clerk has is known to its sender again, given back after any restore.
+    #[arg(long)]
+    given_back: bool,
     /// Print the reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
 impl Args {
     fn scenario(&self, seed: u64) -> Options {
         let mut options = Options::from_seed(seed);
+        options.all_given_back = self.given_back;
         options.faults.retain(|fault| Some(*fault) != self.without);
         options.faults.extend(self.also.filter(|fault| !options.faults.contains(fault)));
         options
@@ -62,7 +66,8 @@ impl Args {
         let name = |fault: Option<Fault>| Some(fault?.to_possible_value()?.get_name().to_owned());
         let [also, without] = [("also", self.also), ("without", self.without)]
             .map(|(option, fault)| name(fault).map(|name| format!(" --{option} {name}")).unwrap_or_default());
-        also + &without
+        let given_back = if self.given_back { " --given-back" } else { "" };
+        also + &without + given_back
     }
 }
 

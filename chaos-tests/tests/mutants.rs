@@ -37,6 +37,7 @@ fn every_planted_bug_is_caught() {
         let (mut seeds, mut caught, mut first) = (0, 0, None);
         while seeds < SEEDS_MAX && caught < CATCHES {
             let mut options = Options::from_seed(seeds);
+            options.all_given_back = mutant == Mutant::NoAskingBack;
             for fault in faults_against(mutant) {
                 if !options.faults.contains(fault) {
                     options.faults.push(*fault);

@@ -92,6 +92,9 @@ pub struct Options {
     pub relays_sync_always: bool,
     /// Chance that an office has a second home region, in thousandths.
     pub second_home: u32,
+    /// Also require that every document a clerk anywhere has is known to its sender again, however often the sender's
+    /// disk was replaced: given back by whoever holds it.
+    pub all_given_back: bool,
 }
 
 /// A number below `end`.
@@ -133,6 +136,7 @@ impl Options {
             fault_every_ms: faulty_ms / [10, 25, 50][index(rng, 3)],
             relays_sync_always: chance(rng, 700),
             second_home: [0, 500][index(rng, 2)],
+            all_given_back: false,
         };
         let later = Fault::ALL.into_iter().filter(|fault| fault.is_drawn_last());
         options.faults.extend(later.filter(|_| !calm && chance(rng, 250)));
