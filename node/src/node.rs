@@ -528,7 +528,7 @@ impl Node {
                 Reception::Fork { .. } => {
                     if let Some(position) = self.store.append_evidence(&event, now)? {
                         self.apply(Class::Evidence, position, &event, now, work)?;
-                        self.contradict(event.event(), work)?;
+                        self.contradict(event.event(), now, work)?;
                     } else {
                         // What the contradicting event names is not wanted.
                         self.answer_again(event.event(), &[], now, work)?;
@@ -584,11 +584,10 @@ impl Node {
                 work.owed.entry(from).or_default().push(place);
             }
         }
-        if let Some(place) = self.exchange.beyond(&from, fields.incarnation) {
-            owe(work, from, place);
-        }
-        if let Some(place) = self.exchange.contradicted(&self.store, &from, &body)? {
-            owe(work, from, place);
+        let beyond = self.exchange.beyond(&from, fields.incarnation);
+        let contradicted = self.exchange.contradicted(&self.store, &from, &body)?;
+        for place in beyond.into_iter().chain(contradicted) {
+            self.tell_what_is_held(from, place, now, work)?;
         }
         let channel = self.exchange.channel(&from, fields.incarnation);
         if channel.is_some_and(schema::exchange::Channel::has_gap) {
@@ -723,14 +722,33 @@ impl Node {
         Ok(complete)
     }
 
-    /// Tells the author of a contradicting event what is held at its place, in a new receipt: the one it was given for
-    /// that may have come when it knew no better, and a repeat of it would say nothing.
-    fn contradict(&mut self, fields: &Event, work: &mut Work) -> Result<(), StepError> {
+    /// Tells the author of a contradicting event what is held at its place.
+    fn contradict(&mut self, fields: &Event, now: Millis, work: &mut Work) -> Result<(), StepError> {
         if let Some(counter) = fields.counter_for(&self.exchange.me())
             && let Some(row) = self.store.held(&fields.office, fields.incarnation, counter)?
-            && (row.receipt.is_some() || !row.kind.wants_receipt())
         {
-            owe(work, fields.office, row.place);
+            self.tell_what_is_held(fields.office, row.place, now, work)?;
+        }
+        Ok(())
+    }
+
+    /// Tells an office that an event of it is held which it may not know, in a new receipt: an earlier one may have come
+    /// when it knew no better, and a repeat of it would say nothing. What lacks its attachments gets no receipt (P6);
+    /// the next head names it.
+    fn tell_what_is_held(
+        &mut self,
+        from: OfficeId,
+        place: Place,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let Some(row) = self.store.held(&from, place.incarnation, place.counter)? else {
+            return Ok(());
+        };
+        if row.receipt.is_some() || !row.kind.wants_receipt() {
+            owe(work, from, place);
+        } else {
+            self.head_due(from, now, GAP_WAIT_MS);
         }
         Ok(())
     }
