@@ -8,7 +8,7 @@ use chaos_tests::sim::{self, Fault, Options, Violated};
 /// Seeds of the default run; `TRAM_SIM_SEEDS` asks for more.
 const SEEDS: u64 = 120;
 /// Seeds that once failed stay in the corpus.
-const CORPUS: [u64; 18] = [
+const CORPUS: [u64; 20] = [
     0, 3, 15, 18, 33, 70, 82, 107, 117, 137, 177, 234,  //
     786,  // two lives restored from one backup shared an incarnation
     1267, // a receipt for a head that contradicted what was held
@@ -16,6 +16,19 @@ const CORPUS: [u64; 18] = [
     1853, // two lives restored from one backup shared an incarnation
     2099, // restored between an event and its attachments
     3228, // restored between an event and its attachments
+    3147, // a contradiction was never told, because what was held lacked its attachments
+    3641, // a receipt that was to contradict was given for what lacked its attachments
+];
+/// Seeds in which a sender did not learn again of everything it had sent and lost.
+const GIVEN_BACK: [u64; 8] = [
+    92,   // a receipt told of the loss before the incarnation ended
+    118,  // a receipt came before its event was known again
+    247,  // an answer about one event was taken for one about all before it
+    284,  // a document was given back without its attachments
+    574,  // what was given back was taken to prove what stands before it
+    662,  // what was given back was taken to prove what stands before it
+    914,  // a question that was rolled back with its step was not asked again
+    950,  // what could not be given back was asked for again and again
 ];
 /// Seeds that failed while two machines with one key were alive, or after.
 const CLONES: [u64; 5] = [
@@ -31,6 +44,10 @@ fn without_clones(seed: u64) -> Options {
     let mut options = Options::from_seed(seed);
     options.faults.retain(|fault| *fault != Fault::NodeCloned);
     options
+}
+
+fn given_back(seed: u64) -> Options {
+    Options { all_given_back: true, ..without_clones(seed) }
 }
 
 fn with_clones(seed: u64) -> Options {
@@ -66,6 +83,7 @@ fn country_keeps_its_promises_under_faults_and_becomes_quiet_after_them() {
         .into_iter()
         .map(without_clones)
         .chain(CLONES.into_iter().map(with_clones))
+        .chain(GIVEN_BACK.into_iter().map(given_back))
         .chain((1_000..1_000 + wanted).map(Options::from_seed))
         .collect();
     let lines: Vec<String> = run_all(&scenarios).iter().map(replay_line).collect();
