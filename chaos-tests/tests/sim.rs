@@ -21,14 +21,14 @@ const CORPUS: [u64; 20] = [
 ];
 /// Seeds in which a sender did not learn again of everything it had sent and lost.
 const GIVEN_BACK: [u64; 8] = [
-    92,   // a receipt told of the loss before the incarnation ended
-    118,  // a receipt came before its event was known again
-    247,  // an answer about one event was taken for one about all before it
-    284,  // a document was given back without its attachments
-    574,  // what was given back was taken to prove what stands before it
-    662,  // what was given back was taken to prove what stands before it
-    914,  // a question that was rolled back with its step was not asked again
-    950,  // what could not be given back was asked for again and again
+    92,  // a receipt told of the loss before the incarnation ended
+    118, // a receipt came before its event was known again
+    247, // an answer about one event was taken for one about all before it
+    284, // a document was given back without its attachments
+    574, // what was given back was taken to prove what stands before it
+    662, // what was given back was taken to prove what stands before it
+    914, // a question that was rolled back with its step was not asked again
+    950, // what could not be given back was asked for again and again
 ];
 /// Seeds that failed while two machines with one key were alive, or after.
 const CLONES: [u64; 5] = [
