@@ -624,7 +624,7 @@ mod settling {
     #[test]
     fn receipt_of_an_id_never_sent_settles_nothing_and_tells_of_going_back() {
         let wrong = receipt(0, 1, &[invented(0, 1)], &[]);
-        let station = check([sends(1)], From(wrong), &["held 0/1", "told of 0"]);
+        let station = check([sends(1)], From(wrong), &["held 0/1", "early receipt for 0/1", "told of 0"]);
         assert!(station.records.sent_rows().all(|row| row.open && row.receipt.is_none()));
         let beyond = receipt(0, 1, &[invented(0, 7)], &[]);
         check([sends(1)], From(beyond), &["held 0/1", "early receipt for 0/7", "told of 0"]);
@@ -648,7 +648,11 @@ mod settling {
     fn head_that_names_an_event_never_sent_confirms_nothing() {
         let given = [greets(), greets()];
         check(given.clone(), From(head(0, 1, &[invented(0, 2)])), &["held 0/1", "told of 0"]);
-        check(given, From(receipt(0, 1, &[invented(0, 2)], &[invented(0, 2)])), &["held 0/1", "told of 0"]);
+        check(
+            given,
+            From(receipt(0, 1, &[invented(0, 2)], &[invented(0, 2)])),
+            &["held 0/1", "early receipt for 0/2", "told of 0"],
+        );
     }
 
     #[test]
