@@ -1,0 +1,189 @@
+//! Lives of a station: a new incarnation after a restore, and what the correspondents of the earlier one give back.
+
+use std::sync::Arc;
+
+use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, StatusCode};
+use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
+use schema::exchange::{Class, Draft, Records, SentRow};
+use schema::id::{Incarnation, OfficeId, Position};
+use schema::mutant::{self, Mutant};
+use schema::time::Millis;
+
+use super::{Node, StepError, Work};
+use crate::store::StoreError;
+
+/// Answers to asks for what was lost that are on their way to one correspondent at a time.
+const ASKS_UNDER_WAY_MAX: usize = 32;
+
+impl Node {
+    /// Starts a new incarnation because the restore tool put an older copy of the data back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn restored_by_tool(&mut self, now: Millis) -> Result<(), StepError> {
+        self.store.begin()?;
+        let mut work = Work::default();
+        let told = self.exchange.incarnation();
+        self.raise(told, RestoreReason::Tool, now, &mut work)?;
+        self.store.save_exchange(&self.exchange, &work.touched)?;
+        self.store.commit()?;
+        self.sending.next_due = self.store.next_due()?;
+        Ok(())
+    }
+
+    /// Starts a new incarnation: tells every correspondent, and sends again what has no receipt.
+    pub(super) fn raise(
+        &mut self,
+        told: Incarnation,
+        reason: RestoreReason,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        if told < self.exchange.incarnation() {
+            return Ok(());
+        }
+        // The tool is the person who must decide.
+        if reason != RestoreReason::Tool && !self.exchange.may_raise(now) {
+            tracing::error!(%told, "a correspondent knows more of this station again: is its key in use twice?");
+            return Ok(());
+        }
+        let open = self.store.open_dispatches()?;
+        let branch = self.nonces.branch();
+        for draft in self.exchange.raise(&self.store, told, branch, reason)? {
+            self.record(&draft, now, work)?;
+        }
+        for dispatch in open.into_iter().filter(|_| !mutant::is(Mutant::NoReissue)) {
+            self.dispatch_again(dispatch.position, dispatch.to, now, work)?;
+        }
+        tracing::warn!(incarnation = %self.exchange.incarnation(), "new incarnation: this station went backwards");
+        Ok(())
+    }
+
+    /// Records an event's content again, as a new event of the current incarnation.
+    pub(super) fn dispatch_again(
+        &mut self,
+        position: Position,
+        to: Vec<OfficeId>,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let bytes = self.store.bytes_at(position)?;
+        let event = RecordedEvent::read(&bytes)?.event;
+        let draft = Draft {
+            incarnation: self.exchange.incarnation(),
+            kind: event.kind,
+            urgency: event.urgency,
+            to,
+            blobs: event.blobs,
+            body: event.body,
+        };
+        self.record(&draft, now, work)
+    }
+
+    /// Sends documents again that a correspondent once receipted and does not hold any more under that event.
+    pub(super) fn send_anew(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let mut rows = std::mem::take(&mut work.anew);
+        rows.sort_unstable_by_key(|row| (row.to, row.place));
+        rows.dedup_by_key(|row| (row.to, row.place));
+        let places: Vec<SentPlace> = rows
+            .iter()
+            .map(|row| SentPlace {
+                to: row.to,
+                incarnation: row.place.incarnation,
+                counter: row.place.counter,
+            })
+            .collect();
+        for draft in self.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
+            self.record(&draft, now, work)?;
+        }
+        for row in rows.into_iter().filter(SentRow::is_said_again) {
+            self.dispatch_again(row.position, vec![row.to], now, work)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a correspondent back what it asks for of its own earlier lives.
+    pub(super) fn give_back(
+        &mut self,
+        to: OfficeId,
+        life: Incarnation,
+        heads: &Heads,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        if heads.asks.is_empty() {
+            return Ok(());
+        }
+        // What is on its way is not given twice, and not much is on its way at a time: nobody makes this station write
+        // at the speed of the line.
+        let under_way = self.asks_under_way(&to)?;
+        let room = ASKS_UNDER_WAY_MAX.saturating_sub(under_way.len());
+        let earlier = heads.asks.iter().filter(|ask| ask.incarnation < life);
+        for ask in earlier.filter(|ask| !under_way.contains(ask)).take(room) {
+            let drafts = self.exchange.give_back(&self.store, to, ask, |position| {
+                let bytes = self.store.bytes_at(position)?;
+                let read = RecordedEvent::read(&bytes);
+                let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
+                Ok((bytes, read.map_err(damaged)?.event.blobs))
+            })?;
+            for draft in drafts {
+                self.record(&draft, now, work)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was asked for and is being given back: no receipt has come for it yet.
+    fn asks_under_way(&self, to: &OfficeId) -> Result<Vec<Ask>, StepError> {
+        let mut asks = Vec::new();
+        for position in self.store.being_given_back(to, ASKS_UNDER_WAY_MAX)? {
+            let recorded = RecordedEvent::read(&self.store.bytes_at(position)?)?;
+            if let Ok(Body::Returned(returned)) = Body::read(recorded.version, &recorded.event) {
+                asks.push(returned.ask);
+            }
+        }
+        Ok(asks)
+    }
+
+    /// Takes back what this station had lost. Each event carries the station's own signature; the word of whoever
+    /// brings it is not needed.
+    pub(super) fn regain(
+        &mut self,
+        from: OfficeId,
+        returned: &Returned,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        if returned.through < returned.ask.to {
+            let rest = Ask { from: returned.through.next(), ..returned.ask };
+            self.ask_back(from, vec![rest], now);
+        }
+        let verifier = Verifier::for_office(Arc::clone(&self.directory), &self.exchange.me());
+        for bytes in &returned.events {
+            // The verifier knows this office's keys and no others.
+            let verified = UnverifiedEvent::parse(bytes).map_err(|error| error.to_string());
+            let verified =
+                verified.and_then(|event| verifier.verify(event).map_err(|error| error.to_string()));
+            let event = match verified {
+                Ok(event) => event,
+                Err(reason) => {
+                    tracing::warn!(%from, reason, "what was given back is not an event of this station");
+                    self.store.quarantine(&from.to_string(), &reason, bytes, now)?;
+                    continue;
+                }
+            };
+            if event.event().incarnation < self.exchange.incarnation() && !self.store.knows_own(&event)? {
+                let position = self.store.append(Class::Regained, &event, now)?;
+                work.touched.extend(event.event().to.iter().map(|to| to.office));
+                self.apply(Class::Regained, position, &event, now, work)?;
+                for to in &event.event().to {
+                    let place = (event.event().incarnation, to.counter);
+                    let early = self.store.early_receipts(&to.office, place.0, place.1)?;
+                    let held: Vec<Place> = early.into_iter().map(|(place, _)| place).collect();
+                    work.anew.extend(self.exchange.displaced(&self.store, &to.office, &held)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}

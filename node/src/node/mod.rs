@@ -1,0 +1,349 @@
+//! The station itself: [`Node::step`].
+
+mod attachments;
+mod heads;
+mod lives;
+mod receive;
+mod send;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use schema::body::{Place, RETURNED_BYTES_MAX, RestoreReason};
+use schema::directory::Directory;
+use schema::event::{EventError, Kind, VerifiedEvent, seal};
+use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
+use schema::id::{Incarnation, OfficeId, Position, StateHash};
+use schema::time::Millis;
+use sha2::{Digest, Sha256};
+
+use self::attachments::Transfers;
+use self::heads::{Greetings, HeadDue};
+use self::send::Sending;
+use crate::step::{Answer, Effect, Input, Ticket};
+use crate::store::{Store, StoreError};
+
+pub use self::attachments::{CHUNKS_PER_RUN, DOWNLOADS_MAX, FETCHES_MAX, UPLOADS_MAX};
+pub use self::heads::{GREETING_AFTER_MS, GREETINGS_MAX};
+pub use self::send::PUBLICATIONS_MAX;
+
+/// How long the station rests after the disk was full, in milliseconds.
+const REST_MS: u64 = Millis::MINUTE;
+
+/// Why a step failed. Nothing of it was recorded, or that is unknown: open the station again to find out.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An event this station made is not acceptable: a bug, stopped before it was recorded.
+    #[error("an event of this station breaks the rules of events")]
+    Seal(#[from] EventError),
+}
+
+/// One office's station.
+pub struct Node {
+    store: Store,
+    key: SigningKey,
+    directory: Arc<Directory>,
+    exchange: Exchange,
+    nonces: Nonces,
+    sending: Sending,
+    transfers: Transfers,
+    greetings: Greetings,
+    /// The disk was full; see [`Node::rest`].
+    resting_until: Millis,
+    last_now: Millis,
+}
+
+/// Fresh numbers: unguessable for others, reproducible for the simulation.
+struct Nonces {
+    seed: [u8; 32],
+    used: u64,
+}
+
+impl Nonces {
+    fn next(&mut self) -> [u8; 32] {
+        self.used += 1;
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(self.used.to_be_bytes());
+        hash.finalize().into()
+    }
+
+    /// For a message.
+    fn message_id(&mut self) -> String {
+        self.next()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// For an incarnation.
+    fn branch(&mut self) -> u32 {
+        let [a, b, c, d, ..] = self.next();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// What one step gathers while it runs.
+#[derive(Default)]
+struct Work {
+    effects: Vec<Effect>,
+    touched: BTreeSet<OfficeId>,
+    owed: BTreeMap<OfficeId, Vec<Place>>,
+    told: Option<Incarnation>,
+    anew: Vec<SentRow>,
+    told_heads: Vec<(OfficeId, HeadDue)>,
+}
+
+impl Node {
+    /// Opens a station on its store.
+    ///
+    /// `seed` makes message ids unguessable; it must be fresh randomness at every start.
+    ///
+    /// # Errors
+    /// When the store cannot be read, is damaged, or belongs to another office.
+    pub fn open(
+        store: Store,
+        key: SigningKey,
+        directory: Arc<Directory>,
+        me: OfficeId,
+        seed: [u8; 32],
+        now: Millis,
+    ) -> Result<Self, StoreError> {
+        store.claim(me)?;
+        let exchange = store.load_exchange(me)?;
+        let mut node = Self {
+            store,
+            key,
+            directory,
+            exchange,
+            nonces: Nonces { seed, used: 0 },
+            sending: Sending::default(),
+            transfers: Transfers::default(),
+            greetings: Greetings::default(),
+            resting_until: Millis(0),
+            last_now: now,
+        };
+        node.load_volatile(now)?;
+        Ok(node)
+    }
+
+    fn load_volatile(&mut self, now: Millis) -> Result<(), StoreError> {
+        self.heads_due_for_gaps(now);
+        self.mend_schedule(now)?;
+        self.sending.next_due = self.store.next_due()?;
+        self.fill_downloads(now)
+    }
+
+    /// This office.
+    pub fn me(&self) -> OfficeId {
+        self.exchange.me()
+    }
+
+    /// The hot state.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The hash of the live state (P7).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn state_hash(&self) -> Result<StateHash, StoreError> {
+        self.store.state_hash(&self.exchange)
+    }
+
+    /// When the station wants to be called again although nothing happens; `None` when only an input matters.
+    pub fn wakeup(&self) -> Option<Millis> {
+        if !self.sending.is_linked() {
+            return None;
+        }
+        let daily = (!self.exchange.peers().is_empty()).then_some(self.greetings.daily_at());
+        let wishes = [self.sending.wakeup(), self.greetings.wakeup(), self.transfers.wakeup(), daily];
+        wishes.into_iter().flatten().min().map(|at| at.max(self.resting_until))
+    }
+
+    /// Takes what happened, decides and records it in one transaction, and returns what may leave now.
+    ///
+    /// # Errors
+    /// When the store fails. A full disk is not a failure: whoever asked is told, and nothing is lost.
+    pub fn step(&mut self, inputs: Vec<Input>, now: Millis) -> Result<Vec<Effect>, StepError> {
+        let tickets: Vec<Ticket> = inputs.iter().filter_map(ticket_of).collect();
+        if now.plus(Millis::MINUTE) < self.last_now {
+            tracing::warn!(from = self.last_now.0, to = now.0, "the clock went back: waits are counted anew");
+            self.clock_went_back(now)?;
+        }
+        self.last_now = now;
+        self.store.begin()?;
+        let mut work = Work::default();
+        let done = self.run(inputs, now, &mut work).and_then(|()| Ok(self.store.commit()?));
+        match done {
+            Ok(()) => Ok(work.effects),
+            Err(error) => {
+                self.store.rollback();
+                // Memory may be ahead of the tables now; the tables are the truth.
+                self.exchange = self.store.load_exchange(self.exchange.me())?;
+                self.sending.undo();
+                self.transfers = Transfers::default();
+                self.greetings.undo(work.told_heads);
+                self.load_volatile(now)?;
+                match error {
+                    StepError::Store(error) if error.is_disk_full() => {
+                        tracing::error!(%error, "the disk is full: nothing was recorded, reading goes on");
+                        let until = now.plus(REST_MS);
+                        self.rest(until);
+                        let refuse = |ticket| Effect::Answer { ticket, answer: Answer::DiskFull };
+                        Ok(tickets.into_iter().map(refuse).chain([Effect::Rest { until }]).collect())
+                    }
+                    error => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Times in the future were set by a clock that was wrong: nothing may wait for them.
+    fn clock_went_back(&mut self, now: Millis) -> Result<(), StepError> {
+        self.mend_schedule(now)?;
+        self.greetings.clock_went_back(now);
+        self.transfers.not_before(now);
+        self.resting_until = now;
+        self.sending.next_due = Some(now);
+        Ok(())
+    }
+
+    /// Nothing can be recorded before `until`: there is no use in trying at the speed of the line.
+    fn rest(&mut self, until: Millis) {
+        self.resting_until = until;
+        self.transfers.not_before(until);
+    }
+
+    fn run(&mut self, inputs: Vec<Input>, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        for input in inputs {
+            self.take(input, now, work)?;
+        }
+        for (office, places) in std::mem::take(&mut work.owed) {
+            for draft in self.exchange.receipts(&self.store, office, &places)? {
+                self.record(&draft, now, work)?;
+            }
+        }
+        self.send_anew(now, work)?;
+        if let Some(told) = work.told {
+            self.raise(told, RestoreReason::Correspondent, now, work)?;
+        }
+        self.send_heads(now, work)?;
+        self.publish(now, work)?;
+        self.fetch(now, work)?;
+        self.store.save_exchange(&self.exchange, &work.touched)?;
+        self.look_at_outbox(now)
+    }
+
+    fn take(&mut self, input: Input, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        match input {
+            Input::Command { ticket, command } => {
+                let answer = self.command(&command, now, work)?;
+                work.effects.push(Effect::Answer { ticket, answer });
+            }
+            Input::Connected(relay) => self.connected(relay, now)?,
+            Input::Disconnected(relay) => self.disconnected(&relay, now)?,
+            Input::Published { publication, outcome } => self.published(publication, &outcome, now, work)?,
+            Input::Delivered { relay, delivery, opened } => {
+                self.deliver(relay, delivery, opened, now, work)?;
+            }
+            Input::Imported { ticket, opened } => {
+                let summary = self.accept(opened, "courier", now, work)?;
+                work.effects.push(Effect::Answer { ticket, answer: Answer::Imported(summary) });
+            }
+            Input::Chunk { blob, index, bytes, relay } => {
+                self.chunk(blob, index, bytes, relay.as_ref(), now, work)?;
+            }
+            Input::BlobComplete { ticket, blob } => {
+                let kept = self.store.has_blob(&blob.hash)?;
+                let answer = if kept { Answer::BlobKept(blob) } else { Answer::BlobMismatch(blob) };
+                work.effects.push(Effect::Answer { ticket, answer });
+            }
+            Input::BlobMissing { relay, blob, chunks } => self.upload(&relay, blob, chunks, now, work)?,
+            Input::Directory(directory) => self.directory = directory,
+            Input::Tick => {}
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
+        let Command::Dispatch { blobs, dispatch, .. } = command;
+        for blob in blobs {
+            if !self.store.has_blob(&blob.hash)? {
+                return Ok(Answer::Refused(Refusal::AttachmentMissing { hash: blob.hash }));
+            }
+        }
+        let drafts = match exchange::decide(&self.exchange, &self.store, &self.directory, command)? {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        };
+        let mut recipients = 0;
+        for draft in &drafts {
+            match self.record(draft, now, work) {
+                Ok(()) => recipients += draft.to.len(),
+                // The first draft has the most recipients: when it fits, all do, and nothing was recorded.
+                Err(StepError::Seal(EventError::TooLarge { .. })) if recipients == 0 => {
+                    return Ok(Answer::Refused(Refusal::TooLarge));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::Dispatched { document: dispatch.document, recipients })
+    }
+
+    /// Seals a draft as the next event of the chain, and applies it.
+    fn record(&mut self, draft: &Draft, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let event = seal(self.exchange.next_event(draft, now), &self.key)?;
+        let found = event.bytes().len();
+        // A correspondent must be able to give it back one day, inside an event of its own.
+        if draft.kind == Kind::Dispatch && found > RETURNED_BYTES_MAX {
+            return Err(EventError::TooLarge { found }.into());
+        }
+        let position = self.store.append(Class::Own, &event, now)?;
+        work.touched.extend(&draft.to);
+        self.apply(Class::Own, position, &event, now, work)
+    }
+
+    fn apply(
+        &mut self,
+        class: Class,
+        position: Position,
+        event: &VerifiedEvent,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let (id, version) = (event.id(), event.version());
+        let entry = Entry { position, class, id, version, event: event.event() };
+        let new_incarnation = event.event().incarnation > self.exchange.incarnation() && class == Class::Own;
+        for change in self.exchange.evolve(&self.store, entry)? {
+            self.store.apply(&change, position, now)?;
+            match &change {
+                Change::Alarm(alarm) => tracing::warn!(?alarm, "alarm recorded"),
+                Change::Answered { from, .. } | Change::Presented { from, .. } => {
+                    work.touched.insert(*from);
+                }
+                _ => {}
+            }
+        }
+        if new_incarnation {
+            work.touched.extend(self.exchange.peers().keys());
+        }
+        Ok(())
+    }
+}
+
+fn ticket_of(input: &Input) -> Option<Ticket> {
+    match input {
+        Input::Command { ticket, .. }
+        | Input::Imported { ticket, .. }
+        | Input::BlobComplete { ticket, .. } => Some(*ticket),
+        _ => None,
+    }
+}
