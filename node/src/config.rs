@@ -24,7 +24,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use schema::directory::{Directory, SNAPSHOT_BYTES_MAX, SignedDirectoryError, URL_BYTES_MAX, open_directory};
 use schema::event::key_id;
-use schema::id::{OfficeId, RegionId};
+use schema::id::{OfficeId, RegionId, hex};
 use serde::Deserialize;
 
 use crate::keyring::Login;
@@ -327,7 +327,7 @@ impl Config {
             toml_string(&shown.to_string_lossy())
         };
         let hosts: Vec<String> = self.api.host_names.iter().map(|name| toml_string(name)).collect();
-        let root: String = self.root_key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let root = hex(&self.root_key);
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -447,7 +447,7 @@ impl Bundle {
 
     /// The file that [`Bundle::read`] reads back.
     pub fn render(&self) -> String {
-        let root: String = self.root_key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let root = hex(&self.root_key);
         format!("office = \"{}\"\nroot_key = \"{root}\"\n", self.office)
     }
 }

@@ -25,7 +25,7 @@ use schema::directory::{
     Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX,
     open_directory, sign_directory,
 };
-use schema::id::{OfficeId, RegionId};
+use schema::id::{OfficeId, RegionId, hex};
 use schema::text::fold;
 use schema::time::Millis;
 
@@ -306,11 +306,6 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let draft = path.with_extension("new");
     let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, path));
     written.with_context(|| format!("failed to write `{}`", path.display()))
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8; 32]) -> String {
-    schema::id::BlobHash::new(*bytes).to_string()
 }
 
 #[cfg(test)]

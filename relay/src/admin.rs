@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use schema::blob::{BlobRef, CHUNK_BYTES};
 use schema::courier::{CourierError, CourierReader, CourierWriter, Record};
 use schema::event::RecordedEvent;
-use schema::id::OfficeId;
+use schema::id::{OfficeId, hex};
 use schema::pack::Message;
 use schema::wire;
 use serde::Serialize;
@@ -188,7 +188,7 @@ pub async fn quarantine_show(config: &Config, sequence: u64) -> Result<Quarantin
                 read.id, event.office, event.incarnation, event.seq, event.kind
             )
         }),
-        hex: message.payload.iter().map(|byte| format!("{byte:02x}")).collect(),
+        hex: hex(&message.payload),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +40,14 @@ fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
+/// The bytes as lower-case hexadecimal digits: the one form in which ids, hashes and keys are written.
+pub fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
+
+/// What [`hex`] says, without a text in between.
 pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    HEXLOWER.encode_write(bytes, f)
 }
 
 fn parse_hex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], IdError> {
@@ -353,6 +360,13 @@ mod tests {
         assert_eq!(minicbor::decode::<Incarnation>(&bytes).expect("the last"), Incarnation::MAX);
         let bytes = minicbor::to_vec(1_u64 << 53).expect("a number");
         assert!(minicbor::decode::<Incarnation>(&bytes).is_err());
+    }
+
+    #[test]
+    fn bytes_are_written_in_lower_case_with_every_zero() {
+        assert_eq!(hex(&[0x00, 0x0a, 0xff]), "000aff");
+        assert_eq!(hex(&[]), "");
+        assert_eq!(format!("{:?}", OfficeId::new([0xa0; 16])), hex(&[0xa0; 16]));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use fixture::{hex, unhex};
+use fixture::unhex;
+use schema::id::hex;
 
 /// Changes per parser.
 const CHANGES: usize = 20_000;

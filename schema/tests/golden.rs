@@ -15,6 +15,7 @@ use schema::body::Body;
 use schema::courier::{CourierReader, CourierWriter, Record};
 use schema::directory::{DirectoryDelta, DirectorySnapshot, open_directory, sign_directory};
 use schema::event::{RecordedEvent, UnverifiedEvent, seal};
+use schema::id::{EventId, hex};
 use schema::pack::{Message, Notice, PackItem};
 use sha2::{Digest, Sha256};
 
@@ -49,7 +50,7 @@ fn messages() -> Vec<(&'static str, Message)> {
     let again = PackItem { attempt: 3, only: vec![RECIPIENT], ..event(schema::event::Kind::Head) };
     let items = vec![event(schema::event::Kind::Dispatch), again];
     let notices = vec![
-        Notice { id: Some(schema::id::EventId::new([5; 32])), reason: "vượt hạn mức".to_owned() },
+        Notice { id: Some(EventId::new([5; 32])), reason: "vượt hạn mức".to_owned() },
         Notice { id: None, reason: "not an event".to_owned() },
     ];
     vec![

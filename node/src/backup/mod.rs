@@ -27,7 +27,7 @@ use jiff::tz::Offset;
 use schema::backup::{BackupSeal, FileDigest, SEAL_BYTES_MAX, SealError, open_backup_seal, seal_backup};
 use schema::directory::{Directory, SNAPSHOT_BYTES_MAX};
 use schema::event::Verifier;
-use schema::id::OfficeId;
+use schema::id::{OfficeId, hex};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
@@ -608,8 +608,4 @@ fn pump(
         length += read as u64;
         done(length, total);
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use schema::event::Verifier;
+use schema::id::hex;
 use serde_json::{Value, json};
 
 use crate::backup::restore::{Settled, Step, restore};
@@ -95,14 +96,13 @@ fn check(folder: &DataFolder, path: &Path) -> Result<Answer, CliError> {
     let checked = checked.map_err(|error| failed(&error))?;
     let mut answer = described(&checked.seal, &checked.outline);
     let office = trust.directory.office(&checked.seal.office);
-    let root: String = trust.root_key.iter().map(|byte| format!("{byte:02x}")).collect();
     answer["backup"] = json!(path);
     answer["office_name"] = json!(office.and_then(|office| office.names.last()).map(|name| &name.text));
     answer["events"] = json!(checked.counted.events);
     answer["unjudged"] = json!(checked.counted.unjudged);
     answer["attachments"] = json!(checked.counted.attachments);
     answer["trust"] = json!(if trust.own { "own" } else { "backup" });
-    answer["root_key"] = json!(root);
+    answer["root_key"] = json!(hex(&trust.root_key));
     Ok((answer, super::show::backup_checked))
 }
 

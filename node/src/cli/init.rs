@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use schema::id::OfficeId;
+use schema::id::{OfficeId, hex};
 use serde_json::{Value, json};
 
 use crate::cli::chain;
@@ -89,11 +89,10 @@ pub(super) fn init(folder: &DataFolder, request: InitRequest) -> Result<Value, C
     }
     // Last, because a folder with settings counts as made.
     replace_private(&folder.config(), settings.render(folder).as_bytes()).map_err(|error| cabinet(&error))?;
-    let public: String = key.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(json!({
         "data": folder.path(),
         "office": settings.office,
-        "signing_key": public,
+        "signing_key": hex(key.verifying_key().as_bytes()),
         "login": login.public(),
         "listen": settings.api.listen,
         "enrolled": listed,

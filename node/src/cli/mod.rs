@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use schema::id::{DocumentId, OfficeId};
+use schema::id::{DocumentId, OfficeId, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
@@ -355,7 +355,7 @@ fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, Cl
             let mut hashing = Hashing { file, hash: Sha256::new() };
             let bytes =
                 client.receive(false, &format!("/documents/{document}/attachments/{n}"), &mut hashing)?;
-            let found: String = hashing.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = hex(&hashing.hash.finalize());
             if found == expected {
                 Ok(bytes)
             } else {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use schema::id::DocumentId;
+use schema::id::{DocumentId, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -95,7 +95,7 @@ fn hash_of(path: &Path) -> Result<(String, u64), CliError> {
         }
         hash.update(&buffer[..read]);
     }
-    Ok((hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), length))
+    Ok((hex(&hash.finalize()), length))
 }
 
 /// The media type by the name's ending: for the recipient's reading only, nothing is decided on it.

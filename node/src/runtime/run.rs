@@ -20,6 +20,7 @@ use crate::node::{Node, StepError};
 use crate::step::{Effect, Input};
 use crate::store::{Inspection, Store, StoreError};
 use schema::event::Verifier;
+use schema::id::hex;
 use schema::time::Millis;
 
 /// Newest events whose chain and signatures are checked at every start.
@@ -157,7 +158,7 @@ async fn open_door(
     let listener = TcpListener::bind(listen).await;
     let listener = listener.with_context(|| format!("failed to listen on `{listen}`; is the port taken?"))?;
     let address = listener.local_addr().context("failed to learn the API's own address")?;
-    let token: String = keyring::random_bytes::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = hex(&keyring::random_bytes::<32>()?);
     let port = address.port();
     let mut hosts = vec![address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}")];
     hosts.extend(config.api.host_names.iter().map(|name| format!("{name}:{port}")));

@@ -15,7 +15,7 @@ use node::store::Store;
 use schema::directory::{
     Code, CodeSystem, Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity,
 };
-use schema::id::OfficeId;
+use schema::id::{OfficeId, hex};
 use schema::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -203,10 +203,6 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
         rest = &rest[end + 4 + length..];
     }
     body
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn pdf() -> Vec<u8> {

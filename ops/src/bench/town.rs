@@ -19,7 +19,7 @@ use relay::config::Config;
 use schema::directory::{
     Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity, sign_directory,
 };
-use schema::id::{OfficeId, RegionId};
+use schema::id::{OfficeId, RegionId, hex};
 use schema::time::Millis;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -110,7 +110,7 @@ impl Town {
             let data = folder.join(region);
             std::fs::create_dir_all(&data).context("failed to make a relay's folder")?;
             login.write(&data.join("relay.nk"))?;
-            let root_key = ops::deployment::hex(root.verifying_key().as_bytes());
+            let root_key = hex(root.verifying_key().as_bytes());
             let text = format!(
                 "region = '{region}'\ndata_dir = '{region}'\ndirectory = 'directory.cbor'\n\
                  root_key = '{root_key}'\nlisten = '127.0.0.1:{listen}'\nmonitor_port = {monitor}\n\

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use node::config::DataFolder;
-use schema::id::{DocumentId, OfficeId};
+use schema::id::{DocumentId, OfficeId, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
@@ -122,8 +122,7 @@ impl Station {
     }
 
     fn keep(&self, attachment: &Attachment) -> Result<Value> {
-        let hash: String =
-            Sha256::digest(&attachment.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(&attachment.bytes));
         let length = attachment.bytes.len();
         let path = format!("/blobs/{hash}?length={length}");
         let (url, token) = self.url(&path)?;

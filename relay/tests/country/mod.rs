@@ -23,7 +23,7 @@ use schema::directory::{
     DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity, sign_directory,
 };
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, seal};
-use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
+use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq, hex};
 use schema::pack::{Message, Notice, PackItem};
 use schema::time::Millis;
 use schema::wire;
@@ -165,8 +165,7 @@ impl Country {
     /// Writes the configuration of a relay; `more` is added to it.
     pub(crate) fn config(&self, name: &str, more: &str) -> Config {
         let (listen, monitor, status) = self.ports[Self::index(name)];
-        let root_key: String =
-            root().verifying_key().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let root_key = hex(root().verifying_key().as_bytes());
         let in_project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tram/bin/nats-server");
         let server = if in_project.is_file() {
             format!("nats_server = {:?}", in_project.canonicalize().expect("a program"))

@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 
 use super::der::{self, DerError};
+use crate::id::hex;
 
 /// Smallest RSA modulus, in bits.
 pub const RSA_BITS_MIN: usize = 2048;
@@ -117,7 +118,7 @@ impl SignatureAlgorithm {
                 let oid = object_identifier(other)?;
                 match BROKEN.iter().find(|(broken, _)| *broken == oid) {
                     Some((_, name)) => Err(AlgorithmError::BrokenDigest { name }),
-                    None => Err(AlgorithmError::Signature { oid: hex(oid) }),
+                    None => Err(AlgorithmError::Signature { oid: shown(oid) }),
                 }
             }
         }
@@ -129,9 +130,9 @@ fn object_identifier(identifier: &[u8]) -> Result<&[u8], DerError> {
     Ok(inside.expect(der::OID, "an algorithm without an object identifier")?.value)
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn shown(oid: &[u8]) -> String {
     // Longer ones are noise in an error text.
-    bytes.iter().take(24).map(|byte| format!("{byte:02x}")).collect()
+    hex(&oid[..oid.len().min(24)])
 }
 
 /// A public key that may verify signatures.
@@ -177,7 +178,7 @@ impl PublicKey {
             KEY_RSA => Ok(Self(Kind::Rsa { bits: rsa_bits(key)?, der: key.to_vec() })),
             KEY_P256 => Ok(Self(Kind::P256(uncompressed_point(key, 65)?))),
             KEY_P384 => Ok(Self(Kind::P384(uncompressed_point(key, 97)?))),
-            other => Err(AlgorithmError::Key { oid: hex(object_identifier(other)?) }),
+            other => Err(AlgorithmError::Key { oid: shown(object_identifier(other)?) }),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::der::{self, DerError};
+use crate::id::hex;
 
 /// Most attributes of a name.
 pub const ATTRIBUTES_MAX: usize = 32;
@@ -121,7 +122,7 @@ fn label(oid: &[u8]) -> String {
         b"\x55\x04\x07" => "L".to_owned(),
         b"\x55\x04\x0b" => "OU".to_owned(),
         b"\x55\x04\x0c" => "title".to_owned(),
-        other => other.iter().map(|byte| format!("{byte:02x}")).collect(),
+        other => hex(other),
     }
 }
 
