@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::directory::Directory;
-use schema::id::{EventId, Incarnation, OfficeId, RegionId, Seq};
+use schema::id::{EventId, Incarnation, OfficeId, RegionId, Seq, hex};
 use schema::inbound::{Arrival, Opened};
 use schema::pack::{MESSAGE_BYTES_MAX, Message, MessageError, Notice, PACK_EVENTS_MAX, PackItem, packs};
 use schema::time::Millis;
@@ -598,19 +598,10 @@ impl Nonces {
     /// The hash of the message and a nonce: new for each try, because a server that saw the id of a first try
     /// swallows the second one, although its copy may be gone.
     fn message_id(&mut self, message: &[u8]) -> String {
-        use std::fmt::Write as _;
         self.drawn += 1;
         let nonce = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_be_bytes()).finalize();
         let hash = Sha256::digest(message);
-        let mut id = String::with_capacity(65);
-        for byte in &hash[..16] {
-            let _ = write!(id, "{byte:02x}");
-        }
-        id.push(':');
-        for byte in &nonce[..16] {
-            let _ = write!(id, "{byte:02x}");
-        }
-        id
+        format!("{}:{}", hex(&hash[..16]), hex(&nonce[..16]))
     }
 }
 

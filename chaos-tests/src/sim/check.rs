@@ -6,7 +6,7 @@ use node::Node;
 use schema::body::{Ask, Body, Place};
 use schema::event::RecordedEvent;
 use schema::exchange::{Alarm, Class, HeldRow, Records, SentRow};
-use schema::id::{EventId, Incarnation, OfficeId, Position};
+use schema::id::{EventId, Incarnation, OfficeId, Position, hex};
 use schema::invariant::{self, Violation};
 
 use super::world::{Sent, World};
@@ -30,7 +30,7 @@ fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
 /// One journal entry in a line: who recorded what, and its numbers among the events to each recipient.
 fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
     let event = &recorded.event;
-    let short = |bytes: &[u8]| bytes.iter().take(3).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let short = |bytes: &[u8]| hex(&bytes[..3]);
     let to = event.to.iter().map(|to| format!(" {}#{}", short(to.office.as_bytes()), to.counter));
     let (office, id) = (short(event.office.as_bytes()), short(recorded.id.as_bytes()));
     let mut line = format!(

@@ -14,7 +14,7 @@ use schema::body::{Place, RETURNED_BYTES_MAX, RestoreReason};
 use schema::directory::Directory;
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
-use schema::id::{Incarnation, OfficeId, Position, StateHash};
+use schema::id::{Incarnation, OfficeId, Position, StateHash, hex};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
@@ -74,7 +74,7 @@ impl Nonces {
 
     /// For a message.
     fn message_id(&mut self) -> String {
-        self.next()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.next()[..16])
     }
 
     /// For an incarnation.

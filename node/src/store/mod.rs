@@ -433,8 +433,10 @@ impl Store {
             "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
         let head = self
             .db
-            .query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-            .optional()
+            .prepare_cached(newest)
+            .and_then(|mut s| {
+                s.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()
+            })
             .attempted(read)?;
         let mut chain = match head {
             None => Chain::EMPTY,
@@ -448,9 +450,8 @@ impl Store {
         chain.earlier = self.earlier_incarnations(chain.incarnation).attempted(read)?;
         let (presented, raised_at) = self
             .db
-            .query_row("SELECT presented, raised_at FROM station", [], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-            })
+            .prepare_cached("SELECT presented, raised_at FROM station")
+            .and_then(|mut s| s.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))))
             .attempted(read)?;
         let raised_at =
             minicbor::decode(&raised_at).map_err(|_| StoreError::Value { what: "a list of times" })?;
@@ -486,7 +487,7 @@ impl Store {
         let sql =
             "SELECT no, office, sent_incarnation, sent_counter, sent_id, told_at, heard, confirmed, returned
                    FROM peer ORDER BY no";
-        let mut statement = self.db.prepare(sql).attempted(read)?;
+        let mut statement = self.db.prepare_cached(sql).attempted(read)?;
         let mut rows = statement.query([]).attempted(read)?;
         while let Some(row) = rows.next().attempted(read)? {
             let load = || -> rusqlite::Result<(i64, OfficeId, Peer)> {
