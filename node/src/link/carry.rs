@@ -166,7 +166,8 @@ impl Carrier<'_> {
             self.start();
             let now = Instant::now();
             self.forget_unacked(now);
-            let wake_at = match mailbox.next(self.unacked_bytes, now) {
+            let rests_until = *self.setting.rests_until.borrow();
+            let wake_at = match mailbox.next(self.unacked_bytes, rests_until, now) {
                 Next::Lost(words) => return Ended::NoMailbox(words),
                 Next::Wait(until) => until,
                 Next::Pull => {

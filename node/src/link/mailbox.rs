@@ -141,8 +141,8 @@ impl Mailbox {
         }
     }
 
-    /// What to do now, when `unacked` bytes wait for the core.
-    pub(super) fn next(&mut self, unacked: usize, now: Instant) -> Next {
+    /// What to do now, when `unacked` bytes wait for the core, and the core takes nothing before `rests_until`.
+    pub(super) fn next(&mut self, unacked: usize, rests_until: Instant, now: Instant) -> Next {
         if let Some(words) = &self.gone {
             return Next::Lost(words.clone());
         }
@@ -165,6 +165,7 @@ impl Mailbox {
                 Next::Pull
             }
             None if now < self.not_before => Next::Wait(self.not_before),
+            None if now < rests_until => Next::Wait(rests_until),
             // The core is behind: its acknowledgements wake us.
             None if unacked >= PULL_BYTES_MAX => Next::Wait(now + HEARTBEAT),
             None => Next::Pull,
@@ -179,20 +180,20 @@ mod tests {
     fn ended_at_once(mailbox: &mut Mailbox, now: Instant) -> Next {
         mailbox.pulled(now);
         mailbox.arrived(&Arrived::Ended, now);
-        mailbox.next(0, now + PAUSE)
+        mailbox.next(0, now, now + PAUSE)
     }
 
     #[test]
     fn one_pull_stands_until_it_ends() {
         let now = Instant::now();
         let mut mailbox = Mailbox::new(now);
-        assert_eq!(mailbox.next(0, now), Next::Pull);
+        assert_eq!(mailbox.next(0, now, now), Next::Pull);
         mailbox.pulled(now);
-        assert!(matches!(mailbox.next(0, now), Next::Wait(_)));
+        assert!(matches!(mailbox.next(0, now, now), Next::Wait(_)));
         mailbox.arrived(&Arrived::Message(10), now);
-        assert!(matches!(mailbox.next(0, now), Next::Wait(_)), "a second pull beside the first");
+        assert!(matches!(mailbox.next(0, now, now), Next::Wait(_)), "a second pull beside the first");
         mailbox.arrived(&Arrived::Ended, now);
-        assert_eq!(mailbox.next(0, now), Next::Pull);
+        assert_eq!(mailbox.next(0, now, now), Next::Pull);
     }
 
     #[test]
@@ -201,15 +202,24 @@ mod tests {
         let mut mailbox = Mailbox::new(now);
         mailbox.pulled(now);
         (0..PULL_MESSAGES_MAX).for_each(|_| mailbox.arrived(&Arrived::Message(10), now));
-        assert_eq!(mailbox.next(0, now), Next::Pull);
+        assert_eq!(mailbox.next(0, now, now), Next::Pull);
     }
 
     #[test]
     fn station_that_is_behind_asks_for_no_more() {
         let now = Instant::now();
         let mut mailbox = Mailbox::new(now);
-        assert!(matches!(mailbox.next(PULL_BYTES_MAX, now), Next::Wait(_)));
-        assert_eq!(mailbox.next(PULL_BYTES_MAX - 1, now), Next::Pull);
+        assert!(matches!(mailbox.next(PULL_BYTES_MAX, now, now), Next::Wait(_)));
+        assert_eq!(mailbox.next(PULL_BYTES_MAX - 1, now, now), Next::Pull);
+    }
+
+    #[test]
+    fn station_that_rests_asks_for_nothing_until_it_has_rested() {
+        let now = Instant::now();
+        let mut mailbox = Mailbox::new(now);
+        let rested = now + HEARTBEAT;
+        assert_eq!(mailbox.next(0, rested, now), Next::Wait(rested));
+        assert_eq!(mailbox.next(0, rested, rested), Next::Pull);
     }
 
     #[test]
@@ -218,9 +228,9 @@ mod tests {
         let mut mailbox = Mailbox::new(now);
         mailbox.pulled(now);
         let later = now + 3 * HEARTBEAT;
-        assert!(matches!(mailbox.next(0, later), Next::Pull));
+        assert!(matches!(mailbox.next(0, now, later), Next::Pull));
         mailbox.pulled(later);
-        assert!(matches!(mailbox.next(0, later + 3 * HEARTBEAT), Next::Lost(_)));
+        assert!(matches!(mailbox.next(0, now, later + 3 * HEARTBEAT), Next::Lost(_)));
     }
 
     #[test]
@@ -230,7 +240,7 @@ mod tests {
         mailbox.pulled(now);
         let later = now + 2 * HEARTBEAT;
         mailbox.arrived(&Arrived::Heartbeat, later);
-        assert!(matches!(mailbox.next(0, later + HEARTBEAT), Next::Wait(_)));
+        assert!(matches!(mailbox.next(0, now, later + HEARTBEAT), Next::Wait(_)));
     }
 
     #[test]
@@ -239,7 +249,7 @@ mod tests {
         let mut mailbox = Mailbox::new(now);
         mailbox.pulled(now);
         mailbox.arrived(&Arrived::Ended, now);
-        assert_eq!(mailbox.next(0, now), Next::Wait(now + PAUSE));
+        assert_eq!(mailbox.next(0, now, now), Next::Wait(now + PAUSE));
         assert_eq!(ended_at_once(&mut mailbox, now + PAUSE), Next::Pull);
         assert!(matches!(ended_at_once(&mut mailbox, now + 2 * PAUSE), Next::Lost(_)));
     }

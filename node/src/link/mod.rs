@@ -35,7 +35,7 @@ use schema::wire;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::keyring::Login;
 use crate::runtime::Inputs;
@@ -193,6 +193,8 @@ pub struct LinkSetting {
     pub login: Login,
     /// Judges what comes in.
     pub verifier: watch::Receiver<Arc<Verifier>>,
+    /// The core takes no deliveries before this: [`Effect::Rest`].
+    pub rests_until: watch::Receiver<Instant>,
     /// Where it is shown how the link stands.
     pub board: LinkBoard,
 }

@@ -14,7 +14,7 @@ mod nightly;
 mod run;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schema::directory::Directory;
@@ -24,7 +24,7 @@ use schema::time::Millis;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use inputs::Queued;
 pub use inputs::{ANSWER_SECONDS_MAX, AskError, INPUT_BYTES_MAX, INPUTS_MAX, Inputs};
@@ -151,6 +151,7 @@ fn work<S: Station>(
                         let _ = reply.send(answer);
                     }
                 }
+                Effect::Rest { until } => routes.rest(Duration::from_millis(until.since(now()))),
                 effect => failed.extend(hand_on(effect, routes)),
             }
         }
@@ -196,12 +197,29 @@ fn hand_on(effect: Effect, routes: &Routes) -> Option<Input> {
     refused.failed(&relay)
 }
 
-#[derive(Clone, Default)]
-struct Routes(Arc<Mutex<BTreeMap<RegionId, mpsc::Sender<Job>>>>);
+/// The ways out of the core.
+#[derive(Clone)]
+struct Routes {
+    jobs: Arc<Mutex<BTreeMap<RegionId, mpsc::Sender<Job>>>>,
+    rests_until: watch::Sender<Instant>,
+}
 
 impl Routes {
+    fn new() -> Self {
+        Self { jobs: Arc::default(), rests_until: watch::Sender::new(Instant::now()) }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<RegionId, mpsc::Sender<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn of(&self, relay: &RegionId) -> Option<mpsc::Sender<Job>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(relay).cloned()
+        self.all().get(relay).cloned()
+    }
+
+    /// No link asks its mailbox for more meanwhile.
+    fn rest(&self, pause: Duration) {
+        self.rests_until.send_replace(Instant::now() + pause);
     }
 }
 
@@ -224,7 +242,7 @@ impl Links {
         Self {
             office,
             login,
-            routes: Routes::default(),
+            routes: Routes::new(),
             running: BTreeMap::new(),
             verifier: watch::Sender::new(Arc::new(verifier)),
             memory,
@@ -251,7 +269,7 @@ impl Links {
     /// Starts links to these relays and ends those to others.
     pub fn serve(&mut self, relays: Vec<(RegionId, String)>, inputs: &Inputs) {
         let wanted: BTreeMap<RegionId, String> = relays.into_iter().collect();
-        let mut routes = self.routes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = self.routes.all();
         self.running.retain(|relay, (url, _)| {
             let keep = wanted.get(relay) == Some(url);
             if !keep {
@@ -271,6 +289,7 @@ impl Links {
                 url: url.clone(),
                 login: self.login.clone(),
                 verifier: self.verifier.subscribe(),
+                rests_until: self.routes.rests_until.subscribe(),
                 board: self.board.clone(),
             };
             let task = tokio::spawn(link::run(setting, inputs.clone(), jobs));
@@ -281,7 +300,7 @@ impl Links {
 
     /// Ends all links; what the core has acknowledged still leaves. Waits `patience` at most.
     pub async fn end(&mut self, patience: Duration) {
-        self.routes.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.routes.all().clear();
         for (relay, (_, task)) in std::mem::take(&mut self.running) {
             if timeout(patience, task).await.is_err() {
                 tracing::warn!(%relay, "link did not end in time");
@@ -329,6 +348,9 @@ mod tests {
                         message_id: String::new(),
                         message: bytes::Bytes::new(),
                     }),
+                    Input::Disconnected(_) => {
+                        effects.push(Effect::Rest { until: now().plus(Millis::MINUTE) })
+                    }
                     Input::Published { outcome, .. } => {
                         self.outcomes.lock().expect("one thread").push(outcome);
                     }
@@ -373,6 +395,20 @@ mod tests {
         let answers = futures_util::future::join_all((0..2_000).map(ask)).await;
         assert!(answers.iter().all(|answer| matches!(answer, Ok(Answer::BlobKept(_)))));
         assert!(seen.lock().expect("no panic").iter().all(|inputs| *inputs <= STEP_INPUTS_MAX));
+    }
+
+    #[tokio::test]
+    async fn core_that_rests_is_not_handed_more() {
+        let links = links();
+        let core = start_core(Echo::default(), &links).expect("a thread");
+        let mut rests_until = links.routes.rests_until.subscribe();
+        let begun = Instant::now();
+        assert!(*rests_until.borrow_and_update() <= begun);
+        let relay: RegionId = "ha-noi".parse().expect("a region");
+        core.inputs.put(Input::Disconnected(relay)).await.expect("the core is there");
+        timeout(PATIENCE, rests_until.changed()).await.expect("in time").expect("the links are there");
+        let rests = rests_until.borrow().duration_since(begun);
+        assert!(rests > Duration::from_secs(55) && rests < Duration::from_secs(65), "{rests:?}");
     }
 
     #[tokio::test]
