@@ -358,13 +358,19 @@ fn stale_list_is_undetermined_until_a_fresher_one_comes() {
     check(&verdict, Item::Revocation, Outcome::Valid, "Ký trước khi chứng thư số bị thu hồi", "before");
 }
 
+/// The root has revoked the province's authority on day 60; the authority's own list is of the given days.
+fn store_without_province(country: &Country, why: Why, (issued, next): (u64, u64)) -> TrustStore {
+    let mut store = country.store_without_lists();
+    let revoked = [Revoked::new(100, day(60), why)];
+    store.add_list(&country.root.list(1, day(100), day(130), &revoked)).expect("a list");
+    store.add_list(&country.here.list(1, day(issued), day(next), &[])).expect("a list");
+    store
+}
+
 #[test]
 fn compromised_authority_leaves_what_was_proven_before_and_asks_about_the_rest() {
     let country = Country::new();
-    let mut store = country.store_without_lists();
-    let lost = [Revoked::new(100, day(60), Why::CaCompromise)];
-    store.add_list(&country.root.list(1, day(100), day(130), &lost)).expect("a list");
-    store.add_list(&country.here.list(1, day(55), day(80), &[])).expect("a list");
+    let store = store_without_province(&country, Why::CaCompromise, (55, 80));
     let verdict = judge(&store, &country.office, day(50));
     check(&verdict, Item::Revocation, Outcome::Valid, "lộ khoá cơ quan cấp", "authority's key compromised");
 
@@ -390,10 +396,7 @@ fn compromised_authority_leaves_what_was_proven_before_and_asks_about_the_rest()
 #[test]
 fn list_that_a_thief_of_the_authority_may_have_signed_clears_nobody() {
     let country = Country::new();
-    let mut store = country.store_without_lists();
-    let lost = [Revoked::new(100, day(60), Why::CaCompromise)];
-    store.add_list(&country.root.list(1, day(100), day(130), &lost)).expect("a list");
-    store.add_list(&country.here.list(1, day(65), day(90), &[])).expect("a list");
+    let store = store_without_province(&country, Why::CaCompromise, (65, 90));
     let verdict = judge(&store, &country.office, day(50));
     check(
         &verdict,
@@ -407,10 +410,7 @@ fn list_that_a_thief_of_the_authority_may_have_signed_clears_nobody() {
 #[test]
 fn merged_province_ends_what_lies_below_it() {
     let country = Country::new();
-    let mut store = country.store_without_lists();
-    let merged = [Revoked::new(100, day(60), Why::CessationOfOperation)];
-    store.add_list(&country.root.list(1, day(100), day(130), &merged)).expect("a list");
-    store.add_list(&country.here.list(1, day(100), day(130), &[])).expect("a list");
+    let store = store_without_province(&country, Why::CessationOfOperation, (100, 130));
     let verdict = judge(&store, &country.office, day(70));
     check(&verdict, Item::Revocation, Outcome::Invalid, "ngừng hoạt động", "cessation of operation");
     assert_eq!(judge(&store, &country.office, day(50)).outcome(), Outcome::Valid);
