@@ -582,19 +582,13 @@ fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schema::directory::{Directory, DirectorySnapshot};
+    use schema::directory::DirectoryBuilder;
     use schema::time::Millis;
 
     #[test]
     fn unreadable_message_becomes_one_refused_item() {
-        let snapshot = DirectorySnapshot {
-            version: 1,
-            issued_at: Millis(0),
-            regions: Vec::new(),
-            offices: Vec::new(),
-            successors: Vec::new(),
-        };
-        let verifier = Verifier::new(Arc::new(Directory::new(snapshot).expect("an empty directory")));
+        let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
+        let verifier = Verifier::new(Arc::new(directory));
         let opened = open_or_refuse(&verifier, &[0xff; 200_000]);
         assert_eq!(opened.refused.len(), 1);
         assert_eq!(opened.refused[0].bytes.len(), QUARANTINED_BYTES_MAX, "kept without a bound");
