@@ -331,6 +331,16 @@ fn greets() -> Fact {
     Own(draft(&[A], &Body::Head(Heads::default())))
 }
 
+/// Has the station tell A both heads, and reads what it said.
+fn heads_told(station: &mut Station, now: Millis) -> Heads {
+    let draft = sure(station.exchange.head_draft(&station.records, A, Vec::new()));
+    let (event, _) = station.record(&draft, now);
+    match Body::read(event.version(), event.event()) {
+        Ok(Body::Head(heads)) => heads,
+        other => unreachable!("a draft of a head holds {other:?}"),
+    }
+}
+
 fn left(counter: u64) -> Fact {
     let entries = vec![SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(counter) }];
     let status = crate::body::Status { code: StatusCode::Left, entries, region: None, reason: None };

@@ -26,7 +26,7 @@ fn gives_back(holder: &Station, ask: &Ask) -> Vec<Returned> {
         let event = holder.exchange.next_event(draft, Millis(9));
         match Body::read(1, &event) {
             Ok(Body::Returned(returned)) => returned,
-            other => panic!("{other:?}"),
+            other => unreachable!("a draft that gives back holds {other:?}"),
         }
     };
     drafts.iter().map(body).collect()
@@ -55,10 +55,6 @@ fn what_a_correspondent_holds_and_the_author_lost_is_asked_for_and_given_back() 
         author.take(Class::Regained, event);
     }
     assert_eq!(author.records.sent_rows().filter(|row| row.open && row.regained).count(), 3);
-    let document = |n| match Body::read(1, doc(0, n).event()) {
-        Ok(Body::Dispatch(dispatch)) => dispatch.document,
-        other => panic!("{other:?}"),
-    };
     assert!((1..=3).all(|n| sure(author.records.knows_outgoing(&document(n)))));
     assert_eq!(author.replayed().hash(), author.hash(), "P7");
 }
@@ -107,9 +103,7 @@ fn what_stands_beyond_a_gap_that_stays_is_told() {
     let mut station = Station::new(ME);
     station.take(Class::Received, &doc(0, 3));
     station.take(Class::Received, &restored(1, 0, None, vec![]));
-    let heads = sure(station.exchange.head_draft(&station.records, A, Vec::new()));
-    let (event, _) = station.record(&heads, Millis(3));
-    let Ok(Body::Head(heads)) = Body::read(event.version(), event.event()) else { panic!("a head") };
+    let heads = heads_told(&mut station, Millis(3));
     assert_eq!(heads.strays, [place_of(&doc(0, 3), ME)]);
     // Its author, which knows nothing of it, asks for just that one.
     let mut author = Station::new(A);

@@ -154,11 +154,7 @@ fn head_names_what_is_held_without_its_attachments() {
     station.take(Class::Received, &first);
     station.take(Class::Received, &second);
     happen(&mut station, &answers(&[&second]), Millis(1));
-    let draft = sure(station.exchange.head_draft(&station.records, A, Vec::new()));
-    let (event, _) = station.record(&draft, Millis(2));
-    let Ok(Body::Head(heads)) = Body::read(event.version(), event.event()) else {
-        panic!("a head");
-    };
+    let heads = heads_told(&mut station, Millis(2));
     assert_eq!(heads.incomplete, [place_of(&first, ME)]);
 }
 
