@@ -556,6 +556,7 @@ fn outcome_of(error: &PublishError) -> PublishOutcome {
     }
 }
 
+/// Like [`crate::words::with_causes`], but says nothing twice: the client's errors repeat their cause.
 fn words_of(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
