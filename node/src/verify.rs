@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ConfigError, read_bounded};
 use crate::keyring::{KeyringError, replace_private};
 use crate::store::{Inspection, JournalEntry, StoreError};
+use crate::words::with_causes;
 
 /// Events looked at between two pauses.
 const BATCH_EVENTS: u32 = 256;
@@ -156,7 +157,7 @@ pub fn full_check(
     let broken = match walk.all(store, office, pause) {
         Ok(ControlFlow::Continue(())) => None,
         Ok(ControlFlow::Break(())) => return None,
-        Err(Broken::Store(error)) => Some(chain(&error)),
+        Err(Broken::Store(error)) => Some(with_causes(&error)),
         Err(Broken::Found(found)) => Some(found),
     };
     Some((walk.counted, broken.map(|found| found.chars().take(BROKEN_CHARS_MAX).collect())))
@@ -255,17 +256,6 @@ impl Walk<'_> {
         self.counted.events += 1;
         Ok(())
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    words
 }
 
 /// Whether a station that was started at `started` and checked last at `last` should check its store now.

@@ -59,6 +59,18 @@ macro_rules! table {
     };
 }
 
+/// An error with its causes, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
+
 /// The words of a table's key; the key itself for one that a newer version wrote.
 pub fn word<'a>(table: &[(&str, Text)], key: &'a str, lang: Lang) -> &'a str {
     table.iter().find(|(found, _)| *found == key).map_or(key, |(_, text)| text.of(lang))

@@ -111,6 +111,16 @@ fn store_files(data: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// A station that has sent one document and is stopped, and a backup of just that.
+fn stopped_with_a_backup() -> (Office, PathBuf) {
+    let mut office = Office::enrolled(SENDER);
+    office.start();
+    send(&office, "V/v một");
+    assert_eq!(office.stop("-TERM"), Some(0));
+    let made = backup(&office, &[]);
+    (office, made)
+}
+
 /// Flips one bit of the `nth` journal entry, `from_end` bytes before its end.
 fn damage(database: &Path, nth: u64, from_end: usize) {
     let entries = Reader::open(database).expect("a store").journal(Position(nth), 1).expect("read");
@@ -182,11 +192,7 @@ fn backup_of_a_busy_station_is_one_moment_and_comes_back_as_a_new_incarnation() 
 
 #[test]
 fn restore_of_a_whole_backup_needs_no_second_word_and_a_new_machine_needs_only_the_keys() {
-    let mut office = Office::enrolled(SENDER);
-    office.start();
-    send(&office, "V/v một");
-    assert_eq!(office.stop("-TERM"), Some(0));
-    let made = backup(&office, &[]);
+    let (office, made) = stopped_with_a_backup();
     office.text(&["restore", "--from", text(&made)]);
 
     // Given a new machine, when the backup comes without the keys, then they are asked for and nothing is
@@ -217,11 +223,7 @@ fn restore_of_a_whole_backup_needs_no_second_word_and_a_new_machine_needs_only_t
 
 #[test]
 fn changed_backup_is_refused_by_the_name_of_what_changed_and_the_store_stays() {
-    let mut office = Office::enrolled(SENDER);
-    office.start();
-    send(&office, "V/v một");
-    assert_eq!(office.stop("-TERM"), Some(0));
-    let made = backup(&office, &[]);
+    let (office, made) = stopped_with_a_backup();
     let before = store_files(&office.data());
     for (file, at) in [("tram.db", 5_000), ("config.toml", 3), ("directory.cbor", 40), ("seal.cbor", 100)] {
         let path = made.join(file);

@@ -9,6 +9,7 @@ use anyhow::Result;
 use node::config::{Config, DataFolder};
 use node::keyring::{self, Login};
 use node::store::Reader;
+use node::words::with_causes;
 use schema::id::Position;
 use serde::Serialize;
 use serde_json::Value;
@@ -88,7 +89,7 @@ pub fn relay(config: &Path) -> Result<Vec<Finding>> {
                 "directory version {version} is signed; `{region}` serves {served} offices"
             )));
         }
-        Err(error) => findings.push(red(chain(&error), "copy the signed directory there")),
+        Err(error) => findings.push(red(with_causes(&error), "copy the signed directory there")),
     }
     match config.own_monitor_url() {
         Some(url) => findings.extend(nats(&url)),
@@ -206,12 +207,13 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
                 findings.push(green(format!("directory version {version} is signed and names both keys")));
             }
             Err(error) => {
-                findings.push(red(chain(&error), "have the keys enrolled, or put the right ones there"));
+                findings
+                    .push(red(with_causes(&error), "have the keys enrolled, or put the right ones there"));
             }
         },
-        (Err(error), _) => findings.push(red(chain(&error), "copy the signed directory there")),
+        (Err(error), _) => findings.push(red(with_causes(&error), "copy the signed directory there")),
         (_, (Err(error), _) | (_, Err(error))) => {
-            findings.push(red(chain(&error), "without this key nothing can be sent"));
+            findings.push(red(with_causes(&error), "without this key nothing can be sent"));
         }
     }
     findings.extend(store(&data));
@@ -329,16 +331,6 @@ fn fetch(url: &str) -> Result<Value, String> {
 fn version_in(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// For a terminal; the worst light is the verdict.

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::body::Body;
 use schema::courier::{CourierReader, Record};
-use schema::directory::{Directory, DirectoryDelta, DirectorySnapshot, open_directory};
+use schema::directory::{Directory, DirectoryBuilder, DirectoryDelta, DirectorySnapshot, open_directory};
 use schema::event::{Event, Kind, RecordedEvent, UnverifiedEvent, Urgency, Verifier};
 use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::inbound;
@@ -34,14 +34,8 @@ pub const TARGETS: [Target; 9] = [
 
 /// A directory that knows nobody: what passes it is a bug.
 static NOBODY: LazyLock<Verifier> = LazyLock::new(|| {
-    let snapshot = DirectorySnapshot {
-        version: 1,
-        issued_at: Millis(0),
-        regions: Vec::new(),
-        offices: Vec::new(),
-        successors: Vec::new(),
-    };
-    Verifier::new(Arc::new(Directory::new(snapshot).expect("an empty directory is sound")))
+    let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory is sound");
+    Verifier::new(Arc::new(directory))
 });
 
 /// An event as it comes from a relay.

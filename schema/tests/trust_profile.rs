@@ -3,7 +3,8 @@
 mod trust_country;
 
 use rcgen::{CustomExtension, DnType};
-use schema::trust::certificate::{CERTIFICATE_BYTES_MAX, CONSTRAINTS_MAX, CertificateError, EXTENSIONS_MAX};
+use schema::trust::certificate::{CERTIFICATE_BYTES_MAX, CertificateError};
+use schema::trust::extension::{CONSTRAINTS_MAX, EXTENSIONS_MAX};
 use schema::trust::profile::{RoleError, role_of};
 use schema::trust::store::{ANCHORS_MAX, AnchorError, AuthorityError};
 use schema::trust::{Anchors, Certificate, Item, Language, Outcome, Role, TrustStore};

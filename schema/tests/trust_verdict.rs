@@ -32,6 +32,19 @@ fn check_revocation(
     check(&verdict, Item::Revocation, outcome, vietnamese, english);
 }
 
+/// What is said about the revocation of the office's certificate, used on this day.
+#[track_caller]
+fn check_office(
+    store: &TrustStore,
+    country: &Country,
+    on: u64,
+    outcome: Outcome,
+    vietnamese: &str,
+    english: &str,
+) {
+    check(&judge(store, &country.office, day(on)), Item::Revocation, outcome, vietnamese, english);
+}
+
 const EVERY_REASON: [Why; 9] = [
     Why::Unspecified,
     Why::KeyCompromise,
@@ -247,8 +260,7 @@ fn on_hold_is_undetermined_until_it_is_lifted() {
     assert!(verdict.may_change());
 
     store.add_list(&country.here.list(2, day(101), day(131), &[])).expect("a newer list");
-    let verdict = judge(&store, &country.office, day(50));
-    check(&verdict, Item::Revocation, Outcome::Valid, "Không bị thu hồi", "Not revoked");
+    check_office(&store, &country, 50, Outcome::Valid, "Không bị thu hồi", "Not revoked");
 }
 
 #[test]
@@ -256,8 +268,7 @@ fn revocation_that_a_later_list_drops_stays() {
     let country = Country::new();
     let mut store = country.store(&[Revoked::new(OFFICE_SERIAL, day(40), Why::KeyCompromise)]);
     store.add_list(&country.here.list(2, day(101), day(131), &[])).expect("a newer list");
-    let verdict = judge(&store, &country.office, day(50));
-    check(&verdict, Item::Revocation, Outcome::Invalid, "đã bị thu hồi khi ký", "had been revoked when");
+    check_office(&store, &country, 50, Outcome::Invalid, "đã bị thu hồi khi ký", "had been revoked when");
 }
 
 #[test]
@@ -266,8 +277,7 @@ fn hold_that_becomes_a_revocation_counts_as_one() {
     let mut store = country.store(&[Revoked::new(OFFICE_SERIAL, day(40), Why::CertificateHold)]);
     let revoked = [Revoked::new(OFFICE_SERIAL, day(40), Why::KeyCompromise)];
     store.add_list(&country.here.list(2, day(101), day(131), &revoked)).expect("a newer list");
-    let verdict = judge(&store, &country.office, day(50));
-    check(&verdict, Item::Revocation, Outcome::Invalid, "lộ khoá", "key compromised");
+    check_office(&store, &country, 50, Outcome::Invalid, "lộ khoá", "key compromised");
 }
 
 #[test]
@@ -313,10 +323,10 @@ fn without_trusted_time_nothing_is_valid() {
 fn without_a_list_it_is_undetermined() {
     let country = Country::new();
     let mut store = country.store_without_lists();
-    let verdict = judge(&store, &country.office, day(50));
-    check(
-        &verdict,
-        Item::Revocation,
+    check_office(
+        &store,
+        &country,
+        50,
         Outcome::Undetermined,
         "Chưa kiểm tra được thu hồi: chưa có",
         "is held",
@@ -324,8 +334,7 @@ fn without_a_list_it_is_undetermined() {
 
     // The province's list alone is not enough: the province itself may be revoked.
     store.add_list(&country.here.list(1, day(100), day(130), &[])).expect("a list");
-    let verdict = judge(&store, &country.office, day(50));
-    check(&verdict, Item::Revocation, Outcome::Undetermined, "CN=Trạm gốc", "CN=Trạm gốc");
+    check_office(&store, &country, 50, Outcome::Undetermined, "CN=Trạm gốc", "CN=Trạm gốc");
 
     store.add_list(&country.root.list(1, day(100), day(130), &[])).expect("a list");
     assert_eq!(judge(&store, &country.office, day(50)).outcome(), Outcome::Valid);
@@ -340,10 +349,10 @@ fn stale_list_is_undetermined_until_a_fresher_one_comes() {
     check(&verdict, Item::Revocation, Outcome::Valid, "Chưa thấy bị thu hồi", "Not revoked so far");
     assert!(verdict.may_change());
 
-    let verdict = judge(&store, &country.office, day(131));
-    check(
-        &verdict,
-        Item::Revocation,
+    check_office(
+        &store,
+        &country,
+        131,
         Outcome::Undetermined,
         "đã quá hạn từ 11/05/2026",
         "to be replaced by 2026-05-11",
@@ -352,35 +361,38 @@ fn stale_list_is_undetermined_until_a_fresher_one_comes() {
     let stolen = [Revoked::new(OFFICE_SERIAL, day(125), Why::KeyCompromise)];
     store.add_list(&country.here.list(2, day(140), day(170), &stolen)).expect("a list");
     store.add_list(&country.root.list(2, day(140), day(170), &[])).expect("a list");
-    let verdict = judge(&store, &country.office, day(131));
-    check(&verdict, Item::Revocation, Outcome::Invalid, "đã bị thu hồi khi ký", "had been revoked when");
-    let verdict = judge(&store, &country.office, day(120));
-    check(&verdict, Item::Revocation, Outcome::Valid, "Ký trước khi chứng thư số bị thu hồi", "before");
+    check_office(&store, &country, 131, Outcome::Invalid, "đã bị thu hồi khi ký", "had been revoked when");
+    check_office(&store, &country, 120, Outcome::Valid, "Ký trước khi chứng thư số bị thu hồi", "before");
+}
+
+/// The root has revoked the province's authority on day 60; the authority's own list is of the given days.
+fn store_without_province(country: &Country, why: Why, (issued, next): (u64, u64)) -> TrustStore {
+    let mut store = country.store_without_lists();
+    let revoked = [Revoked::new(100, day(60), why)];
+    store.add_list(&country.root.list(1, day(100), day(130), &revoked)).expect("a list");
+    store.add_list(&country.here.list(1, day(issued), day(next), &[])).expect("a list");
+    store
 }
 
 #[test]
 fn compromised_authority_leaves_what_was_proven_before_and_asks_about_the_rest() {
     let country = Country::new();
-    let mut store = country.store_without_lists();
-    let lost = [Revoked::new(100, day(60), Why::CaCompromise)];
-    store.add_list(&country.root.list(1, day(100), day(130), &lost)).expect("a list");
-    store.add_list(&country.here.list(1, day(55), day(80), &[])).expect("a list");
-    let verdict = judge(&store, &country.office, day(50));
-    check(&verdict, Item::Revocation, Outcome::Valid, "lộ khoá cơ quan cấp", "authority's key compromised");
+    let store = store_without_province(&country, Why::CaCompromise, (55, 80));
+    check_office(&store, &country, 50, Outcome::Valid, "lộ khoá cơ quan cấp", "authority's key compromised");
 
-    let verdict = judge(&store, &country.office, day(70));
-    check(
-        &verdict,
-        Item::Revocation,
+    check_office(
+        &store,
+        &country,
+        70,
         Outcome::Undetermined,
         "Cơ quan cấp chứng thư số bị lộ khoá",
         "lost its key",
     );
     // The lists of that authority that would count are gone with its key; the key is the reason to tell.
-    let verdict = judge(&store, &country.office, day(90));
-    check(
-        &verdict,
-        Item::Revocation,
+    check_office(
+        &store,
+        &country,
+        90,
         Outcome::Undetermined,
         "Cơ quan cấp chứng thư số bị lộ khoá",
         "lost its key",
@@ -390,14 +402,11 @@ fn compromised_authority_leaves_what_was_proven_before_and_asks_about_the_rest()
 #[test]
 fn list_that_a_thief_of_the_authority_may_have_signed_clears_nobody() {
     let country = Country::new();
-    let mut store = country.store_without_lists();
-    let lost = [Revoked::new(100, day(60), Why::CaCompromise)];
-    store.add_list(&country.root.list(1, day(100), day(130), &lost)).expect("a list");
-    store.add_list(&country.here.list(1, day(65), day(90), &[])).expect("a list");
-    let verdict = judge(&store, &country.office, day(50));
-    check(
-        &verdict,
-        Item::Revocation,
+    let store = store_without_province(&country, Why::CaCompromise, (65, 90));
+    check_office(
+        &store,
+        &country,
+        50,
         Outcome::Undetermined,
         "chưa có danh sách thu hồi",
         "no revocation list",
@@ -407,12 +416,8 @@ fn list_that_a_thief_of_the_authority_may_have_signed_clears_nobody() {
 #[test]
 fn merged_province_ends_what_lies_below_it() {
     let country = Country::new();
-    let mut store = country.store_without_lists();
-    let merged = [Revoked::new(100, day(60), Why::CessationOfOperation)];
-    store.add_list(&country.root.list(1, day(100), day(130), &merged)).expect("a list");
-    store.add_list(&country.here.list(1, day(100), day(130), &[])).expect("a list");
-    let verdict = judge(&store, &country.office, day(70));
-    check(&verdict, Item::Revocation, Outcome::Invalid, "ngừng hoạt động", "cessation of operation");
+    let store = store_without_province(&country, Why::CessationOfOperation, (100, 130));
+    check_office(&store, &country, 70, Outcome::Invalid, "ngừng hoạt động", "cessation of operation");
     assert_eq!(judge(&store, &country.office, day(50)).outcome(), Outcome::Valid);
 }
 

@@ -23,11 +23,12 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::problem::{Problem, chain};
+use super::problem::Problem;
 use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, day_in_vietnam, parsed, resolve};
 use crate::runtime::{Inputs, now};
 use crate::step::{Answer, ImportSummary, Input};
+use crate::words::with_causes;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +60,7 @@ pub(super) async fn export(
                 api.give_reader_back(reader);
             }
             Err(error) => {
-                tracing::error!(error = chain(&error), "courier file could not be written whole");
+                tracing::error!(error = with_causes(&error), "courier file could not be written whole");
                 writer.broken(io::Error::other(error.to_string()));
             }
         }
@@ -116,10 +117,10 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
         Some(Stopped::Problem(problem)) => Err(problem),
         Some(Stopped::Damaged(error)) if taken.packs == 0 && taken.chunks == 0 => {
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "courier")
-                .detail(broken.unwrap_or(chain(&error))))
+                .detail(broken.unwrap_or(with_causes(&error))))
         }
         Some(Stopped::Damaged(error)) => {
-            Ok(Json(taken.json(Some(&broken.unwrap_or(chain(&error))))).into_response())
+            Ok(Json(taken.json(Some(&broken.unwrap_or(with_causes(&error))))).into_response())
         }
     }
 }

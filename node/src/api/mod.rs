@@ -55,7 +55,7 @@ use crate::runtime::{Inputs, now};
 use crate::step::{Answer, Input};
 use crate::store::{Reader, StoreError};
 use crate::verify::FullCheck;
-use crate::words::Lang;
+use crate::words::{Lang, with_causes};
 use present::Presenter;
 use problem::Problem;
 
@@ -414,7 +414,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
     let (view, full_check) =
         api.read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record)))).await?;
     let full_check = full_check.unwrap_or_else(|error| {
-        tracing::warn!(error = problem::chain(&error), "the last full check cannot be shown");
+        tracing::warn!(error = with_causes(&error), "the last full check cannot be shown");
         None
     });
     let directory = api.directory();

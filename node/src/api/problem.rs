@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::runtime::AskError;
 use crate::store::{ExportError, StoreError};
-use crate::words::{self, Lang};
+use crate::words::{self, Lang, with_causes};
 
 /// A refusal or a failure on its way to whoever asked. The words are chosen when the language is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,7 +93,7 @@ impl From<AskError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = chain(&error), "store could not be read for the API");
+        tracing::error!(error = with_causes(&error), "store could not be read for the API");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string())
     }
 }
@@ -123,7 +123,7 @@ impl From<Refusal> for Problem {
             Refusal::AttachmentMissing { .. } => (StatusCode::CONFLICT, "attachment-missing"),
             Refusal::TooLarge => (UNPROCESSABLE, "text-too-large"),
         };
-        Self::new(status, code).detail(chain(&refusal))
+        Self::new(status, code).detail(with_causes(&refusal))
     }
 }
 
@@ -136,16 +136,4 @@ impl From<ResolveError> for Problem {
         };
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code).detail(error.to_string())
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    words
 }

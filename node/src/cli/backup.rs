@@ -13,14 +13,13 @@ use serde_json::{Value, json};
 
 use crate::backup::restore::{Settled, Step, restore};
 use crate::backup::{self, BackupError, Progress, Trust};
-use crate::cli::chain;
 use crate::cli::client::CliError;
 use crate::config::{Config, ConfigError, DataFolder};
 use crate::keyring::random_bytes;
 use crate::runtime::now;
 use crate::store::{Inspection, Outline, StoreError};
 use crate::verify::{self, FullCheck, full_check};
-use crate::words::Lang;
+use crate::words::{Lang, with_causes};
 
 /// A terminal is told this often how far a long piece of work is; a file or a pipe less often.
 const TERMINAL_EVERY: Duration = Duration::from_millis(500);
@@ -147,7 +146,7 @@ pub(super) fn verify(folder: &DataFolder) -> Result<Answer, CliError> {
     });
     let (counted, broken) = match looked {
         Ok(found) => found,
-        Err(error) if error.is_damage() => (Default::default(), Some(chain(&error))),
+        Err(error) if error.is_damage() => (Default::default(), Some(with_causes(&error))),
         Err(error) => return Err(store(error)),
     };
     let outcome = FullCheck {
@@ -179,7 +178,7 @@ fn described(seal: &schema::backup::BackupSeal, outline: &Outline) -> Value {
 }
 
 fn failed(error: &dyn std::error::Error) -> CliError {
-    CliError::Words(chain(error))
+    CliError::Words(with_causes(error))
 }
 
 /// Tells on standard error how far it is, when it takes long.

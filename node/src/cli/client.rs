@@ -11,7 +11,7 @@ use ureq::http::{Response, StatusCode};
 
 use crate::config::DataFolder;
 use crate::runtime::ApiAddress;
-use crate::words::Lang;
+use crate::words::{Lang, with_causes};
 
 /// Largest JSON answer, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -77,8 +77,8 @@ impl Client {
     pub(super) fn of(folder: &DataFolder, lang: Lang) -> Result<Self, CliError> {
         let path = folder.api();
         let not_running = |found: String| CliError::NotRunning { folder: folder.path().to_owned(), found };
-        let bytes = crate::config::read_bounded(&path, 4096)
-            .map_err(|error| not_running(crate::cli::chain(&error)))?;
+        let bytes =
+            crate::config::read_bounded(&path, 4096).map_err(|error| not_running(with_causes(&error)))?;
         let known = serde_json::from_slice(&bytes)
             .map_err(|error| not_running(format!("`{}` cannot be read: {error}", path.display())))?;
         let config = Agent::config_builder()

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use schema::id::{OfficeId, hex};
 use serde_json::{Value, json};
 
-use crate::cli::chain;
 use crate::cli::client::CliError;
 use crate::config::{Bundle, Config, ConfigError, DataFolder, parse_root_key};
 use crate::keyring::{self, KeyringError, Login, replace_private};
+use crate::words::with_causes;
 
 /// What `init` is given.
 pub(super) struct InitRequest {
@@ -100,11 +100,11 @@ pub(super) fn init(folder: &DataFolder, request: InitRequest) -> Result<Value, C
 }
 
 fn config(error: &ConfigError) -> CliError {
-    CliError::Words(chain(error))
+    CliError::Words(with_causes(error))
 }
 
 fn cabinet(error: &KeyringError) -> CliError {
-    CliError::Words(chain(error))
+    CliError::Words(with_causes(error))
 }
 
 fn file(attempted: &'static str, path: &Path, source: io::Error) -> CliError {

@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, DataFolder};
 use crate::node::StepError;
 use crate::store::StoreError;
-use crate::words::Lang;
+use crate::words::{Lang, with_causes};
 use client::{CliError, Client};
 
 /// One office's station: sends, receives and keeps signed documents, with or without a network.
@@ -258,9 +258,9 @@ impl Output {
                 CliError::File { .. } => "file",
                 CliError::Words(_) => "failed",
             };
-            println!("{:#}", json!({ "error": code, "message": chain(error) }));
+            println!("{:#}", json!({ "error": code, "message": with_causes(error) }));
         } else {
-            eprintln!("tram-node: {}", chain(error));
+            eprintln!("tram-node: {}", with_causes(error));
         }
     }
 }
@@ -419,18 +419,6 @@ fn percent(text: &str) -> String {
         }
     }
     encoded
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    words
 }
 
 #[cfg(test)]

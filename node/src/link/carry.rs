@@ -557,6 +557,7 @@ fn outcome_of(error: &PublishError) -> PublishOutcome {
     }
 }
 
+/// Like [`crate::words::with_causes`], but says nothing twice: the client's errors repeat their cause.
 fn words_of(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
@@ -583,19 +584,13 @@ fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schema::directory::{Directory, DirectorySnapshot};
+    use schema::directory::DirectoryBuilder;
     use schema::time::Millis;
 
     #[test]
     fn unreadable_message_becomes_one_refused_item() {
-        let snapshot = DirectorySnapshot {
-            version: 1,
-            issued_at: Millis(0),
-            regions: Vec::new(),
-            offices: Vec::new(),
-            successors: Vec::new(),
-        };
-        let verifier = Verifier::new(Arc::new(Directory::new(snapshot).expect("an empty directory")));
+        let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
+        let verifier = Verifier::new(Arc::new(directory));
         let opened = open_or_refuse(&verifier, &[0xff; 200_000]);
         assert_eq!(opened.refused.len(), 1);
         assert_eq!(opened.refused[0].bytes.len(), QUARANTINED_BYTES_MAX, "kept without a bound");

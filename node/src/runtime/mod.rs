@@ -314,6 +314,7 @@ mod tests {
     use super::*;
     use crate::step::{Publication, PublishOutcome};
     use schema::blob::BlobRef;
+    use schema::directory::DirectoryBuilder;
     use schema::id::BlobHash;
 
     #[derive(Debug, thiserror::Error)]
@@ -366,14 +367,7 @@ mod tests {
     }
 
     fn links() -> Links {
-        let snapshot = schema::directory::DirectorySnapshot {
-            version: 1,
-            issued_at: Millis(0),
-            regions: Vec::new(),
-            offices: Vec::new(),
-            successors: Vec::new(),
-        };
-        let directory = Directory::new(snapshot).expect("an empty directory");
+        let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
         Links::new(OfficeId::new([1; 16]), Login::generate().expect("randomness"), Arc::new(directory))
     }
 

@@ -109,22 +109,15 @@ impl Nightly {
 mod tests {
     use super::*;
     use crate::store::Store;
-    use schema::directory::{Directory, DirectorySnapshot};
+    use schema::directory::DirectoryBuilder;
 
     fn nightly(folder: &std::path::Path) -> Nightly {
-        let snapshot = DirectorySnapshot {
-            version: 1,
-            issued_at: Millis(0),
-            regions: Vec::new(),
-            offices: Vec::new(),
-            successors: Vec::new(),
-        };
-        let directory = Arc::new(Directory::new(snapshot).expect("an empty directory"));
+        let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
         Nightly {
             office: OfficeId::new([1; 16]),
             database: folder.join("tram.db"),
             record: folder.join("verify.json"),
-            verifier: watch::Sender::new(Arc::new(Verifier::new(directory))).subscribe(),
+            verifier: watch::Sender::new(Arc::new(Verifier::new(Arc::new(directory)))).subscribe(),
         }
     }
 

@@ -76,15 +76,7 @@ impl Inspection {
     pub fn outline(&self) -> Result<Outline, StoreError> {
         let read = "read what the store is";
         let office = self.db.query_row("SELECT office FROM station", [], |row| row.get(0)).optional();
-        let newest = "SELECT position, bytes FROM journal WHERE class = 0
-                      ORDER BY incarnation DESC, seq DESC LIMIT 1";
-        let head = self
-            .db
-            .query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-            .optional()
-            .attempted(read)?
-            .map(|(position, bytes)| recorded(position, &bytes))
-            .transpose()?;
+        let head = newest_own(&self.db, read)?;
         let count = |sql: &str| {
             self.db.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).attempted(read)
         };
@@ -244,8 +236,22 @@ fn new_file(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-fn recorded(position: i64, bytes: &[u8]) -> Result<RecordedEvent, StoreError> {
+pub(super) fn recorded(position: i64, bytes: &[u8]) -> Result<RecordedEvent, StoreError> {
     RecordedEvent::read(bytes).map_err(|source| StoreError::Damaged { position, source })
+}
+
+/// The last event of the station's own chain; `None` when nothing was recorded yet.
+pub(super) fn newest_own(
+    db: &Connection,
+    attempted: &'static str,
+) -> Result<Option<RecordedEvent>, StoreError> {
+    let newest =
+        "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
+    db.query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .optional()
+        .attempted(attempted)?
+        .map(|(position, bytes)| recorded(position, &bytes))
+        .transpose()
 }
 
 pub(super) fn check_structure(db: &Connection) -> Result<(), StoreError> {

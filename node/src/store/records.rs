@@ -93,20 +93,9 @@ impl Records for Store {
         incarnation: Incarnation,
         counter: Counter,
     ) -> Result<Option<SentRow>, StoreError> {
-        let Some(no) = self.known_number(to)? else {
-            return Ok(None);
-        };
         let sql =
             format!("SELECT {SENT_COLUMNS} FROM sent WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3");
-        self.db
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| {
-                    sent_row(*to, row)
-                })
-                .optional()
-            })
-            .attempted("look up a sent event")
+        self.row_of_channel(&sql, (to, incarnation, counter), sent_row, "look up a sent event")
     }
 
     fn next_sent(
@@ -115,20 +104,11 @@ impl Records for Store {
         incarnation: Incarnation,
         after: Counter,
     ) -> Result<Option<SentRow>, StoreError> {
-        let Some(no) = self.known_number(to)? else {
-            return Ok(None);
-        };
         let sql = format!(
             "SELECT {SENT_COLUMNS} FROM sent WHERE peer = ?1 AND incarnation = ?2 AND counter > ?3
              ORDER BY counter LIMIT 1"
         );
-        let (incarnation, after) = (incarnation.number() as i64, after.0 as i64);
-        self.db
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_row(params![no, incarnation, after], |row| sent_row(*to, row)).optional()
-            })
-            .attempted("look up the next sent event")
+        self.row_of_channel(&sql, (to, incarnation, after), sent_row, "look up the next sent event")
     }
 
     fn held(
@@ -137,20 +117,9 @@ impl Records for Store {
         incarnation: Incarnation,
         counter: Counter,
     ) -> Result<Option<HeldRow>, StoreError> {
-        let Some(no) = self.known_number(from)? else {
-            return Ok(None);
-        };
         let sql =
             format!("SELECT {HELD_COLUMNS} FROM held WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3");
-        self.db
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_row(params![no, incarnation.number() as i64, counter.0 as i64], |row| {
-                    held_row(*from, row)
-                })
-                .optional()
-            })
-            .attempted("look up a held event")
+        self.row_of_channel(&sql, (from, incarnation, counter), held_row, "look up a held event")
     }
 
     fn knows_incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<bool, StoreError> {
@@ -228,6 +197,24 @@ impl Records for Store {
 }
 
 impl Store {
+    /// The row that `sql` finds for this correspondent, incarnation and counter.
+    fn row_of_channel<T>(
+        &self,
+        sql: &str,
+        (peer, incarnation, counter): (&OfficeId, Incarnation, Counter),
+        read: impl FnOnce(OfficeId, &Row<'_>) -> rusqlite::Result<T>,
+        attempted: &'static str,
+    ) -> Result<Option<T>, StoreError> {
+        let Some(no) = self.known_number(peer)? else {
+            return Ok(None);
+        };
+        let place = params![no, incarnation.number() as i64, counter.0 as i64];
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row(place, |row| read(*peer, row)).optional())
+            .attempted(attempted)
+    }
+
     /// Applies what a journal entry changed. `due_at` is when a new or reopened outbox row is to be sent.
     ///
     /// # Errors

@@ -505,7 +505,7 @@ mod tests {
     fn lists_out_of_order_are_not_read_in_order() {
         let bytes = small();
         let offices = DirectorySnapshot::decode(&bytes).expect("sound").offices;
-        let [first, second, _] = &offices[..] else { panic!("three offices") };
+        let [first, second, _] = &offices[..] else { unreachable!("it has three offices") };
         let [first, second] = [first, second].map(|office| minicbor::to_vec(office).expect("in memory"));
         let (short, long) = both(&swapped(&bytes, &first, &second));
         assert!(short.is_none() && long.is_none(), "offices");

@@ -13,16 +13,18 @@
 //! - A document is presented to the clerk in the sender's order; an express one at once.
 //! - A correspondent that knows more of us than we do proves that we went backwards: a new incarnation follows.
 
+mod change;
 mod decide;
 mod evolve;
 #[cfg(test)]
 mod model;
 mod records;
+mod settle;
 #[cfg(test)]
 mod tests;
 
+pub use change::{Alarm, Change, Class, Entry};
 pub use decide::{Command, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
-pub use evolve::{Alarm, Change, Class, Entry};
 pub use records::{HeldRow, MemoryRecords, Records, SentRow, StateDigest};
 
 use std::collections::BTreeMap;

@@ -265,6 +265,20 @@ impl<T> Rows<T> {
 /// Rows by office and incarnation.
 type Channels<T> = BTreeMap<(OfficeId, Incarnation), Rows<T>>;
 
+/// Changes the row at this place, if there is one.
+fn change_row<T>(
+    channels: &mut Channels<T>,
+    office: &OfficeId,
+    incarnation: Incarnation,
+    counter: Counter,
+    change: impl FnOnce(&mut T),
+) {
+    let rows = channels.get_mut(&(*office, incarnation));
+    if let Some(row) = rows.and_then(|rows| rows.row_mut(counter)) {
+        change(row);
+    }
+}
+
 /// Records in maps: for audits, tests and replay from zero.
 #[derive(Clone, Default, Debug)]
 pub struct MemoryRecords {
@@ -356,22 +370,22 @@ impl MemoryRecords {
                 rows.insert(row.place.counter, row.clone());
             }
             Change::Left { to, incarnation, counter, position, closes } => {
-                self.change_sent(to, *incarnation, *counter, |row| {
+                change_row(&mut self.sent, to, *incarnation, *counter, |row| {
                     row.left.get_or_insert(*position);
                     row.open &= !closes;
                 });
             }
             Change::Receipted { to, incarnation, counter, position } => {
-                self.change_sent(to, *incarnation, *counter, |row| {
+                change_row(&mut self.sent, to, *incarnation, *counter, |row| {
                     row.receipt = Some(*position);
                     row.open = false;
                 });
             }
             Change::Confirmed { to, incarnation, counter } => {
-                self.change_sent(to, *incarnation, *counter, |row| row.open = false);
+                change_row(&mut self.sent, to, *incarnation, *counter, |row| row.open = false);
             }
             Change::Reopened { to, incarnation, counter } => {
-                self.change_sent(to, *incarnation, *counter, |row| {
+                change_row(&mut self.sent, to, *incarnation, *counter, |row| {
                     row.open = true;
                     row.left = None;
                 });
@@ -384,7 +398,7 @@ impl MemoryRecords {
                 }
             }
             Change::SentAnew { to, incarnation, counter } => {
-                self.change_sent(to, *incarnation, *counter, |row| {
+                change_row(&mut self.sent, to, *incarnation, *counter, |row| {
                     row.open = false;
                     row.superseded = true;
                 });
@@ -405,44 +419,18 @@ impl MemoryRecords {
                 rows.insert(row.place.counter, row.clone());
             }
             Change::Answered { from, incarnation, counter, position, mine } => {
-                self.change_held(from, *incarnation, *counter, |row| {
+                change_row(&mut self.held, from, *incarnation, *counter, |row| {
                     row.receipt = Some(*position);
                     row.receipt_incarnation = Some(*mine);
                 });
             }
             Change::Presented { from, incarnation, counter, ordinal, in_order } => {
-                self.change_held(from, *incarnation, *counter, |row| {
+                change_row(&mut self.held, from, *incarnation, *counter, |row| {
                     row.ordinal = Some(*ordinal);
                     row.in_order = *in_order;
                 });
             }
             Change::Alarm(_) => {}
-        }
-    }
-
-    fn change_sent(
-        &mut self,
-        to: &OfficeId,
-        incarnation: Incarnation,
-        counter: Counter,
-        change: impl FnOnce(&mut SentRow),
-    ) {
-        let rows = self.sent.get_mut(&(*to, incarnation));
-        if let Some(row) = rows.and_then(|rows| rows.row_mut(counter)) {
-            change(row);
-        }
-    }
-
-    fn change_held(
-        &mut self,
-        from: &OfficeId,
-        incarnation: Incarnation,
-        counter: Counter,
-        change: impl FnOnce(&mut HeldRow),
-    ) {
-        let rows = self.held.get_mut(&(*from, incarnation));
-        if let Some(row) = rows.and_then(|rows| rows.row_mut(counter)) {
-            change(row);
         }
     }
 

@@ -17,11 +17,13 @@ use sha2::{Digest, Sha256};
 
 use super::algorithm::{AlgorithmError, SignatureAlgorithm};
 use super::certificate::{
-    AUTHORITY_KEY_IDENTIFIER, Certificate, CertificateError, ExtensionId, KeyUsage, RawExtension,
-    RawExtensions, SERIAL_BYTES_MAX, Serial, authority_key_of, range_in, read_generalized, read_time,
+    Certificate, CertificateError, SERIAL_BYTES_MAX, Serial, range_in, read_generalized, read_time,
     whole_bytes,
 };
 use super::der::{self, DerError, Reader, Tlv};
+use super::extension::{
+    AUTHORITY_KEY_IDENTIFIER, ExtensionId, KeyUsage, RawExtension, RawExtensions, authority_key_of,
+};
 use super::name::Name;
 use crate::id::write_hex;
 use crate::time::Millis;

@@ -8,6 +8,7 @@
 //! | [`algorithm`] | may this key verify this kind of signature, and does it? |
 //! | [`name`] | are these names the same, byte for byte; does one lie below the other? |
 //! | [`certificate`] | are these bytes one certificate that keeps the rules for every role? |
+//! | [`extension`] | what do its extensions say, with nothing overlooked? |
 //! | [`profile`] | which role does it have: root, delegated CA, office, officer? |
 //! | [`crl`] | what has this authority revoked, since when, why? |
 //! | [`path`] | does a chain lead to a pinned root, within everybody's limits? |
@@ -22,6 +23,7 @@ pub mod algorithm;
 pub mod certificate;
 pub mod crl;
 mod der;
+pub mod extension;
 pub mod name;
 pub mod path;
 pub mod profile;

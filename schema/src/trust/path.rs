@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::certificate::{Certificate, CertificateHash, KeyUsage};
+use super::certificate::{Certificate, CertificateHash};
+use super::extension::KeyUsage;
 use super::name::Name;
 
 /// Most certificates of one path, leaf and anchor included.

@@ -13,8 +13,9 @@
 
 use std::fmt;
 
-use super::certificate::{Certificate, KeyUsage};
+use super::certificate::Certificate;
 use super::der;
+use super::extension::KeyUsage;
 use super::name::{self, Name};
 use crate::id::OfficeId;
 

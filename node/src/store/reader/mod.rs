@@ -16,6 +16,7 @@ use schema::id::{BlobHash, Position};
 use schema::time::Millis;
 use serde::Serialize;
 
+use super::inspect::recorded;
 use super::{Attempted, StoreError};
 
 pub use alarms::{AlarmView, QuarantineView};
@@ -56,10 +57,6 @@ fn dispatch_of(recorded: &RecordedEvent) -> Option<Dispatch> {
         Ok(Body::Dispatch(dispatch)) => Some(dispatch),
         _ => None,
     }
-}
-
-fn recorded(position: i64, bytes: &[u8]) -> Result<RecordedEvent, StoreError> {
-    RecordedEvent::read(bytes).map_err(|source| StoreError::Damaged { position, source })
 }
 
 impl Reader {

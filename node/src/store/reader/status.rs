@@ -1,12 +1,12 @@
 //! The station at a glance.
 
-use rusqlite::OptionalExtension;
 use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::invariant::OVERDUE_MS;
 use schema::time::Millis;
 use serde::Serialize;
 
-use super::{Reader, count_at, millis, recorded};
+use super::{Reader, count_at, millis};
+use crate::store::inspect::newest_own;
 use crate::store::{Attempted, StoreError};
 
 /// The station at a glance.
@@ -55,15 +55,7 @@ impl Reader {
         let read = "read the status";
         let office: [u8; 16] =
             self.db.query_row("SELECT office FROM station", [], |row| row.get(0)).attempted(read)?;
-        let newest =
-            "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
-        let head = self
-            .db
-            .query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-            .optional()
-            .attempted(read)?
-            .map(|(position, bytes)| recorded(position, &bytes))
-            .transpose()?;
+        let head = newest_own(&self.db, read)?;
         let open = "FROM sent JOIN journal USING (position) WHERE sent.open = 1 AND sent.receipt IS NULL
                     AND sent.kind NOT IN (6, 7)";
         let (open, queued, oldest, overdue) = self

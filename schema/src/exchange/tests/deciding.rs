@@ -1,0 +1,55 @@
+//! Which commands are taken, and what is said to the others.
+
+use super::*;
+
+#[test]
+fn document_goes_to_each_recipient_once() {
+    check([], asks(&[B, A, B]), &["Dispatch to 2"]);
+}
+
+#[test]
+fn document_is_sent_once_ever() {
+    let refused = format!("refused: document `{}` was sent before", document(1));
+    check([sends(1)], asks(&[B]), &[refused.as_str()]);
+}
+
+#[test]
+fn recipients_are_checked_before_anything_is_recorded() {
+    check([], asks(&[]), &["refused: the document has no recipients"]);
+    check([], asks(&[ME]), &["refused: the document is addressed to the sending office itself"]);
+    let unknown = format!("refused: recipient `{STRANGER}` is not in directory version 1");
+    check([], asks(&[A, STRANGER]), &[unknown.as_str()]);
+    let idle = OfficeId::new([8; 16]);
+    let not_enrolled = format!(
+        "refused: recipient `{idle}` has no station yet: it has no key or no relay in directory version 1"
+    );
+    check([], asks(&[idle]), &[not_enrolled.as_str()]);
+    let many: Vec<OfficeId> =
+        (0..=DOCUMENT_RECIPIENTS_MAX as u128).map(|n| OfficeId::new(n.to_be_bytes())).collect();
+    let too_many = "refused: the document has 16385 recipients, at most 16384 are possible";
+    check([], asks(&many), &[too_many]);
+}
+
+#[test]
+fn what_sealing_would_refuse_is_refused_as_an_answer() {
+    let refused = |rule| format!("refused: the document is refused: the Dispatch breaks a rule: {rule}");
+    let blob = |n, length| BlobRef { hash: BlobHash::new([n; 32]), length };
+    let with = |blobs: Vec<BlobRef>| {
+        let mut dispatch = dispatch(1);
+        let name = AttachmentName { name: "a.pdf".into(), media_type: "application/pdf".into() };
+        dispatch.attachments = vec![name; blobs.len()];
+        asks_with(&[A], blobs, dispatch)
+    };
+    check([], with(vec![blob(1, 5), blob(2, 5)]), &["Dispatch to 1"]);
+    let many = (0..=32).map(|n| blob(n, 1)).collect();
+    for (blobs, rule) in [
+        (vec![blob(1, 5), blob(1, 5)], "each attachment is named once"),
+        (vec![blob(1, 0)], "attachments have 1 byte to 512 MiB"),
+        (vec![blob(1, u64::MAX)], "attachments have 1 byte to 512 MiB"),
+        (many, "at most 32 attachments"),
+    ] {
+        check([], with(blobs), &[&refused(rule)]);
+    }
+    let nameless = asks_with(&[A], vec![blob(1, 5)], dispatch(1));
+    check([], nameless, &[&refused("one name for each attachment")]);
+}
