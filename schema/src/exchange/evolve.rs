@@ -279,18 +279,31 @@ impl Exchange {
             Body::Restored(restored) => {
                 self.compare(records, from, event.incarnation, &restored.heads, changes)?;
             }
-            Body::Returned(returned) => self.note_returned(from, returned, changes),
+            Body::Returned(returned) => self.note_returned(records, from, returned, changes)?,
             Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => {}
         }
         Ok(())
     }
 
-    fn note_returned(&mut self, from: OfficeId, returned: &Returned, changes: &mut Vec<Change>) {
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+    /// Remembers how far a correspondent has given back, so that it is asked for the rest only.
+    ///
+    /// The answer may be to a question of an earlier life that knew more than this one: it counts only when it
+    /// continues what is known or was given back here, or what stands before it would never be asked for.
+    fn note_returned<R: Records>(
+        &mut self,
+        records: &R,
+        from: OfficeId,
+        returned: &Returned,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
         let incarnation = returned.ask.incarnation;
-        if returned.ask.whole {
-            let through = peer.returned.entry(incarnation).or_default();
-            *through = returned.through.max(*through);
+        let before = Counter(returned.ask.from.0.saturating_sub(1));
+        let back = peer.returned.get(&incarnation).copied().unwrap_or_default();
+        let continues =
+            before <= back || records.sent(&from, incarnation, before)?.is_some_and(|row| !row.regained);
+        if returned.ask.whole && continues {
+            peer.returned.insert(incarnation, returned.through.max(back));
         }
         if peer.returned.len() > CHANNELS_MAX {
             peer.returned.pop_first();
@@ -299,6 +312,7 @@ impl Exchange {
             let events = returned.events.len() as u64;
             changes.push(Change::Alarm(Alarm::GivenBack { office: from, incarnation, events }));
         }
+        Ok(())
     }
 
     /// Its document is in the outgoing register again. It is offered once more to every recipient: who holds it

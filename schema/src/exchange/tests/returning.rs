@@ -60,6 +60,26 @@ fn what_a_correspondent_holds_and_the_author_lost_is_asked_for_and_given_back() 
 }
 
 #[test]
+fn answer_to_a_question_of_an_earlier_life_hides_nothing_that_is_lost_now() {
+    let lost: Vec<VerifiedEvent> = (1..=3).map(|counter| doc(0, counter)).collect();
+    let holder = holder(ME, &lost);
+    let heads = sure(holder.exchange.heads(&holder.records, &A));
+    let mut author = Station::new(A);
+    let raised = sure(author.exchange.raise(&author.records, Incarnation::FIRST, 0, RestoreReason::Tool));
+    author.record(&raised[0], Millis(1));
+    // An earlier life knew the first two and asked for the third.
+    let asked = Ask { incarnation: Incarnation::FIRST, from: Counter(3), to: Counter(3), whole: true };
+    for (counter, ask) in [(1, asked), (2, Ask { from: Counter(1), ..asked })] {
+        let expected = Ask { from: Counter(1), ..asked };
+        assert_eq!(sure(author.exchange.lost(&author.records, &ME, &heads)), [expected]);
+        let answer = Returned { ask, through: Counter(3), events: Vec::new() };
+        let body = Body::Returned(answer).encode().expect("a known kind");
+        author.take(Class::Received, &sealed(event(ME, A, 0, counter, Kind::Returned, body)));
+    }
+    assert_eq!(sure(author.exchange.lost(&author.records, &ME, &heads)), [], "now it has answered for all");
+}
+
+#[test]
 fn document_without_its_attachments_is_not_given_back() {
     let mut holder = holder(ME, &[doc(0, 1)]);
     holder.take(Class::Received, &doc(0, 2));
