@@ -443,12 +443,9 @@ impl Exchange {
         let mut told: BTreeMap<Incarnation, BTreeMap<Counter, bool>> = BTreeMap::new();
         for place in heads.held.iter().filter(|place| place.incarnation <= self.incarnation()) {
             let row = records.sent(with, place.incarnation, place.counter)?;
-            // What was given back says nothing about what stands before it.
-            let known = row.filter(|row| row.place.id == place.id).map(|row| !row.regained);
-            let own = known.unwrap_or(false);
-            if own || known.is_none() {
-                told.entry(place.incarnation).or_default().insert(place.counter, own);
-            }
+            // What was given back, perhaps by another recipient, says nothing about what stands before it.
+            let own = row.is_some_and(|row| row.place.id == place.id && !row.regained);
+            told.entry(place.incarnation).or_default().insert(place.counter, own);
         }
         let mut lost = Vec::new();
         for (incarnation, places) in told.into_iter().rev() {
