@@ -20,15 +20,19 @@ const CORPUS: [u64; 20] = [
     3641, // a receipt that was to contradict was given for what lacked its attachments
 ];
 /// Seeds in which a sender did not learn again of everything it had sent and lost.
-const GIVEN_BACK: [u64; 8] = [
-    92,  // a receipt told of the loss before the incarnation ended
-    118, // a receipt came before its event was known again
-    247, // an answer about one event was taken for one about all before it
-    284, // a document was given back without its attachments
-    574, // what was given back was taken to prove what stands before it
-    662, // what was given back was taken to prove what stands before it
-    914, // a question that was rolled back with its step was not asked again
-    950, // what could not be given back was asked for again and again
+const GIVEN_BACK: [u64; 12] = [
+    18,   // an answer to an earlier life's question was taken for one to this life's
+    92,   // a receipt told of the loss before the incarnation ended
+    118,  // a receipt came before its event was known again
+    182,  // an answer to an earlier life's question was taken for one to this life's
+    247,  // an answer about one event was taken for one about all before it
+    284,  // a document was given back without its attachments
+    574,  // what was given back was taken to prove what stands before it
+    662,  // what was given back was taken to prove what stands before it
+    914,  // a question that was rolled back with its step was not asked again
+    950,  // what could not be given back was asked for again and again
+    2486, // an answer to an earlier life's question was taken for one to this life's
+    4348, // what another recipient gave back hid what stands before it
 ];
 /// Seeds that failed while two machines with one key were alive, or after.
 const CLONES: [u64; 5] = [

@@ -247,8 +247,10 @@ pub(super) fn newest_own(
 ) -> Result<Option<RecordedEvent>, StoreError> {
     let newest =
         "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
-    db.query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-        .optional()
+    db.prepare_cached(newest)
+        .and_then(|mut s| {
+            s.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()
+        })
         .attempted(attempted)?
         .map(|(position, bytes)| recorded(position, &bytes))
         .transpose()

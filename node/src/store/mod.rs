@@ -16,7 +16,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use schema::body::Place;
-use schema::event::{EventError, RecordedEvent, VerifiedEvent, VerifyError};
+use schema::event::{EventError, VerifiedEvent, VerifyError};
 use schema::exchange::{CHANNELS_MAX, Chain, Channel, Class, EARLIER_MAX, Exchange, Peer};
 use schema::id::{BlobHash, Counter, EventId, Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
@@ -429,24 +429,12 @@ impl Store {
     /// When SQLite fails or a row is damaged.
     pub fn load_exchange(&self, me: OfficeId) -> Result<Exchange, StoreError> {
         let read = "load the state";
-        let newest =
-            "SELECT position, bytes FROM journal WHERE class = 0 ORDER BY incarnation DESC, seq DESC LIMIT 1";
-        let head = self
-            .db
-            .prepare_cached(newest)
-            .and_then(|mut s| {
-                s.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()
-            })
-            .attempted(read)?;
-        let mut chain = match head {
-            None => Chain::EMPTY,
-            Some((position, bytes)) => {
-                let head =
-                    RecordedEvent::read(&bytes).map_err(|source| StoreError::Damaged { position, source })?;
-                let (incarnation, seq) = (head.event.incarnation, head.event.seq);
-                Chain { incarnation, seq, head: head.id, earlier: Vec::new() }
-            }
-        };
+        let mut chain = inspect::newest_own(&self.db, read)?.map_or(Chain::EMPTY, |head| Chain {
+            incarnation: head.event.incarnation,
+            seq: head.event.seq,
+            head: head.id,
+            earlier: Vec::new(),
+        });
         chain.earlier = self.earlier_incarnations(chain.incarnation).attempted(read)?;
         let (presented, raised_at) = self
             .db
