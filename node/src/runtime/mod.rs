@@ -350,7 +350,7 @@ mod tests {
                         message: bytes::Bytes::new(),
                     }),
                     Input::Disconnected(_) => {
-                        effects.push(Effect::Rest { until: now().plus(Millis::MINUTE) })
+                        effects.push(Effect::Rest { until: now().plus(Millis::MINUTE) });
                     }
                     Input::Published { outcome, .. } => {
                         self.outcomes.lock().expect("one thread").push(outcome);
