@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
+use schema::blob::BlobRef;
 use schema::body::{Ask, Body, Place};
 use schema::event::RecordedEvent;
 use schema::exchange::{Alarm, Class, HeldRow, Records, SentRow};
@@ -25,6 +26,11 @@ fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
     let mut rows = Vec::new();
     node.store().each_held(|row| rows.push(row)).map_err(unreadable)?;
     Ok(rows)
+}
+
+fn blobs_of(node: &Node, position: Position) -> Result<Vec<BlobRef>, Violation> {
+    let bytes = node.store().bytes_at(position).map_err(unreadable)?;
+    Ok(RecordedEvent::read(&bytes).map_err(unreadable)?.event.blobs)
 }
 
 /// One journal entry in a line: who recorded what, and its numbers among the events to each recipient.
@@ -281,8 +287,13 @@ impl World<'_> {
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
             let sent = sent_rows(node)?;
-            let unsettled =
-                sent.iter().find(|row| row.kind.wants_receipt() && row.receipt.is_none() && !row.superseded);
+            let open = sent.iter().filter(|row| row.kind.wants_receipt());
+            let mut unsettled = None;
+            for row in open.filter(|row| row.receipt.is_none() && !row.superseded) {
+                if !(row.regained && self.has_lost_attachments(node, row.position)?) {
+                    unsettled = unsettled.or(Some(row));
+                }
+            }
             if let Some(row) = unsettled {
                 let found =
                     format!("{} has no receipt of {} for event {}", station.office, row.to, row.place.id);
@@ -292,10 +303,23 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether no station has an attachment of this event any more: its sender lost it with a disk, and whoever gave the
+    /// event back was itself put back to before it came. Such an event can never leave; it stays open, for all to see.
+    fn has_lost_attachments(&self, sender: &Node, position: Position) -> Result<bool, Violation> {
+        for blob in blobs_of(sender, position)? {
+            let mut somewhere = false;
+            for node in self.stations.iter().filter_map(|station| station.node.as_ref()) {
+                somewhere |= node.store().has_blob(&blob.hash).map_err(unreadable)?;
+            }
+            if !somewhere {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn check_attachments(&self, node: &Node, row: &HeldRow) -> Result<(), Violation> {
-        let bytes = node.store().bytes_at(row.position).map_err(unreadable)?;
-        let event = RecordedEvent::read(&bytes).map_err(unreadable)?.event;
-        for blob in &event.blobs {
+        for blob in blobs_of(node, row.position)? {
             if !node.store().has_blob(&blob.hash).map_err(unreadable)? {
                 let found =
                     format!("event {} was receipted without its attachment {}", row.place.id, blob.hash);

@@ -371,8 +371,9 @@ impl Exchange {
                 ..Channel::default()
             };
             if peer.channels.range(place.incarnation..).next().is_none() {
-                // What it confirmed before it was restored says nothing about what it holds now.
+                // What it confirmed or gave back before it was restored says nothing about what it holds now.
                 peer.confirmed = Counter(0);
+                peer.returned.clear();
             }
             peer.channels.insert(place.incarnation, channel);
         }

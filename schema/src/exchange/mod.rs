@@ -140,8 +140,8 @@ pub struct Peer {
     /// What it said in its newest incarnation: it holds everything up to this counter of the current incarnation.
     #[n(5)]
     pub confirmed: Counter,
-    /// What of this station's own earlier incarnations it has given back: all documents up to this counter. At most
-    /// [`CHANNELS_MAX`].
+    /// What of this station's own earlier incarnations it has given back in its newest one: all documents up to this
+    /// counter. At most [`CHANNELS_MAX`].
     #[n(6)]
     pub returned: BTreeMap<Incarnation, Counter>,
 }

@@ -80,6 +80,24 @@ fn answer_to_a_question_of_an_earlier_life_hides_nothing_that_is_lost_now() {
 }
 
 #[test]
+fn correspondent_that_was_restored_is_asked_again() {
+    let mut author = Station::new(A);
+    let raised = sure(author.exchange.raise(&author.records, Incarnation::FIRST, 0, RestoreReason::Tool));
+    author.record(&raised[0], Millis(1));
+    let ask = Ask { incarnation: Incarnation::FIRST, from: Counter(1), to: Counter(3), whole: true };
+    // It was put back to before anything had come, and says so; then to after.
+    let nothing = Returned { ask, through: Counter(3), events: Vec::new() };
+    let body = Body::Returned(nothing).encode().expect("a known kind");
+    author.take(Class::Received, &sealed(event(ME, A, 1, 1, Kind::Returned, body)));
+    let held = Place { incarnation: Incarnation::FIRST, counter: Counter(3), id: EventId::new([3; 32]) };
+    let heads = Heads { held: vec![held], ..Heads::default() };
+    assert_eq!(sure(author.exchange.lost(&author.records, &ME, &heads)), []);
+    let body = Body::Head(heads.clone()).encode().expect("a known kind");
+    author.take(Class::Received, &sealed(event(ME, A, 2, 1, Kind::Head, body)));
+    assert_eq!(sure(author.exchange.lost(&author.records, &ME, &heads)), [ask]);
+}
+
+#[test]
 fn document_without_its_attachments_is_not_given_back() {
     let mut holder = holder(ME, &[doc(0, 1)]);
     holder.take(Class::Received, &doc(0, 2));
