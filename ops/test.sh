@@ -82,7 +82,6 @@ step "tests" cargo nextest run --locked --workspace
 step "programs, release" cargo build --locked --release --workspace --bins
 step "simulated country, 5,000 seeds" \
     "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 5000
-# Of 10,000 seeds four do not pass yet: see the README under what is known to be missing.
 step "simulated country, what was lost is given back" \
     "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 2000 --given-back
 step "20,000 power cuts under SQLite" \

@@ -111,6 +111,14 @@ CREATE TABLE evidence (
     position INTEGER NOT NULL REFERENCES journal
 ) STRICT, WITHOUT ROWID;
 
+-- Where two lives of a correspondent contradict each other: heads tell it what is held there.
+CREATE TABLE contested (
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    counter     INTEGER NOT NULL,
+    PRIMARY KEY (peer, incarnation, counter)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE quarantine (
     no     INTEGER PRIMARY KEY,
     at     INTEGER NOT NULL,                               -- ms since epoch, UTC

@@ -15,7 +15,7 @@ use crate::text;
 /// Most entries of one receipt or status.
 pub const ENTRIES_MAX: usize = 512;
 /// Most places of one peer's channels that a head reports on.
-pub const HELD_MAX: usize = 128;
+pub const HELD_MAX: usize = 144;
 /// Most runs that one head asks for.
 pub const ASKS_MAX: usize = 8;
 /// Most events that are given back in one event.

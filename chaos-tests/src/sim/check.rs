@@ -86,9 +86,24 @@ fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Inca
 }
 
 impl World<'_> {
-    /// After every step: what the station has just recorded is well-formed and authentic.
-    pub(super) fn check_step(&mut self, number: usize) -> Result<(), Violation> {
-        self.note_journal(number)
+    /// After every step: what the station has just recorded is well-formed and authentic, and no event that came
+    /// contradicts what is held without being kept as evidence (P8).
+    pub(super) fn check_step(&mut self, number: usize, came: &[(OfficeId, Place)]) -> Result<(), Violation> {
+        self.note_journal(number)?;
+        let Some(node) = &self.stations[number].node else { return Ok(()) };
+        for (from, place) in came {
+            let held = node.store().held(from, place.incarnation, place.counter).map_err(unreadable)?;
+            let Some(held) = held.map(|row| row.place.id).filter(|held| *held != place.id) else { continue };
+            let kept = |alarm: &Alarm| matches!(alarm, Alarm::Fork { other, .. } if *other == place.id);
+            if !node.store().alarms().map_err(unreadable)?.iter().any(kept) {
+                let found = format!(
+                    "event {} of {from} contradicts {held}, which is held, and nobody was told",
+                    place.id
+                );
+                return Err(Violation { promise: "P8", found });
+            }
+        }
+        Ok(())
     }
 
     /// Reads what a station has added to its journal since the last look.

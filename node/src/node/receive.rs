@@ -93,13 +93,23 @@ impl Node {
         work.told = work.told.max(told);
         match &body {
             Body::Head(heads) => {
-                work.anew.extend(self.exchange.to_send_anew(&self.store, &from, heads)?);
+                work.anew.extend(self.exchange.to_send_anew(
+                    &self.store,
+                    &from,
+                    fields.incarnation,
+                    heads,
+                )?);
                 let asks = self.exchange.lost(&self.store, &from, heads)?;
                 self.ask_back(from, asks, now);
                 self.give_back(from, fields.incarnation, heads, now, work)?;
             }
             Body::Restored(restored) => {
-                work.anew.extend(self.exchange.to_send_anew(&self.store, &from, &restored.heads)?);
+                work.anew.extend(self.exchange.to_send_anew(
+                    &self.store,
+                    &from,
+                    fields.incarnation,
+                    &restored.heads,
+                )?);
                 // It wants to know what is held of its earlier life.
                 self.head_due(from, now, GAP_WAIT_MS);
             }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::body::Place;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::{
-    Change, Class, Entry, Exchange, HeldRow, MemoryRecords, Records, SentRow, StateDigest,
+    Alarm, Change, Class, Entry, Exchange, HeldRow, MemoryRecords, Records, SentRow, StateDigest,
 };
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 use schema::invariant::{ChainCheck, Violation};
@@ -188,6 +188,19 @@ impl Records for Store {
             .attempted("look up receipts for what is not known")
     }
 
+    fn contested(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(Vec::new());
+        };
+        let sql = "SELECT contested.incarnation, contested.counter, held.id
+                   FROM contested JOIN held USING (peer, incarnation, counter)
+                   WHERE contested.peer = ?1 ORDER BY 1 DESC, 2 DESC LIMIT ?2";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_map(params![no, limit as i64], place)?.collect())
+            .attempted("look up contested places")
+    }
+
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, StoreError> {
         self.db
             .prepare_cached("SELECT 1 FROM outgoing WHERE document = ?1")
@@ -322,7 +335,14 @@ impl Store {
                     .prepare_cached("INSERT INTO alarm (position, bytes) VALUES (?1, ?2)")
                     .and_then(|mut s| s.execute(params![entry.0 as i64, bytes]))
                     .attempted("record an alarm")?;
-                Ok(())
+                match alarm {
+                    Alarm::Fork { office, incarnation, counter, .. } => self.change_row(
+                        "INSERT INTO contested VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                        (office, *incarnation, *counter),
+                        &[],
+                    ),
+                    _ => Ok(()),
+                }
             }
         }
     }

@@ -541,6 +541,7 @@ impl Exchange {
         &self,
         records: &R,
         to: &OfficeId,
+        theirs: Incarnation,
         heads: &Heads,
     ) -> Result<Vec<SentRow>, R::Error> {
         let mut anew = Vec::new();
@@ -550,10 +551,15 @@ impl Exchange {
             reported.sort_unstable_by_key(|place| std::cmp::Reverse(place.counter));
             let mut agreed = None;
             for (index, place) in reported.iter().enumerate() {
-                let row = records.sent(to, incarnation, place.counter)?;
-                if row.is_some_and(|row| row.place.id == place.id) {
-                    agreed = Some((index, place.counter));
-                    break;
+                let Some(row) = records.sent(to, incarnation, place.counter)? else { continue };
+                if row.place.id == place.id {
+                    agreed = agreed.or(Some((index, place.counter)));
+                } else if agreed.is_some() && row.is_said_again() && !row.superseded {
+                    // Two histories are mixed: what stands here took the place of this one, which at best an earlier
+                    // life of the correspondent held.
+                    let answered =
+                        row.receipt.map(|receipt| records.incarnation_at(receipt)).transpose()?.flatten();
+                    anew.extend(answered.is_none_or(|answered| answered < theirs).then_some(row));
                 }
             }
             // The newest place is known here: the histories are one, and what is missing is refilled as it is.

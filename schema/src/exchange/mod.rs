@@ -44,7 +44,9 @@ pub const CHANNELS_MAX: usize = 16;
 /// Earlier places of an ended incarnation that a head reports on.
 const SAMPLES_MAX: u32 = 7;
 
-const _: () = assert!(CHANNELS_MAX * (SAMPLES_MAX as usize + 1) <= HELD_MAX);
+/// Contested places that a head tells of, beside those.
+const CONTESTED_MAX: usize = 16;
+const _: () = assert!(CHANNELS_MAX * (SAMPLES_MAX as usize + 1) + CONTESTED_MAX <= HELD_MAX);
 /// How often within [`RAISE_WINDOW_MS`] a station starts a new incarnation by itself. More than that looks like
 /// two stations alive with one key, and a person must decide.
 pub const RAISES_MAX: usize = 3;
@@ -273,10 +275,18 @@ impl Exchange {
         Ok(Heads { sent: peer.sent, held, ..Heads::default() })
     }
 
-    /// Both directions, what is held without its attachments, and what is held beyond a gap that stays.
+    /// Both directions, what is held without its attachments, what is held beyond a gap that stays, and what is held
+    /// where two lives of the correspondent contradict each other.
     fn full_heads<R: Records>(&self, records: &R, office: &OfficeId) -> Result<Heads, R::Error> {
-        let incomplete = records.incomplete(office, HELD_MAX)?;
-        Ok(Heads { incomplete, strays: self.strays(records, office)?, ..self.heads(records, office)? })
+        let mut heads = self.heads(records, office)?;
+        heads.incomplete = records.incomplete(office, HELD_MAX)?;
+        heads.strays = self.strays(records, office)?;
+        for place in records.contested(office, CONTESTED_MAX)? {
+            if !heads.held.contains(&place) {
+                heads.held.push(place);
+            }
+        }
+        Ok(heads)
     }
 
     fn strays<R: Records>(&self, records: &R, of: &OfficeId) -> Result<Vec<Place>, R::Error> {

@@ -197,9 +197,9 @@ impl World {
                     self.raise(at, told, RestoreReason::Correspondent);
                 }
                 match &body {
-                    Body::Head(heads) => self.send_anew(at, from, heads),
+                    Body::Head(heads) => self.send_anew(at, from, fields.incarnation, heads),
                     Body::Restored(restored) => {
-                        self.send_anew(at, from, &restored.heads);
+                        self.send_anew(at, from, fields.incarnation, &restored.heads);
                         self.tell_heads(at, from);
                     }
                     _ => {}
@@ -301,9 +301,9 @@ impl World {
     }
 
     /// Documents that a correspondent does not hold any more under the events that it once receipted.
-    fn send_anew(&mut self, at: usize, to: OfficeId, heads: &Heads) {
+    fn send_anew(&mut self, at: usize, to: OfficeId, theirs: Incarnation, heads: &Heads) {
         let station = &self.models[at].station;
-        let rows = sure(station.exchange.to_send_anew(&station.records, &to, heads));
+        let rows = sure(station.exchange.to_send_anew(&station.records, &to, theirs, heads));
         let place = |row: &SentRow| SentPlace {
             to: row.to,
             incarnation: row.place.incarnation,

@@ -1,13 +1,13 @@
 //! The large part of a station's state: one row per event sent to or held from a correspondent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::Bound;
 
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
-use super::{Change, Class, Entry, Exchange};
+use super::{Alarm, Change, Class, Entry, Exchange};
 use crate::body::Place;
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
@@ -185,6 +185,12 @@ pub trait Records {
     /// When the store cannot be read.
     fn unmatched_receipts(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
 
+    /// Places of events of `from` where more than one is known to stand: the newest `limit`, with what is held there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn contested(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
+
     /// Whether this station has sent this document.
     ///
     /// # Errors
@@ -289,6 +295,7 @@ pub struct MemoryRecords {
     incoming: BTreeMap<(OfficeId, DocumentId), Position>,
     outgoing: BTreeMap<DocumentId, Position>,
     early: BTreeMap<(OfficeId, Place), Position>,
+    contested: BTreeMap<OfficeId, BTreeSet<(Incarnation, Counter)>>,
 }
 
 impl Records for MemoryRecords {
@@ -351,6 +358,14 @@ impl Records for MemoryRecords {
             rows.and_then(|rows| rows.row(place.counter)).is_some_and(|row| row.place.id == place.id)
         };
         Ok(early.filter(|place| !known(place)).take(limit).collect())
+    }
+
+    fn contested(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Infallible> {
+        let places = self.contested.get(from).into_iter().flatten().rev();
+        let held = places.filter_map(|(incarnation, counter)| {
+            Some(self.held.get(&(*from, *incarnation))?.row(*counter)?.place)
+        });
+        Ok(held.take(limit).collect())
     }
 
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Infallible> {
@@ -429,6 +444,9 @@ impl MemoryRecords {
                     row.ordinal = Some(*ordinal);
                     row.in_order = *in_order;
                 });
+            }
+            Change::Alarm(Alarm::Fork { office, incarnation, counter, .. }) => {
+                self.contested.entry(*office).or_default().insert((*incarnation, *counter));
             }
             Change::Alarm(_) => {}
         }

@@ -199,12 +199,19 @@ fn documents_after_the_place_where_histories_part_are_sent_anew_once() {
     for (n, fact) in given.into_iter().chain([settled, back]).enumerate() {
         happen(&mut station, &fact, Millis(n as u64));
     }
-    let to_send = |station: &Station, held: &[Place]| -> Vec<u64> {
+    let to_send_to = |station: &Station, theirs: u32, held: &[Place]| -> Vec<u64> {
         let heads = Heads { held: held.to_vec(), ..Heads::default() };
-        let rows = sure(station.exchange.to_send_anew(&station.records, &A, &heads));
+        let theirs = Incarnation::new(theirs, 0);
+        let rows = sure(station.exchange.to_send_anew(&station.records, &A, theirs, &heads));
         rows.iter().map(|row| row.place.counter.0).collect()
     };
+    let to_send = |station: &Station, held: &[Place]| to_send_to(station, 0, held);
     assert_eq!(to_send(&station, &[places[3], invented(0, 2)]), [0; 0], "the newest place is known");
+    assert_eq!(
+        to_send_to(&station, 1, &[places[3], invented(0, 2)]),
+        [2],
+        "the receipt is of its earlier life"
+    );
     assert_eq!(to_send(&station, &[]), [0; 0], "what is not held at all is refilled as it is");
     assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [2, 4]);
     assert_eq!(to_send(&station, &[invented(0, 4)]), [1, 2, 4], "no common place is named");
@@ -214,6 +221,19 @@ fn documents_after_the_place_where_histories_part_are_sent_anew_once() {
     let lines = happen(&mut station, &Own(drafts[0].clone()), Millis(1));
     assert_eq!(lines, ["sent anew 0/2", "sent anew 0/4"]);
     assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [0; 0], "once");
+    assert_eq!(station.replayed().hash(), station.hash(), "P7");
+}
+
+#[test]
+fn head_names_what_is_held_where_two_lives_of_its_author_contradict_each_other() {
+    let mut station = Station::new(ME);
+    for counter in 1..=9 {
+        station.take(Class::Received, &doc(0, counter));
+    }
+    let held = place_of(&doc(0, 2), ME);
+    assert!(!heads_told(&mut station, Millis(1)).held.contains(&held));
+    station.take(Class::Evidence, &from_a(0, 2, &Body::Dispatch(dispatch(77))));
+    assert!(heads_told(&mut station, Millis(2)).held.contains(&held));
     assert_eq!(station.replayed().hash(), station.hash(), "P7");
 }
 

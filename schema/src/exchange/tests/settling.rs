@@ -217,6 +217,9 @@ fn walk_over_settled_rows_is_bounded() {
         fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Self::Error> {
             self.0.incarnation_at(position)
         }
+        fn contested(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
+            self.0.contested(from, limit)
+        }
         fn knows_outgoing(&self, d: &DocumentId) -> Result<bool, Self::Error> {
             self.0.knows_outgoing(d)
         }
