@@ -282,7 +282,10 @@ impl Exchange {
         heads.incomplete = records.incomplete(office, HELD_MAX)?;
         heads.strays = self.strays(records, office)?;
         for place in records.contested(office, CONTESTED_MAX)? {
-            if !heads.held.contains(&place) {
+            // Naming a place says that everything before it is held too.
+            let channel = self.peer(office).and_then(|peer| peer.channels.get(&place.incarnation));
+            let complete = channel.is_some_and(|channel| place.counter <= channel.held);
+            if complete && !heads.held.contains(&place) {
                 heads.held.push(place);
             }
         }

@@ -234,6 +234,10 @@ fn head_names_what_is_held_where_two_lives_of_its_author_contradict_each_other()
     assert!(!heads_told(&mut station, Millis(1)).held.contains(&held));
     station.take(Class::Evidence, &from_a(0, 2, &Body::Dispatch(dispatch(77))));
     assert!(heads_told(&mut station, Millis(2)).held.contains(&held));
+    // What stands beyond a gap is not held to the end.
+    station.take(Class::Received, &doc(0, 11));
+    station.take(Class::Evidence, &from_a(0, 11, &Body::Dispatch(dispatch(78))));
+    assert!(!heads_told(&mut station, Millis(3)).held.contains(&place_of(&doc(0, 11), ME)));
     assert_eq!(station.replayed().hash(), station.hash(), "P7");
 }
 
