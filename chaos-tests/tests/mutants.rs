@@ -6,7 +6,7 @@ use chaos_tests::sim::{self, Fault, Options};
 use schema::mutant::{self, Mutant};
 
 /// Seeds per mutant; a mutant that survives them is a fault of the simulation.
-const SEEDS_MAX: u64 = 400;
+const SEEDS_MAX: u64 = 1_000;
 /// Catches that are enough to stop looking.
 const CATCHES: u64 = 1;
 
