@@ -147,13 +147,13 @@ fn unprotected_key_warns_until_it_is_protected() {
     let (log, status) = run(&office, &[], None);
     assert!(status.is_none() && log.contains("the signing key lies unencrypted"), "{log}");
     office.start();
-    assert_eq!(office.json(&["status"])["signing_key"], "unprotected");
+    assert_eq!(office.json(&["status"])["key_protection"], "unprotected");
     assert!(office.text(&["status"]).contains("khóa ký chưa mã hóa"));
 
     let words = words_file(&office, "passphrase", WORDS);
     let done = office.json(&["key", "protect", "--passphrase-file", &words]);
     assert_eq!((&done["state"], &done["old_bytes"]), (&"protected".into(), &"overwritten".into()), "{done}");
-    assert_eq!(office.json(&["status"])["signing_key"], "protected", "seen only after a new start");
+    assert_eq!(office.json(&["status"])["key_protection"], "protected", "seen only after a new start");
     assert!(office.text(&["--lang", "en", "status"]).contains("signing key: encrypted with a passphrase"));
     // What runs has its key; what starts needs the passphrase.
     assert_eq!(office.stop("-TERM"), Some(0));

@@ -419,7 +419,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
     let (view, full_check, protection) = api
         .read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record), Protection::of_file(&key))))
         .await?;
-    let signing_key = protection.map_or_else(
+    let key_protection = protection.map_or_else(
         |error| {
             tracing::warn!(error = with_causes(&error), "how the signing key is protected cannot be shown");
             "unknown"
@@ -437,7 +437,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "directory": { "version": directory.version(), "offices": directory.office_count() },
         "links": api.board.reports(),
         "full_check": full_check,
-        "signing_key": signing_key,
+        "key_protection": key_protection,
     });
     if let (Value::Object(answer), Ok(Value::Object(view))) = (&mut answer, serde_json::to_value(&view)) {
         answer.extend(view);

@@ -90,7 +90,7 @@ impl Presenter<'_> {
             ("state", "state_text", words::LINK),
             ("urgency", "urgency_text", words::URGENCY),
             ("status", "status_text", words::STATUS),
-            ("signing_key", "signing_key_text", words::KEY),
+            ("key_protection", "key_protection_text", words::KEY),
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());

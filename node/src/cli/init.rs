@@ -106,7 +106,7 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
     let place = &settings.signing_key;
     match (&passphrase, place.exists()) {
         (Some(passphrase), false) => {
-            keyring::write_protected_key(place, &key, passphrase).map_err(cabinet)?
+            keyring::write_protected_key(place, &key, passphrase).map_err(cabinet)?;
         }
         (None, false) => keyring::write_signing_key(place, &key).map_err(cabinet)?,
         (Some(passphrase), true) if was_plain => {

@@ -1,7 +1,7 @@
 //! The signing key's file: what is in it, and putting it under a passphrase. The key itself is never shown.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -71,7 +71,7 @@ pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Resul
             let unlock = station.places(unlock.places(lang));
             station.changed(|path, expected| {
                 if Protection::of_file(path)?.is_protected() {
-                    return Err(KeyringError::AlreadyProtected { path: path.clone() });
+                    return Err(KeyringError::AlreadyProtected { path: path.to_owned() });
                 }
                 let (passphrase, _) = unlock.new_passphrase(path)?;
                 change::protect(path, &passphrase, expected, &mut |_| {})
@@ -106,10 +106,10 @@ pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Resul
 }
 
 /// Asking for a passphrase that nothing needs would mislead.
-fn require_protected(path: &PathBuf) -> Result<(), KeyringError> {
+fn require_protected(path: &Path) -> Result<(), KeyringError> {
     match Protection::of_file(path)?.is_protected() {
         true => Ok(()),
-        false => Err(KeyringError::NotProtected { path: path.clone() }),
+        false => Err(KeyringError::NotProtected { path: path.to_owned() }),
     }
 }
 
@@ -151,7 +151,7 @@ impl Station {
 
     fn changed(
         &self,
-        change: impl FnOnce(&PathBuf, &[[u8; 32]]) -> Result<Changed, KeyringError>,
+        change: impl FnOnce(&Path, &[[u8; 32]]) -> Result<Changed, KeyringError>,
     ) -> Result<Answer, CliError> {
         let changed = change(&self.config.signing_key, &self.expected());
         let changed = changed.map_err(|error| refused(&error, self.lang))?;

@@ -283,7 +283,7 @@ pub(super) fn status(value: &Value, lang: Lang) -> String {
         let check = &value["full_check"];
         line!(text, "{last} {}, {}", time(check, "at"), outcome(check, lang));
     }
-    line!(text, "{}", field(value, "signing_key_text"));
+    line!(text, "{}", field(value, "key_protection_text"));
     let chain = say(lang, "chuỗi: lần", "chain: incarnation");
     line!(
         text,

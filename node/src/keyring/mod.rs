@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use schema::id::hex;
+use zeroize::Zeroizing;
 
 use files::{read_private, write_new};
 use sealed::{KeyFile, plain_pem, sealed_pem};
@@ -264,7 +265,7 @@ impl std::fmt::Debug for OpenedKey {
 /// # Errors
 /// When the system gives no randomness.
 pub fn generate_signing_key() -> Result<SigningKey, KeyringError> {
-    Ok(SigningKey::from_bytes(&random_bytes()?))
+    Ok(SigningKey::from_bytes(&Zeroizing::new(random_bytes()?)))
 }
 
 /// Opens the signing key in a file, with a passphrase from `unlock` if it needs one. `expected` are the public keys

@@ -325,7 +325,7 @@ fn file_comes_before_credential_and_what_is_named_must_work() {
     let credential = credentials.join(CREDENTIAL);
     fs::write(&credential, WORDS).expect("written");
     fs::set_permissions(&credential, Permissions::from_mode(0o440)).expect("chmod");
-    let by_credential = Unlock { credentials: Some(credentials.clone()), ..Unlock::default() };
+    let by_credential = Unlock { credentials: Some(credentials), ..Unlock::default() };
     open_signing_key(&path, &[public()], &by_credential).expect("opened by the credential");
 
     let wrong = file(&folder, "wrong", b"another passphrase");
