@@ -93,8 +93,11 @@ fn run(office: &Office, more: &[&str], credentials: Option<&Path>) -> (String, O
 #[test]
 fn station_starts_with_its_passphrase_and_says_what_to_do_without() {
     let (office, words) = protected();
+    let left = office.data().join("node.key.new");
+    write_signing_key(&left, &key(SENDER)).expect("written");
     let (log, status) = run(&office, &["--passphrase-file", &words], None);
     assert_eq!(status, None, "it did not run: {log}");
+    assert!(!left.exists() && log.contains("was broken off"), "an open key is left beside: {log}");
     assert!(log.contains("signing key opened") && log.contains("scrypt N=16384"), "{log}");
 
     let (log, status) = run(&office, &[], None);

@@ -106,9 +106,9 @@ enum Command {
     /// Make a backup of the station, running or not, in a new folder; or check one.
     ///
     /// It holds the store, the settings and the signed directory, sealed with the office's key. It does NOT
-    /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say): whoever has them is the
-    /// office, so keep them apart, for instance in the sealed envelope of the enrolment. Without them a backup
-    /// cannot be restored.
+    /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say), nor the passphrase of the
+    /// signing key: whoever has them is the office, so keep them apart, for instance in the sealed envelope of the
+    /// enrolment. Without them a backup cannot be restored.
     Backup(backup::BackupArgs),
     /// Put a backup back, with the station stopped. Deletes nothing: the present store is moved aside.
     ///

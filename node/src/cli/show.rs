@@ -519,10 +519,10 @@ pub(super) fn backed_up(value: &Value, lang: Lang) -> String {
         "{}",
         say(
             lang,
-            "KHÔNG gồm khóa bí mật; không có khóa thì không khôi phục được. Hãy cất khóa ở nơi khác (ví dụ \
-            phong bì niêm phong lúc đăng ký). Khóa hiện ở:",
-            "The private keys are NOT in it, and without them it cannot be restored. Keep them in another \
-            place (for instance the sealed envelope of the enrolment). They are in:"
+            "KHÔNG gồm khóa bí mật và cụm mật khẩu; thiếu chúng thì không khôi phục được. Hãy cất chúng ở nơi \
+            khác (ví dụ phong bì niêm phong lúc đăng ký). Khóa hiện ở:",
+            "The private keys and the passphrase are NOT in it, and without them it cannot be restored. Keep \
+            them in another place (for instance the sealed envelope of the enrolment). The keys are in:"
         )
     );
     for path in rows(value, "keys_not_included") {

@@ -108,6 +108,31 @@ pub fn unprotect(
     exchange(path, old, &key, None, expected, step)
 }
 
+/// Destroys what a change that was broken off has left beside a key file: `unprotect` leaves the key itself there,
+/// unencrypted. Says whether there was anything. While another command is changing the key, nothing is touched.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn sweep(path: &Path) -> Result<bool, KeyringError> {
+    let left = temporary_name(path);
+    if !left.exists() {
+        return Ok(false);
+    }
+    let wrap = |source| KeyringError::Write { path: left.clone(), source };
+    let held = File::open(path).map_err(wrap)?;
+    match held.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(source)) => return Err(wrap(source)),
+    }
+    let mut file = File::options().write(true).open(&left).map_err(wrap)?;
+    fs::remove_file(&left).map_err(wrap)?;
+    // Best effort, as everywhere.
+    let _ = overwrite(&mut file);
+    sync_folder(path).map_err(wrap)?;
+    Ok(true)
+}
+
 /// Opens a key file so that nobody else changes it at the same time.
 fn take(path: &Path) -> Result<(File, KeyFile), KeyringError> {
     let wrap = |source| KeyringError::Write { path: path.to_owned(), source };

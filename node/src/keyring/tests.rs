@@ -12,7 +12,7 @@ use pkcs8::{EncryptedPrivateKeyInfo, EncryptedPrivateKeyInfoRef};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::change::{ChangeStep, OldBytes, change_passphrase, protect, unprotect};
+use super::change::{ChangeStep, OldBytes, change_passphrase, protect, sweep, unprotect};
 use super::passphrase::{PASSPHRASE_BYTES_MAX, PassphraseDefect};
 use super::sealed::{Derivation, KeyFile, SCRYPT_N, SCRYPT_P, SCRYPT_R};
 use super::*;
@@ -472,4 +472,29 @@ fn crash_at_any_step_leaves_the_old_key_or_the_new_one() {
             file(&folder, "passphrase", if is_new { b"another passphrase" } else { WORDS.as_bytes() });
         open_signing_key(&path, &[public()], &by_file(&opens)).expect("opened");
     }
+}
+
+#[test]
+fn unprotecting_that_is_broken_off_leaves_no_open_key_behind() {
+    let folder = folder();
+    let (path, unlock) = protected(&folder);
+    let (words, from) = unlock.given().expect("read").expect("named");
+    let mut crash = |step| assert_ne!(step, ChangeStep::Verified, "the power fails here");
+    let crashed = catch_unwind(AssertUnwindSafe(|| unprotect(&path, (&words, &from), &[], &mut crash)));
+    assert!(crashed.is_err());
+    let left = folder.path().join("node.key.new");
+    read_signing_key(&left).expect("the key lies open: this is what the sweep is for");
+    assert!(sweep(&path).expect("swept"));
+    assert!(!left.exists());
+    assert!(!sweep(&path).expect("nothing to sweep"));
+
+    // What another command is just writing is left alone.
+    let mut swept = None;
+    let done = unprotect(&path, (&words, &from), &[], &mut |step| {
+        if step == ChangeStep::Written {
+            swept = Some(sweep(&path));
+        }
+    });
+    done.expect("unprotected");
+    assert!(matches!(swept, Some(Ok(false))), "{swept:?}");
 }

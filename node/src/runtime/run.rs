@@ -15,7 +15,7 @@ use super::{Core, Inputs, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
-use crate::keyring::{self, Login, OpenedKey, Unlock};
+use crate::keyring::{self, Login, OpenedKey, Unlock, change};
 use crate::node::{Node, StepError};
 use crate::step::{Effect, Input};
 use crate::store::{Inspection, Store, StoreError};
@@ -72,6 +72,11 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let login = Login::read(&config.login)?;
     let directory = config.load_directory()?;
     let OpenedKey { key, protection, passphrase } = config.open_key(Some(&directory), unlock)?;
+    if change::sweep(&config.signing_key)? {
+        tracing::warn!(
+            "a change of the signing key's file was broken off: what it left behind was destroyed"
+        );
+    }
     // Wiped now: nothing opens the key again.
     drop(passphrase);
     config.check_keys(&directory, key.verifying_key().as_bytes(), &login)?;
