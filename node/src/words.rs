@@ -281,9 +281,11 @@ table! {
     /// Why a signing key is not opened, and what to do.
     UNLOCK {
         "key-locked" => "Khóa ký được bảo vệ bằng cụm mật khẩu mà chưa ai cung cấp. Hãy chạy lệnh tại cửa sổ \
-            dòng lệnh để nhập, hoặc chỉ tệp chứa cụm mật khẩu bằng `--passphrase-file`.",
+            dòng lệnh để nhập, hoặc chỉ tệp chứa cụm mật khẩu: `--passphrase-file`, hay `passphrase_file` ở mục \
+            `[unlock]` trong `config.toml`.",
             "The signing key is protected by a passphrase and nobody gave one. Run the command at a terminal to \
-                type it, or name a file with it: `--passphrase-file`.";
+                type it, or name a file with it: `--passphrase-file`, or `passphrase_file` under `[unlock]` in \
+                `config.toml`.";
         "wrong-passphrase" => "Cụm mật khẩu không mở được khóa ký (hoặc tệp khóa bị hỏng). Chưa có gì bị thay \
             đổi; hãy kiểm tra bộ gõ và phím Caps Lock rồi thử lại.",
             "The passphrase does not open the signing key (or the file is damaged). Nothing was changed; check the \

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
 use node::config::{Bundle, read_bounded};
-use node::keyring::{self, Login, Unlock, change};
+use node::keyring::{self, KeyringError, Login, Unlock, change};
 use schema::directory::{
     Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX,
     open_directory, sign_directory,
@@ -86,7 +86,8 @@ impl Deployment {
             true => vec![read_root_key(folder)?],
             false => Vec::new(),
         };
-        let root = key_at(&folder.join("root.key"), &expected, unlock)?;
+        let root =
+            key_at(&folder.join("root.key"), &expected, unlock).map_err(advised("--root-passphrase-file"))?;
         let public = hex(root.verifying_key().as_bytes());
         replace(&folder.join("root.pub"), format!("{public}\n").as_bytes())?;
         let path = folder.join("directory.cbor");
@@ -181,7 +182,8 @@ impl Deployment {
         let known = self.published.as_ref().and_then(|directory| directory.office(office));
         let expected: Vec<[u8; 32]> =
             known.map(|office| office.keys.iter().map(|listed| listed.key).collect()).unwrap_or_default();
-        let key = key_at(&folder.join("node.key"), &expected, &self.office_keys)?;
+        let key = key_at(&folder.join("node.key"), &expected, &self.office_keys);
+        let key = key.map_err(advised("--passphrase-file"))?;
         let key = *key.verifying_key().as_bytes();
         let validity = known
             .and_then(|office| office.keys.iter().find(|known| known.key == key))
@@ -259,7 +261,7 @@ pub fn read_root_key(deployment: &Path) -> Result<[u8; 32]> {
 }
 
 /// The signing key in this file; a new one when there is none. With a passphrase file it is protected afterwards.
-fn key_at(path: &Path, expected: &[[u8; 32]], unlock: &Unlock) -> Result<SigningKey> {
+fn key_at(path: &Path, expected: &[[u8; 32]], unlock: &Unlock) -> Result<SigningKey, KeyringError> {
     let protect_with = match unlock.passphrase_file {
         Some(_) => Some(unlock.new_passphrase(path)?.0),
         None => None,
@@ -277,6 +279,15 @@ fn key_at(path: &Path, expected: &[[u8; 32]], unlock: &Unlock) -> Result<Signing
         None => keyring::write_signing_key(path, &key)?,
     }
     Ok(key)
+}
+
+/// Says what to do about a key that nobody gave a passphrase for.
+fn advised(flag: &str) -> impl FnOnce(KeyringError) -> anyhow::Error {
+    move |error| match error {
+        KeyringError::Locked { .. } => anyhow::Error::new(error)
+            .context(format!("name the file with its passphrase (`{flag}`), or run this at a terminal")),
+        error => error.into(),
+    }
 }
 
 fn login_at(path: &Path) -> Result<Login> {
@@ -428,11 +439,13 @@ mod tests {
 
         let refused =
             |unlock: &Unlock| Deployment::open_or_create_unlocked(&at, unlock).err().expect("refused");
-        assert!(refused(&Unlock::default()).to_string().contains("none was given"));
+        let shut = format!("{:#}", refused(&Unlock::default()));
+        assert!(shut.contains("none was given") && shut.contains("--root-passphrase-file"), "{shut}");
         assert!(refused(&office_words).to_string().contains("does not open"), "one passphrase opens both");
         let mut shut = Deployment::open_or_create_unlocked(&at, &root_words).expect("opened");
         let error = enrol_one(&mut shut).expect_err("an office's key without its passphrase");
-        assert!(error.to_string().contains("none was given"), "{error}");
+        let error = format!("{error:#}");
+        assert!(error.contains("none was given") && error.contains("`--passphrase-file`"), "{error}");
     }
 
     #[test]

@@ -106,9 +106,8 @@ pub enum KeyringError {
     },
     /// It is protected, and no passphrase was given.
     #[error(
-        "signing key `{}` is protected by a passphrase, and none was given: name a file with it \
-        (`--passphrase-file`, or `passphrase_file` under `[unlock]` in the settings), hand it over as systemd \
-        credential `{CREDENTIAL}`, or type it at a terminal",
+        "signing key `{}` is protected by a passphrase, and none was given: no file was named, systemd handed over \
+        no credential `{CREDENTIAL}`, and there is no terminal to ask at",
         path.display()
     )]
     Locked {
