@@ -229,7 +229,7 @@ fn keys(config: &Config, directory: &Directory) -> Vec<Finding> {
     }];
     // Nobody is asked for a passphrase here: what the settings know is enough, or the key stays shut.
     let public = match config.open_key(Some(directory), &Unlock::default()) {
-        Ok(opened) => Some(*opened.key.verifying_key().as_bytes()),
+        Ok(opened) => Some(opened.public()),
         Err(KeyringError::Locked { .. }) => config.public_key,
         Err(error) => {
             findings.push(red(with_causes(&error), missing));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use ed25519_dalek::SigningKey;
 use schema::directory::Directory;
 use schema::id::hex;
 use serde_json::{Value, json};
@@ -134,13 +133,13 @@ impl Station {
         // What lies open needs no passphrase; a file that was named is meant to be tried.
         let opened = if check || unlock.named().is_some() || !protection.is_protected() {
             let opened = self.config.open_key(self.directory.as_deref(), &unlock.places(self.lang));
-            Some(opened.map_err(failed)?.key)
+            Some(opened.map_err(failed)?.public())
         } else {
             None
         };
         let expected = self.expected();
         let public = match (&opened, expected.as_slice()) {
-            (Some(key), _) => Some(public_of(key)),
+            (Some(public), _) => Some(*public),
             (None, [only]) => Some(*only),
             (None, _) => None,
         };
@@ -177,10 +176,6 @@ impl Station {
             "state_text": word(KEY, state, self.lang),
         })
     }
-}
-
-fn public_of(key: &SigningKey) -> [u8; 32] {
-    key.verifying_key().to_bytes()
 }
 
 fn shown(value: &Value, lang: Lang) -> String {

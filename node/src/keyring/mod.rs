@@ -251,10 +251,17 @@ pub struct OpenedKey {
     pub passphrase: Option<Passphrase>,
 }
 
+impl OpenedKey {
+    /// Its public half.
+    pub fn public(&self) -> [u8; 32] {
+        self.key.verifying_key().to_bytes()
+    }
+}
+
 /// Shows the public half only.
 impl std::fmt::Debug for OpenedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let public = hex(self.key.verifying_key().as_bytes());
+        let public = hex(&self.public());
         f.debug_struct("OpenedKey").field("public", &public).finish_non_exhaustive()
     }
 }
