@@ -445,32 +445,40 @@ fn two_commands_do_not_change_one_key_at_once() {
 }
 
 #[test]
-fn crash_at_any_step_leaves_the_old_key_or_the_new_one() {
-    let (first, second) = (passphrase(WORDS), passphrase("another passphrase"));
+fn crash_at_any_step_leaves_the_old_file_or_the_new_one() {
+    let words = passphrase(WORDS);
     let steps = [ChangeStep::Written, ChangeStep::Verified, ChangeStep::Replaced, ChangeStep::Overwritten];
     for crash_after in steps {
         let folder = folder();
         let path = folder.path().join("node.key");
         write_signing_key(&path, &key()).expect("written");
         let mut crash = |step| assert_ne!(step, crash_after, "the power fails here");
-        let crashed = catch_unwind(AssertUnwindSafe(|| protect(&path, &first, &[public()], &mut crash)));
+        let crashed = catch_unwind(AssertUnwindSafe(|| protect(&path, &words, &[public()], &mut crash)));
         assert!(crashed.is_err(), "{crash_after:?} was never reached");
         let is_new = matches!(crash_after, ChangeStep::Replaced | ChangeStep::Overwritten);
-        assert_eq!(Protection::of_file(&path).expect("a key").is_protected(), is_new, "{crash_after:?}");
-
-        // Whoever tries again is not stopped by what was left behind.
-        if !is_new {
-            protect(&path, &first, &[public()], &mut |_| {}).expect("protected");
+        if is_new {
+            let opens = file(&folder, "passphrase", WORDS.as_bytes());
+            open_signing_key(&path, &[public()], &by_file(&opens)).expect("opened");
+        } else {
+            assert_eq!(read_signing_key(&path).expect("read").to_bytes(), key().to_bytes());
         }
+    }
+}
+
+#[test]
+fn crash_while_the_passphrase_changes_leaves_the_old_one_or_the_new_one_and_stops_no_further_attempt() {
+    let (first, second) = (passphrase(WORDS), passphrase("another passphrase"));
+    let from = Source::Terminal;
+    let folder = folder();
+    let (path, by_first) = protected(&folder);
+    let by_second = by_file(&file(&folder, "second", b"another passphrase"));
+    for (crash_after, opens) in [(ChangeStep::Verified, by_first), (ChangeStep::Replaced, by_second)] {
         let mut crash = |step| assert_ne!(step, crash_after, "the power fails here");
-        let from = Source::Terminal;
         let crashed = catch_unwind(AssertUnwindSafe(|| {
             change_passphrase(&path, (&first, &from), &second, &[public()], &mut crash)
         }));
         assert!(crashed.is_err(), "{crash_after:?} was never reached");
-        let opens =
-            file(&folder, "passphrase", if is_new { b"another passphrase" } else { WORDS.as_bytes() });
-        open_signing_key(&path, &[public()], &by_file(&opens)).expect("opened");
+        open_signing_key(&path, &[public()], &opens).expect("opened");
     }
 }
 
