@@ -4,7 +4,7 @@
 //! ```text
 //! <data>/config.toml      what this module reads
 //! <data>/tram.db          the store
-//! <data>/node.key         the office's signing key (PKCS#8 PEM, owner only)
+//! <data>/node.key         the office's signing key (PKCS#8 PEM, owner only; encrypted once it is protected)
 //! <data>/login.nk         the station's login at its relays (nkey seed, owner only)
 //! <data>/directory.cbor   the signed directory
 //! <data>/api.json         address and token of the running station's API (owner only)
@@ -21,7 +21,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
 use schema::directory::{Directory, SNAPSHOT_BYTES_MAX, SignedDirectoryError, URL_BYTES_MAX, open_directory};
 use schema::event::key_id;
 use schema::id::{OfficeId, RegionId, hex};
@@ -190,6 +189,12 @@ pub struct Config {
     /// The office's signing key. Configurable so that it can lie on a medium that backups do not copy (a
     /// copied key is a cloned office).
     pub signing_key: PathBuf,
+    /// The public half of the signing key. Prevents a key file that was exchanged or damaged from signing: what
+    /// decrypts a key cannot tell.
+    pub public_key: Option<[u8; 32]>,
+    /// A file with the passphrase of the signing key. Prevents a station from staying down after a power cut
+    /// because nobody is there to type; whoever can read it and the key can sign as the office.
+    pub passphrase_file: Option<PathBuf>,
     /// The login at the relays.
     pub login: PathBuf,
     /// The signed directory.
@@ -219,6 +224,8 @@ struct RawConfig {
     api: RawApi,
     #[serde(default)]
     keys: RawKeys,
+    #[serde(default)]
+    unlock: RawUnlock,
     directory: Option<PathBuf>,
     #[serde(default)]
     relays: BTreeMap<RegionId, String>,
@@ -240,7 +247,14 @@ struct RawApi {
 #[serde(deny_unknown_fields)]
 struct RawKeys {
     signing: Option<PathBuf>,
+    public: Option<String>,
     login: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawUnlock {
+    passphrase_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -251,6 +265,8 @@ impl Config {
             root_key,
             api: ApiConfig { listen: LISTEN_DEFAULT, host_names: Vec::new() },
             signing_key: folder.path().join("node.key"),
+            public_key: None,
+            passphrase_file: None,
             login: folder.path().join("login.nk"),
             directory: folder.path().join("directory.cbor"),
             relays: BTreeMap::new(),
@@ -281,6 +297,8 @@ impl Config {
             .map_err(|error| ConfigError::Settings { path: path.clone(), found: error.to_string() })?;
         let rule = |setting, found: String| ConfigError::Rule { path: path.clone(), setting, found };
         let root_key = parse_root_key(&raw.root_key).map_err(|found| rule("root_key", found))?;
+        let public_key = raw.keys.public.as_deref().map(parse_root_key).transpose();
+        let public_key = public_key.map_err(|found| rule("keys.public", found))?;
         let listen = raw.api.listen.unwrap_or(LISTEN_DEFAULT);
         if !listen.ip().is_loopback() && !raw.api.allow_remote {
             let found = format!(
@@ -312,6 +330,8 @@ impl Config {
         Ok(Self {
             api: ApiConfig { listen, host_names: raw.api.host_names },
             signing_key: at(raw.keys.signing, &usual.signing_key),
+            public_key,
+            passphrase_file: raw.unlock.passphrase_file.map(|path| folder.path().join(path)),
             login: at(raw.keys.login, &usual.login),
             directory: at(raw.directory, &usual.directory),
             relays: raw.relays,
@@ -328,6 +348,9 @@ impl Config {
         };
         let hosts: Vec<String> = self.api.host_names.iter().map(|name| toml_string(name)).collect();
         let root = hex(&self.root_key);
+        let public = self.public_key.map(|key| format!("public = \"{}\"\n", hex(&key))).unwrap_or_default();
+        let unlock = self.passphrase_file.as_deref();
+        let unlock = unlock.map(|file| format!("passphrase_file = {}\n", path(file))).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -343,7 +366,11 @@ impl Config {
              host_names = [{}]\n\n\
              [keys]\n\
              signing = {}\n\
+             {public}\
              login = {}\n\n\
+             [unlock]\n\
+             # passphrase_file = \"path\" opens the signing key when nobody is there to type.\n\
+             {unlock}\n\
              [relays]\n\
              # region = \"nats://host:port\" replaces the address in the directory.\n",
             self.office,
@@ -374,14 +401,14 @@ impl Config {
         Ok(Arc::new(directory))
     }
 
-    /// Checks that the directory lists these keys for this office.
+    /// Checks that the directory lists these public keys for this office.
     ///
     /// # Errors
     /// When it lists others: everybody else would refuse what this station sends.
     pub fn check_keys(
         &self,
         directory: &Directory,
-        key: &SigningKey,
+        public_key: &[u8; 32],
         login: &Login,
     ) -> Result<(), ConfigError> {
         let version = directory.version();
@@ -389,7 +416,7 @@ impl Config {
             .office(&self.office)
             .ok_or(ConfigError::OfficeUnknown { office: self.office, version })?;
         let not_listed = |what| ConfigError::KeyNotListed { what, office: self.office, version };
-        let mine = key_id(key.verifying_key().as_bytes());
+        let mine = key_id(public_key);
         if !office.keys.iter().any(|listed| listed.id() == mine) {
             return Err(not_listed("signing key"));
         }
@@ -559,7 +586,9 @@ mod tests {
             let mut config = Config::usual(&folder, OfficeId::new(office), root);
             let ip = if remote { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
             config.api = ApiConfig { listen: (ip, port).into(), host_names: hosts };
-            config.signing_key = folder.path().join(key);
+            config.signing_key = folder.path().join(&key);
+            config.public_key = remote.then_some(root);
+            config.passphrase_file = remote.then(|| PathBuf::from("/mnt").join(key));
             config.relays.insert("p01".parse().expect("a region"), "nats://127.0.0.1:4222".to_owned());
             prop_assert_eq!(Config::parse(&folder, &config.render(&folder)).expect("settings"), config);
         }

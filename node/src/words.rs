@@ -253,6 +253,79 @@ table! {
     }
 }
 
+table! {
+    /// What a person is asked at the terminal.
+    PROMPT {
+        "open" => "Cụm mật khẩu của khóa ký", "Passphrase of the signing key";
+        "new" => "Cụm mật khẩu mới cho khóa ký (ít nhất 12 ký tự)",
+            "New passphrase for the signing key (at least 12 characters)";
+        "again" => "Nhập lại cụm mật khẩu mới", "The new passphrase again";
+    }
+}
+
+table! {
+    /// How the signing key lies on the disk.
+    KEY {
+        "protected" => "khóa ký: đã mã hóa bằng cụm mật khẩu", "signing key: encrypted with a passphrase";
+        "weak" => "khóa ký: đã mã hóa, nhưng yếu; `tram-node key change-passphrase` mã hóa lại cho mạnh",
+            "signing key: encrypted, but weakly; `tram-node key change-passphrase` encrypts it anew";
+        "unprotected" => "CẢNH BÁO: khóa ký chưa mã hóa, ai đọc được đĩa này đều ký thay đơn vị được; \
+            hãy chạy `tram-node key protect`",
+            "WARNING: the signing key lies unencrypted, whoever reads this disk can sign as the office; run \
+                `tram-node key protect`";
+        "unknown" => "khóa ký: không đọc được tệp khóa", "signing key: its file cannot be read";
+    }
+}
+
+table! {
+    /// Why a signing key is not opened, and what to do.
+    UNLOCK {
+        "key-locked" => "Khóa ký được bảo vệ bằng cụm mật khẩu mà chưa ai cung cấp. Hãy chạy lệnh tại cửa sổ \
+            dòng lệnh để nhập, hoặc chỉ tệp chứa cụm mật khẩu: `--passphrase-file`, hay `passphrase_file` ở mục \
+            `[unlock]` trong `config.toml`.",
+            "The signing key is protected by a passphrase and nobody gave one. Run the command at a terminal to \
+                type it, or name a file with it: `--passphrase-file`, or `passphrase_file` under `[unlock]` in \
+                `config.toml`.";
+        "wrong-passphrase" => "Cụm mật khẩu không mở được khóa ký (hoặc tệp khóa bị hỏng). Chưa có gì bị thay \
+            đổi; hãy kiểm tra bộ gõ và phím Caps Lock rồi thử lại.",
+            "The passphrase does not open the signing key (or the file is damaged). Nothing was changed; check the \
+                keyboard and Caps Lock, then try again.";
+        "other-key" => "Khóa trong tệp không phải khóa ký của đơn vị này. Không dùng nó để ký; hãy đặt đúng tệp \
+            khóa, hoặc báo nơi quản lý danh bạ.",
+            "The key in the file is not this office's signing key. Nothing was signed with it; put the right file \
+                there, or ask the registrar.";
+        "key-exposed" => "Người khác trên máy này đọc được tệp khóa. Hãy coi như khóa đã lộ và báo nơi quản lý \
+            danh bạ.",
+            "Others on this machine can read the key file. Take the key for known and tell the registrar.";
+        "passphrase-exposed" => "Người khác trên máy này đọc được tệp cụm mật khẩu. Hãy đổi cụm mật khẩu rồi đặt \
+            quyền 600 cho tệp.",
+            "Others on this machine can read the passphrase file. Change the passphrase, then give the file mode \
+                600.";
+        "passphrase-file" => "Không đọc được tệp cụm mật khẩu. Hãy kiểm tra đường dẫn, hoặc cắm thiết bị chứa tệp.",
+            "The passphrase file cannot be read. Check its path, or plug in the device that holds it.";
+        "passphrase-unusable" => "Không dùng được cụm mật khẩu này; chưa có gì bị thay đổi.",
+            "This passphrase cannot be used; nothing was changed.";
+        "passphrases-differ" => "Hai lần nhập không giống nhau; chưa có gì bị thay đổi.",
+            "The two passphrases typed are not the same; nothing was changed.";
+        "cancelled" => "Đã dừng vì chưa nhập cụm mật khẩu; chưa có gì bị thay đổi.",
+            "Stopped because no passphrase was typed; nothing was changed.";
+        "already-protected" => "Khóa ký đã được mã hóa từ trước. Muốn đổi cụm mật khẩu: `tram-node key \
+            change-passphrase`.",
+            "The signing key is encrypted already. For another passphrase: `tram-node key change-passphrase`.";
+        "not-protected" => "Khóa ký chưa được mã hóa. Hãy chạy `tram-node key protect`.",
+            "The signing key is not encrypted. Run `tram-node key protect`.";
+        "key-demands" => "Tệp khóa được mã hóa theo cách mà trạm không nhận; trạm không mở tệp.",
+            "The key file is encrypted in a way that is not accepted; it was not opened.";
+        "key-garbled" => "Tệp khóa không phải là khóa ký hợp lệ, hoặc đã hỏng. Hãy lấy lại từ nơi cất khóa lúc \
+            đăng ký.",
+            "The key file is no signing key, or is damaged. Bring it again from where it was kept at enrolment.";
+        "unprotect" => "Sau lệnh này, ai đọc được đĩa của máy đều ký thay đơn vị được. Nếu thật sự muốn, hãy \
+            thêm `--leave-unencrypted`; chưa có gì bị thay đổi.",
+            "After this, whoever reads this machine's disk can sign as the office. If you mean it, add \
+                `--leave-unencrypted`; nothing was changed.";
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +342,7 @@ mod tests {
 
     #[test]
     fn every_text_is_there_in_both_languages() {
-        for table in [STATUS, STEP, PROVES, CAUSE, WHO, LINK, ALARM, URGENCY, PROBLEM] {
+        for table in [STATUS, STEP, PROVES, CAUSE, WHO, LINK, ALARM, URGENCY, PROBLEM, PROMPT, KEY, UNLOCK] {
             for (key, text) in table {
                 assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");
                 schema::text::require_nfc(text.vi, 300).expect(key);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use node::backup::restore::restore;
 use node::config::DataFolder;
+use node::keyring::Unlock;
 use node::store::Reader;
 use office::{Office, PROGRAM};
 use schema::id::{Incarnation, Position};
@@ -308,7 +309,7 @@ fn restores_until_it_is_killed() {
     let mut left = task["steps"].as_u64().expect("a count");
     let now = Millis(task["now"].as_u64().expect("a time"));
     let folder = DataFolder::new(path("data"));
-    restore(&folder, &path("from"), true, now, [9; 32], &mut |_| {
+    restore(&folder, &path("from"), true, now, [9; 32], &Unlock::default(), &mut |_| {
         if left == 0 {
             // As a power cut does it: nothing is closed, nothing tidied up.
             std::process::abort();

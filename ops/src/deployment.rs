@@ -1,7 +1,7 @@
 //! A deployment: the registrar's folder, from which relays and offices are set up.
 //!
 //! ```text
-//! <deployment>/root.key             signs the directory (PKCS#8 PEM, owner only); keep it off line
+//! <deployment>/root.key             signs the directory (PKCS#8 PEM, owner only, under a passphrase); keep it off line
 //! <deployment>/root.pub             its public half, 64 hexadecimal digits
 //! <deployment>/directory.cbor       the newest signed directory
 //! <deployment>/relays/<region>/     relay.toml, directory.cbor, relay.nk, data/
@@ -10,6 +10,9 @@
 //!
 //! The signed directory is the only state: who is enrolled where follows from it. Keys are made once and found again,
 //! so every command can be repeated after an interruption.
+//!
+//! Keys are put under a passphrase when one is given: one for the root key, another for the keys of offices, because
+//! that one is handed over with the bundle.
 
 use std::fs;
 use std::io;
@@ -20,7 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
 use node::config::{Bundle, read_bounded};
-use node::keyring::{self, Login};
+use node::keyring::{self, KeyringError, Login, Unlock, change};
 use schema::directory::{
     Directory, DirectoryBuilder, Enrolment, KeyValidity, OfficeKey, Region, SNAPSHOT_BYTES_MAX,
     open_directory, sign_directory,
@@ -57,25 +60,34 @@ pub struct NewRegion {
 pub struct Deployment {
     folder: PathBuf,
     root: SigningKey,
+    office_keys: Unlock,
     published: Option<Directory>,
     next: DirectoryBuilder,
 }
 
 impl Deployment {
     /// Opens a deployment, or starts one with a new root key and the carried country in which no office is enrolled.
+    /// A new root key lies unencrypted.
     ///
     /// # Errors
-    /// When the folder cannot be used, or its directory was not signed by its root key.
+    /// When the folder cannot be used, its root key is protected, or its directory was not signed by its root key.
     pub fn open_or_create(folder: &Path) -> Result<Self> {
+        Self::open_or_create_unlocked(folder, &Unlock::default())
+    }
+
+    /// Opens a deployment whose root key is protected, or starts one. With a passphrase file in `unlock` the root key
+    /// is under that passphrase afterwards, also when it lay unencrypted before.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, the root key is not opened, or the directory was not signed by it.
+    pub fn open_or_create_unlocked(folder: &Path, unlock: &Unlock) -> Result<Self> {
         make_private_folder(folder)?;
-        let key_path = folder.join("root.key");
-        let root = if key_path.exists() {
-            keyring::read_signing_key(&key_path)?
-        } else {
-            let root = keyring::generate_signing_key()?;
-            keyring::write_signing_key(&key_path, &root)?;
-            root
+        let expected = match folder.join("root.pub").exists() {
+            true => vec![read_root_key(folder)?],
+            false => Vec::new(),
         };
+        let root =
+            key_at(&folder.join("root.key"), &expected, unlock).map_err(advised("--root-passphrase-file"))?;
         let public = hex(root.verifying_key().as_bytes());
         replace(&folder.join("root.pub"), format!("{public}\n").as_bytes())?;
         let path = folder.join("directory.cbor");
@@ -85,7 +97,13 @@ impl Deployment {
             Some(directory) => DirectoryBuilder::from(directory),
             None => DirectoryBuilder::country().context("failed to assemble the carried country")?,
         };
-        Ok(Self { folder: folder.to_owned(), root, published, next })
+        Ok(Self { folder: folder.to_owned(), root, office_keys: Unlock::default(), published, next })
+    }
+
+    /// Says where the passphrase of offices' keys is. With a passphrase file, keys that are enrolled from now on lie
+    /// under that passphrase.
+    pub fn unlock_offices(&mut self, unlock: Unlock) {
+        self.office_keys = unlock;
     }
 
     /// Its folder.
@@ -158,19 +176,15 @@ impl Deployment {
         ensure!(!relays.is_empty(), "`{name}` needs at least one relay that keeps its mailbox; name it");
         let folder = self.office_folder(office, name);
         make_private_folder(&folder)?;
-        let key_path = folder.join("node.key");
-        let key = if key_path.exists() {
-            keyring::read_signing_key(&key_path)?
-        } else {
-            let key = keyring::generate_signing_key()?;
-            keyring::write_signing_key(&key_path, &key)?;
-            key
-        };
         let login = login_at(&folder.join("login.nk"))?;
         let bundle = Bundle { office: *office, root_key: self.root_key() };
         replace(&folder.join(Bundle::FILE), bundle.render().as_bytes())?;
-        let key = *key.verifying_key().as_bytes();
         let known = self.published.as_ref().and_then(|directory| directory.office(office));
+        let expected: Vec<[u8; 32]> =
+            known.map(|office| office.keys.iter().map(|listed| listed.key).collect()).unwrap_or_default();
+        let key = key_at(&folder.join("node.key"), &expected, &self.office_keys);
+        let key = key.map_err(advised("--passphrase-file"))?;
+        let key = *key.verifying_key().as_bytes();
         let validity = known
             .and_then(|office| office.keys.iter().find(|known| known.key == key))
             .map_or(KeyValidity::since(Millis(now.0.saturating_sub(KEY_VALID_BEFORE_MS))), |known| {
@@ -246,6 +260,36 @@ pub fn read_root_key(deployment: &Path) -> Result<[u8; 32]> {
     }
 }
 
+/// The signing key in this file; a new one when there is none. With a passphrase file it is protected afterwards.
+fn key_at(path: &Path, expected: &[[u8; 32]], unlock: &Unlock) -> Result<SigningKey, KeyringError> {
+    let protect_with = match unlock.passphrase_file {
+        Some(_) => Some(unlock.new_passphrase(path)?.0),
+        None => None,
+    };
+    if path.exists() {
+        let opened = keyring::open_signing_key(path, expected, unlock)?;
+        if let (Some(passphrase), false) = (&protect_with, opened.protection.is_protected()) {
+            change::protect(path, passphrase, expected, &mut |_| {})?;
+        }
+        return Ok(opened.key);
+    }
+    let key = keyring::generate_signing_key()?;
+    match &protect_with {
+        Some(passphrase) => keyring::write_protected_key(path, &key, passphrase)?,
+        None => keyring::write_signing_key(path, &key)?,
+    }
+    Ok(key)
+}
+
+/// Says what to do about a key that nobody gave a passphrase for.
+fn advised(flag: &str) -> impl FnOnce(KeyringError) -> anyhow::Error {
+    move |error| match error {
+        KeyringError::Locked { .. } => anyhow::Error::new(error)
+            .context(format!("name the file with its passphrase (`{flag}`), or run this at a terminal")),
+        error => error.into(),
+    }
+}
+
 fn login_at(path: &Path) -> Result<Login> {
     if path.exists() {
         return Ok(Login::read(path)?);
@@ -312,6 +356,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use jiff::civil::date;
+    use node::keyring::Protection;
 
     fn region(id: &str, port: u16) -> NewRegion {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -352,6 +397,66 @@ mod tests {
             keys.push((key.to_bytes(), enrolled.keys.clone()));
         }
         assert_eq!(keys[0], keys[1]);
+    }
+
+    fn passphrase(folder: &Path, name: &str, words: &str) -> Unlock {
+        let path = folder.join(name);
+        keyring::replace_private(&path, words.as_bytes()).expect("written");
+        Unlock { passphrase_file: Some(path), ..Unlock::default() }
+    }
+
+    fn enrol_one(deployment: &mut Deployment) -> Result<PathBuf> {
+        let now = Millis(1_750_986_903_250);
+        deployment.add_region(&region("lao-cai", 4222))?;
+        let country = DirectoryBuilder::country()?.build(1, now)?;
+        let office = country.resolve("02875", date(2025, 6, 27))?.id;
+        let bundle = deployment.enrol(&office, "Xã", &["lao-cai".parse()?], now)?;
+        deployment.publish(now)?;
+        Ok(bundle)
+    }
+
+    #[test]
+    fn keys_are_put_under_passphrases_and_found_again_only_with_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root_words = passphrase(folder.path(), "root-words", "gốc đa giữa sân đình");
+        let office_words = passphrase(folder.path(), "office-words", "bến nước ở cuối làng");
+        let at = folder.path().join("deployment");
+        // Both keys lie unencrypted at first, as an earlier version left them.
+        let mut open = Deployment::open_or_create(&at).expect("made");
+        let bundle = enrol_one(&mut open).expect("enrolled");
+        let (root, office) = (at.join("root.key"), bundle.join("node.key"));
+        let plain = keyring::read_signing_key(&office).expect("read");
+
+        let mut again = Deployment::open_or_create_unlocked(&at, &root_words).expect("opened");
+        assert_eq!(again.root_key(), open.root_key(), "another root key");
+        again.unlock_offices(office_words.clone());
+        enrol_one(&mut again).expect("enrolled");
+        for key in [&root, &office] {
+            assert!(Protection::of_file(key).expect("a key").is_protected(), "{}", key.display());
+        }
+        let opened = keyring::open_signing_key(&office, &[], &office_words).expect("opened");
+        assert_eq!(opened.key.to_bytes(), plain.to_bytes(), "another key");
+
+        let refused =
+            |unlock: &Unlock| Deployment::open_or_create_unlocked(&at, unlock).err().expect("refused");
+        let shut = format!("{:#}", refused(&Unlock::default()));
+        assert!(shut.contains("none was given") && shut.contains("--root-passphrase-file"), "{shut}");
+        assert!(refused(&office_words).to_string().contains("does not open"), "one passphrase opens both");
+        let mut shut = Deployment::open_or_create_unlocked(&at, &root_words).expect("opened");
+        let error = enrol_one(&mut shut).expect_err("an office's key without its passphrase");
+        let error = format!("{error:#}");
+        assert!(error.contains("none was given") && error.contains("`--passphrase-file`"), "{error}");
+    }
+
+    #[test]
+    fn root_key_that_was_exchanged_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(Deployment::open_or_create(folder.path()).expect("made"));
+        let root = folder.path().join("root.key");
+        fs::remove_file(&root).expect("removed");
+        keyring::write_signing_key(&root, &SigningKey::from_bytes(&[5; 32])).expect("written");
+        let error = Deployment::open_or_create(folder.path()).err().expect("refused").to_string();
+        assert!(error.contains("expected"), "{error}");
     }
 
     #[test]

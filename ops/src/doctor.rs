@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use node::config::{Config, DataFolder};
-use node::keyring::{self, Login};
+use node::keyring::{KeyringError, Login, Protection, Unlock};
 use node::store::Reader;
 use node::words::with_causes;
+use schema::directory::Directory;
 use schema::id::Position;
 use serde::Serialize;
 use serde_json::Value;
@@ -199,27 +200,62 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
     let data = DataFolder::new(folder);
     let config = Config::read(&data)?;
     let mut findings = Vec::new();
-    let keys = (keyring::read_signing_key(&config.signing_key), Login::read(&config.login));
-    match (config.load_directory(), keys) {
-        (Ok(directory), (Ok(key), Ok(login))) => match config.check_keys(&directory, &key, &login) {
-            Ok(()) => {
-                let version = directory.version();
-                findings.push(green(format!("directory version {version} is signed and names both keys")));
-            }
-            Err(error) => {
-                findings
-                    .push(red(with_causes(&error), "have the keys enrolled, or put the right ones there"));
-            }
-        },
-        (Err(error), _) => findings.push(red(with_causes(&error), "copy the signed directory there")),
-        (_, (Err(error), _) | (_, Err(error))) => {
-            findings.push(red(with_causes(&error), "without this key nothing can be sent"));
-        }
+    match config.load_directory() {
+        Ok(directory) => findings.extend(keys(&config, &directory)),
+        Err(error) => findings.push(red(with_causes(&error), "copy the signed directory there")),
     }
     findings.extend(store(&data));
     findings.push(disk(folder));
     findings.push(clock_service());
     Ok(findings)
+}
+
+fn keys(config: &Config, directory: &Directory) -> Vec<Finding> {
+    let missing = "without this key nothing can be sent";
+    let protection = match Protection::of_file(&config.signing_key) {
+        Ok(protection) => protection,
+        Err(error) => return vec![red(with_causes(&error), missing)],
+    };
+    let mut findings = vec![match protection {
+        Protection::None => yellow(
+            "the signing key lies unencrypted: whoever reads this disk can sign as the office".to_owned(),
+            "`tram-node key protect`",
+        ),
+        weak if weak.is_weak() => yellow(
+            format!("the signing key is encrypted, but weakly ({weak})"),
+            "`tram-node key change-passphrase` encrypts it anew",
+        ),
+        strong => green(format!("the signing key is encrypted ({strong})")),
+    }];
+    // Nobody is asked for a passphrase here: what the settings know is enough, or the key stays shut.
+    let public = match config.open_key(Some(directory), &Unlock::default()) {
+        Ok(opened) => Some(opened.public()),
+        Err(KeyringError::Locked { .. }) => config.public_key,
+        Err(error) => {
+            findings.push(red(with_causes(&error), missing));
+            return findings;
+        }
+    };
+    let login = match Login::read(&config.login) {
+        Ok(login) => login,
+        Err(error) => {
+            findings.push(red(with_causes(&error), missing));
+            return findings;
+        }
+    };
+    let version = directory.version();
+    findings.push(match public.map(|public| config.check_keys(directory, &public, &login)) {
+        Some(Ok(())) => green(format!("directory version {version} is signed and names both keys")),
+        Some(Err(error)) => red(with_causes(&error), "have the keys enrolled, or put the right ones there"),
+        None => yellow(
+            format!(
+                "directory version {version} is signed; whether it names the signing key cannot be told while \
+                that is shut"
+            ),
+            "`tram-node key show --check`",
+        ),
+    });
+    findings
 }
 
 fn store(data: &DataFolder) -> Vec<Finding> {
@@ -370,6 +406,8 @@ impl Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use node::keyring::{self, Passphrase, change};
+    use schema::directory::DirectoryBuilder;
     use serde_json::json;
 
     #[test]
@@ -389,6 +427,45 @@ mod tests {
             lights,
             [Light::Red, Light::Yellow, Light::Yellow, Light::Green, Light::Green, Light::Green]
         );
+    }
+
+    #[test]
+    fn unencrypted_key_is_yellow_and_a_shut_one_is_judged_by_what_the_settings_know() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataFolder::new(folder.path());
+        let words = "bến nước ở cuối làng";
+        let file = folder.path().join("words");
+        keyring::replace_private(&file, words.as_bytes()).expect("written");
+        let country = DirectoryBuilder::country().expect("tables");
+        let directory = country.build(1, calendar::now()).expect("sound");
+        let office = directory.offices().next().expect("an office").id;
+        let mut config = Config::usual(&data, office, [0; 32]);
+        Login::generate().expect("a key").write(&config.login).expect("written");
+        let key = keyring::generate_signing_key().expect("a key");
+        keyring::write_signing_key(&config.signing_key, &key).expect("written");
+        config.public_key = Some(key.verifying_key().to_bytes());
+        let lights = |config: &Config| {
+            let findings = keys(config, &directory);
+            let lights: Vec<Light> = findings.iter().map(|finding| finding.light).collect();
+            (lights, report("station", &findings))
+        };
+        let (open, text) = lights(&config);
+        // Nobody is enrolled in this directory: the second light is red in every case.
+        assert_eq!(open, [Light::Yellow, Light::Red], "{text}");
+        assert!(text.contains("tram-node key protect"), "{text}");
+
+        let passphrase = Passphrase::parse(words.as_bytes()).expect("a passphrase");
+        change::protect(&config.signing_key, &passphrase, &[], &mut |_| {}).expect("protected");
+        let (shut, text) = lights(&config);
+        assert_eq!(shut, [Light::Green, Light::Red], "{text}");
+        config.passphrase_file = Some(file.clone());
+        assert_eq!(lights(&config).0, [Light::Green, Light::Red]);
+        keyring::replace_private(&file, b"another passphrase").expect("written");
+        let (wrong, text) = lights(&config);
+        assert!(wrong == [Light::Green, Light::Red] && text.contains("does not open"), "{text}");
+        (config.passphrase_file, config.public_key) = (None, None);
+        let (untold, text) = lights(&config);
+        assert_eq!(untold, [Light::Green, Light::Yellow], "{text}");
     }
 
     #[test]

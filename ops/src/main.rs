@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use jiff::civil::Date;
+use node::keyring::{Protection, Unlock};
+use node::words::Lang;
 use ops::deployment::{Deployment, NewRegion};
 use ops::doctor::{Light, Patient};
 use ops::lookup::{self, OfficeAt};
@@ -33,6 +35,8 @@ enum Command {
     Country {
         /// The deployment's folder; keep it off line.
         deployment: PathBuf,
+        #[command(flatten)]
+        root: RootPassphrase,
     },
     /// Add a region with its relay to a deployment, or change it.
     Region {
@@ -55,6 +59,8 @@ enum Command {
         /// Where the relay answers `/status`; loopback.
         #[arg(long, default_value = "127.0.0.1:8322")]
         status: SocketAddr,
+        #[command(flatten)]
+        root: RootPassphrase,
     },
     /// Enrol offices: keys and settings for each, and the next version of the directory.
     Enrol {
@@ -69,6 +75,12 @@ enum Command {
         /// The day on which the codes are held; today when left out.
         #[arg(long)]
         at: Option<Date>,
+        /// File with a passphrase (one line, mode 600) that the offices' signing keys are put under. It is handed over
+        /// apart from the bundle, so take another one than for the root key, and another one for every office.
+        #[arg(long, value_name = "PATH")]
+        passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        root: RootPassphrase,
     },
     /// Ask the directory who is who at a date.
     #[command(subcommand)]
@@ -112,6 +124,30 @@ enum Command {
     Demo(demo::Options),
     /// Measure this machine with Trạm, next to what it gives without, and next to the budgets.
     Bench(bench::Options),
+}
+
+#[derive(clap::Args)]
+struct RootPassphrase {
+    /// File with the passphrase of the root key: one line, mode 600. A root key that is new, or that lies unencrypted,
+    /// is put under it. Without it a protected root key asks at the terminal.
+    #[arg(long, value_name = "PATH")]
+    root_passphrase_file: Option<PathBuf>,
+}
+
+impl RootPassphrase {
+    fn open(self, deployment: &std::path::Path) -> Result<Deployment> {
+        let unlock = unlock_with(self.root_passphrase_file);
+        let opened = Deployment::open_or_create_unlocked(deployment, &unlock)?;
+        if !Protection::of_file(&deployment.join("root.key"))?.is_protected() {
+            tracing::warn!("the root key lies unencrypted; `--root-passphrase-file` encrypts it");
+        }
+        Ok(opened)
+    }
+}
+
+/// The credential of a station's service is not meant for the registrar's keys.
+fn unlock_with(passphrase_file: Option<PathBuf>) -> Unlock {
+    Unlock { passphrase_file, credentials: None, terminal: Some(Lang::En) }
 }
 
 #[derive(Subcommand)]
@@ -174,15 +210,15 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Country { deployment } => {
-            let mut deployment = Deployment::open_or_create(&deployment)?;
+        Command::Country { deployment, root } => {
+            let mut deployment = root.open(&deployment)?;
             if deployment.directory().is_none() {
                 deployment.publish(calendar::now())?;
             }
             print(&summary(&deployment))?;
         }
-        Command::Region { deployment, region, name, url, listen, monitor_port, status } => {
-            let mut deployment = Deployment::open_or_create(&deployment)?;
+        Command::Region { deployment, region, name, url, listen, monitor_port, status, root } => {
+            let mut deployment = root.open(&deployment)?;
             let region = NewRegion { id: region, name, url, listen, monitor_port, status };
             let folder = deployment.add_region(&region)?;
             deployment.publish(calendar::now())?;
@@ -193,7 +229,11 @@ fn run(command: Command) -> Result<ExitCode> {
                 folder.join("relay.toml").display()
             ))?;
         }
-        Command::Enrol { deployment, offices, relays, at } => enrol(&deployment, &offices, &relays, at)?,
+        Command::Enrol { deployment, offices, relays, at, passphrase_file, root } => {
+            let mut deployment = root.open(&deployment)?;
+            deployment.unlock_offices(unlock_with(passphrase_file));
+            enrol(deployment, &offices, &relays, at)?;
+        }
         Command::Directory(command) => directory(command)?,
         Command::Verify { data, no_signatures, json } => {
             let mut audits = Vec::new();
@@ -226,19 +266,24 @@ fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn enrol(folder: &std::path::Path, offices: &[String], relays: &[RegionId], at: Option<Date>) -> Result<()> {
-    let mut deployment = Deployment::open_or_create(folder)?;
+fn enrol(
+    mut deployment: Deployment,
+    offices: &[String],
+    relays: &[RegionId],
+    at: Option<Date>,
+) -> Result<()> {
     let now = calendar::now();
     let at = at.unwrap_or_else(calendar::today);
     let Some(directory) = deployment.directory().cloned() else {
-        bail!("`{}` has no directory yet; run `tram country` first", folder.display());
+        bail!("`{}` has no directory yet; run `tram country` first", deployment.folder().display());
     };
     let mut bundles = String::new();
     for text in offices {
         let office = lookup::find(&directory, text, at)?;
         let name = audit::newest_name(&directory, &office.id);
         let bundle = deployment.enrol(&office.id, &name, relays, now)?;
-        bundles += &format!("{name} ({}): {}\n", office.id, bundle.display());
+        let protection = Protection::of_file(&bundle.join("node.key"))?;
+        bundles += &format!("{name} ({}): {} (signing key: {protection})\n", office.id, bundle.display());
     }
     deployment.publish(now)?;
     print(&format!("{}{bundles}", summary(&deployment)))

@@ -49,7 +49,7 @@ use tokio::time::timeout;
 pub use present::{day_in_vietnam, time_in_vietnam};
 pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
-use crate::keyring::random_bytes;
+use crate::keyring::{Protection, random_bytes};
 use crate::link::LinkBoard;
 use crate::runtime::{Inputs, now};
 use crate::step::{Answer, Input};
@@ -79,6 +79,7 @@ pub struct Api {
     office: OfficeId,
     database: PathBuf,
     full_check: PathBuf,
+    signing_key: PathBuf,
     inputs: Inputs,
     verifier: watch::Receiver<Arc<Verifier>>,
     board: LinkBoard,
@@ -97,6 +98,8 @@ pub struct ApiSetting {
     pub database: PathBuf,
     /// Where the outcome of the last full check of the store is kept.
     pub full_check: PathBuf,
+    /// The signing key's file: the status tells how it is protected. The key itself is not kept here.
+    pub signing_key: PathBuf,
     /// The way into the core.
     pub inputs: Inputs,
     /// Judges what a courier brings; knows the directory.
@@ -113,11 +116,13 @@ type SharedApi = Arc<Api>;
 
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, database, full_check, inputs, verifier, board, hosts, token } = setting;
+    let ApiSetting { office, database, full_check, signing_key, inputs, verifier, board, hosts, token } =
+        setting;
     let api = Arc::new(Api {
         office,
         database,
         full_check,
+        signing_key,
         inputs,
         verifier,
         board,
@@ -410,9 +415,17 @@ async fn why(
 }
 
 async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
-    let record = api.full_check.clone();
-    let (view, full_check) =
-        api.read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record)))).await?;
+    let (record, key) = (api.full_check.clone(), api.signing_key.clone());
+    let (view, full_check, protection) = api
+        .read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record), Protection::of_file(&key))))
+        .await?;
+    let key_protection = protection.map_or_else(
+        |error| {
+            tracing::warn!(error = with_causes(&error), "how the signing key is protected cannot be shown");
+            "unknown"
+        },
+        |protection| protection.word(),
+    );
     let full_check = full_check.unwrap_or_else(|error| {
         tracing::warn!(error = with_causes(&error), "the last full check cannot be shown");
         None
@@ -424,6 +437,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "directory": { "version": directory.version(), "offices": directory.office_count() },
         "links": api.board.reports(),
         "full_check": full_check,
+        "key_protection": key_protection,
     });
     if let (Value::Object(answer), Ok(Value::Object(view))) = (&mut answer, serde_json::to_value(&view)) {
         answer.extend(view);

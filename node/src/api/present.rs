@@ -81,7 +81,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 8] = [
+        let tables: [(&str, &str, Table); 9] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -90,6 +90,7 @@ impl Presenter<'_> {
             ("state", "state_text", words::LINK),
             ("urgency", "urgency_text", words::URGENCY),
             ("status", "status_text", words::STATUS),
+            ("key_protection", "key_protection_text", words::KEY),
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());

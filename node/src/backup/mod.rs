@@ -33,7 +33,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::day_in_vietnam;
 use crate::config::{CONFIG_BYTES_MAX, Config, ConfigError, DataFolder, read_bounded};
-use crate::keyring::{self, KeyringError};
+use crate::keyring::{KeyringError, Unlock};
 use crate::runtime::SELF_CHECK_EVENTS;
 use crate::store::{Inspection, Outline, StoreError};
 use crate::verify::{self, Counted, full_check};
@@ -273,7 +273,7 @@ pub struct Checked {
 
 /// Makes a backup of a station, running or not, in a new folder below `out`, and returns when every byte of
 /// it is on the disk. With `keep`, the oldest sealed backups of this office beyond so many are removed
-/// afterwards.
+/// afterwards. `unlock` gives the passphrase of the signing key, which seals the backup and is never part of it.
 ///
 /// # Errors
 /// Says what was found; nothing that looks like a backup is left behind then.
@@ -283,10 +283,11 @@ pub fn create(
     out: &Path,
     keep: Option<usize>,
     now: Millis,
+    unlock: &Unlock,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Made, BackupError> {
     let trust = Trust::of_station(config)?;
-    let key = keyring::read_signing_key(&config.signing_key)?;
+    let key = config.open_key(Some(&trust.directory), unlock)?.key;
     let database = folder.database();
     let of_store = |path: &Path| {
         let path = path.to_owned();

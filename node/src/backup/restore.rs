@@ -26,7 +26,7 @@ use super::{
     read_seal, same, sync, sync_folder, utc,
 };
 use crate::config::{CONFIG_BYTES_MAX, Config, DataFolder, read_bounded};
-use crate::keyring::{self, replace_private};
+use crate::keyring::{Unlock, replace_private};
 use crate::node::Node;
 use crate::store::{Inspection, Outline, Store};
 use crate::verify::FullCheck;
@@ -99,7 +99,7 @@ struct Marker {
 /// Puts a backup in the place of a station's store. Nothing is deleted: the store that was there is moved
 /// aside.
 ///
-/// `now` is this machine's time, `seed` fresh randomness. `step` is told how far it is.
+/// `now` is this machine's time, `seed` fresh randomness, `unlock` gives the passphrase of the signing key. `step` is told how far it is.
 ///
 /// # Errors
 /// Says what was found; the store that was in place is still there then.
@@ -109,6 +109,7 @@ pub fn restore(
     replace: bool,
     now: Millis,
     seed: [u8; 32],
+    unlock: &Unlock,
     step: &mut dyn FnMut(Step),
 ) -> Result<Restored, BackupError> {
     fs::create_dir_all(folder.path()).map_err(BackupError::file("create", folder.path()))?;
@@ -124,7 +125,7 @@ pub fn restore(
         let (path, found, expected) = (from.to_owned(), seal.office, config.office);
         return Err(BackupError::OtherOffice { path, found, expected });
     }
-    let key = keyring::read_signing_key(&config.signing_key)?;
+    let key = config.open_key(Some(&trust.directory), unlock)?.key;
     // What is signed next must be accepted by others. A seal of our own shows whether the directory lists the
     // key.
     open_backup_seal(&seal_backup(&seal, &key), &trust.directory)

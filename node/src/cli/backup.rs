@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::backup::restore::{Settled, Step, restore};
 use crate::backup::{self, BackupError, Progress, Trust};
 use crate::cli::client::CliError;
+use crate::cli::unlock::{UnlockArgs, refused};
 use crate::config::{Config, ConfigError, DataFolder};
 use crate::keyring::random_bytes;
 use crate::runtime::now;
@@ -37,6 +38,8 @@ pub(super) struct BackupArgs {
     /// Keep the newest so many backups of this office there, this one included, and remove older ones.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     keep: Option<u16>,
+    #[command(flatten)]
+    unlock: UnlockArgs,
 }
 
 #[derive(Subcommand)]
@@ -57,12 +60,14 @@ pub(super) struct RestoreArgs {
     /// Restore although the present store holds more than the backup; it is moved aside, never deleted.
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    unlock: UnlockArgs,
 }
 
 /// What a command of this module answers, and how it is shown.
 pub(super) type Answer = (Value, fn(&Value, Lang) -> String);
 
-pub(super) fn backup(folder: &DataFolder, args: BackupArgs) -> Result<Answer, CliError> {
+pub(super) fn backup(folder: &DataFolder, args: BackupArgs, lang: Lang) -> Result<Answer, CliError> {
     if let Some(BackupCommand::Check { backup }) = args.command {
         return check(folder, &backup);
     }
@@ -70,8 +75,9 @@ pub(super) fn backup(folder: &DataFolder, args: BackupArgs) -> Result<Answer, Cl
     let config = Config::read(folder).map_err(|error| failed(&error))?;
     let mut progress = Shown::default();
     let keep = args.keep.map(usize::from);
-    let made = backup::create(folder, &config, &out, keep, now(), &mut |step| progress.tell(step));
-    let made = made.map_err(|error| failed(&error))?;
+    let unlock = args.unlock.places(lang);
+    let made = backup::create(folder, &config, &out, keep, now(), &unlock, &mut |step| progress.tell(step));
+    let made = made.map_err(|error| refused(&error, lang))?;
     let mut answer = described(&made.seal, &made.outline);
     answer["backup"] = json!(made.path);
     answer["removed"] = json!(made.removed);
@@ -105,15 +111,16 @@ fn check(folder: &DataFolder, path: &Path) -> Result<Answer, CliError> {
     Ok((answer, super::show::backup_checked))
 }
 
-pub(super) fn put_back(folder: &DataFolder, args: &RestoreArgs) -> Result<Answer, CliError> {
+pub(super) fn put_back(folder: &DataFolder, args: RestoreArgs, lang: Lang) -> Result<Answer, CliError> {
     let seed = random_bytes().map_err(|error| failed(&error))?;
     let mut progress = Shown::default();
-    let done = restore(folder, &args.from, args.replace, now(), seed, &mut |step| {
+    let unlock = args.unlock.places(lang);
+    let done = restore(folder, &args.from, args.replace, now(), seed, &unlock, &mut |step| {
         if let Step::Working(step) = step {
             progress.tell(step);
         }
     });
-    let done = done.map_err(|error| failed(&error))?;
+    let done = done.map_err(|error| refused(&error, lang))?;
     let mut answer = described(&done.seal, &done.outline);
     answer["data"] = json!(folder.path());
     answer["backup"] = json!(args.from);

@@ -2,36 +2,28 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use schema::id::{OfficeId, hex};
+use schema::id::hex;
 use serde_json::{Value, json};
 
+use crate::cli::InitArgs;
 use crate::cli::client::CliError;
+use crate::cli::unlock::refused;
 use crate::config::{Bundle, Config, ConfigError, DataFolder, parse_root_key};
-use crate::keyring::{self, KeyringError, Login, replace_private};
-use crate::words::with_causes;
-
-/// What `init` is given.
-pub(super) struct InitRequest {
-    pub(super) bundle: Option<PathBuf>,
-    pub(super) office: Option<OfficeId>,
-    pub(super) root_key: Option<String>,
-    pub(super) directory: Option<PathBuf>,
-    pub(super) listen: Option<SocketAddr>,
-}
+use crate::keyring::{self, KeyringError, Login, OpenedKey, Protection, Unlock, change, replace_private};
+use crate::words::{KEY, Lang, with_causes, word};
 
 /// Makes the folder. Keys that are not given are made here, and their public halves are what the registrar
-/// enrols.
-pub(super) fn init(folder: &DataFolder, request: InitRequest) -> Result<Value, CliError> {
+/// enrols. The signing key is put under the passphrase that was given, or that opened it in the bundle.
+pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Value, CliError> {
     if folder.config().exists() {
         let words =
             format!("`{}` is a station's folder already; nothing was changed", folder.path().display());
         return Err(CliError::Words(words));
     }
-    let InitRequest { bundle, office, root_key, directory, listen } = request;
+    let InitArgs { bundle, office, root_key, directory, listen, unattended, ask_passphrase, unlock } = args;
     let source = match &bundle {
         Some(bundle) => Bundle::read(bundle).map_err(|error| config(&error))?,
         None => {
@@ -43,6 +35,18 @@ pub(super) fn init(folder: &DataFolder, request: InitRequest) -> Result<Value, C
             Bundle { office: office.ok_or_else(|| missing("--office"))?, root_key }
         }
     };
+    let cabinet = |error: KeyringError| refused(&error, lang);
+    let named = unlock.named().cloned();
+    let unlock = unlock.places(lang);
+    // Before anything is made: a passphrase that cannot be used is said at once.
+    let given = match unlock.given().map_err(cabinet)? {
+        Some((passphrase, from)) => {
+            let long = passphrase.require_long();
+            long.map_err(|defect| cabinet(KeyringError::Passphrase { from, defect }))?;
+            Some(passphrase)
+        }
+        None => None,
+    };
     fs::create_dir_all(folder.path()).map_err(|source| file("create", folder.path(), source))?;
     // Others have no business in a folder with keys.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700))
@@ -52,47 +56,85 @@ pub(super) fn init(folder: &DataFolder, request: InitRequest) -> Result<Value, C
         settings.api.listen = listen;
     }
     let in_bundle = |name: &str| bundle.as_ref().map(|bundle| bundle.join(name)).filter(|path| path.exists());
-    let key = match in_bundle("node.key") {
-        Some(path) => keyring::read_signing_key(&path).map_err(|error| cabinet(&error))?,
-        // An `init` that was broken off has made it already.
-        None if settings.signing_key.exists() => {
-            keyring::read_signing_key(&settings.signing_key).map_err(|error| cabinet(&error))?
-        }
-        None => keyring::generate_signing_key().map_err(|error| cabinet(&error))?,
-    };
-    let login = match in_bundle("login.nk") {
-        Some(path) => Login::read(&path).map_err(|error| cabinet(&error))?,
-        None if settings.login.exists() => Login::read(&settings.login).map_err(|error| cabinet(&error))?,
-        None => Login::generate().map_err(|error| cabinet(&error))?,
-    };
     if let Some(path) = directory.or_else(|| in_bundle("directory.cbor")) {
         let bytes = fs::read(&path).map_err(|source| file("read", &path, source))?;
-        replace_private(&settings.directory, &bytes).map_err(|error| cabinet(&error))?;
+        replace_private(&settings.directory, &bytes).map_err(cabinet)?;
     }
+    let directory = match settings.directory.exists() {
+        true => Some(settings.load_directory().map_err(|error| config(&error))?),
+        false => None,
+    };
+    let brought = in_bundle("node.key");
+    let opened = match &brought {
+        Some(path) => {
+            let expected = settings.expected_keys(directory.as_deref());
+            Some(keyring::open_signing_key(path, &expected, &unlock).map_err(cabinet)?)
+        }
+        // An `init` that was broken off has made it already.
+        None if settings.signing_key.exists() => {
+            Some(keyring::open_signing_key(&settings.signing_key, &[], &unlock).map_err(cabinet)?)
+        }
+        None => None,
+    };
+    let (key, was_plain, opened_by) = match opened {
+        Some(OpenedKey { key, protection, passphrase }) => (key, !protection.is_protected(), passphrase),
+        None => (keyring::generate_signing_key().map_err(cabinet)?, false, None),
+    };
+    let login = match in_bundle("login.nk") {
+        Some(path) => Login::read(&path).map_err(cabinet)?,
+        None if settings.login.exists() => Login::read(&settings.login).map_err(cabinet)?,
+        None => Login::generate().map_err(cabinet)?,
+    };
+    let public_key = key.verifying_key().to_bytes();
     let mut listed = false;
-    if settings.directory.exists() {
-        let directory = settings.load_directory().map_err(|error| config(&error))?;
-        let checked = settings.check_keys(&directory, &key, &login);
-        let brought = in_bundle("node.key").is_some();
-        match checked {
+    if let Some(directory) = &directory {
+        match settings.check_keys(directory, &public_key, &login) {
             Ok(()) => listed = true,
             // Fresh keys cannot be listed yet.
-            Err(ConfigError::KeyNotListed { .. }) if !brought => {}
+            Err(ConfigError::KeyNotListed { .. }) if brought.is_none() => {}
             Err(error) => return Err(config(&error)),
         }
     }
-    if !settings.signing_key.exists() {
-        keyring::write_signing_key(&settings.signing_key, &key).map_err(|error| cabinet(&error))?;
+    let asked = match (&opened_by, &given, ask_passphrase) {
+        (None, None, true) => {
+            let unlock = Unlock { terminal: Some(lang), ..Unlock::default() };
+            Some(unlock.new_passphrase(&settings.signing_key).map_err(cabinet)?.0)
+        }
+        _ => None,
+    };
+    let passphrase = given.or(opened_by).or(asked);
+    let place = &settings.signing_key;
+    match (&passphrase, place.exists()) {
+        (Some(passphrase), false) => {
+            keyring::write_protected_key(place, &key, passphrase).map_err(cabinet)?;
+        }
+        (None, false) => keyring::write_signing_key(place, &key).map_err(cabinet)?,
+        (Some(passphrase), true) if was_plain => {
+            change::protect(place, passphrase, &[public_key], &mut |_| {}).map_err(cabinet)?;
+        }
+        (_, true) => {}
     }
     if !settings.login.exists() {
-        login.write(&settings.login).map_err(|error| cabinet(&error))?;
+        login.write(&settings.login).map_err(cabinet)?;
+    }
+    settings.public_key = Some(public_key);
+    if unattended {
+        let absolute =
+            |path: PathBuf| std::path::absolute(&path).map_err(|source| file("find", &path, source));
+        settings.passphrase_file = named.map(absolute).transpose()?;
     }
     // Last, because a folder with settings counts as made.
-    replace_private(&folder.config(), settings.render(folder).as_bytes()).map_err(|error| cabinet(&error))?;
+    replace_private(&folder.config(), settings.render(folder).as_bytes()).map_err(cabinet)?;
+    let protection = Protection::of_file(place).map_err(cabinet)?;
     Ok(json!({
         "data": folder.path(),
         "office": settings.office,
-        "signing_key": hex(key.verifying_key().as_bytes()),
+        "signing_key": hex(&public_key),
+        "protection": protection,
+        "state": protection.word(),
+        "state_text": word(KEY, protection.word(), lang),
+        "unencrypted_copy": brought.filter(|_| was_plain),
+        "passphrase_file": settings.passphrase_file,
         "login": login.public(),
         "listen": settings.api.listen,
         "enrolled": listed,
@@ -100,10 +142,6 @@ pub(super) fn init(folder: &DataFolder, request: InitRequest) -> Result<Value, C
 }
 
 fn config(error: &ConfigError) -> CliError {
-    CliError::Words(with_causes(error))
-}
-
-fn cabinet(error: &KeyringError) -> CliError {
     CliError::Words(with_causes(error))
 }
 

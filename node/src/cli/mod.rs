@@ -1,13 +1,15 @@
 //! The command line: for clerks and operators on this machine.
 //!
 //! Data goes to standard output (JSON with `--json`), talk to standard error. Exit status: 0 done, 1 refused
-//! or failed, 2 wrong usage.
+//! or failed, 2 wrong usage, 3 a station whose signing key was not opened.
 
 mod backup;
 mod client;
 mod init;
+mod key;
 mod send;
 mod show;
+mod unlock;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -22,10 +24,17 @@ use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, DataFolder};
+use crate::keyring::Unlock;
 use crate::node::StepError;
 use crate::store::StoreError;
 use crate::words::{Lang, with_causes};
 use client::{CliError, Client};
+use key::KeyCommand;
+use unlock::UnlockArgs;
+
+/// Exit status of `run` when the signing key was not opened: starting again does not help, so that a service manager
+/// need not try (`RestartPreventExitStatus=3`).
+const EXIT_KEY_SHUT: u8 = 3;
 
 /// One office's station: sends, receives and keeps signed documents, with or without a network.
 #[derive(Parser)]
@@ -55,7 +64,7 @@ enum Command {
     /// Make the data folder of a station.
     Init(InitArgs),
     /// Run the station until it is told to stop.
-    Run,
+    Run(UnlockArgs),
     /// Send a document: saved when this returns, queued for its recipients.
     Send(send::SendArgs),
     /// List documents that have arrived here, newest first.
@@ -97,9 +106,9 @@ enum Command {
     /// Make a backup of the station, running or not, in a new folder; or check one.
     ///
     /// It holds the store, the settings and the signed directory, sealed with the office's key. It does NOT
-    /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say): whoever has them is the
-    /// office, so keep them apart, for instance in the sealed envelope of the enrolment. Without them a backup
-    /// cannot be restored.
+    /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say), nor the passphrase of the
+    /// signing key: whoever has them is the office, so keep them apart, for instance in the sealed envelope of the
+    /// enrolment. Without them a backup cannot be restored.
     Backup(backup::BackupArgs),
     /// Put a backup back, with the station stopped. Deletes nothing: the present store is moved aside.
     ///
@@ -110,6 +119,9 @@ enum Command {
     ///
     /// A running station does so once a day by itself; `status` shows the last outcome.
     Verify,
+    /// Show the signing key's public half and how its file is protected; put the file under a passphrase.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Carry the same bytes in a file, on a USB stick.
     #[command(subcommand)]
     Courier(CourierCommand),
@@ -132,6 +144,14 @@ struct InitArgs {
     /// Where the API listens, on this machine only; port 0 takes a free one.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// Note the passphrase file in the settings, so that the station starts when nobody is there to type.
+    #[arg(long, requires = "passphrase_file")]
+    unattended: bool,
+    /// Ask at the terminal for a passphrase to protect the signing key with.
+    #[arg(long)]
+    ask_passphrase: bool,
+    #[command(flatten)]
+    unlock: UnlockArgs,
 }
 
 #[derive(Args)]
@@ -177,8 +197,8 @@ pub fn main() -> ExitCode {
         LangArg::En => Lang::En,
     };
     let folder = DataFolder::new(&cli.data);
-    if matches!(cli.command, Command::Run) {
-        return match run(&folder) {
+    if let Command::Run(unlock) = cli.command {
+        return match run(&folder, &unlock.places(lang)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "station stopped");
@@ -186,7 +206,13 @@ pub fn main() -> ExitCode {
                 if is_damage(&error) {
                     eprintln!("{}", show::damaged_store(&folder, lang));
                 }
-                ExitCode::FAILURE
+                match error.chain().find_map(|cause| unlock::words_for(cause, lang)) {
+                    Some(words) => {
+                        eprintln!("{words}");
+                        ExitCode::from(EXIT_KEY_SHUT)
+                    }
+                    None => ExitCode::FAILURE,
+                }
             }
         };
     }
@@ -212,7 +238,7 @@ fn is_damage(error: &anyhow::Error) -> bool {
     })
 }
 
-fn run(folder: &DataFolder) -> anyhow::Result<()> {
+fn run(folder: &DataFolder, unlock: &Unlock) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("TRAM_LOG")
         // async-nats logs every attempt of its own; the link says what matters.
         .unwrap_or_else(|_| EnvFilter::new("info,async_nats=off"));
@@ -228,7 +254,7 @@ fn run(folder: &DataFolder) -> anyhow::Result<()> {
         .max_blocking_threads(24)
         .enable_all()
         .build()?
-        .block_on(crate::runtime::run(folder, &config))
+        .block_on(crate::runtime::run(folder, &config, unlock))
 }
 
 /// How answers are shown.
@@ -268,10 +294,11 @@ impl Output {
 fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), CliError> {
     let client = || Client::of(folder, output.lang);
     match command {
-        Command::Run => Ok(()),
-        Command::Init(InitArgs { bundle, office, root_key, directory, listen }) => {
-            let request = init::InitRequest { bundle, office, root_key, directory, listen };
-            output.show(&init::init(folder, request)?, show::made)
+        Command::Run(_) => Ok(()),
+        Command::Init(args) => output.show(&init::init(folder, args, output.lang)?, show::made),
+        Command::Key(command) => {
+            let (answer, text) = key::key(folder, command, output.lang)?;
+            output.show(&answer, text)
         }
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
         Command::Incoming(page) => {
@@ -298,11 +325,11 @@ fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), Cli
         }
         Command::Fetch { document, out } => output.show(&fetch(&client()?, &document, &out)?, show::fetched),
         Command::Backup(args) => {
-            let (answer, text) = backup::backup(folder, args)?;
+            let (answer, text) = backup::backup(folder, args, output.lang)?;
             output.show(&answer, text)
         }
         Command::Restore(args) => {
-            let (answer, text) = backup::put_back(folder, &args)?;
+            let (answer, text) = backup::put_back(folder, args, output.lang)?;
             output.show(&answer, text)
         }
         Command::Verify => {

@@ -10,7 +10,7 @@ use crate::config::DataFolder;
 use crate::words::Lang;
 
 /// The Vietnamese or the English of a text that only the command line uses.
-fn say(lang: Lang, vi: &'static str, en: &'static str) -> &'static str {
+pub(super) fn say(lang: Lang, vi: &'static str, en: &'static str) -> &'static str {
     match lang {
         Lang::Vi => vi,
         Lang::En => en,
@@ -18,7 +18,7 @@ fn say(lang: Lang, vi: &'static str, en: &'static str) -> &'static str {
 }
 
 /// A field as text; a dash when there is none. Control characters from outside never reach the terminal.
-fn field(value: &Value, name: &str) -> String {
+pub(super) fn field(value: &Value, name: &str) -> String {
     let text = match &value[name] {
         Value::String(text) => text.clone(),
         Value::Null => "–".to_owned(),
@@ -41,6 +41,7 @@ macro_rules! line {
         let _ = writeln!($text, $($format)*);
     };
 }
+pub(super) use line;
 
 pub(super) fn made(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
@@ -57,6 +58,15 @@ pub(super) fn made(value: &Value, lang: Lang) -> String {
         say(lang, "khóa ký (công khai):", "signing key (public):"),
         field(value, "signing_key")
     );
+    line!(text, "  {}", field(value, "state_text"));
+    if !value["unencrypted_copy"].is_null() {
+        let copy = say(
+            lang,
+            "khóa chưa mã hóa vẫn còn trong gói đăng ký, hãy hủy sau khi đã cất bản dự phòng:",
+            "the bundle still holds the key unencrypted; destroy it once a copy is kept in a safe place:",
+        );
+        line!(text, "  {copy} {}", field(value, "unencrypted_copy"));
+    }
     line!(text, "  {} {}", say(lang, "tài khoản trạm chuyển tiếp:", "relay login:"), field(value, "login"));
     let next = if value["enrolled"] == Value::Bool(true) {
         say(lang, "Bước tiếp: `tram-node run`.", "Next: `tram-node run`.")
@@ -273,6 +283,7 @@ pub(super) fn status(value: &Value, lang: Lang) -> String {
         let check = &value["full_check"];
         line!(text, "{last} {}, {}", time(check, "at"), outcome(check, lang));
     }
+    line!(text, "{}", field(value, "key_protection_text"));
     let chain = say(lang, "chuỗi: lần", "chain: incarnation");
     line!(
         text,
@@ -508,10 +519,10 @@ pub(super) fn backed_up(value: &Value, lang: Lang) -> String {
         "{}",
         say(
             lang,
-            "KHÔNG gồm khóa bí mật; không có khóa thì không khôi phục được. Hãy cất khóa ở nơi khác (ví dụ \
-            phong bì niêm phong lúc đăng ký). Khóa hiện ở:",
-            "The private keys are NOT in it, and without them it cannot be restored. Keep them in another \
-            place (for instance the sealed envelope of the enrolment). They are in:"
+            "KHÔNG gồm khóa bí mật và cụm mật khẩu; thiếu chúng thì không khôi phục được. Hãy cất chúng ở nơi \
+            khác (ví dụ phong bì niêm phong lúc đăng ký). Khóa hiện ở:",
+            "The private keys and the passphrase are NOT in it, and without them it cannot be restored. Keep \
+            them in another place (for instance the sealed envelope of the enrolment). The keys are in:"
         )
     );
     for path in rows(value, "keys_not_included") {

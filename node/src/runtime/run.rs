@@ -15,7 +15,7 @@ use super::{Core, Inputs, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
-use crate::keyring::{self, Login};
+use crate::keyring::{self, Login, OpenedKey, Unlock, change};
 use crate::node::{Node, StepError};
 use crate::step::{Effect, Input};
 use crate::store::{Inspection, Store, StoreError};
@@ -55,12 +55,12 @@ pub struct ApiAddress {
 }
 
 /// Runs a station until it is told to stop (SIGTERM, SIGINT) or its store fails. SIGHUP reads the directory
-/// again.
+/// again. `unlock` gives the passphrase of the signing key.
 ///
 /// # Errors
 /// When it cannot start, or when the store failed: whatever was promised before is in the store, nothing is
 /// promised after.
-pub async fn run(folder: &DataFolder, config: &Config) -> anyhow::Result<()> {
+pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyhow::Result<()> {
     let _lock = folder.lock()?;
     match settle(folder)? {
         None => {}
@@ -69,10 +69,23 @@ pub async fn run(folder: &DataFolder, config: &Config) -> anyhow::Result<()> {
         }
         Some(Settled::Finished) => tracing::warn!("a restore was broken off after its last step: it is done"),
     }
-    let key = keyring::read_signing_key(&config.signing_key)?;
     let login = Login::read(&config.login)?;
     let directory = config.load_directory()?;
-    config.check_keys(&directory, &key, &login)?;
+    let OpenedKey { key, protection, passphrase } = config.open_key(Some(&directory), unlock)?;
+    if change::sweep(&config.signing_key)? {
+        tracing::warn!(
+            "a change of the signing key's file was broken off: what it left behind was destroyed"
+        );
+    }
+    // Wiped now: nothing opens the key again.
+    drop(passphrase);
+    config.check_keys(&directory, key.verifying_key().as_bytes(), &login)?;
+    let key_file = config.signing_key.display();
+    if protection.is_protected() {
+        tracing::info!(key = %key_file, %protection, "signing key opened");
+    } else {
+        tracing::warn!(key = %key_file, "the signing key lies unencrypted; `tram-node key protect` encrypts it");
+    }
     // One table of keys for the check and for the links: a country's takes a while to prepare.
     let mut links = Links::new(config.office, login, Arc::clone(&directory));
     check_store(folder, &links.verifier().borrow())
@@ -166,6 +179,7 @@ async fn open_door(
         office: config.office,
         database: folder.database(),
         full_check: folder.full_check(),
+        signing_key: config.signing_key.clone(),
         inputs: inputs.clone(),
         verifier: links.verifier(),
         board: links.board(),

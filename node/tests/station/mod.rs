@@ -99,6 +99,7 @@ impl Station {
             let setting = ApiSetting {
                 office: office_id(n),
                 full_check: folder.path().join("verify.json"),
+                signing_key: folder.path().join("node.key"),
                 database,
                 inputs,
                 verifier: links.verifier(),

@@ -3,14 +3,16 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use node::config::DataFolder;
+use node::keyring::{self, Protection, Unlock};
 use ops::calendar;
 use ops::deployment::{Deployment, NewRegion};
 use ops::lookup::OfficeAt;
-use schema::id::{DocumentId, EventId, OfficeId, RegionId};
+use schema::id::{DocumentId, EventId, OfficeId, RegionId, hex};
 use serde_json::Value;
 
 use super::cast::{
@@ -52,7 +54,8 @@ pub(super) fn play(world: &mut World) -> Result<()> {
 fn set_up(world: &mut World) -> Result<()> {
     let now = calendar::now();
     let ports = free_ports(REGIONS.len() * PORTS_PER_RELAY, &mut world.typist)?;
-    let mut deployment = Deployment::open_or_create(&world.folder.join("deployment"))?;
+    let unlock_root = Unlock { passphrase_file: Some(passphrase_file(world, "root")?), ..Unlock::default() };
+    let mut deployment = Deployment::open_or_create_unlocked(&world.folder.join("deployment"), &unlock_root)?;
     for (role, ports) in REGIONS.iter().zip(ports.chunks_exact(PORTS_PER_RELAY)) {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let region = NewRegion {
@@ -79,6 +82,8 @@ fn set_up(world: &mut World) -> Result<()> {
         let name = office.name_at(DAY).context("an office that holds a code has a name")?.to_owned();
         let relays: Vec<RegionId> =
             role.relays.iter().map(|relay| REGIONS[*relay].id.parse()).collect::<Result<_, _>>()?;
+        let passphrase_file = Some(passphrase_file(world, role.folder)?);
+        deployment.unlock_offices(Unlock { passphrase_file, ..Unlock::default() });
         deployment.enrol(&office.id, &name, &relays, now)?;
         let data = world.folder.join("stations").join(role.folder);
         world.stations.push(Station::new(office.id, name, data));
@@ -106,16 +111,38 @@ fn set_up(world: &mut World) -> Result<()> {
         let (name, data) = (world.name(part).to_owned(), world.station(part).data.clone());
         let bundle = deployment.office_folder(&world.office(part), &name);
         let (data, bundle) = (data.display().to_string(), bundle.display().to_string());
+        let passphrase = passphrase_path(world, part.role().folder).display().to_string();
         let arguments = ["--data", &data, "init", "--bundle", &bundle, "--listen", "127.0.0.1:0"];
-        world.call(&world.programs.node, &arguments)?;
+        let unlocking = ["--unattended", "--passphrase-file", &passphrase];
+        world.call(&world.programs.node, &[&arguments[..], &unlocking[..]].concat())?;
     }
     cut_the_line_for_good(world, BY_COURIER)?;
     let all = everybody();
     world.start_stations(&all)?;
-    world
-        .stage
-        .fact(&format!("12 stations run, each with its own key, store and door: {}", world.names(&all)));
+    for part in parts() {
+        let key = world.station(part).data.join("node.key");
+        let protection = Protection::of_file(&key)?;
+        ensure!(protection.is_protected(), "`{}` lies unencrypted", key.display());
+    }
+    world.stage.fact(&format!(
+        "12 stations run, each with its own store, door and key, encrypted with a passphrase of its own: {}",
+        world.names(&all)
+    ));
     Ok(())
+}
+
+/// Where the demo keeps a passphrase. Beside the keys it protects them from nobody; it shows how a station starts.
+fn passphrase_path(world: &World, whose: &str) -> PathBuf {
+    world.folder.join("passphrases").join(whose)
+}
+
+fn passphrase_file(world: &World, whose: &str) -> Result<PathBuf> {
+    let path = passphrase_path(world, whose);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
+    }
+    keyring::replace_private(&path, format!("{}\n", hex(&keyring::random_bytes::<16>()?)).as_bytes())?;
+    Ok(path)
 }
 
 /// The station is told an address of its relay where nobody ever answers.

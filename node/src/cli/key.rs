@@ -1,0 +1,254 @@
+//! The signing key's file: what is in it, and putting it under a passphrase. The key itself is never shown.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Subcommand;
+use schema::directory::Directory;
+use schema::id::hex;
+use serde_json::{Value, json};
+
+use crate::cli::backup::Answer;
+use crate::cli::client::CliError;
+use crate::cli::show::{field, line, say};
+use crate::cli::unlock::{UnlockArgs, refused};
+use crate::config::{Config, DataFolder};
+use crate::keyring::change::{self, Changed};
+use crate::keyring::{KeyringError, Protection, Unlock};
+use crate::words::{KEY, Lang, UNLOCK, word};
+
+/// `tram-node key`.
+#[derive(Subcommand)]
+pub(super) enum KeyCommand {
+    /// Show the public half, and whether and how the file is protected.
+    Show {
+        /// Open the key too, and say whether the passphrase is right.
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        unlock: UnlockArgs,
+    },
+    /// Put the unencrypted key file under a passphrase: PKCS#8 with scrypt and AES-256, which `openssl pkey` opens.
+    ///
+    /// The station may run meanwhile. The old file's bytes are overwritten as well as this machine can; a flash
+    /// disk, a snapshot or a backup may keep them all the same. Keep the passphrase apart from this machine:
+    /// without it nobody can open the key.
+    Protect {
+        #[command(flatten)]
+        unlock: UnlockArgs,
+    },
+    /// Put the key file under another passphrase, derived anew.
+    ChangePassphrase {
+        /// File with the new passphrase: one line, mode 600; asked for at the terminal when left out.
+        #[arg(long, value_name = "PATH")]
+        new_passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        unlock: UnlockArgs,
+    },
+    /// Take the passphrase off: whoever reads the file can then sign as the office.
+    Unprotect {
+        /// Yes, leave the key unencrypted.
+        #[arg(long)]
+        leave_unencrypted: bool,
+        #[command(flatten)]
+        unlock: UnlockArgs,
+    },
+}
+
+pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Result<Answer, CliError> {
+    let config = Config::read(folder).map_err(|error| refused(&error, lang))?;
+    // A station that is not enrolled yet has none.
+    let directory = match config.directory.exists() {
+        true => Some(config.load_directory().map_err(|error| refused(&error, lang))?),
+        false => None,
+    };
+    let station = Station { config, directory, lang };
+    match command {
+        KeyCommand::Show { check, unlock } => station.show(check, unlock),
+        KeyCommand::Protect { unlock } => {
+            let unlock = station.places(unlock.places(lang));
+            station.changed(|path, expected| {
+                if Protection::of_file(path)?.is_protected() {
+                    return Err(KeyringError::AlreadyProtected { path: path.to_owned() });
+                }
+                let (passphrase, _) = unlock.new_passphrase(path)?;
+                change::protect(path, &passphrase, expected, &mut |_| {})
+            })
+        }
+        KeyCommand::ChangePassphrase { new_passphrase_file, unlock } => {
+            let unlock = station.places(unlock.places(lang));
+            // The settings and the credential hold the old one.
+            let renewed =
+                Unlock { passphrase_file: new_passphrase_file, credentials: None, terminal: Some(lang) };
+            station.changed(|path, expected| {
+                require_protected(path)?;
+                let (old, from) = unlock.passphrase(path)?;
+                let (new, _) = renewed.new_passphrase(path)?;
+                change::change_passphrase(path, (&old, &from), &new, expected, &mut |_| {})
+            })
+        }
+        KeyCommand::Unprotect { leave_unencrypted: false, .. } => Err(CliError::Refused {
+            code: "unprotect".to_owned(),
+            message: word(UNLOCK, "unprotect", lang).to_owned(),
+            detail: None,
+        }),
+        KeyCommand::Unprotect { leave_unencrypted: true, unlock } => {
+            let unlock = station.places(unlock.places(lang));
+            station.changed(|path, expected| {
+                require_protected(path)?;
+                let (passphrase, from) = unlock.passphrase(path)?;
+                change::unprotect(path, (&passphrase, &from), expected, &mut |_| {})
+            })
+        }
+    }
+}
+
+/// Asking for a passphrase that nothing needs would mislead.
+fn require_protected(path: &Path) -> Result<(), KeyringError> {
+    match Protection::of_file(path)?.is_protected() {
+        true => Ok(()),
+        false => Err(KeyringError::NotProtected { path: path.to_owned() }),
+    }
+}
+
+struct Station {
+    config: Config,
+    directory: Option<Arc<Directory>>,
+    lang: Lang,
+}
+
+impl Station {
+    fn places(&self, unlock: Unlock) -> Unlock {
+        unlock.or_file(self.config.passphrase_file.as_deref())
+    }
+
+    fn expected(&self) -> Vec<[u8; 32]> {
+        self.config.expected_keys(self.directory.as_deref())
+    }
+
+    fn show(&self, check: bool, unlock: UnlockArgs) -> Result<Answer, CliError> {
+        let failed = |error: KeyringError| refused(&error, self.lang);
+        let protection = Protection::of_file(&self.config.signing_key).map_err(failed)?;
+        // What lies open needs no passphrase; a file that was named is meant to be tried.
+        let opened = if check || unlock.named().is_some() || !protection.is_protected() {
+            let opened = self.config.open_key(self.directory.as_deref(), &unlock.places(self.lang));
+            Some(opened.map_err(failed)?.public())
+        } else {
+            None
+        };
+        let expected = self.expected();
+        let public = match (&opened, expected.as_slice()) {
+            (Some(public), _) => Some(*public),
+            (None, [only]) => Some(*only),
+            (None, _) => None,
+        };
+        let mut answer = self.described(public, protection);
+        answer["opened"] = json!(opened.is_some());
+        Ok((answer, shown))
+    }
+
+    fn changed(
+        &self,
+        change: impl FnOnce(&Path, &[[u8; 32]]) -> Result<Changed, KeyringError>,
+    ) -> Result<Answer, CliError> {
+        let changed = change(&self.config.signing_key, &self.expected());
+        let changed = changed.map_err(|error| refused(&error, self.lang))?;
+        let mut answer = self.described(Some(changed.public), changed.protection);
+        answer["old_bytes"] = json!(changed.old_bytes);
+        answer["passphrase_file"] = json!(self.config.passphrase_file);
+        Ok((answer, shown_changed))
+    }
+
+    fn described(&self, public: Option<[u8; 32]>, protection: Protection) -> Value {
+        let office = self.directory.as_ref().and_then(|directory| directory.office(&self.config.office));
+        let listed =
+            office.zip(public).map(|(office, public)| office.keys.iter().any(|listed| listed.key == public));
+        let state = protection.word();
+        json!({
+            "file": self.config.signing_key,
+            "office": self.config.office,
+            "public_key": public.map(|public| hex(&public)),
+            "listed": listed,
+            "protection": protection,
+            "protection_text": protection.to_string(),
+            "state": state,
+            "state_text": word(KEY, state, self.lang),
+        })
+    }
+}
+
+fn shown(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{}", field(value, "file"));
+    let public = if value["public_key"].is_null() {
+        say(
+            lang,
+            "chưa biết (khóa đang mã hóa; thêm `--check` để mở)",
+            "not known (the key is encrypted; `--check` opens it)",
+        )
+        .to_owned()
+    } else {
+        field(value, "public_key")
+    };
+    line!(text, "  {} {public}", say(lang, "khóa công khai:", "public key:"));
+    line!(text, "  {}", field(value, "state_text"));
+    line!(text, "  {} {}", say(lang, "cách mã hóa:", "how:"), field(value, "protection_text"));
+    match value["listed"].as_bool() {
+        Some(true) => {
+            line!(text, "  {}", say(lang, "có trong danh bạ", "listed in the directory"));
+        }
+        Some(false) => {
+            let words = say(
+                lang,
+                "KHÔNG có trong danh bạ: nơi khác sẽ từ chối văn bản ký bằng khóa này",
+                "NOT in the directory: others will refuse what it signs",
+            );
+            line!(text, "  {words}");
+        }
+        None => {}
+    }
+    if value["opened"] == Value::Bool(true) && value["state"] != "unprotected" {
+        line!(text, "  {}", say(lang, "cụm mật khẩu đúng", "the passphrase is right"));
+    }
+    text
+}
+
+fn shown_changed(value: &Value, lang: Lang) -> String {
+    let mut text = shown(value, lang);
+    let old = match value["old_bytes"].as_str() {
+        Some("overwritten") => say(
+            lang,
+            "Tệp cũ đã được ghi đè; ổ SSD, bản chụp hoặc bản sao lưu vẫn có thể còn giữ nội dung cũ.",
+            "The old file was overwritten; a flash disk, a snapshot or a backup may hold its bytes all the same.",
+        ),
+        Some("still-linked") => say(
+            lang,
+            "Tệp cũ còn một tên khác nên KHÔNG bị ghi đè; hãy tìm và tự hủy.",
+            "The old file has another name too, so it was NOT overwritten; find it and destroy it.",
+        ),
+        _ => say(
+            lang,
+            "KHÔNG ghi đè được tệp cũ; nội dung cũ vẫn có thể còn trên đĩa.",
+            "The old file could NOT be overwritten; its bytes may still be on the disk.",
+        ),
+    };
+    line!(text, "{old}");
+    if value["state"] != "unprotected" {
+        let keep = say(
+            lang,
+            "Hãy cất cụm mật khẩu ở nơi khác, tách khỏi máy này: quên cụm mật khẩu thì không ai mở được khóa.",
+            "Keep the passphrase in another place, apart from this machine: without it nobody can open the key.",
+        );
+        line!(text, "{keep}");
+    }
+    if !value["passphrase_file"].is_null() {
+        let file = say(
+            lang,
+            "Thiết lập đang chỉ tệp cụm mật khẩu này; hãy bảo đảm nó đúng với cụm mật khẩu bây giờ:",
+            "The settings name this passphrase file; see that it holds what is right now:",
+        );
+        line!(text, "{file} {}", field(value, "passphrase_file"));
+    }
+    text
+}
