@@ -70,6 +70,8 @@ enum Command {
         #[arg(long)]
         at: Option<Date>,
     },
+    /// The certificate authority (cơ quan cấp chứng thư): root, provinces, offices, officers.
+    Ca(Box<ops::ca::command::Options>),
     /// Ask the directory who is who at a date.
     #[command(subcommand)]
     Directory(DirectoryCommand),
@@ -194,6 +196,7 @@ fn run(command: Command) -> Result<ExitCode> {
             ))?;
         }
         Command::Enrol { deployment, offices, relays, at } => enrol(&deployment, &offices, &relays, at)?,
+        Command::Ca(options) => return ops::ca::command::run(*options, print),
         Command::Directory(command) => directory(command)?,
         Command::Verify { data, no_signatures, json } => {
             let mut audits = Vec::new();
