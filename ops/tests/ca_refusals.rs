@@ -14,24 +14,25 @@ use ops::ca::build;
 use ops::ca::request::Request;
 use ops::ca::secret::Key;
 use ops::ca::{Authority, KeyKind, Opening, Passphrase, Place, Refusal, Subject};
+use schema::time::Millis;
 
 fn there() -> Place {
     Place::Province("Tỉnh Lào Cai".to_owned())
 }
 
 /// A second authority's request at the root, not approved yet.
-fn proposed(country: &mut Country) -> Proposal {
+fn proposed(country: &mut Country, at: Millis) -> Proposal {
     let key = Key::generate(KeyKind::Ed25519).expect("a key");
     let request = build::request(&Subject::authority(&there(), "CA tỉnh Lào Cai"), &key).expect("a request");
     let request = Request::parse(&request).expect("a request");
-    let made = country.root.propose_authority(&there(), "CA tỉnh Lào Cai", &request, 3000, day(5));
+    let made = country.root.propose_authority(&there(), "CA tỉnh Lào Cai", &request, 3000, at);
     made.expect("a proposal").0
 }
 
 #[test]
 fn one_person_is_not_two() {
     let mut country = Country::new(KeyKind::Ed25519);
-    let proposal = proposed(&mut country);
+    let proposal = proposed(&mut country, day(5));
     let sign = |key: &Key, proposal: &Proposal| Signed::sign(proposal, key, day(6)).expect("signed");
     let an = sign(&country.an.key, &proposal);
     let binh = sign(&country.binh.key, &proposal);
@@ -76,7 +77,7 @@ fn who_approves_is_changed_by_two_who_approve() {
     let with_binh = [sign(&country.an.key), sign(&country.binh.key)];
     assert_eq!(country.root.carry_out(&proposal.id, &with_binh, day(7)).expect("two persons"), None);
 
-    let proposal = proposed(&mut country);
+    let proposal = proposed(&mut country, day(8));
     let sign = |key: &Key| Signed::sign(&proposal, key, day(8)).expect("signed");
     let approvals = [sign(&country.an.key), sign(&country.binh.key)];
     let refused = refusal(country.root.carry_out(&proposal.id, &approvals, day(8)));

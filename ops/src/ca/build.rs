@@ -23,6 +23,9 @@ use super::secret::{Key, KeyKind};
 use super::subject::{Place, Subject};
 use super::{Refusal, journal};
 
+/// When certificates begin that nobody keeps: 2026-01-01, in a century that the judge takes.
+const THROWN_AWAY_S: u64 = 1_767_225_600;
+
 // A macro, because the type of dates belongs to a crate that only rcgen needs.
 macro_rules! date {
     ($seconds:expr) => {
@@ -232,8 +235,8 @@ pub(super) fn name_der(name: &DistinguishedName) -> Result<Vec<u8>> {
     let key = Key::generate(KeyKind::Ed25519)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = name.clone();
-    params.not_before = date!(0);
-    params.not_after = date!(1);
+    params.not_before = date!(THROWN_AWAY_S);
+    params.not_after = date!(THROWN_AWAY_S + 1);
     params.serial_number = Some(SerialNumber::from_slice(&[1]));
     params.use_authority_key_identifier_extension = true;
     let der = params.self_signed(key.pair()).map_err(|error| anyhow!("failed to write a name: {error}"))?;
@@ -293,8 +296,8 @@ pub fn certified_key(spki: &[u8]) -> Result<Certificate> {
     let key = Key::generate(KeyKind::Ed25519)?;
     let mut params = issuer_params(&Subject::root("-"))?;
     params.key_usages = Vec::new();
-    params.not_before = date!(0);
-    params.not_after = date!(1);
+    params.not_before = date!(THROWN_AWAY_S);
+    params.not_after = date!(THROWN_AWAY_S + 1);
     params.serial_number = Some(SerialNumber::from_slice(&[1]));
     params.use_authority_key_identifier_extension = true;
     let above = issuer_params(&Subject::root("-"))?;

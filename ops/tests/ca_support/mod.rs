@@ -1,5 +1,5 @@
 //! A small country of authorities for tests, and its two judges: `schema::trust` and openssl.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
