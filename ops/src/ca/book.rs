@@ -88,19 +88,19 @@ impl From<SerialNo> for String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The key, the token or its PIN is lost, stolen or known to others (*lộ, mất khóa bí mật*).
+    /// The key, the token or its PIN is lost, stolen or known to others (lộ, mất khóa bí mật).
     KeyCompromise,
-    /// The same for the key of a delegated authority (*lộ khóa của cơ quan cấp chứng thư*).
+    /// The same for the key of a delegated authority (lộ khóa của cơ quan cấp chứng thư).
     CaCompromise,
-    /// The office was merged, split or renamed, the officer moved (*sáp nhập, đổi tên, chuyển công tác*).
+    /// The office was merged, split or renamed, the officer moved (sáp nhập, đổi tên, chuyển công tác).
     AffiliationChanged,
-    /// A new certificate took its place (*đã được thay thế*).
+    /// A new certificate took its place (đã được thay thế).
     Superseded,
-    /// The office was dissolved, the officer retired (*giải thể, nghỉ hưu, thôi việc*).
+    /// The office was dissolved, the officer retired (giải thể, nghỉ hưu, thôi việc).
     CessationOfOperation,
-    /// Suspended until it is looked into (*tạm dừng*); `release` lifts it.
+    /// Suspended until it is looked into (tạm dừng); release lifts it.
     CertificateHold,
-    /// The right to sign was withdrawn (*thu hồi quyền ký*).
+    /// The right to sign was withdrawn (thu hồi quyền ký).
     PrivilegeWithdrawn,
 }
 
@@ -459,7 +459,7 @@ impl Book {
                 }
             }
             Act::Approved { approval } => {
-                self.open_proposal(&approval.proposal)?.approvals.push(approval.clone())
+                self.open_proposal(&approval.proposal)?.approvals.push(approval.clone());
             }
             Act::ApproversChanged { proposal } => {
                 let record = self.open_proposal(proposal)?;

@@ -42,7 +42,7 @@ THE FIRST DAY, in this order (each command has --help):
   5  two different approvers, each:
        tram ca approve ID.json --key an.key
   6  the root's keeper:
-       tram ca issue-authority /safe/root ID --approval an.approval.json --approval binh.approval.json
+       tram ca issue-authority /safe/root ID --approval ID-an.approval.json --approval ID-binh.approval.json
   7  the province:
        tram ca install /srv/ca --certificate SERIAL.pem --root ca.pem
   8  the province, from then on:

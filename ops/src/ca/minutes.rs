@@ -104,6 +104,9 @@ impl HandOver {
         line(out, format_args!("   1. Thiết bị lưu khóa bí mật: {}", self.device));
         line(out, format_args!("   2. Loại khóa: {kind}"));
         line(out, format_args!("   3. Thuê bao: {}", words.subject));
+        if let Kind::Office(office) = &words.kind {
+            line(out, format_args!("      Mã định danh trong Trạm: {office}"));
+        }
         line(out, format_args!("   4. Số sê-ri chứng thư: {}", words.serial));
         line(out, format_args!("   5. Cơ quan cấp: {}", book.subject));
         let (from, until) = (day(words.not_before_s), day(words.not_after_s));
@@ -118,6 +121,11 @@ impl HandOver {
             "Phải trực tiếp ký số vào văn bản do cơ quan, tổ chức ban hành và bản sao văn bản.",
             "Chỉ ký số của cơ quan vào văn bản đã có chữ ký của người có thẩm quyền \
              và bản sao do cơ quan, tổ chức trực tiếp thực hiện.",
+        ] {
+            line(out, format_args!("   - {duty}"));
+        }
+        line(out, format_args!("   Ngoài ra:"));
+        for duty in [
             "Đổi mật khẩu (PIN) ngay khi nhận; không tiết lộ, không lưu mật khẩu cùng thiết bị.",
             "Khi mất, hỏng thiết bị hoặc nghi lộ khóa: báo ngay cho cơ quan cấp chứng thư để thu hồi.",
         ] {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::approval::{APPROVALS_NEEDED, Proposal, Terms};
 use super::authority::{CERTIFICATES, REQUEST_FILE};
 use super::book::{Book, Record, SerialNo, Status};
-use super::build;
+use super::build::{self, Kind};
 use super::inventory::{Check, Need, Warning};
 use super::{Opening, Refusal, files};
 use crate::calendar;
@@ -100,6 +100,10 @@ fn record_json(record: &Record, now: Millis) -> Value {
         "serial": record.words.serial,
         "kind": record.words.kind.label(),
         "subject": record.words.subject.to_string(),
+        "office": match &record.words.kind {
+            Kind::Office(office) => Some(office),
+            Kind::Root | Kind::Delegated(_) | Kind::Officer => None,
+        },
         "status": record.status(now),
         "from": day(record.words.not_before_s),
         "until": day(record.words.not_after_s),
@@ -124,6 +128,16 @@ pub(super) fn issued(folder: &Path, book: &Book, serial: SerialNo) -> (String, V
         day(record.words.not_after_s),
         path.display()
     );
+    let mut text = text;
+    if matches!(record.words.kind, Kind::Delegated(_)) {
+        let root = folder.join("ca.pem");
+        text += &format!(
+            "carry it there together with `{}`, for `tram ca install`; also take along the root's newest\n\
+            list, `{}`: stations need it\n",
+            root.display(),
+            folder.join("lists/list.pem").display()
+        );
+    }
     let mut json = record_json(record, record.issued_at);
     json["file"] = json!(path);
     (text, json)
@@ -161,6 +175,9 @@ pub(super) fn list(opening: &Opening, only_in_use: bool, now: Millis) -> Result<
         ]);
     }
     let mut text = format!("`{}`\n{table}\n{counts}\n", book.subject);
+    if !book.is_root() && book.own.is_none() {
+        text += "NOT CERTIFIED YET: carry `request.csr.pem` to the root's keeper, take in the answer with `tram ca install`\n";
+    }
     if !counts.reconcile {
         text += "THE COUNTS DO NOT RECONCILE: run `tram ca check`, it names the certificate\n";
     }
