@@ -82,10 +82,9 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     desk.well("pt", &install);
 
     // A deployment with a ward of Hà Nội and a commune of another province.
-    let today = ["--at", "2026-11-01"];
     desk.tram(&["country", "deployment"]);
     desk.tram(&["region", "deployment", "hn", "--name", "Hà Nội", "--url", "nats://127.0.0.1:4222"]);
-    desk.tram(&[&["enrol", "deployment", "00004", "02848", "--relay", "hn"][..], &today].concat());
+    desk.tram(&["enrol", "deployment", "00004", "02848", "--relay", "hn"]);
     let office = |code| ["issue-office", "ca", "--office", code, "--deployment", "deployment"];
     let told = desk.refused("pt", &office("02848"));
     assert!(told.contains("Thành phố Hà Nội") && told.contains("jurisdiction"), "{told}");
@@ -95,6 +94,12 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     assert_eq!(text(&issued, "kind"), "office");
     let needs = desk.well("pt", &["needs", "ca", "--deployment", "deployment"]);
     assert_eq!(needs.as_array().map(Vec::len), Some(0), "{needs}");
+
+    // The same key goes on by itself; another one comes from the directory.
+    let renewed = desk.well("pt", &["renew", "ca", text(&issued, "serial"), "--deployment", "deployment"]);
+    assert_eq!(renewed["renews"], issued["serial"]);
+    let renewed = ["renew", "ca", text(&renewed, "serial"), "--csr", &request, "--days", "9"];
+    assert!(desk.refused("pt", &renewed).contains("CA Hà Nội"), "the key of the authority itself");
 
     let request = Command::new("openssl")
         .current_dir(folder.path())
@@ -110,9 +115,12 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     let serial = text(&officer, "serial");
 
     desk.well("pt", &["show", "ca", serial]);
-    desk.well("pt", &["revoke", "ca", serial, "--reason", "key-compromise", "--invalid-from", "2026-11-20"]);
+    let now = ops::calendar::now();
+    let yesterday =
+        ops::calendar::date_of(schema::time::Millis(now.0 - schema::time::Millis::DAY)).to_string();
+    desk.well("pt", &["revoke", "ca", serial, "--reason", "key-compromise", "--invalid-from", &yesterday]);
     let list = desk.well("pt", &["list", "ca"]);
-    assert_eq!(list["counts"]["in_use"], 1);
+    assert_eq!(list["counts"]["in_use"], 2);
     assert_eq!(list["counts"]["reconcile"], true);
     desk.well("pt", &["check", "ca"]);
 

@@ -149,6 +149,59 @@ fn an_older_journal_put_back_is_noticed_and_not_worked_with() {
 }
 
 #[test]
+fn a_true_line_of_another_history_does_not_fit() {
+    let mut country = Country::new(KeyKind::Ed25519);
+    country.province.issue(office_terms(&here(), 1), day(5)).expect("issued");
+    let (_kept, folder, _root) = unlocked(country);
+    let path = folder.join("journal.jsonl");
+    let common = fs::read_to_string(&path).expect("a journal");
+    let mut histories = Vec::new();
+    for n in [2, 3] {
+        fs::write(&path, &common).expect("written");
+        let mut province = reopened(&folder).expect("opened");
+        let serial = province.issue(office_terms(&here(), n), day(6)).expect("issued");
+        let stem = certificate(&province, serial);
+        fs::remove_file(&stem).expect("removed");
+        fs::remove_file(stem.with_extension("der")).expect("removed");
+        province.revoke(serial, Reason::Superseded, None, day(6)).expect("revoked");
+        let number = province.book().newest_list().expect("a list").number;
+        for name in [format!("{number}.der"), format!("{number}.pem")] {
+            fs::remove_file(folder.join("lists").join(name)).expect("removed");
+        }
+        let text = fs::read_to_string(&path).expect("a journal");
+        histories.push(text.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+    // Numbers and signatures are right, and a list of the other history says the same: only the chain tells.
+    let [one, other] = histories.as_slice() else { panic!("two histories") };
+    let last = one.len() - 2;
+    assert!(one[last].contains("list-intended") && other[last].contains("list-intended"));
+    let spliced =
+        one[..last].iter().chain(&other[last..=last]).map(|line| format!("{line}\n")).collect::<String>();
+    fs::write(&path, spliced).expect("written");
+    let refused = refusal(Opening::read(&folder));
+    assert!(refused.to_string().contains("does not follow"), "{refused}");
+}
+
+#[test]
+fn a_root_whose_founding_was_cut_off_is_finished() {
+    let country = Country::new(KeyKind::P256);
+    let folder = country.root.folder().to_owned();
+    let Country { folder: _kept, root, .. } = country;
+    drop(root);
+    let acts = fs::read_to_string(folder.join("journal.jsonl")).expect("a journal").lines().count();
+    forget(&folder, acts - 1);
+    for part in ["certificates", "lists"] {
+        fs::remove_dir_all(folder.join(part)).expect("removed");
+        fs::create_dir(folder.join(part)).expect("made");
+    }
+    fs::remove_file(folder.join("ca.der")).expect("removed");
+    let mut root = reopened(&folder).expect("opened");
+    root.recover(day(9)).expect("recovered");
+    assert!(root.book().root_record().is_some() && root.book().list_is_current());
+    assert_eq!(complaints(&folder, day(9)), Vec::<String>::new());
+}
+
+#[test]
 fn files_that_were_changed_removed_or_added_are_found() {
     let mut country = Country::new(KeyKind::Ed25519);
     let serial = country.province.issue(office_terms(&here(), 1), day(5)).expect("issued");

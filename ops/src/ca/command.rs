@@ -229,6 +229,9 @@ enum Command {
         /// A request for a new key; the same key goes on when left out.
         #[arg(long, value_name = "FILE")]
         csr: Option<PathBuf>,
+        /// The deployment's folder: an office's key of today comes from its signed directory.
+        #[arg(long, conflicts_with = "csr")]
+        deployment: Option<PathBuf>,
         #[command(flatten)]
         terms: TermsArgument,
     },
@@ -475,10 +478,19 @@ fn carry_out(
                 authority.issue(LeafTerms { kind: Kind::Officer, subject, spki, days, device }, now)?;
             Ok(issued(&authority, serial))
         }
-        Command::Renew { folder, serial, csr, terms } => {
+        Command::Renew { folder, serial, csr, deployment, terms: TermsArgument { days, device } } => {
             let request = csr.as_deref().map(Request::read).transpose()?;
-            let mut authority = unlock(&folder, words)?;
-            let renewed = authority.renew(serial, request.as_ref(), terms.days, terms.device, now)?;
+            let opening = Opening::read(&folder)?;
+            let listed = match &deployment {
+                Some(deployment) => Some(key_of_today(&opening, serial, deployment, now)?),
+                None => None,
+            };
+            let what = format!("`{}`", folder.display());
+            let mut authority = opening.unlock(&Passphrase::obtain(words, &what)?)?;
+            let renewed = match listed {
+                Some(spki) => authority.renew_for_key(serial, spki, days, device, now)?,
+                None => authority.renew(serial, request.as_ref(), days, device, now)?,
+            };
             Ok(issued(&authority, renewed))
         }
         Command::Revoke { folder, serial, reason, invalid_from } => {
@@ -652,6 +664,15 @@ fn from_directory(
     let key = office.keys.iter().rev().find(|key| key.validity.contains(now));
     let key = key.ok_or_else(|| anyhow!("`{name}` is not enrolled: run `tram enrol` first"))?;
     Ok((office.id, name, build::ed25519_spki(&key.key)?))
+}
+
+/// The key that the directory lists now for the office of a certificate.
+fn key_of_today(opening: &Opening, serial: SerialNo, deployment: &Path, now: Millis) -> Result<Vec<u8>> {
+    let record = opening.book().certificates.get(&serial).ok_or(super::Refusal::UnknownSerial { serial })?;
+    let (Kind::Office(office), Some(place)) = (&record.words.kind, &opening.book().place) else {
+        bail!("certificate {serial} is not that of an office: only offices are in a directory");
+    };
+    Ok(from_directory(deployment, &office.to_string(), place, now)?.2)
 }
 
 fn public_key(text: &str) -> Result<Vec<u8>> {
