@@ -7,13 +7,14 @@ use std::process::Command;
 
 use ca_support::{
     Country, certificate, complaints, day, here, office_terms, officer, officer_terms, openssl_request,
+    refusal,
 };
 use ops::ca::book::Reason;
 use ops::ca::build;
 use ops::ca::minutes::{HandOver, Party};
 use ops::ca::request::Request;
 use ops::ca::secret::Key;
-use ops::ca::{KeyKind, Opening};
+use ops::ca::{KeyKind, Opening, Place, Refusal};
 use schema::trust::{Certificate, Outcome, Purpose, Role};
 
 #[test]
@@ -91,6 +92,16 @@ fn from_the_root_to_the_list_with_every_kind_of_key() {
         assert_eq!((counts.issued, counts.revoked, counts.expired, counts.in_use), (6, 1, 5, 0));
         assert!(counts.reconcile);
     }
+}
+
+#[test]
+fn the_centre_certifies_its_own_and_no_province() {
+    let centre = Place::Centre("Văn phòng Chính phủ".to_owned());
+    let mut country = Country::of(&centre, KeyKind::Ed25519);
+    let office = country.province.issue(office_terms(&centre, 1), day(5)).expect("issued");
+    country.assert_valid(office, Purpose::Event, day(6));
+    let refused = refusal(country.province.issue(office_terms(&here(), 2), day(6)));
+    assert!(matches!(refused, Refusal::OutsideJurisdiction { .. }), "{refused}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub struct Words {
     /// Whose.
     pub subject: Subject,
     /// The key (SubjectPublicKeyInfo, DER).
-    #[serde(with = "super::book::hexadecimal")]
+    #[serde(with = "super::act::hexadecimal")]
     pub spki: Vec<u8>,
     /// Its first second, since 1970.
     pub not_before_s: u64,

@@ -7,10 +7,12 @@
 //! | [`request`] | does whoever asks hold the key (PKCS#10)? |
 //! | [`build`] | the bytes of certificates and lists, each looked at by `schema::trust` before the key is used |
 //! | [`approval`] | did two different persons agree to exactly this? |
-//! | [`journal`] | what this authority ever did, chained and signed |
+//! | [`act`], [`journal`] | what this authority ever did, chained and signed |
 //! | [`book`] | what follows from that: who has what, what is revoked, what is unfinished |
-//! | [`authority`] | a folder with a key: found, issue, renew, revoke, hand over |
+//! | [`authority`] | a folder with a key: found it, open it, finish what a crash left |
+//! | [`life`] | propose, issue, renew, revoke, list, hand over |
 //! | [`inventory`] | counts that reconcile, warnings, needs, and the check of every file |
+//! | [`minutes`] | what is signed by hand when an agency's key changes hands |
 //! | [`secret`], [`files`] | passphrases, encrypted keys, files that are whole or not there |
 //!
 //! ```text
@@ -28,6 +30,7 @@
 //! A certificate is never lost and never issued twice: the journal first says, synced to disk, which serial number
 //! and which words are about to be signed. After a crash the next changing command signs exactly that.
 
+pub mod act;
 pub mod approval;
 pub mod authority;
 pub mod book;
@@ -38,6 +41,7 @@ pub mod inventory;
 pub mod journal;
 pub mod life;
 pub mod minutes;
+mod perform;
 mod refusal;
 pub mod request;
 pub mod secret;

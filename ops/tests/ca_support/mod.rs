@@ -59,6 +59,11 @@ pub fn key_options(words: &Passphrase, kind: KeyKind) -> (KeyKind, &Passphrase, 
 
 impl Country {
     pub fn new(kind: KeyKind) -> Self {
+        Self::of(&here(), kind)
+    }
+
+    /// With an authority of that place instead of the province.
+    pub fn of(place: &Place, kind: KeyKind) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (an, binh) = (person("Nguyễn Văn An"), person("Trần Thị Bình"));
         let approvers = [an.approver.clone(), binh.approver.clone()];
@@ -67,17 +72,17 @@ impl Country {
         let options = key_options(&words, kind);
         let root = Authority::init_root(&root, "Trạm gốc", &approvers, 20, options, day(0)).expect("a root");
         let province = folder.path().join("phu-tho");
-        let province = Authority::init_delegated(&province, &here(), "CA tỉnh Phú Thọ", options, day(0));
+        let province = Authority::init_delegated(&province, place, "CA của địa phương", options, day(0));
         let mut country = Self { folder, root, an, binh, province: province.expect("an authority") };
-        country.certify();
+        country.certify(place);
         country
     }
 
-    fn certify(&mut self) {
+    fn certify(&mut self, place: &Place) {
         let request = Request::read(&self.province.folder().join("request.csr.pem")).expect("a request");
         let (proposal, _) = self
             .root
-            .propose_authority(&here(), "CA tỉnh Phú Thọ", &request, 3650, day(1))
+            .propose_authority(place, "CA của địa phương", &request, 3650, day(1))
             .expect("a proposal");
         let approvals: Vec<Signed> = [&self.an, &self.binh]
             .map(|person| Signed::sign(&proposal, &person.key, day(2)).expect("an approval"))
