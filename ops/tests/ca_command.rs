@@ -108,11 +108,13 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
         .output()
         .expect("openssl is installed wherever the tests run");
     assert!(request.status.success(), "{}", String::from_utf8_lossy(&request.stderr));
-    let person = ["issue-officer", "ca", "--csr", "o.csr", "--citizen-id", CITIZEN];
+    fs::write(folder.path().join("citizen"), format!("{CITIZEN}\n")).expect("a file");
+    let person = ["issue-officer", "ca", "--csr", "o.csr", "--citizen-id-file", "citizen"];
     let told = desk.refused("pt", &[&person[..], &["--name", "Lê Văn Phượng"]].concat());
     assert!(told.contains("Lê Văn Rồng"), "{told}");
     let officer = desk.well("pt", &[&person[..], &["--name", "Lê Văn Rồng"]].concat());
     let serial = text(&officer, "serial");
+    assert!(text(&officer, "subject").ends_with("CCCD:*********345"), "{officer}");
 
     desk.well("pt", &["show", "ca", serial]);
     let now = ops::calendar::now();

@@ -95,6 +95,23 @@ fn from_the_root_to_the_list_with_every_kind_of_key() {
 }
 
 #[test]
+fn an_authority_is_renewed_by_two_persons_and_goes_on_with_its_key() {
+    let mut country = Country::new(KeyKind::Ed25519);
+    let office = country.province.issue(office_terms(&here(), 1), day(5)).expect("issued");
+    let first = country.province.book().own_not_after_s();
+    country.certify(&here(), day(400));
+    assert!(country.province.book().own_not_after_s() > first, "it does not count longer");
+    country.root.list(None, day(410)).expect("a list");
+    country.province.list(None, day(410)).expect("a list");
+    country.assert_valid(office, Purpose::Event, day(411));
+    let next = country.province.issue(office_terms(&here(), 2), day(411)).expect("issued");
+    country.assert_valid(next, Purpose::Event, day(412));
+    for authority in [&country.root, &country.province] {
+        assert_eq!(complaints(authority.folder(), day(412)), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn the_centre_certifies_its_own_and_no_province() {
     let centre = Place::Centre("Văn phòng Chính phủ".to_owned());
     let mut country = Country::of(&centre, KeyKind::Ed25519);

@@ -201,6 +201,9 @@ pub(super) enum Command {
         /// Citizen number (số căn cước công dân); masked wherever it is shown.
         #[arg(long, value_parser = citizen_number)]
         citizen_id: Option<String>,
+        /// A file with the citizen number, where others can see this machine's processes or the shell's history.
+        #[arg(long, value_name = "FILE", conflicts_with = "citizen_id")]
+        citizen_id_file: Option<PathBuf>,
         /// The office they work in (cơ quan, đơn vị).
         #[arg(long)]
         unit: Option<String>,

@@ -68,7 +68,7 @@ impl HandOver {
         }
         let words = &record.words;
         let kind = match words.kind {
-            Kind::Office(_) => "khóa của cơ quan, đơn vị (ký số thay con dấu, ký sự kiện của trạm)",
+            Kind::Office(_) => "khóa của cơ quan, đơn vị (khóa của trạm)",
             Kind::Officer => "khóa cá nhân",
             Kind::Delegated(_) | Kind::Root => "khóa của cơ quan cấp chứng thư",
         };

@@ -19,7 +19,7 @@ use super::command::{Command, MinutesArguments, OfficeKeyArgument, Options, Term
 use super::minutes::{HandOver, Party};
 use super::request::Request;
 use super::secret::{Cost, Key, KeyKind, Passphrase};
-use super::subject::{Place, Subject};
+use super::subject::{Place, Subject, citizen_number};
 use super::{files, show};
 use crate::{audit, calendar, lookup};
 
@@ -128,10 +128,12 @@ fn carry_out(
             let serial = authority.issue(terms, now)?;
             Ok(issued(&authority, serial))
         }
-        Command::IssueOfficer { folder, csr, name, citizen_id, unit, title, terms } => {
+        Command::IssueOfficer { folder, csr, name, citizen_id, citizen_id_file, unit, title, terms } => {
             let place = Opening::read(&folder)?.book().place.clone();
             let place =
                 place.context("a root certifies authorities only; this is for a delegated authority")?;
+            let citizen_id = citizen_id
+                .map_or_else(|| citizen_id_file.as_deref().map(citizen_in).transpose(), |id| Ok(Some(id)))?;
             let (citizen, unit, title) = (citizen_id.as_deref(), unit.as_deref(), title.as_deref());
             let subject = Subject::officer(&place, &name, citizen, unit, title);
             let spki = Authority::key_of(&Request::read(&csr)?, &subject)?;
@@ -347,6 +349,12 @@ fn public_key(text: &str) -> Result<Vec<u8>> {
     let key = parse_root_key(String::from_utf8_lossy(&from_file).trim())
         .map_err(|found| anyhow!("`{text}` does not hold a public key: {found}"))?;
     build::ed25519_spki(&key)
+}
+
+fn citizen_in(path: &Path) -> Result<String> {
+    let bytes = files::read(path, files::SMALL_FILE_BYTES_MAX)?;
+    let number = citizen_number(String::from_utf8_lossy(&bytes).trim());
+    number.map_err(|found| anyhow!("`{}` does not hold a citizen number: {found}", path.display()))
 }
 
 fn midnight(day: Date) -> Result<Millis> {
