@@ -1,10 +1,15 @@
 //! `tram ca …` as an operator runs it: real processes, passphrase files, a deployment's directory.
 
+mod ca_support;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use ca_support::{Country, complaints, office, words};
+use ops::ca::{KeyKind, Opening};
+use schema::id::hex;
 use serde_json::Value;
 
 /// 12 digits that no output may show.
@@ -136,4 +141,54 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     let words = folder.path().join("pt.words");
     fs::set_permissions(&words, fs::Permissions::from_mode(0o644)).expect("chmod");
     assert!(desk.refused("pt", &["crl", "ca"]).contains("644"));
+}
+
+/// Whatever moment a process is killed at: nothing that lies on the disk is unknown, nothing known is missing, and the next
+/// command goes on.
+#[test]
+fn a_process_that_is_killed_loses_no_certificate() {
+    let country = Country::new(KeyKind::P256);
+    let folder = country.province.folder().to_owned();
+    let Country { folder: kept, root, province, .. } = country;
+    drop((root, province));
+    let passphrase = kept.path().join("words");
+    ops::ca::files::create(&passphrase, "một hai ba bốn năm".as_bytes()).expect("a file");
+    let mut killed = 0;
+    for n in 1..=40_u8 {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tram"))
+            .args([
+                "ca",
+                "issue-office",
+                "--office",
+                &office(n).to_string(),
+                "--name",
+                "UBND xã",
+                "--days",
+                "900",
+            ])
+            .args(["--public-key", &hex(key.verifying_key().as_bytes())])
+            .arg("--passphrase-file")
+            .arg(&passphrase)
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("tram runs");
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(n)));
+        killed += u8::from(child.try_wait().expect("a child").is_none());
+        // Ended by itself: no failure.
+        let _ = child.kill();
+        child.wait().expect("ended");
+    }
+    assert!(killed > 0, "every process was faster than its killer");
+    let mut province = Opening::read(&folder).and_then(|opening| opening.unlock(&words())).expect("opened");
+    let now = ops::calendar::now();
+    province.recover(now).expect("recovered");
+    assert_eq!(complaints(&folder, now), Vec::<String>::new());
+    let files = fs::read_dir(folder.join("certificates")).expect("a folder");
+    let files = files
+        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|e| e == "der")));
+    assert_eq!(files.count(), province.book().issued().count());
+    println!("{killed} killed, {} issued", province.book().issued().count());
 }

@@ -242,4 +242,16 @@ mod tests {
         let error = error.agrees_with(&wanted).expect_err("another number").to_string();
         assert!(error.contains("*999") && !error.contains("001099"), "{error}");
     }
+
+    proptest::proptest! {
+        /// Whatever comes in a file is refused or read, never a panic.
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400), as_der: bool) {
+            let mut bytes = bytes;
+            if as_der {
+                bytes.splice(0..0, [0x30, 0x82, 0x01, 0x00]);
+            }
+            proptest::prop_assert!(Request::parse(&bytes).is_err());
+        }
+    }
 }
