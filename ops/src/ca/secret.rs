@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -21,7 +21,7 @@ use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::{EncryptionScheme as Cipher, Kdf, Parameters, Salt, ScryptParams};
 use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
 use rcgen::{KeyPair, PublicKeyData as _};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::{Refusal, files};
@@ -116,6 +116,9 @@ impl Passphrase {
     }
 }
 
+/// Ctrl-C.
+const INTERRUPT: u8 = 3;
+
 /// Asks at the terminal of this process, wherever its input and output go.
 fn ask(prompt: &str) -> Result<Passphrase> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
@@ -124,19 +127,22 @@ fn ask(prompt: &str) -> Result<Passphrase> {
     })?;
     let before = tcgetattr(&terminal).context("failed to look at the terminal")?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    silent.local_modes.insert(LocalModes::ECHONL);
+    // Ctrl-C ends the line instead of the process: a killed process would leave the terminal without echo.
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    silent.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
+    silent.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
     tcsetattr(&terminal, OptionalActions::Flush, &silent)
         .context("failed to turn off the terminal's echo")?;
-    let mut line = Zeroizing::new(String::new());
-    let asked = terminal.write_all(prompt.as_bytes()).and_then(|()| {
-        let mut input = BufReader::new(&terminal).take(PASSPHRASE_BYTES_MAX as u64 + 2);
-        input.read_line(&mut line)
-    });
+    let mut bytes = Zeroizing::new(vec![0; PASSPHRASE_BYTES_MAX + 2]);
+    // One read is one line.
+    let asked = terminal.write_all(prompt.as_bytes()).and_then(|()| terminal.read(&mut bytes));
     tcsetattr(&terminal, OptionalActions::Flush, &before)
         .context("failed to turn on the terminal's echo again")?;
-    asked.context("failed to read the passphrase at the terminal")?;
-    Passphrase::new(&line)
+    let length = asked.context("failed to read the passphrase at the terminal")?;
+    let bytes = bytes.get(..length).unwrap_or_default();
+    ensure!(!bytes.contains(&INTERRUPT), "interrupted; nothing was done");
+    let line = std::str::from_utf8(bytes).map_err(|_| anyhow!("what was typed is not UTF-8"))?;
+    Passphrase::new(line)
 }
 
 /// What opening a key costs whoever guesses passphrases.
