@@ -82,6 +82,8 @@ enum Command {
         #[command(flatten)]
         root: RootPassphrase,
     },
+    /// The certificate authority (cơ quan cấp chứng thư): root, provinces, offices, officers.
+    Ca(Box<ops::ca::command::Options>),
     /// Ask the directory who is who at a date.
     #[command(subcommand)]
     Directory(DirectoryCommand),
@@ -234,6 +236,7 @@ fn run(command: Command) -> Result<ExitCode> {
             deployment.unlock_offices(unlock_with(passphrase_file));
             enrol(deployment, &offices, &relays, at)?;
         }
+        Command::Ca(options) => return ops::ca::command::run(*options, print),
         Command::Directory(command) => directory(command)?,
         Command::Verify { data, no_signatures, json } => {
             let mut audits = Vec::new();

@@ -1,0 +1,473 @@
+//! What an authority has issued (*danh mục chứng thư*): counts that reconcile, warnings, needs, and every file against
+//! the journal.
+//!
+//! The counts come from two places: issued, revoked and expired from the journal; in use from the certificates and the
+//! newest list as they lie on the disk, which is what stations see. *issued − revoked − expired = in use*, or something
+//! is missing, left over, or not published.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use jiff::civil::Date;
+use schema::directory::{Directory, Tier};
+use schema::id::{OfficeId, hex};
+use schema::time::Millis;
+use schema::trust::crl::{LIST_BYTES_MAX, ListNumber, RevocationReason};
+use schema::trust::{Certificate, RevocationList};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::authority::{CERTIFICATES, KEY_FILE, LISTS, MINUTES, stems};
+use super::book::{Act, Book, ListRecord, Record, SerialNo, Status};
+use super::build::{self, Kind};
+use super::{Opening, Place, files};
+use crate::{audit, calendar};
+
+/// On how many days before its end a certificate is warned about; the last ones are the most urgent.
+pub const WARNING_DAYS: [u64; 3] = [60, 30, 7];
+
+/// What is counted. Certificates for others only, not the authority's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Ever issued, by the journal.
+    pub issued: usize,
+    /// Of these, revoked or on hold, by the journal.
+    pub revoked: usize,
+    /// Of these, expired without having been revoked, by the journal and the clock.
+    pub expired: usize,
+    /// In use, by the files: certificates that count now and are not on the newest list.
+    pub in_use: usize,
+    /// Whether *issued − revoked − expired = in use*.
+    pub reconcile: bool,
+}
+
+/// A certificate that ends soon, or has ended unreplaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Which one; none for the authority itself and its list.
+    pub serial: Option<SerialNo>,
+    /// Whose, masked.
+    pub subject: String,
+    /// Days until its end.
+    pub days_left: u64,
+    /// 60, 30 or 7: the last threshold that was passed. 0: it is over.
+    pub threshold_days: u64,
+}
+
+/// Something an office lacks (*nhu cầu*).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Need {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub office: OfficeId,
+    /// What it lacks.
+    pub what: String,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub what: String,
+    /// How many of them.
+    pub looked_at: usize,
+    /// What is wrong, one line each.
+    pub broken: Vec<String>,
+}
+
+impl Opening {
+    /// The counts.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. What is wrong *in* it makes the counts differ instead.
+    pub fn counts(&self, now: Millis) -> Result<Counts> {
+        let (mut issued, mut revoked, mut expired) = (0, 0, 0);
+        for record in self.book().issued() {
+            issued += 1;
+            match record.status(now) {
+                Status::Revoked | Status::OnHold => revoked += 1,
+                Status::Expired => expired += 1,
+                Status::InUse | Status::Unfinished => {}
+            }
+        }
+        let in_use = self.in_use_on_disk(now)?;
+        Ok(Counts { issued, revoked, expired, in_use, reconcile: issued == revoked + expired + in_use })
+    }
+
+    fn in_use_on_disk(&self, now: Millis) -> Result<usize> {
+        let folder = self.folder().join(CERTIFICATES);
+        let newest = self.folder().join(LISTS).join("list.der");
+        let list = if newest.exists() {
+            let bytes = files::read(&newest, LIST_BYTES_MAX as u64)?;
+            Some(
+                RevocationList::parse(&bytes)
+                    .with_context(|| format!("`{}` is damaged", newest.display()))?,
+            )
+        } else {
+            None
+        };
+        let root = self.book().root_record().map(|record| record.words.serial.to_string());
+        let mut in_use = 0;
+        for stem in stems(&folder)? {
+            if Some(&stem) == root.as_ref() {
+                continue;
+            }
+            let bytes = files::read(&folder.join(format!("{stem}.der")), files::SMALL_FILE_BYTES_MAX)?;
+            // A damaged one is not in use: then the counts differ, which is what they are for.
+            let Ok(certificate) = Certificate::parse(&bytes) else { continue };
+            let is_listed =
+                list.as_ref().is_some_and(|list| list.entries().contains_key(certificate.serial()));
+            in_use += usize::from(!is_listed && !certificate.validity().is_over(now));
+        }
+        Ok(in_use)
+    }
+
+    /// What ends within 60 days, the most urgent first; also the authority's own certificate and its newest list.
+    pub fn warnings(&self, now: Millis) -> Vec<Warning> {
+        let book = self.book();
+        let mut warnings = Vec::new();
+        let mut note = |serial, subject: String, not_after_s: u64| {
+            let left_s = (not_after_s + 1).saturating_sub(now.0 / Millis::SECOND);
+            let days_left = left_s / 86_400;
+            let passed =
+                WARNING_DAYS.into_iter().rev().find(|days| days_left < *days || left_s == days * 86_400);
+            let threshold_days = if left_s == 0 { Some(0) } else { passed };
+            if let Some(threshold_days) = threshold_days {
+                warnings.push(Warning { serial, subject, days_left, threshold_days });
+            }
+        };
+        if let Some(own_s) = book.own_not_after_s() {
+            note(None, format!("{} (this authority)", book.subject), own_s);
+        }
+        for record in book.issued().filter(|record| record.status(now) == Status::InUse) {
+            if !book.is_renewed(record, now) {
+                note(Some(record.words.serial), record.words.subject.to_string(), record.words.not_after_s);
+            }
+        }
+        if let Some(list) = book.newest_list() {
+            let left_s = list.next_update_s.saturating_sub(now.0 / Millis::SECOND);
+            if left_s < 7 * 86_400 {
+                let subject = format!("revocation list {} (run `tram ca crl`)", list.number);
+                let threshold_days = if left_s == 0 { 0 } else { 7 };
+                warnings.push(Warning { serial: None, subject, days_left: left_s / 86_400, threshold_days });
+            }
+        }
+        warnings.sort_by_key(|warning| warning.days_left);
+        warnings
+    }
+
+    /// Which offices lack what: of a directory those enrolled within this jurisdiction; without one, those that ever had
+    /// a certificate from here.
+    pub fn needs(&self, directory: Option<&Directory>, now: Millis) -> Vec<Need> {
+        let mut of_office: BTreeMap<OfficeId, Vec<&Record>> = BTreeMap::new();
+        for record in self.book().issued() {
+            if let Kind::Office(office) = &record.words.kind {
+                of_office.entry(*office).or_default().push(record);
+            }
+        }
+        let mut needs = Vec::new();
+        let mut note = |name: &str, office: OfficeId, what: Option<String>| {
+            needs.extend(what.map(|what| Need { name: name.to_owned(), office, what }));
+        };
+        match directory {
+            None => {
+                for (office, records) in &of_office {
+                    let name = records.last().map_or("", |record| record.words.subject.name());
+                    note(name, *office, lack(records, None, now));
+                }
+            }
+            Some(directory) => {
+                let at = calendar::date_of(now);
+                let Some(place) = &self.book().place else { return Vec::new() };
+                let here = directory.offices().filter(|office| office.is_enrolled());
+                for office in here.filter(|office| place.holds(directory, &office.id, at)) {
+                    let records = of_office.get(&office.id).map_or(&[][..], Vec::as_slice);
+                    let key = office.keys.iter().rev().find(|key| key.validity.contains(now));
+                    let name = audit::newest_name(directory, &office.id);
+                    note(&name, office.id, lack(records, key.map(|key| &key.key), now));
+                }
+            }
+        }
+        needs.sort_unstable();
+        needs
+    }
+
+    /// Compares every file with the journal. The journal itself was checked when it was opened.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn check(&self, now: Millis) -> Result<Vec<Check>> {
+        let book = self.book();
+        let mut checks = vec![Check {
+            what: "journal: chain, signatures, order".to_owned(),
+            looked_at: self.journal().lines().len(),
+            broken: self
+                .journal()
+                .is_torn()
+                .then(|| "a crash cut off its last line; `tram ca recover` removes it".to_owned())
+                .into_iter()
+                .collect(),
+        }];
+        let mut check = |what: &str, looked_at, broken| {
+            checks.push(Check { what: what.to_owned(), looked_at, broken });
+        };
+        check("files that only the owner reads", 1, self.exposed());
+        check("own certificate", 1, self.check_own());
+        let (looked_at, broken) = self.check_certificates()?;
+        check("certificates: bytes, words, signature", looked_at, broken);
+        let (looked_at, broken) = self.check_lists()?;
+        check("revocation lists: bytes, entries, signature", looked_at, broken);
+        let (looked_at, broken) = self.check_minutes();
+        check("hand-over minutes", looked_at, broken);
+        let mut open = Vec::new();
+        open.extend(
+            book.unfinished().map(|record| format!("certificate {} is unfinished", record.words.serial)),
+        );
+        open.extend(
+            book.unfinished_list().map(|list| format!("revocation list {} is unfinished", list.number)),
+        );
+        let certified = book.is_root() || book.own.is_some();
+        if certified && !book.list_is_current() {
+            open.push("what was revoked last is on no list yet".to_owned());
+        }
+        open.iter_mut().for_each(|line| line.push_str(": run `tram ca recover`"));
+        check("nothing unfinished", 1, open);
+        let counts = self.counts(now);
+        let differ = match counts {
+            Ok(counts) if counts.reconcile => Vec::new(),
+            Ok(counts) => vec![counts.to_string()],
+            Err(error) => vec![format!("{error:#}")],
+        };
+        check("issued − revoked − expired = in use", 1, differ);
+        Ok(checks)
+    }
+
+    fn exposed(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for name in [KEY_FILE, super::journal::FILE] {
+            match fs::metadata(self.folder().join(name)) {
+                Ok(found) if found.permissions().mode() & 0o077 == 0 => {}
+                Ok(found) => {
+                    broken.push(format!(
+                        "`{name}` has mode {:03o}, expected 600",
+                        found.permissions().mode() & 0o777
+                    ));
+                }
+                Err(error) => broken.push(format!("`{name}`: {error}")),
+            }
+        }
+        broken
+    }
+
+    fn check_own(&self) -> Vec<String> {
+        let book = self.book();
+        let mut broken = Vec::new();
+        let mut wanted = Vec::new();
+        if let Some(own) = &book.own {
+            wanted.push(("ca", own.certificate.clone()));
+            wanted.push(("root", own.root.clone()));
+        }
+        wanted.extend(book.root_record().and_then(|record| record.hash.clone()).map(|hash| ("ca", hash)));
+        for (stem, hash) in wanted {
+            broken.extend(self.check_pair("", stem, files::CERTIFICATE, &hash, 1 << 16).err());
+        }
+        broken
+    }
+
+    /// The bytes of a file, when both forms are what the journal says.
+    fn check_pair(
+        &self,
+        folder: &str,
+        stem: &str,
+        label: &str,
+        hash: &str,
+        max: u64,
+    ) -> Result<Vec<u8>, String> {
+        let path = self.folder().join(folder);
+        let told =
+            |error: &dyn std::fmt::Display| format!("`{}`: {error}", Path::new(folder).join(stem).display());
+        let der = files::read(&path.join(format!("{stem}.der")), max).map_err(|e| told(&format!("{e:#}")))?;
+        if hex(&Sha256::digest(&der)) != hash {
+            return Err(told(&"the DER file is not the one that was issued"));
+        }
+        let pem =
+            files::read(&path.join(format!("{stem}.pem")), 2 * max).map_err(|e| told(&format!("{e:#}")))?;
+        match files::der_of(&pem, label) {
+            Ok(same) if same == der => Ok(der),
+            _ => Err(told(&"the PEM file does not say the same as the DER file")),
+        }
+    }
+
+    fn check_certificates(&self) -> Result<(usize, Vec<String>)> {
+        let book = self.book();
+        let mut broken = Vec::new();
+        let mut looked_at = 0;
+        for record in book.certificates.values() {
+            let (serial, Some(hash)) = (record.words.serial, &record.hash) else { continue };
+            looked_at += 1;
+            let checked = self
+                .check_pair(
+                    CERTIFICATES,
+                    &serial.to_string(),
+                    files::CERTIFICATE,
+                    hash,
+                    files::SMALL_FILE_BYTES_MAX,
+                )
+                .and_then(|der| {
+                    let of = build::is_of(&der, &record.words, &book.spki);
+                    of.map_err(|error| format!("`{CERTIFICATES}/{serial}`: {error:#}"))
+                });
+            broken.extend(checked.err());
+        }
+        for stem in stems(&self.folder().join(CERTIFICATES))? {
+            let known = |serial: &SerialNo| book.certificates.contains_key(serial);
+            if !stem.parse().is_ok_and(|serial| known(&serial)) {
+                broken.push(format!("`{CERTIFICATES}/{stem}` is not in the journal"));
+            }
+        }
+        Ok((looked_at, broken))
+    }
+
+    fn check_lists(&self) -> Result<(usize, Vec<String>)> {
+        let book = self.book();
+        let mut broken = Vec::new();
+        let max = LIST_BYTES_MAX as u64;
+        for list in &book.lists {
+            let Some(hash) = &list.hash else { continue };
+            let mut checked = self.check_pair(LISTS, &list.number.to_string(), files::LIST, hash, max);
+            if book.newest_list().is_some_and(|newest| newest.number == list.number) {
+                checked = checked.and_then(|_| self.check_pair(LISTS, "list", files::LIST, hash, max));
+            }
+            let checked = checked.and_then(|der| {
+                check_list(&der, list, &book.spki).map_err(|e| format!("`{LISTS}/{}`: {e:#}", list.number))
+            });
+            broken.extend(checked.err());
+        }
+        for stem in stems(&self.folder().join(LISTS))? {
+            if !stem.parse().is_ok_and(|number: u64| book.lists.iter().any(|list| list.number == number)) {
+                broken.push(format!("`{LISTS}/{stem}` is not in the journal"));
+            }
+        }
+        Ok((book.lists.len(), broken))
+    }
+
+    fn check_minutes(&self) -> (usize, Vec<String>) {
+        let mut broken = Vec::new();
+        let mut looked_at = 0;
+        for (_, act) in self.journal().lines() {
+            let Act::HandedOver { minutes, hash, .. } = act else { continue };
+            looked_at += 1;
+            let path = self.folder().join(MINUTES).join(minutes);
+            match files::read(&path, files::SMALL_FILE_BYTES_MAX) {
+                Ok(text) if hex(&Sha256::digest(&text)) == *hash => {}
+                Ok(_) => broken.push(format!("`{MINUTES}/{minutes}` was changed")),
+                Err(error) => broken.push(format!("{error:#}")),
+            }
+        }
+        (looked_at, broken)
+    }
+}
+
+impl Book {
+    /// Whether a later certificate for the same subject counts at least as long.
+    pub fn is_renewed(&self, record: &Record, now: Millis) -> bool {
+        self.issued().any(|other| {
+            other.words.subject == record.words.subject
+                && other.words.serial != record.words.serial
+                && other.status(now) == Status::InUse
+                && other.words.not_after_s > record.words.not_after_s
+        })
+    }
+}
+
+impl Place {
+    /// Whether an office of the directory lies within it on that day.
+    pub fn holds(&self, directory: &Directory, office: &OfficeId, at: Date) -> bool {
+        match self {
+            Self::Centre(_) => directory.tier_at(office, at) == Some(Tier::Central),
+            Self::Province(name) => {
+                let is_it = |id: &OfficeId| directory.name_at(id, at) == Some(name.as_str());
+                is_it(office) || directory.ancestors_at(office, at).any(|above| is_it(&above.id))
+            }
+        }
+    }
+}
+
+/// What an office with these certificates lacks; `key` is the one its station signs with.
+fn lack(records: &[&Record], key: Option<&[u8; 32]>, now: Millis) -> Option<String> {
+    let in_use = records.iter().filter(|record| record.status(now) == Status::InUse);
+    let Some(best) = in_use.max_by_key(|record| record.words.not_after_s) else {
+        let newest = records.iter().max_by_key(|record| record.issued_at);
+        return Some(newest.map_or_else(
+            || "has no certificate".to_owned(),
+            |record| format!("has none in use: {} is {}", record.words.serial, record.status(now).label()),
+        ));
+    };
+    let spki = key.and_then(|key| build::ed25519_spki(key).ok());
+    if spki.is_some_and(|spki| spki != best.words.spki) {
+        return Some(format!("signs with another key than that of {}", best.words.serial));
+    }
+    let days_left = (best.words.not_after_s + 1).saturating_sub(now.0 / Millis::SECOND) / 86_400;
+    (days_left < WARNING_DAYS[0]).then(|| format!("{} expires in {days_left} days", best.words.serial))
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { issued, revoked, expired, in_use, reconcile } = self;
+        let sign = if *reconcile { "=" } else { "≠" };
+        write!(f, "{issued} issued − {revoked} revoked − {expired} expired {sign} {in_use} in use")
+    }
+}
+
+/// Whether these bytes are that list, signed by that key.
+pub(super) fn check_list(der: &[u8], list: &ListRecord, spki: &[u8]) -> Result<()> {
+    let parsed = RevocationList::parse(der)?;
+    ensure!(parsed.number() == ListNumber::from(list.number), "it has number {}", parsed.number());
+    let window = parsed.window();
+    ensure!(
+        (window.this_update.0 / Millis::SECOND, window.next_update.0 / Millis::SECOND)
+            == (list.this_update_s, list.next_update_s),
+        "it counts for another time"
+    );
+    let said: BTreeMap<&[u8], _> =
+        parsed.entries().iter().map(|(serial, entry)| (serial.as_bytes(), entry)).collect();
+    let expected = list.entries.as_deref();
+    if let Some(expected) = expected {
+        ensure!(
+            said.len() == expected.len(),
+            "it names {} certificates, expected {}",
+            said.len(),
+            expected.len()
+        );
+    }
+    for entry in expected.unwrap_or_default() {
+        let found = said.get(entry.serial.as_bytes().as_slice());
+        let found = found.ok_or_else(|| anyhow!("it does not name {}", entry.serial))?;
+        let seconds = |at: Option<Millis>| at.map(|at| at.0 / Millis::SECOND);
+        ensure!(
+            found.revoked_at.0 / Millis::SECOND == entry.revoked_at.0 / Millis::SECOND
+                && seconds(found.invalid_from) == seconds(entry.invalid_from)
+                && found.reason == judged(entry.reason),
+            "it says something else about {}",
+            entry.serial
+        );
+    }
+    build::signed_list(der, spki)
+}
+
+const fn judged(reason: super::book::Reason) -> RevocationReason {
+    use super::book::Reason as R;
+    match reason {
+        R::KeyCompromise => RevocationReason::KeyCompromise,
+        R::CaCompromise => RevocationReason::CaCompromise,
+        R::AffiliationChanged => RevocationReason::AffiliationChanged,
+        R::Superseded => RevocationReason::Superseded,
+        R::CessationOfOperation => RevocationReason::CessationOfOperation,
+        R::CertificateHold => RevocationReason::CertificateHold,
+        R::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
+    }
+}

@@ -1,0 +1,54 @@
+//! The certificate authorities (*cơ quan cấp chứng thư*): one offline root, and below it one for each province
+//! and one for the centre.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`subject`] | whose name is certified, in the one spelling that everybody compares |
+//! | [`request`] | does whoever asks hold the key (PKCS#10)? |
+//! | [`build`] | the bytes of certificates and lists, each looked at by `schema::trust` before the key is used |
+//! | [`approval`] | did two different persons agree to exactly this? |
+//! | [`act`], [`journal`] | what this authority ever did, chained and signed |
+//! | [`book`] | what follows from that: who has what, what is revoked, what is unfinished |
+//! | [`authority`] | a folder with a key: found it, open it, finish what a crash left |
+//! | [`life`] | propose, issue, renew, revoke, list, hand over |
+//! | [`inventory`] | counts that reconcile, warnings, needs, and the check of every file |
+//! | [`minutes`] | what is signed by hand when an agency's key changes hands |
+//! | [`secret`], [`files`] | passphrases, encrypted keys, files that are whole or not there |
+//!
+//! ```text
+//! FOLDER/journal.jsonl             the acts; everything else follows from it and from the key
+//! FOLDER/ca.key                    PKCS#8, encrypted (PBES2, scrypt); `openssl pkey` opens it
+//! FOLDER/ca.pem, ca.der            its own certificate
+//! FOLDER/root.pem, root.der        of a delegated authority: the root above it
+//! FOLDER/request.csr.pem           of a delegated authority: what it asks the root for
+//! FOLDER/requests/ID.json          of a root: what approvers sign
+//! FOLDER/certificates/SERIAL.*     what it issued, PEM and DER
+//! FOLDER/lists/NUMBER.*, list.*    its revocation lists, and the newest one
+//! FOLDER/minutes/SERIAL-N.txt      hand-over minutes
+//! ```
+//!
+//! A certificate is never lost and never issued twice: the journal first says, synced to disk, which serial number
+//! and which words are about to be signed. After a crash the next changing command signs exactly that.
+
+pub mod act;
+pub mod approval;
+pub mod authority;
+pub mod book;
+pub mod build;
+pub mod command;
+pub mod files;
+pub mod inventory;
+pub mod journal;
+pub mod life;
+pub mod minutes;
+mod perform;
+mod refusal;
+pub mod request;
+pub mod secret;
+mod show;
+pub mod subject;
+
+pub use authority::{Authority, LeafTerms, Opening};
+pub use refusal::Refusal;
+pub use secret::{Cost, KeyKind, Passphrase};
+pub use subject::{Place, Subject};
