@@ -11,7 +11,6 @@ use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
 use super::receive::owe;
-use super::send::{QUEUE_WAIT_MS, RECENT_MAX};
 use super::{Node, StepError, Work};
 use crate::step::Effect;
 use crate::store::{BlobProgress, DueRow, StoreError};
@@ -25,6 +24,10 @@ pub const DOWNLOADS_MAX: usize = 8;
 /// Chunks of one attachment asked for at a time.
 pub const FETCHES_MAX: usize = 8;
 
+/// An event whose attachments wait for their turn is looked at again after this, in milliseconds.
+pub(super) const QUEUE_WAIT_MS: u64 = 5 * Millis::SECOND;
+/// Rows without room among the uploads that are remembered; others come back by themselves, later.
+const CROWDED_OUT_MAX: usize = 4_096;
 /// First wait before an attachment that no relay had is asked for again, in milliseconds; doubles.
 const FETCH_WAIT_MS: u64 = Millis::SECOND;
 /// Longest wait before an attachment is asked for again, in milliseconds.
@@ -164,8 +167,7 @@ impl Node {
                     found = found.max(BlobsAt::UnderWay);
                 }
                 _ => {
-                    // Too many to remember come back by themselves, later.
-                    if self.transfers.crowded_out.len() < RECENT_MAX {
+                    if self.transfers.crowded_out.len() < CROWDED_OUT_MAX {
                         self.transfers.crowded_out.extend(waiting);
                     }
                     found = BlobsAt::Queue;

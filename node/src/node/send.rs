@@ -9,7 +9,7 @@ use schema::id::{EventId, OfficeId, Position, RegionId};
 use schema::pack::{self, Message, PACK_EVENTS_MAX, PackItem};
 use schema::time::Millis;
 
-use super::attachments::BlobsAt;
+use super::attachments::{BlobsAt, QUEUE_WAIT_MS};
 use super::heads::GREETING_AFTER_MS;
 use super::{Node, StepError, Work};
 use crate::step::{Effect, Publication, PublishOutcome};
@@ -18,12 +18,10 @@ use crate::store::{DueRow, StoreError};
 /// Publishes per relay that wait for their outcome.
 pub const PUBLICATIONS_MAX: usize = 16;
 /// Published events whose refusal by a relay can still be matched to a row.
-pub(super) const RECENT_MAX: usize = 4_096;
+const RECENT_MAX: usize = 4_096;
 
 /// A publish without an outcome is tried again after this, in milliseconds.
 const OUTCOME_WAIT_MS: u64 = 5 * Millis::MINUTE;
-/// An event whose attachments wait for their turn is looked at again after this, in milliseconds.
-pub(super) const QUEUE_WAIT_MS: u64 = 5 * Millis::SECOND;
 /// First wait for a receipt, in milliseconds; doubles with every attempt.
 const RECEIPT_WAIT_MS: u64 = Millis::MINUTE;
 /// Longest wait for a receipt, in milliseconds.

@@ -286,6 +286,11 @@ impl Key {
         };
         match &parameters.kdf {
             Kdf::Scrypt(scrypt) => {
+                // The library counts the bits of N and panics when it is zero.
+                let sound = scrypt.cost_parameter.is_power_of_two() && scrypt.cost_parameter > 1;
+                if !sound || scrypt.block_size == 0 || scrypt.parallelization == 0 {
+                    return Err(not(&"its scrypt parameters are none (N a power of two, r and p at least 1)"));
+                }
                 let bytes = scrypt.cost_parameter.saturating_mul(128 * u64::from(scrypt.block_size));
                 if bytes > SCRYPT_BYTES_MAX || scrypt.parallelization > SCRYPT_PARALLEL_MAX {
                     return Err(not(&"opening it would take more memory or time than any key we know"));
@@ -359,26 +364,29 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let words = passphrase("một hai ba bốn năm");
         let salt = Salt::new([7; 16]).expect("a salt");
-        // 4 GiB with r = 8.
-        let scrypt = ScryptParams {
-            salt,
-            cost_parameter: 1 << 22,
-            block_size: 8,
-            parallelization: 1,
-            key_length: None,
-        };
-        let parameters =
-            Parameters { kdf: Kdf::Scrypt(scrypt), encryption: Cipher::Aes256Cbc { iv: [7; 16] } };
-        let data = pkcs8::der::asn1::OctetString::new([7; 64]).expect("bytes");
-        let huge = pkcs8::EncryptedPrivateKeyInfoOwned {
-            encryption_algorithm: parameters.into(),
-            encrypted_data: data,
-        };
-        let huge = pkcs8::der::Encode::to_der(&huge).expect("DER");
-        let path = folder.path().join("huge.key");
-        files::create(&path, files::pem_of(ENCRYPTED, &huge).expect("PEM").as_bytes()).expect("written");
-        let error = Key::read(&path, &words).expect_err("4 GiB");
-        assert!(format!("{error:#}").contains("memory"), "{error:#}");
+        // The first asks for 4 GiB with r = 8.
+        for (cost_parameter, found) in [(1 << 22, "memory"), (0, "parameters"), (3, "parameters")] {
+            let scrypt = ScryptParams {
+                salt,
+                cost_parameter,
+                block_size: 8,
+                parallelization: 1,
+                key_length: None,
+            };
+            let parameters =
+                Parameters { kdf: Kdf::Scrypt(scrypt), encryption: Cipher::Aes256Cbc { iv: [7; 16] } };
+            let data = pkcs8::der::asn1::OctetString::new([7; 64]).expect("bytes");
+            let asking = pkcs8::EncryptedPrivateKeyInfoOwned {
+                encryption_algorithm: parameters.into(),
+                encrypted_data: data,
+            };
+            let asking = pkcs8::der::Encode::to_der(&asking).expect("DER");
+            let path = folder.path().join("asking.key");
+            let pem = files::pem_of(ENCRYPTED, &asking).expect("PEM");
+            files::replace(&path, pem.as_bytes()).expect("written");
+            let error = Key::read(&path, &words).expect_err("refused");
+            assert!(format!("{error:#}").contains(found), "{error:#}");
+        }
 
         for garbage in ["", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "một"] {
             let bad = folder.path().join("bad.key");
