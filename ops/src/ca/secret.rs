@@ -289,7 +289,9 @@ impl Key {
                 // The library counts the bits of N and panics when it is zero.
                 let sound = scrypt.cost_parameter.is_power_of_two() && scrypt.cost_parameter > 1;
                 if !sound || scrypt.block_size == 0 || scrypt.parallelization == 0 {
-                    return Err(not(&"its scrypt parameters are none (N a power of two, r and p at least 1)"));
+                    return Err(not(
+                        &"its scrypt parameters are none (N a power of two, r and p at least 1)",
+                    ));
                 }
                 let bytes = scrypt.cost_parameter.saturating_mul(128 * u64::from(scrypt.block_size));
                 if bytes > SCRYPT_BYTES_MAX || scrypt.parallelization > SCRYPT_PARALLEL_MAX {
@@ -355,7 +357,7 @@ mod tests {
             let mut all = vec!["pkcs8", "-topk8", "-in", &plain, "-out", &shown, "-passout", &pass];
             all.extend(arguments);
             openssl(&all);
-            Key::read(&path, &from_file).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            Key::read(&path, &from_file).expect(name);
         }
     }
 
@@ -366,13 +368,8 @@ mod tests {
         let salt = Salt::new([7; 16]).expect("a salt");
         // The first asks for 4 GiB with r = 8.
         for (cost_parameter, found) in [(1 << 22, "memory"), (0, "parameters"), (3, "parameters")] {
-            let scrypt = ScryptParams {
-                salt,
-                cost_parameter,
-                block_size: 8,
-                parallelization: 1,
-                key_length: None,
-            };
+            let scrypt =
+                ScryptParams { salt, cost_parameter, block_size: 8, parallelization: 1, key_length: None };
             let parameters =
                 Parameters { kdf: Kdf::Scrypt(scrypt), encryption: Cipher::Aes256Cbc { iv: [7; 16] } };
             let data = pkcs8::der::asn1::OctetString::new([7; 64]).expect("bytes");
