@@ -77,16 +77,12 @@ pub fn protect(
 /// then.
 pub fn change_passphrase(
     path: &Path,
-    (old_passphrase, from): (&Passphrase, &Source),
+    opened_by: (&Passphrase, &Source),
     passphrase: &Passphrase,
     expected: &[[u8; 32]],
     step: &mut dyn FnMut(ChangeStep),
 ) -> Result<Changed, KeyringError> {
-    let (old, file) = take(path)?;
-    let KeyFile::Protected(protected) = file else {
-        return Err(KeyringError::NotProtected { path: path.to_owned() });
-    };
-    let key = protected.open(path, old_passphrase, from)?;
+    let (old, key) = take_protected(path, opened_by)?;
     exchange(path, old, &key, Some(passphrase), expected, step)
 }
 
@@ -96,15 +92,11 @@ pub fn change_passphrase(
 /// When the passphrase does not open it, it is another key, or it cannot be written. The old file is in place then.
 pub fn unprotect(
     path: &Path,
-    (passphrase, from): (&Passphrase, &Source),
+    opened_by: (&Passphrase, &Source),
     expected: &[[u8; 32]],
     step: &mut dyn FnMut(ChangeStep),
 ) -> Result<Changed, KeyringError> {
-    let (old, file) = take(path)?;
-    let KeyFile::Protected(protected) = file else {
-        return Err(KeyringError::NotProtected { path: path.to_owned() });
-    };
-    let key = protected.open(path, passphrase, from)?;
+    let (old, key) = take_protected(path, opened_by)?;
     exchange(path, old, &key, None, expected, step)
 }
 
@@ -131,6 +123,18 @@ pub fn sweep(path: &Path) -> Result<bool, KeyringError> {
     let _ = overwrite(&mut file);
     sync_folder(path).map_err(wrap)?;
     Ok(true)
+}
+
+/// Takes a protected key file for change, and opens it.
+fn take_protected(
+    path: &Path,
+    (passphrase, from): (&Passphrase, &Source),
+) -> Result<(File, SigningKey), KeyringError> {
+    let (old, file) = take(path)?;
+    let KeyFile::Protected(protected) = file else {
+        return Err(KeyringError::NotProtected { path: path.to_owned() });
+    };
+    Ok((old, protected.open(path, passphrase, from)?))
 }
 
 /// Opens a key file so that nobody else changes it at the same time.

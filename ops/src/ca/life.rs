@@ -182,12 +182,7 @@ impl Authority {
         device: Option<String>,
         now: Millis,
     ) -> Result<SerialNo> {
-        self.start(now)?;
-        self.issuing_place("renew")?;
-        let record = self.issued(serial)?.clone();
-        if let Some(entry) = record.revoked {
-            return Err(Refusal::AlreadyRevoked { serial, reason: entry.reason.as_str().to_owned() }.into());
-        }
+        let record = self.renewable(serial, now)?;
         let spki = match request {
             Some(request) => Self::key_of(request, &record.words.subject)?,
             None => record.words.spki.clone(),
@@ -207,13 +202,21 @@ impl Authority {
         device: Option<String>,
         now: Millis,
     ) -> Result<SerialNo> {
+        let record = self.renewable(serial, now)?;
+        self.renew_with(&record, spki, days, device, now)
+    }
+
+    /// What was certified under this number, if it may be renewed.
+    fn renewable(&mut self, serial: SerialNo, now: Millis) -> Result<Record> {
         self.start(now)?;
         self.issuing_place("renew")?;
         let record = self.issued(serial)?.clone();
-        if let Some(entry) = record.revoked {
-            return Err(Refusal::AlreadyRevoked { serial, reason: entry.reason.as_str().to_owned() }.into());
+        match record.revoked {
+            Some(entry) => {
+                Err(Refusal::AlreadyRevoked { serial, reason: entry.reason.as_str().to_owned() }.into())
+            }
+            None => Ok(record),
         }
-        self.renew_with(&record, spki, days, device, now)
     }
 
     fn renew_with(
