@@ -5,6 +5,8 @@
 //! identifier only and still takes SHA-1. Ed25519 goes to dalek's `verify_strict` (RFC 8032 with small-order
 //! keys refused), because ring accepts weak keys; RSA and ECDSA go to ring, which is in the tree already.
 
+use std::fmt;
+
 use ed25519_dalek::{Signature, VerifyingKey};
 use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 
@@ -25,11 +27,11 @@ const RSA_EXPONENT_MAX: u64 = (1 << 33) - 1;
 const RSA_SHA256: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00";
 const RSA_SHA384: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00";
 const RSA_SHA512: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00";
-const ECDSA_SHA256: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
-const ECDSA_SHA384: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03";
-const ED25519: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70";
+pub(super) const ECDSA_SHA256: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+pub(super) const ECDSA_SHA384: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03";
+pub(super) const ED25519: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70";
 // Keys: RFC 3279 section 2.3.1, RFC 5480 section 2.1.1.
-const KEY_RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+pub(super) const KEY_RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 const KEY_P256: &[u8] =
     b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const KEY_P384: &[u8] = b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
@@ -125,12 +127,25 @@ impl SignatureAlgorithm {
     }
 }
 
-fn object_identifier(identifier: &[u8]) -> Result<&[u8], DerError> {
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ed25519 => "Ed25519",
+            Self::RsaSha256 => "RSA SHA-256",
+            Self::RsaSha384 => "RSA SHA-384",
+            Self::RsaSha512 => "RSA SHA-512",
+            Self::EcdsaSha256 => "ECDSA SHA-256",
+            Self::EcdsaSha384 => "ECDSA SHA-384",
+        })
+    }
+}
+
+pub(super) fn object_identifier(identifier: &[u8]) -> Result<&[u8], DerError> {
     let mut inside = der::single(identifier, der::SEQUENCE, "an algorithm that is not a sequence")?.reader();
     Ok(inside.expect(der::OID, "an algorithm without an object identifier")?.value)
 }
 
-fn shown(oid: &[u8]) -> String {
+pub(super) fn shown(oid: &[u8]) -> String {
     // Longer ones are noise in an error text.
     hex(&oid[..oid.len().min(24)])
 }
@@ -201,6 +216,28 @@ impl PublicKey {
             ) => return false,
         };
         UnparsedPublicKey::new(verifier, key).verify(message, signature).is_ok()
+    }
+
+    /// Whether signatures of that kind belong to this key.
+    pub const fn takes(&self, algorithm: SignatureAlgorithm) -> bool {
+        use SignatureAlgorithm as A;
+        matches!(
+            (&self.0, algorithm),
+            (Kind::Ed25519(_), A::Ed25519)
+                | (Kind::Rsa { .. }, A::RsaSha256 | A::RsaSha384 | A::RsaSha512)
+                | (Kind::P256(_), A::EcdsaSha256)
+                | (Kind::P384(_), A::EcdsaSha384)
+        )
+    }
+
+    /// How documents are signed with it.
+    pub const fn document_algorithm(&self) -> SignatureAlgorithm {
+        match &self.0 {
+            Kind::Ed25519(_) => SignatureAlgorithm::Ed25519,
+            Kind::Rsa { .. } => SignatureAlgorithm::RsaSha256,
+            Kind::P256(_) => SignatureAlgorithm::EcdsaSha256,
+            Kind::P384(_) => SignatureAlgorithm::EcdsaSha384,
+        }
     }
 
     /// The 32 bytes of an Ed25519 key, if it is one.

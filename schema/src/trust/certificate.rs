@@ -155,6 +155,13 @@ impl Serial {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// As an INTEGER.
+    pub(super) fn to_der(&self) -> Vec<u8> {
+        // A zero in front keeps a number positive whose first bit is set.
+        let sign: &[u8] = if self.0.first().is_some_and(|first| first & 0x80 != 0) { &[0] } else { &[] };
+        der::write(der::INTEGER, &[sign, &self.0])
+    }
 }
 
 impl fmt::Display for Serial {
@@ -352,20 +359,20 @@ pub(super) fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
 }
 
 /// The fields of a certificate as bytes (RFC 5280 section 4.1).
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     signed: &'a [u8],
     outer_algorithm: &'a [u8],
     signature: &'a [u8],
-    serial: Serial,
-    issuer: &'a [u8],
-    validity: &'a [u8],
-    subject: &'a [u8],
+    pub(super) serial: Serial,
+    pub(super) issuer: &'a [u8],
+    pub(super) validity: &'a [u8],
+    pub(super) subject: &'a [u8],
     key: &'a [u8],
     extensions: RawExtensions<'a>,
 }
 
 impl<'a> Fields<'a> {
-    fn read(der: &'a [u8]) -> Result<Self, CertificateError> {
+    pub(super) fn read(der: &'a [u8]) -> Result<Self, CertificateError> {
         const VERSION: u8 = 0xa0;
         const ISSUER_UNIQUE: u8 = 0x81;
         const SUBJECT_UNIQUE: u8 = 0x82;
@@ -422,7 +429,7 @@ pub(super) fn whole_bytes(bits: der::Tlv<'_>) -> Result<&[u8], DerError> {
     }
 }
 
-fn read_validity(bytes: &[u8]) -> Result<CertificateValidity, CertificateError> {
+pub(super) fn read_validity(bytes: &[u8]) -> Result<CertificateValidity, CertificateError> {
     let mut times = Reader::new(bytes);
     let not_before = read_time(times.any()?).ok_or(CertificateError::Time)?;
     let not_after = read_time(times.any()?).ok_or(CertificateError::Time)?;

@@ -128,15 +128,18 @@ pub(super) fn single<'a>(bytes: &'a [u8], tag: u8, what: &'static str) -> Result
 /// Checks that `bytes` are one value in strict DER, all the way down. OCTET STRINGs are not looked into:
 /// whoever knows what they hold checks that again.
 pub(super) fn check(bytes: &[u8]) -> Result<(), DerError> {
+    check_to(bytes, DEPTH_MAX)
+}
+
+/// As [`check`], for what nests deeper than a certificate.
+pub(super) fn check_to(bytes: &[u8], depth_max: usize) -> Result<(), DerError> {
     let mut reader = Reader::new(bytes);
-    value(reader.any()?, 0)?;
+    value(reader.any()?, depth_max)?;
     reader.end()
 }
 
-fn value(tlv: Tlv<'_>, depth: usize) -> Result<(), DerError> {
-    if depth >= DEPTH_MAX {
-        return broken("nested deeper than 16 levels");
-    }
+fn value(tlv: Tlv<'_>, levels_left: usize) -> Result<(), DerError> {
+    let Some(levels_left) = levels_left.checked_sub(1) else { return broken("nested too deep") };
     let constructed = tlv.tag & CONSTRUCTED != 0;
     if tlv.tag & CLASS == 0 {
         if constructed != matches!(tlv.tag | CONSTRUCTED, SEQUENCE | SET) {
@@ -151,7 +154,7 @@ fn value(tlv: Tlv<'_>, depth: usize) -> Result<(), DerError> {
     let mut before: &[u8] = &[];
     while !inside.is_empty() {
         let member = inside.any()?;
-        value(member, depth + 1)?;
+        value(member, levels_left)?;
         // X.690 section 11.6: the members of a SET OF are sorted.
         if tlv.tag == SET && member.full < before {
             return broken("a set that is not sorted");
@@ -197,6 +200,32 @@ fn object_identifier(value: &[u8]) -> Result<(), DerError> {
         starts = byte & 0x80 == 0;
     }
     if value.is_empty() || !starts { broken("an object identifier that is cut off") } else { Ok(()) }
+}
+
+/// One value, whose parts are already in DER.
+pub(super) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let digits = length.to_be_bytes();
+    let digits = &digits[digits.iter().take_while(|digit| **digit == 0).count()..];
+    let mut bytes = vec![tag];
+    match digits {
+        [] => bytes.push(0),
+        [short @ ..0x80] => bytes.push(*short),
+        long => {
+            // At most eight digits.
+            bytes.extend(u8::try_from(long.len()).map(|count| 0x80 | count));
+            bytes.extend(long);
+        }
+    }
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
+}
+
+/// A SET OF, in the order of X.690 section 11.6; `tag` is another one where the set is implicit.
+pub(super) fn write_set(tag: u8, mut members: Vec<Vec<u8>>) -> Vec<u8> {
+    members.sort_unstable();
+    let parts: Vec<&[u8]> = members.iter().map(Vec::as_slice).collect();
+    write(tag, &parts)
 }
 
 #[cfg(test)]
@@ -257,6 +286,18 @@ mod tests {
         };
         assert_eq!(check(&nested(DEPTH_MAX)), Ok(()));
         assert!(check(&nested(DEPTH_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000] {
+            let bytes = write(OCTET_STRING, &[&vec![7; length]]);
+            assert_eq!(check(&bytes), Ok(()), "{length} bytes");
+            let value = single(&bytes, OCTET_STRING, "not written").expect("one value").value;
+            assert_eq!(value.len(), length);
+        }
+        let set = write_set(SET, vec![vec![0x04, 0x01, 0x02], vec![0x04, 0x00], vec![0x02, 0x01, 0x09]]);
+        assert_eq!(set, [0x31, 0x08, 0x02, 0x01, 0x09, 0x04, 0x00, 0x04, 0x01, 0x02]);
     }
 
     proptest! {

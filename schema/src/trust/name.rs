@@ -13,6 +13,9 @@ pub(super) const UID: &[u8] = b"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x01";
 pub(super) const COUNTRY: &[u8] = b"\x55\x04\x06";
 pub(super) const PROVINCE: &[u8] = b"\x55\x04\x08";
 pub(super) const ORGANISATION: &[u8] = b"\x55\x04\x0a";
+pub(super) const UNIT: &[u8] = b"\x55\x04\x0b";
+pub(super) const TITLE: &[u8] = b"\x55\x04\x0c";
+pub(super) const COMMON_NAME: &[u8] = b"\x55\x04\x03";
 
 /// Shortest run of digits that may be a citizen number: the old ones have nine.
 const CITIZEN_DIGITS_MIN: usize = 9;
@@ -73,6 +76,13 @@ impl Name {
         base.parts().all(|part| mine.next() == Some(part))
     }
 
+    /// What it says for these attributes, in their order: for people, with citizen numbers masked.
+    pub(super) fn texts(&self, oids: &[&[u8]]) -> Vec<String> {
+        let with = |oid| self.attributes().filter(move |attribute| attribute.oid == oid);
+        let texts = oids.iter().copied().flat_map(with).map(|attribute| shown(&attribute));
+        texts.filter(|text| !text.is_empty()).collect()
+    }
+
     /// The relative names, whole.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         members(&self.0)
@@ -117,11 +127,11 @@ fn label(oid: &[u8]) -> String {
         PROVINCE => "ST".to_owned(),
         ORGANISATION => "O".to_owned(),
         UID => "UID".to_owned(),
-        b"\x55\x04\x03" => "CN".to_owned(),
+        COMMON_NAME => "CN".to_owned(),
         b"\x55\x04\x05" => "serialNumber".to_owned(),
         b"\x55\x04\x07" => "L".to_owned(),
-        b"\x55\x04\x0b" => "OU".to_owned(),
-        b"\x55\x04\x0c" => "title".to_owned(),
+        UNIT => "OU".to_owned(),
+        TITLE => "title".to_owned(),
         other => hex(other),
     }
 }
