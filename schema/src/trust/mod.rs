@@ -13,14 +13,16 @@
 //! | [`crl`] | what has this authority revoked, since when, why? |
 //! | [`path`] | does a chain lead to a pinned root, within everybody's limits? |
 //! | [`verdict`] | valid, invalid or undetermined *at the moment the signature provably existed*? |
+//! | [`cms`] | an officer's signature on a document: what to sign, what was signed, what it is worth |
 //! | [`reason`] | what to tell a clerk, in Vietnamese and in English |
-//! | [`store`] | all of that for what a station holds: start with [`TrustStore::judge`] |
+//! | [`store`] | all of that for what a station holds: start with [`TrustStore::judge`], for documents with [`TrustStore::judge_signature`] |
 //!
 //! No clock in here: the moment of proof, the claimed time and the present are arguments, and the present
 //! decides nothing. A station whose clock is years off comes to the same verdicts.
 
 pub mod algorithm;
 pub mod certificate;
+pub mod cms;
 pub mod crl;
 mod der;
 pub mod extension;
@@ -32,6 +34,7 @@ pub mod store;
 pub mod verdict;
 
 pub use certificate::{Certificate, CertificateError, CertificateHash};
+pub use cms::{CmsError, DetachedSignature, Preparation, SignerView};
 pub use crl::{RevocationList, RevocationReason, Revocations};
 pub use der::DerError;
 pub use profile::{Jurisdiction, Purpose, Role};

@@ -5,8 +5,9 @@
 
 use jiff::tz::{Offset, TimeZone};
 
-use super::algorithm::AlgorithmError;
+use super::algorithm::{AlgorithmError, SignatureAlgorithm};
 use super::certificate::CertificateError;
+use super::cms::{CmsError, DigestAlgorithm};
 use super::crl::RevocationReason;
 use super::path::PathError;
 use super::profile::{Purpose, RoleError};
@@ -25,6 +26,29 @@ pub enum Language {
 /// Why an item came out as it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The document is the one that was signed.
+    ContentIntact {
+        /// By which digest.
+        digest: DigestAlgorithm,
+    },
+    /// The document is another one than what was signed.
+    ContentChanged,
+    /// The certificate's key made the signature.
+    SignatureMade {
+        /// How.
+        algorithm: SignatureAlgorithm,
+    },
+    /// It did not, or what was signed was changed afterwards.
+    SignatureFalse,
+    /// Such a signature does not belong to such a key.
+    SignatureUnfit {
+        /// How it says that it was made.
+        algorithm: SignatureAlgorithm,
+        /// The kind of key.
+        key: String,
+    },
+    /// The bytes are not a signature that is accepted.
+    SignatureRefused(CmsError),
     /// The certificate is sound.
     CertificateSound {
         /// Its kind of key.
@@ -199,6 +223,28 @@ impl Reason {
     fn vietnamese(&self) -> String {
         let at = |time: &Millis| local_time(*time);
         match self {
+            Self::ContentIntact { digest } => {
+                format!("Văn bản toàn vẹn: giá trị băm {digest} trùng khớp.")
+            }
+            Self::ContentChanged => {
+                "Văn bản đã bị thay đổi sau khi ký, hoặc chữ ký thuộc về văn bản khác; đề nghị bên gửi gửi lại."
+                    .to_owned()
+            }
+            Self::SignatureMade { algorithm } => {
+                format!("Chữ ký được tạo bởi khoá tương ứng với chứng thư số ({algorithm}).")
+            }
+            Self::SignatureFalse => "Chữ ký không phải do khoá của chứng thư số tạo ra, hoặc đã bị sửa; đề \
+                                     nghị bên gửi ký lại."
+                .to_owned(),
+            Self::SignatureUnfit { algorithm, key } => {
+                format!("Kiểu chữ ký {algorithm} không dùng được với khoá {key}; đề nghị bên gửi ký lại.")
+            }
+            Self::SignatureRefused(error) => {
+                format!(
+                    "Chữ ký không được chấp nhận: {}; đề nghị bên gửi ký lại.",
+                    error.text(Language::Vietnamese)
+                )
+            }
             Self::CertificateSound { key } => format!("Chứng thư số đúng quy cách, khoá {key}."),
             Self::CertificateRefused(error) => {
                 format!("Chứng thư số không được chấp nhận: {}.", certificate(error))
@@ -299,6 +345,29 @@ impl Reason {
     fn english(&self) -> String {
         let at = |time: &Millis| utc_time(*time);
         match self {
+            Self::ContentIntact { digest } => {
+                format!("The document is intact: the {digest} digests are equal.")
+            }
+            Self::ContentChanged => {
+                "The document was changed after it was signed, or the signature belongs to \
+                                     another one; ask the sender for it again."
+                    .to_owned()
+            }
+            Self::SignatureMade { algorithm } => {
+                format!("The key of the certificate made the signature ({algorithm}).")
+            }
+            Self::SignatureFalse => {
+                "The key of the certificate did not make the signature, or it was changed; \
+                                     ask the sender to sign again."
+                    .to_owned()
+            }
+            Self::SignatureUnfit { algorithm, key } => format!(
+                "A signature of kind {algorithm} does not belong to a key of kind {key}; ask the sender to \
+                 sign again."
+            ),
+            Self::SignatureRefused(error) => {
+                format!("The signature is refused: {error}; ask the sender to sign again.")
+            }
             Self::CertificateSound { key } => format!("The certificate is sound, with a key of kind {key}."),
             Self::CertificateRefused(error) => format!("The certificate is refused: {error}."),
             Self::RoleRefused(error) => format!("The certificate does not fit its role: {error}."),
@@ -417,12 +486,16 @@ impl Item {
     /// What to call it.
     pub const fn text(self, language: Language) -> &'static str {
         match (self, language) {
+            (Self::Content, Language::Vietnamese) => "Tính toàn vẹn của văn bản",
+            (Self::Signature, Language::Vietnamese) => "Chữ ký do khoá của chứng thư số tạo ra",
             (Self::Certificate, Language::Vietnamese) => "Chứng thư số và thuật toán",
             (Self::Chain, Language::Vietnamese) => "Chuỗi chứng thực",
             (Self::Usage, Language::Vietnamese) => "Phạm vi sử dụng",
             (Self::Period, Language::Vietnamese) => "Hiệu lực tại thời điểm ký",
             (Self::Revocation, Language::Vietnamese) => "Tình trạng thu hồi",
             (Self::ProvenTime, Language::Vietnamese) => "Thời gian tin cậy",
+            (Self::Content, Language::English) => "Integrity of the document",
+            (Self::Signature, Language::English) => "Signature by the certificate's key",
             (Self::Certificate, Language::English) => "Certificate and algorithms",
             (Self::Chain, Language::English) => "Chain of certificates",
             (Self::Usage, Language::English) => "Scope of use",
@@ -433,7 +506,7 @@ impl Item {
     }
 }
 
-fn certificate(error: &CertificateError) -> String {
+pub(super) fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::TooLarge { found } => format!("quá lớn ({found} byte)"),
         CertificateError::Encoding(_) => "không theo mã hoá DER chặt chẽ".to_owned(),
@@ -464,7 +537,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-fn algorithm(error: &AlgorithmError) -> String {
+pub(super) fn algorithm(error: &AlgorithmError) -> String {
     match error {
         AlgorithmError::BrokenDigest { name } => {
             format!("thuật toán cũ không còn an toàn ({name}), phải dùng SHA-256 trở lên")
@@ -477,7 +550,7 @@ fn algorithm(error: &AlgorithmError) -> String {
     }
 }
 
-fn role(error: &RoleError) -> String {
+pub(super) fn role(error: &RoleError) -> String {
     match error {
         RoleError::KeyUsage { .. } => "mục đích sử dụng khoá (keyUsage) không đúng".to_owned(),
         RoleError::Purpose => "mục đích mở rộng (extendedKeyUsage) không đúng".to_owned(),
@@ -558,11 +631,11 @@ const fn reason_en(why: RevocationReason) -> &'static str {
 }
 
 /// As Vietnamese pages show it: dd/MM/yyyy HH:mm:ss +07:00.
-fn local_time(time: Millis) -> String {
+pub(super) fn local_time(time: Millis) -> String {
     formatted(time, "%d/%m/%Y %H:%M:%S +07:00", TimeZone::fixed(Offset::constant(7)))
 }
 
-fn utc_time(time: Millis) -> String {
+pub(super) fn utc_time(time: Millis) -> String {
     formatted(time, "%Y-%m-%dT%H:%M:%SZ", TimeZone::UTC)
 }
 

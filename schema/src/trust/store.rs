@@ -286,6 +286,8 @@ impl TrustStore {
     }
 
     /// Judges a certificate (DER) for a purpose, as of the time something signed with it provably existed.
+    /// Whether the key signed it is for the caller to have checked; for documents
+    /// [`TrustStore::judge_signature`] does both.
     /// `now` decides nothing: it is told about when it contradicts the proof, or when the certificate has
     /// expired since.
     pub fn judge(&self, certificate: &[u8], purpose: Purpose, time: &SigningTime, now: Millis) -> Verdict {

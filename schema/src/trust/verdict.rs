@@ -1,4 +1,5 @@
-//! The verdict on a signature's certificate, as of the moment the signature provably existed.
+//! The verdict on a signature's certificate, as of the moment the signature provably existed. What comes on
+//! top for a document, content and signature, is in [`super::cms::judgement`].
 //!
 //! A claimed time proves nothing once a key may be stolen, so revocation and expiry are judged at the proof
 //! of existence: the earliest trusted time by which the event was in a relay's log. The claimed time only
@@ -20,6 +21,7 @@
 
 use std::sync::Arc;
 
+use super::algorithm::PublicKey;
 use super::certificate::{Certificate, CertificateError, CertificateValidity, Serial};
 use super::crl::{Coverage, Revocation, RevocationReason, Revocations};
 use super::path::{Above, PathError};
@@ -42,6 +44,10 @@ pub enum Outcome {
 /// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Item {
+    /// The document is the one that was signed: the digests are equal.
+    Content,
+    /// The key of the certificate made the signature.
+    Signature,
     /// The certificate is sound and uses allowed algorithms.
     Certificate,
     /// A chain leads to a trusted root.
@@ -57,9 +63,23 @@ pub enum Item {
 }
 
 impl Item {
-    /// All of them, in the order they are shown.
-    pub const ALL: [Self; 6] =
+    /// Those of a verdict on a certificate, in the order they are shown; an event is taken apart and its
+    /// signature checked before anybody asks for a verdict.
+    pub const OF_CERTIFICATE: [Self; 6] =
         [Self::Certificate, Self::Chain, Self::Usage, Self::Period, Self::Revocation, Self::ProvenTime];
+    /// Those of a verdict on a document's signature, in the order they are shown: the mandatory items of the
+    /// norm (1.1 period and revocation, 1.2 revocation, 1.3 certificate, 1.4 usage, 2.1 certificate and chain,
+    /// 2.2 signature, 2.3 certificate and period, 2.4 content), and trusted time.
+    pub const OF_DOCUMENT: [Self; 8] = [
+        Self::Content,
+        Self::Signature,
+        Self::Certificate,
+        Self::Chain,
+        Self::Usage,
+        Self::Period,
+        Self::Revocation,
+        Self::ProvenTime,
+    ];
 }
 
 /// What came out for one item.
@@ -73,7 +93,8 @@ pub struct Finding {
     pub reason: Reason,
 }
 
-/// The verdict: one finding per item, always all six, and the worst of them.
+/// The verdict: one finding per item, always all of [`Item::OF_CERTIFICATE`] or of [`Item::OF_DOCUMENT`], and the
+/// worst of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     findings: Vec<Finding>,
@@ -85,7 +106,7 @@ impl Verdict {
         self.findings.iter().map(|finding| finding.outcome).max().unwrap_or(Outcome::Undetermined)
     }
 
-    /// One finding per item, in the order of [`Item::ALL`].
+    /// One finding per item, in the order they are shown.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
@@ -93,6 +114,17 @@ impl Verdict {
     /// The finding about this item.
     pub fn of(&self, item: Item) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.item == item)
+    }
+
+    /// With these findings before its own.
+    pub(super) fn behind<const N: usize>(mut self, first: [(Item, Found); N]) -> Self {
+        self.findings.splice(0..0, first.map(|(item, found)| finding(item, found)));
+        self
+    }
+
+    /// With what `find` says about each of these items.
+    pub(super) fn of_each<const N: usize>(items: [Item; N], find: impl Fn(Item) -> Found) -> Self {
+        Self { findings: items.map(|item| finding(item, find(item))).into() }
     }
 
     /// The findings that keep it from being valid.
@@ -179,7 +211,7 @@ impl ResolvedPath {
 /// What is true of a certificate whenever it is looked at, until authorities or lists change.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    certificate: Result<String, CertificateError>,
+    certificate: Result<PublicKey, CertificateError>,
     role: Option<Result<Role, RoleError>>,
     paths: Result<Vec<ResolvedPath>, PathError>,
 }
@@ -203,7 +235,7 @@ impl Standing {
         revocations: &dyn Fn(&Certificate) -> Option<Arc<Revocations>>,
     ) -> Self {
         Self {
-            certificate: Ok(leaf.key().describe()),
+            certificate: Ok(leaf.key().clone()),
             role,
             paths: paths.map(|paths| {
                 paths.iter().filter_map(|above| ResolvedPath::new(leaf, above, revocations)).collect()
@@ -216,6 +248,11 @@ impl Standing {
         self.paths.is_ok()
     }
 
+    /// Its key, when it is an acceptable certificate at all.
+    pub(super) fn key(&self) -> Option<&PublicKey> {
+        self.certificate.as_ref().ok()
+    }
+
     /// Its role, when it has one.
     pub fn role(&self) -> Option<&Role> {
         self.role.as_ref()?.as_ref().ok()
@@ -224,8 +261,8 @@ impl Standing {
     /// Judges it for a purpose, at the time something provably existed. `now` decides nothing; it is only
     /// told about.
     pub fn judge(&self, purpose: Purpose, time: &SigningTime, now: Millis) -> Verdict {
-        let described = match &self.certificate {
-            Ok(described) => described,
+        let key = match &self.certificate {
+            Ok(key) => key,
             Err(error) => return unreadable(error, time, now),
         };
         let judged =
@@ -238,7 +275,7 @@ impl Standing {
         let open = || (Outcome::Undetermined, Reason::NotChecked);
         let [usage, period, revocation] = best.unwrap_or_else(|| [self.usage(purpose, None), open(), open()]);
         let findings = vec![
-            self.certificate_finding(described),
+            self.certificate_finding(key),
             self.chain_finding(),
             finding(Item::Usage, usage),
             finding(Item::Period, period),
@@ -248,13 +285,13 @@ impl Standing {
         Verdict { findings }
     }
 
-    fn certificate_finding(&self, described: &str) -> Finding {
+    fn certificate_finding(&self, key: &PublicKey) -> Finding {
         match &self.role {
             Some(Err(error)) if !error.is_about_usage() => {
                 finding(Item::Certificate, (Outcome::Invalid, Reason::RoleRefused(error.clone())))
             }
             _ => {
-                let reason = Reason::CertificateSound { key: described.to_owned() };
+                let reason = Reason::CertificateSound { key: key.describe() };
                 finding(Item::Certificate, (Outcome::Valid, reason))
             }
         }
@@ -297,21 +334,21 @@ fn allows(authority: &Certificate, purpose: Purpose) -> bool {
     authority.extensions.purposes.as_ref().is_none_or(|list| list.iter().any(|oid| *oid == wanted))
 }
 
-type Found = (Outcome, Reason);
+/// What came out, and why.
+pub(super) type Found = (Outcome, Reason);
 
 fn finding(item: Item, (outcome, reason): Found) -> Finding {
     Finding { item, outcome, reason }
 }
 
 fn unreadable(error: &CertificateError, time: &SigningTime, now: Millis) -> Verdict {
-    let findings = Item::ALL.map(|item| match item {
-        Item::Certificate => finding(item, (Outcome::Invalid, Reason::CertificateRefused(error.clone()))),
-        Item::ProvenTime => finding(item, proven_time(time, now)),
-        Item::Chain | Item::Usage | Item::Period | Item::Revocation => {
-            finding(item, (Outcome::Undetermined, Reason::NotChecked))
+    Verdict::of_each(Item::OF_CERTIFICATE, |item| match item {
+        Item::Certificate => (Outcome::Invalid, Reason::CertificateRefused(error.clone())),
+        Item::ProvenTime => proven_time(time, now),
+        Item::Content | Item::Signature | Item::Chain | Item::Usage | Item::Period | Item::Revocation => {
+            (Outcome::Undetermined, Reason::NotChecked)
         }
-    });
-    Verdict { findings: findings.into() }
+    })
 }
 
 /// The worse of two, the first one when they are equal: the leaf's own reason is the nearest.
@@ -416,7 +453,7 @@ fn revocation_of(
     }
 }
 
-fn proven_time(time: &SigningTime, now: Millis) -> Found {
+pub(super) fn proven_time(time: &SigningTime, now: Millis) -> Found {
     let Some(proven_at) = time.proven_at else { return (Outcome::Undetermined, Reason::NoTrustedTimeYet) };
     let reason = match time.claimed_at {
         _ if now < proven_at => Reason::ClockBehind { now, proven_at },
