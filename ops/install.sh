@@ -124,6 +124,7 @@ if [ "$purpose" = test ]; then
     need strace strace "stops a node at its N-th write"
     need mkfs.ext4 e2fsprogs "small disks that fill up or lose power"
     need openssl openssl "judges the same certificates as Trạm, for comparison"
+    need certtool gnutls-bin "judges the same signatures on documents as Trạm, for comparison"
     need python3 python3 "unpacks test vectors"
     python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 fi
