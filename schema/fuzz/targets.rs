@@ -14,13 +14,16 @@ use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::inbound;
 use schema::pack::Message;
 use schema::time::Millis;
-use schema::trust::{Certificate, RevocationList, profile::role_of};
+use schema::trust::{
+    Certificate, DetachedSignature, Language, Preparation, RevocationList, SignerView, SigningTime, Verdict,
+    cms::CmsError, profile::role_of,
+};
 
 /// A parser of outside bytes: its name and what is done with them.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every parser of outside bytes.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("event", event),
     ("body", body),
     ("message", message),
@@ -30,6 +33,8 @@ pub const TARGETS: [Target; 9] = [
     ("directory", directory),
     ("certificate", certificate),
     ("revocation_list", revocation_list),
+    ("document_signature", document_signature),
+    ("preparation", preparation),
 ];
 
 /// A directory that knows nobody: what passes it is a bug.
@@ -149,4 +154,30 @@ pub fn revocation_list(bytes: &[u8]) {
     let Ok(list) = RevocationList::parse(bytes) else { return };
     assert!(list.window().this_update < list.window().next_update);
     assert!(list.entries().len() * 10 < bytes.len(), "more entries than bytes");
+}
+
+/// An officer's signature as it comes with a document.
+pub fn document_signature(bytes: &[u8]) {
+    let Ok(signature) = DetachedSignature::parse(bytes) else { return };
+    assert_eq!(signature.as_der(), bytes, "the bytes are kept as received");
+    assert!(signature.authorities().count() < 4);
+    assert!(!signature.covers(bytes), "it names its own digest");
+    if let Ok(certificate) = Certificate::parse(signature.signer_certificate()) {
+        let _ = signature.is_made_by(certificate.key());
+    }
+    // Must neither fall over nor say something endless.
+    let time = SigningTime::proven(Millis(1));
+    let verdict = Verdict::on_refused(&CmsError::NotSignedData, &time, Millis(1));
+    let view = SignerView::new(&signature, &verdict, &time);
+    for language in [Language::Vietnamese, Language::English] {
+        let told: usize = view.lines(language).iter().map(|(label, text)| label.len() + text.len()).sum();
+        assert!(told < 1024 + 8 * bytes.len(), "{told} bytes are told about {}", bytes.len());
+    }
+}
+
+/// A request to sign as it was written down before a restart.
+pub fn preparation(bytes: &[u8]) {
+    let Ok(preparation) = Preparation::decode(bytes) else { return };
+    assert_eq!(preparation.encode(), bytes, "a preparation has one encoding");
+    assert!(preparation.finish(&[], &[]).is_err(), "nobody signed this");
 }

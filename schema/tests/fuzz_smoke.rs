@@ -1,6 +1,7 @@
 //! A short run of the fuzzers with every test: seeded changes of the golden bytes, the same every time.
 
 mod fixture;
+mod signed_document;
 #[allow(unreachable_pub, reason = "the fuzzers include the same file")]
 #[path = "../fuzz/targets.rs"]
 mod targets;
@@ -99,6 +100,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "body" => return bodies(),
         "certificate" => return certificates(),
         "revocation_list" => return revocation_lists(),
+        "document_signature" => return document_signatures(),
+        "preparation" => return preparations(),
         other => other,
     };
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -138,6 +141,29 @@ fn revocation_lists() -> Vec<Vec<u8>> {
     all.into_iter().map(|revoked| here.list(300, day(100), day(130), revoked)).collect()
 }
 
+fn officers() -> (trust_country::Country, Vec<signed_document::Officer>) {
+    use trust_country::{Country, Key};
+    let country = Country::new();
+    let keys = [Key::ed25519(9), Key::rsa_2048(&rcgen::PKCS_RSA_SHA256)];
+    let officers = keys.map(|key| signed_document::Officer::new(&country, key));
+    (country, officers.into())
+}
+
+fn document_signatures() -> Vec<Vec<u8>> {
+    use signed_document::{CONTENT, SIGNED_ON};
+    let (country, officers) = officers();
+    let chain = [country.here.der.as_slice(), &country.root.der];
+    let signed = |officer: &signed_document::Officer| {
+        let with_chain = officer.sign_with_chain(CONTENT, trust_country::day(SIGNED_ON), &chain);
+        [officer.sign(CONTENT), with_chain]
+    };
+    officers.iter().flat_map(signed).collect()
+}
+
+fn preparations() -> Vec<Vec<u8>> {
+    officers().1.iter().map(|officer| officer.prepare(signed_document::CONTENT).encode()).collect()
+}
+
 fn run(name: &str, target: fn(&[u8])) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty(), "no goldens for `{name}`");
@@ -174,7 +200,9 @@ smoke!(
     signed_directory,
     directory,
     certificate,
-    revocation_list
+    revocation_list,
+    document_signature,
+    preparation
 );
 
 /// Changes must leave some inputs readable, or only the first check of each parser is looked at.
@@ -191,4 +219,9 @@ fn some_changes_are_still_read() {
     let parsed = |_: &usize| schema::trust::Certificate::parse(&change(&mut dice, &seeds)).is_ok();
     let read = (0..CHANGES).filter(parsed).count();
     assert!((50..CHANGES / 2).contains(&read), "{read} of {CHANGES} certificates were read");
+
+    let seeds = document_signatures();
+    let parsed = |_: &usize| schema::trust::DetachedSignature::parse(&change(&mut dice, &seeds)).is_ok();
+    let read = (0..CHANGES).filter(parsed).count();
+    assert!((50..CHANGES / 2).contains(&read), "{read} of {CHANGES} signatures were read");
 }

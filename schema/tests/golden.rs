@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use ed25519_dalek::Signer as _;
 use fixture::*;
 use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::body::Body;
@@ -17,6 +18,8 @@ use schema::directory::{DirectoryDelta, DirectorySnapshot, open_directory, sign_
 use schema::event::{RecordedEvent, UnverifiedEvent, seal};
 use schema::id::{EventId, hex};
 use schema::pack::{Message, Notice, PackItem};
+use schema::time::Millis;
+use schema::trust::{DetachedSignature, Preparation};
 use sha2::{Digest, Sha256};
 
 fn folder() -> PathBuf {
@@ -172,6 +175,26 @@ fn directory_has_these_bytes() {
     assert_eq!(open_directory(&bytes, &root).expect("the root signed it").snapshot(), snapshot());
 }
 
+/// A request to sign may wait for its answer while the program is replaced, and a signature is read for decades.
+#[test]
+fn officers_signature_has_these_bytes_for_ever() {
+    const MANIFEST: &[u8] = "Công văn số 12/UBND-VP ngày 20/02/2026".as_bytes();
+    const SIGNED_AT: Millis = Millis(1_771_545_600_000);
+    let officer = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    let certificate = fs::read_to_string(folder().join("officer-certificate.hex")).expect("a golden");
+    let preparation = Preparation::new(MANIFEST, &unhex(&certificate), SIGNED_AT).expect("an officer's");
+
+    let written = golden("document-preparation", &preparation.encode());
+    let read = Preparation::decode(&written).expect("a golden preparation");
+    assert_eq!((&read, read.covers(MANIFEST)), (&preparation, true));
+
+    let answer = officer.sign(read.to_be_signed()).to_bytes();
+    let bytes = golden("document-signature", &read.finish(&answer, &[]).expect("the officer's own answer"));
+    let signature = DetachedSignature::parse(&bytes).expect("a golden signature");
+    assert_eq!((signature.claimed_at(), signature.covers(MANIFEST)), (SIGNED_AT, true));
+    assert!(signature.is_made_by(preparation.certificate().key()));
+}
+
 /// A golden that no test reads protects nothing.
 #[test]
 fn no_golden_file_is_left_over() {
@@ -180,8 +203,16 @@ fn no_golden_file_is_left_over() {
     known.extend(messages().into_iter().map(|(name, _)| name.to_owned()));
     known.extend(requests().into_iter().map(|(name, _)| name.to_owned()));
     known.extend(replies().into_iter().map(|(name, _)| name.to_owned()));
-    let others =
-        ["event-version-2", "courier-file", "directory-snapshot", "directory-delta", "directory-signed"];
+    let others = [
+        "event-version-2",
+        "courier-file",
+        "directory-snapshot",
+        "directory-delta",
+        "directory-signed",
+        "officer-certificate",
+        "document-preparation",
+        "document-signature",
+    ];
     known.extend(others.map(str::to_owned));
     for entry in fs::read_dir(folder()).expect("the golden folder") {
         let name = entry.expect("an entry").file_name().into_string().expect("a name");

@@ -7,6 +7,7 @@ mod trust_country;
 use cms::cert::CertificateChoices;
 use cms::content_info::ContentInfo;
 use cms::signed_data::{SignedData, SignerIdentifier};
+use der::asn1::Any;
 use der::{Decode as _, Encode as _};
 use proptest::prelude::*;
 use schema::trust::{DetachedSignature, Outcome, Preparation, SigningTime, TrustStore};
@@ -98,11 +99,12 @@ fn only_bits_of_the_chain_do_not_count() {
     assert!(harmless > 0, "the chain was looked at after all");
 }
 
-/// What another reader finds in the same bytes; `None` when it cannot read them.
+/// What another reader finds in the same bytes, and how it writes that; `None` when it cannot read them.
 fn second_reading(der: &[u8]) -> Option<(SignedData, Vec<u8>)> {
     let info = ContentInfo::from_der(der).ok()?;
     let data = info.content.decode_as::<SignedData>().ok()?;
-    let again = info.to_der().ok()?;
+    // The outer message would give back the bytes that it was read from.
+    let again = ContentInfo { content: Any::encode_from(&data).ok()?, ..info }.to_der().ok()?;
     Some((data, again))
 }
 
