@@ -153,6 +153,13 @@ fn chain_comes_in_any_order_and_must_belong_to_the_certificate() {
     let imposter = imposter.below(Plan::province(HERE), Key::ed25519(67));
     assert!(not_in_chain(&[&imposter.der]), "the right name with another key");
     assert!(not_in_chain(&[&country.officer]), "a colleague");
+    // A colleague who signs certificates is no authority.
+    let colleague = Authority { plan: plan(), key: Key::ed25519(5), der: Vec::new() };
+    let colleague = Authority { der: country.here.issue(&colleague.plan, &colleague.key), ..colleague };
+    let own = Officer { der: colleague.issue(&Plan { serial: 41, ..plan() }, &Key::ed25519(9)), ..officer };
+    let own_preparation = own.prepare(CONTENT);
+    let error = own_preparation.finish(&own.answer(&own_preparation), &[&colleague.der]);
+    assert!(matches!(error, Err(FinishError::NotInChain { .. })), "{error:?}");
     assert!(matches!(refused(&[&here[1..]]), FinishError::Chain(_)));
     assert_eq!(refused(&[here, root, there, there]), FinishError::Refused(CmsError::CertificateCount));
     for error in [refused(&[there]), refused(&[&here[1..]]), refused(&[here; 4])] {
@@ -186,6 +193,37 @@ fn certificate_without_room_for_a_signature_is_refused_before_anybody_is_asked()
 }
 
 #[test]
+fn chain_without_room_is_refused() {
+    let country = Country::new();
+    // The issuer's name stands in the signature three times, and a fourth time in its own certificate.
+    let name = "x".repeat(4_400);
+    let subject = dn(&[(COUNTRY, "VN"), (PROVINCE, HERE), (COMMON, name.as_str())]);
+    let large = country.root.below(Plan { subject, ..Plan::province(HERE) }, Key::ed25519(2));
+    let officer = Officer { der: large.issue(&plan(), &Key::ed25519(9)), key: Key::ed25519(9) };
+    let preparation = officer.prepare(CONTENT);
+    let answer = officer.answer(&preparation);
+    assert!(preparation.finish(&answer, &[]).is_ok());
+    let error = preparation.finish(&answer, &[&large.der]).expect_err("too large");
+    assert!(matches!(error, FinishError::Refused(CmsError::TooLarge { .. })), "{error}");
+}
+
+/// Half of all serial numbers begin with a bit that would make them negative.
+#[test]
+fn serial_number_with_its_first_bit_set_is_written_and_read() {
+    let (country, officer) = officer();
+    let renumbered = trust_country::forge(&officer.der, &country.here.key, |members| {
+        let serial = &mut members[0].members()[trust_country::field::SERIAL];
+        *serial.value() = vec![0, 0x80, 1, 2, 3];
+    });
+    let officer = Officer { der: renumbered, ..officer };
+    let signature = officer.sign(CONTENT);
+    let time = schema::trust::SigningTime::proven(day(SIGNED_ON));
+    let verdict = country.store(&[]).judge_signature(CONTENT, &read(&signature), &time, day(110));
+    assert_eq!(verdict.outcome(), schema::trust::Outcome::Valid, "{verdict:#?}");
+    assert!(signature.windows(7).any(|window| window == [0x02, 0x05, 0, 0x80, 1, 2, 3]));
+}
+
+#[test]
 fn what_is_written_down_is_read_again_after_a_restart() {
     let country = Country::new();
     for (kind, key) in kinds() {
@@ -213,7 +251,8 @@ fn what_was_written_down_and_changed_is_not_used() {
     assert!(matches!(refused(&[&written[..], &[0]].concat()), PreparationError::Malformed(_)));
     let mut form = written.clone();
     form[1] = 2;
-    assert!(matches!(refused(&form), PreparationError::Malformed(_)));
+    let another = |error| matches!(error, PreparationError::Malformed(why) if why.contains("another form"));
+    assert!(another(refused(&form)));
     // The same number in two bytes.
     let padded = [&written[..1], &[0x18, 0x01], &written[2..]].concat();
     assert!(matches!(refused(&padded), PreparationError::Malformed(_)));

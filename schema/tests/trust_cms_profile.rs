@@ -130,6 +130,32 @@ fn size_and_encoding_are_bounded() {
     good.check("not in the one encoding", |parts| parts.info.push(Node::Leaf(0x05, Vec::new())));
 }
 
+/// Parts that nobody signed have one encoding too: else one signature had many forms.
+#[test]
+fn second_encoding_of_what_is_not_signed_is_refused() {
+    let good = Good::new();
+    let strict = "not in the one encoding";
+    good.check(strict, |parts| parts.signer[at::NAME].members()[1].value().insert(0, 0));
+    good.check(strict, |parts| parts.signer[at::NAME].members().push(Node::Leaf(0x05, Vec::new())));
+    good.check(strict, |parts| {
+        let null = Node::Leaf(0x05, vec![1]);
+        parts.signer[at::ALGORITHM] = Node::Branch(0x30, vec![oid(RSA_SHA256), null]);
+    });
+    // In a certificate that is only carried along.
+    good.check(strict, |parts| {
+        let mut here = Node::parse(&good.country.here.der);
+        here.members()[0].members()[trust_country::field::SERIAL].value().insert(0, 0);
+        let mut both = vec![Node::parse(&good.officer.der), here];
+        both.sort_by_key(Node::encode);
+        parts.data[at::CERTIFICATES] = Node::Branch(0xa0, both);
+    });
+    good.check(strict, |parts| {
+        let deep = (0..20).fold(Node::Leaf(0x05, Vec::new()), |node, _| Node::Branch(0x30, vec![node]));
+        parts.signer[at::ALGORITHM] = deep;
+    });
+    good.check(strict, |parts| parts.attributes()[0].members().push(Node::Leaf(0x05, Vec::new())));
+}
+
 #[test]
 fn attributes_out_of_order_are_refused() {
     let good = Good::new();
@@ -389,6 +415,7 @@ fn signing_certificate_names_exactly_the_signers() {
     good.check("SHA-1, which can be forged", |parts| reference(parts).insert(0, algorithm(SHA1, false)));
     good.check("no issuer and serial number", |parts| reference(parts).truncate(1));
     good.check(malformed, |parts| reference(parts).push(Node::Leaf(0x05, vec![])));
+    good.check(malformed, |parts| reference(parts)[1].members().push(Node::Leaf(0x05, vec![])));
     good.check("not one directory name", |parts| {
         let names = reference(parts)[1].members()[0].members();
         let again = names[0].clone();
