@@ -14,7 +14,7 @@ use rcgen::{
 };
 use schema::id::OfficeId;
 use schema::time::Millis;
-use schema::trust::profile::{PURPOSE_OFFICE, PURPOSE_OFFICER, purpose_extension, role_of};
+use schema::trust::profile::{PURPOSE_OFFICE, officer_extension, purpose_extension, role_of};
 use schema::trust::{Certificate, Role};
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +141,7 @@ fn params(words: &Words) -> Result<CertificateParams, Refusal> {
     params.not_before = date!(words.not_before_s);
     params.not_after = date!(words.not_after_s);
     params.use_authority_key_identifier_extension = true;
-    let mut purpose = None;
+    let mut purposes = None;
     let signing = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     match &words.kind {
         Kind::Root => {
@@ -159,16 +159,15 @@ fn params(words: &Words) -> Result<CertificateParams, Refusal> {
         Kind::Office(_) => {
             params.is_ca = IsCa::ExplicitNoCa;
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-            purpose = Some(PURPOSE_OFFICE);
+            purposes = Some(purpose_extension(&[PURPOSE_OFFICE]));
         }
         Kind::Officer => {
             params.is_ca = IsCa::ExplicitNoCa;
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::ContentCommitment];
-            purpose = Some(PURPOSE_OFFICER);
+            purposes = Some(officer_extension());
         }
     }
-    if let Some(purpose) = purpose {
-        let value = purpose_extension(&[purpose]);
+    if let Some(value) = purposes {
         params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 37], value));
     }
     Ok(params)

@@ -5,7 +5,7 @@
 //! | root | itself | any allowed | self-issued authority, no constraints |
 //! | delegated CA | a root | any allowed | critical name constraint to one jurisdiction, path length 0 |
 //! | office | a delegated CA | Ed25519 | purpose [`PURPOSE_OFFICE`], office id in `UID` |
-//! | officer | a delegated CA | any allowed | purpose [`PURPOSE_OFFICER`] |
+//! | officer | a delegated CA | any allowed | purpose [`PURPOSE_OFFICER`], `emailProtection` beside it or not |
 //!
 //! The purposes are object identifiers below 2.25.105527266746109096723920805252010667892, an arc made from a
 //! random UUID (ITU-T X.667), which needs no registration. rcgen takes components of 64 bits only, so an
@@ -43,16 +43,21 @@ const fn below_arc(leaf: u8) -> [u8; 21] {
 
 /// The value of an extendedKeyUsage extension with these purposes, for whoever issues certificates.
 ///
-/// At most five of them, each as DER without tag and length: the lengths stay below 128 bytes.
+/// At most five of them, each as DER without tag and length.
 pub fn purpose_extension(purposes: &[[u8; 21]]) -> Vec<u8> {
-    let mut inside = Vec::new();
-    for purpose in purposes.iter().take(5) {
-        inside.extend([der::OID, 21]);
-        inside.extend(purpose);
-    }
-    let mut value = vec![der::SEQUENCE, u8::try_from(inside.len()).unwrap_or(u8::MAX)];
-    value.append(&mut inside);
-    value
+    let purposes: Vec<&[u8]> = purposes.iter().take(5).map(<[u8; 21]>::as_slice).collect();
+    extension_of(&purposes)
+}
+
+/// The value of an officer's extendedKeyUsage extension: with `emailProtection`, without which `openssl cms
+/// -verify` and others that know nothing of Trạm refuse the certificate for what it signs.
+pub fn officer_extension() -> Vec<u8> {
+    extension_of(&[&PURPOSE_OFFICER, PURPOSE_MAIL])
+}
+
+fn extension_of(purposes: &[&[u8]]) -> Vec<u8> {
+    let purposes: Vec<Vec<u8>> = purposes.iter().map(|purpose| der::write(der::OID, &[purpose])).collect();
+    der::write(der::SEQUENCE, &[&purposes.concat()])
 }
 
 /// What a certificate is looked at for.

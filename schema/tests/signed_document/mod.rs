@@ -5,7 +5,7 @@
 
 use rcgen::{CustomExtension, SigningKey};
 use schema::time::Millis;
-use schema::trust::profile::PURPOSE_OFFICER;
+use schema::trust::profile::officer_extension;
 use schema::trust::{DetachedSignature, Preparation};
 use sha2::{Digest, Sha256};
 
@@ -14,7 +14,6 @@ use crate::trust_country::{Country, HERE, Key, Node, Plan, day, field};
 pub const CONTENT: &[u8] = "Công văn số 12/UBND-VP ngày 20/02/2026: về việc ký số".as_bytes();
 /// When the documents of the tests are signed: day 50.
 pub const SIGNED_ON: u64 = 50;
-pub const PROTECTED_MAIL: &[u8] = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x04";
 
 /// A person with a key.
 pub struct Officer {
@@ -57,13 +56,9 @@ impl Officer {
     }
 }
 
-/// An officer whose certificate openssl takes for signing too.
+/// An officer with a certificate as `tram ca` issues it.
 pub fn plan() -> Plan {
-    let mut purposes = vec![0x06, 21];
-    purposes.extend(PURPOSE_OFFICER);
-    purposes.extend(PROTECTED_MAIL);
-    let mut value = vec![0x30, u8::try_from(purposes.len()).expect("short")];
-    value.extend(purposes);
+    let value = officer_extension();
     let extra = vec![CustomExtension::from_oid_content(&[2, 5, 29, 37], value)];
     Plan { purposes: Vec::new(), extra, ..Plan::officer(HERE, 40) }
 }
