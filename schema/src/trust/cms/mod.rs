@@ -12,8 +12,9 @@
 //! | [`view`] | what must a page show about it? |
 //!
 //! One signer, one way to write it: what is accepted is what [`Preparation`] writes and what
-//! `openssl cms -sign -binary -cades -nosmimecap -outform DER` writes. Everything a verifier relies on is
-//! inside what was signed, except the signature itself and authorities that somebody may be missing.
+//! `openssl cms -sign -binary -cades -nosmimecap -outform DER` writes. What a verifier relies on is inside
+//! of what was signed; outside are the names of the algorithms, which the key decides, the signature itself, and a
+//! chain that nobody believes.
 //!
 //! The RustCrypto `cms` crate reads the same bytes in the tests and nowhere else: it sorts a SET that is out of order
 //! and keeps no bytes as received, so a verifier on top of it checks a signature over what it has written itself, and
