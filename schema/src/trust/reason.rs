@@ -471,7 +471,9 @@ fn algorithm(error: &AlgorithmError) -> String {
         }
         AlgorithmError::Signature { .. } => "thuật toán ký không được phép".to_owned(),
         AlgorithmError::Key { .. } => "loại khoá không được phép".to_owned(),
-        AlgorithmError::RsaBits { bits } => format!("khoá RSA {bits} bit, phải từ 2048 bit trở lên"),
+        AlgorithmError::RsaBits { bits } => {
+            format!("khoá RSA {bits} bit, phải từ 2048 đến 8192 bit và chia hết cho 8")
+        }
         AlgorithmError::UnsoundKey { .. } => "khoá công khai không đúng".to_owned(),
         AlgorithmError::Der(_) => "thuật toán hoặc khoá không đọc được".to_owned(),
     }
