@@ -273,8 +273,23 @@ impl Holder {
         self.list_with_reason(serials, None, number)
     }
 
+    /// An empty list that says to be signed by the key with this identifier.
+    pub fn list_naming(&self, identifier: &[u8]) -> Vec<u8> {
+        self.any_list(&[], None, identifier, Some(list_number(1, false)))
+    }
+
     /// The same, with a reason code.
     pub fn list_with_reason(&self, serials: &[&[u8]], why: Option<u8>, number: Option<Node>) -> Vec<u8> {
+        self.any_list(serials, why, &key_identifier(&spki(&self.key).encode()), number)
+    }
+
+    fn any_list(
+        &self,
+        serials: &[&[u8]],
+        why: Option<u8>,
+        identifier: &[u8],
+        number: Option<Node>,
+    ) -> Vec<u8> {
         let reason = why.map(|why| extension(b"\x55\x1d\x15", false, leaf(0x0a, &[why]).encode()));
         let entry = |serial: &&[u8]| {
             let mut entry = vec![leaf(0x02, serial), time(super::day(20))];
@@ -291,7 +306,7 @@ impl Holder {
         if !serials.is_empty() {
             fields.push(sequence(serials.iter().map(entry).collect()));
         }
-        let mut extensions = vec![authority_key(&key_identifier(&spki(&self.key).encode()))];
+        let mut extensions = vec![authority_key(identifier)];
         extensions.extend(number);
         fields.push(Node::Branch(0xa0, vec![sequence(extensions)]));
         signed(&sequence(fields), algorithm(&self.key), &self.key)
