@@ -73,6 +73,12 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     desk.well("binh", &["approver-key", "binh.key", "--name", "Trần Thị Bình"]);
     let approvers = ["--approver", "an.key.pub", "--approver", "binh.key.pub"];
     desk.well("root", &[&["init-root", "root", "--name", "Trạm gốc"][..], &approvers].concat());
+    let mut signed = vec!["issue", "root", "founding"];
+    for who in ["an", "binh"] {
+        desk.well(who, &["approve", "root/founding.json", "--key", &format!("{who}.key"), "--yes"]);
+    }
+    signed.extend(["--approval", "founding-an.approval.json", "--approval", "founding-binh.approval.json"]);
+    desk.well("root", &signed);
     let who = ["--province", "Thành phố Hà Nội", "--name", "CA Hà Nội"];
     let made = desk.well("pt", &[&["init-delegated", "ca"][..], &who].concat());
     let request = text(&made, "request").to_owned();

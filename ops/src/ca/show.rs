@@ -4,15 +4,19 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use schema::id::hex;
 use schema::time::Millis;
 use schema::trust::CertificateHash;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::approval::{APPROVALS_NEEDED, Proposal, Terms};
-use super::authority::{CERTIFICATES, REQUEST_FILE};
+use super::approval::Approver;
+use super::authority::{CERTIFICATES, FOUNDING_FILE, REQUEST_FILE};
 use super::book::{Book, Record, SerialNo, Status};
 use super::build::{self, Kind};
-use super::inventory::{Check, Need, Warning};
+use super::ending::{Need, Warning};
+use super::inventory::Check;
+use super::proposal::{Proposal, Terms};
 use super::{Opening, Refusal, files};
 use crate::calendar;
 use crate::table::{Align, Table};
@@ -27,7 +31,7 @@ fn fingerprint(folder: &Path, name: &str) -> Result<String> {
 }
 
 pub(super) fn founded(folder: &Path, book: &Book) -> Result<(String, Value)> {
-    if book.is_root() {
+    let (mut text, mut json) = if book.is_root() {
         let hash = fingerprint(folder, "ca.der")?;
         let text = format!(
             "root `{}`: {}\nSHA-256 of its certificate: {hash}\n\
@@ -37,20 +41,48 @@ pub(super) fn founded(folder: &Path, book: &Book) -> Result<(String, Value)> {
             folder.join("ca.pem").display()
         );
         let json = json!({"kind": "root", "subject": book.subject.to_string(), "folder": folder,
-            "certificate_sha256": hash, "approvers": book.approvers});
-        return Ok((text, json));
+            "certificate_sha256": hash});
+        (text, json)
+    } else {
+        let request = folder.join(REQUEST_FILE);
+        let text = format!(
+            "authority `{}`, not certified yet\ncarry this to the root's keeper: {}\n",
+            book.subject,
+            request.display()
+        );
+        let json = json!({"kind": "authority", "subject": book.subject.to_string(), "folder": folder,
+            "request": request});
+        (text, json)
+    };
+    json["approvers"] = json!(book.approvers);
+    if book.founding().is_some() {
+        let founding = folder.join(FOUNDING_FILE);
+        text += &format!(
+            "Have every approver sign who approves (`tram ca approve`): {}\n\
+             Then take in all of their files: tram ca issue {} founding --approval FILE --approval FILE …\n\
+             Nothing is certified before that.\n",
+            founding.display(),
+            folder.display()
+        );
+        json["founding"] = json!(founding);
+    } else if !book.is_root() {
+        text += "One person issues here. For a second one: `tram ca request-approvers`.\n";
     }
-    let request = folder.join(REQUEST_FILE);
-    let text = format!(
-        "authority `{}`, not certified yet\ncarry this to the root's keeper: {}\n",
-        book.subject,
-        request.display()
-    );
-    let json = json!({"kind": "authority", "subject": book.subject.to_string(), "folder": folder,
-        "request": request});
     Ok((text, json))
 }
 
+fn approver_lines(approvers: &[Approver]) -> String {
+    let line = |approver: &Approver| format!("  {} (key {})\n", approver.name, approver.key);
+    approvers.iter().map(line).collect()
+}
+
+/// SHA-256 of a key, as far as anybody compares it.
+fn key_shown(spki: &str) -> String {
+    let bytes = data_encoding::HEXLOWER.decode(spki.as_bytes()).unwrap_or_default();
+    hex(&Sha256::digest(bytes))
+}
+
+/// A proposal for people, citizen numbers masked.
 pub(super) fn terms(proposal: &Proposal) -> Result<String> {
     let mut text = format!("request {}, made {}\n", proposal.id, calendar::shown(proposal.proposed_at));
     match &proposal.terms {
@@ -62,22 +94,80 @@ pub(super) fn terms(proposal: &Proposal) -> Result<String> {
             )?;
         }
         Terms::Approvers { approvers } => {
-            text += "to have these approve from then on\n";
-            for approver in approvers {
-                writeln!(text, "  {} (key {})", approver.name, approver.key)?;
+            text += "to have exactly these approve from then on\n";
+            text += &approver_lines(approvers);
+        }
+        Terms::Founding { subject, spki, approvers, .. } => {
+            write!(
+                text,
+                "that the authority `{subject}` begins, and that exactly these {} approve\n{}  \
+                 SHA-256 of the authority's key: {}\n\
+                 Sign only if you know every one of them and have asked them for their key.\n",
+                approvers.len(),
+                approver_lines(approvers),
+                key_shown(spki)
+            )?;
+        }
+        Terms::Leaf { kind, subject, spki, request, days, device, renews } => {
+            writeln!(text, "to certify the {} `{subject}`, for {days} days", kind.label())?;
+            if let Some(serial) = renews {
+                writeln!(text, "  in place of certificate {serial}")?;
             }
+            writeln!(text, "  SHA-256 of the key: {}", key_shown(spki))?;
+            if let Some(device) = device {
+                writeln!(text, "  the key lies in: {device}")?;
+            }
+            if request.is_none() {
+                text += "  nobody has proven here to hold the key: it was named by the authority\n";
+            }
+        }
+        Terms::Revocation { serial, subject, reason, invalid_from } => {
+            let what = if *reason == super::book::Reason::CertificateHold { "suspend" } else { "revoke" };
+            writeln!(text, "to {what} certificate {serial} of `{subject}`, reason: {}", reason.as_str())?;
+            if let Some(from) = invalid_from {
+                writeln!(text, "  not believed from {} on", calendar::shown(*from))?;
+            }
+        }
+        Terms::Release { serial, subject } => {
+            writeln!(text, "to let certificate {serial} of `{subject}` count again")?;
         }
     }
     Ok(text)
 }
 
-pub(super) fn proposed(proposal: &Proposal, path: &Path) -> Result<(String, Value)> {
+/// A proposal for programs, citizen numbers masked: the proposal itself stays in its file.
+pub(super) fn terms_json(proposal: &Proposal) -> Result<Value> {
+    let mut json = serde_json::to_value(proposal)?;
+    if let Some(terms) = json["terms"].as_object_mut() {
+        for terms in terms.values_mut().filter(|terms| terms.get("subject").is_some()) {
+            let subject = match &proposal.terms {
+                Terms::Authority { subject, .. }
+                | Terms::Founding { subject, .. }
+                | Terms::Leaf { subject, .. }
+                | Terms::Revocation { subject, .. }
+                | Terms::Release { subject, .. } => subject.to_string(),
+                Terms::Approvers { .. } => continue,
+            };
+            terms["subject"] = json!(subject);
+        }
+    }
+    Ok(json)
+}
+
+pub(super) fn proposed(book: &Book, proposal: &Proposal, path: &Path) -> Result<(String, Value)> {
+    let of_the_first = book.approvers.is_empty();
+    let who = match (proposal.new_approvers(), book.approvals_needed()) {
+        (Some(first), _) if of_the_first => format!("all {} who are named there", first.len()),
+        (_, 1) => "an approver".to_owned(),
+        (_, needed) => format!("{needed} different approvers"),
+    };
     let text = format!(
-        "{}give this to {APPROVALS_NEEDED} different approvers: {}\n",
+        "{}give this to {who}, for `tram ca approve`: {}\nthen: tram ca issue FOLDER {} --approval FILE …\n",
         terms(proposal)?,
-        path.display()
+        path.display(),
+        proposal.id
     );
-    Ok((text, json!({ "id": proposal.id, "file": path, "proposal": proposal })))
+    Ok((text, json!({ "id": proposal.id, "file": path, "proposal": terms_json(proposal)? })))
 }
 
 pub(super) fn installed(folder: &Path, book: &Book) -> (String, Value) {
@@ -189,6 +279,7 @@ pub(super) fn list(opening: &Opening, only_in_use: bool, now: Millis) -> Result<
     for proposal in &waiting {
         write!(text, "waiting for approvals: {}", terms(proposal)?)?;
     }
+    let waiting = waiting.into_iter().map(terms_json).collect::<Result<Vec<_>>>()?;
     let records: Vec<Value> = records.iter().map(|record| record_json(record, now)).collect();
     let json = json!({"subject": book.subject.to_string(), "counts": counts, "warnings": warnings,
         "certificates": records, "waiting": waiting,
@@ -198,21 +289,23 @@ pub(super) fn list(opening: &Opening, only_in_use: bool, now: Millis) -> Result<
 
 fn warning_text(warning: &Warning) -> String {
     let serial = warning.serial.map_or_else(String::new, |serial| format!(" {serial}"));
-    let Warning { subject, days_left, threshold_days, .. } = warning;
-    match threshold_days {
-        0 => format!("OVER:{serial} {subject}"),
-        7 => format!("URGENT, {days_left} days left:{serial} {subject}"),
-        _ => format!("{days_left} days left (within {threshold_days}):{serial} {subject}"),
-    }
+    let Warning { subject, days_left, threshold_days, urgent, what_to_do, .. } = warning;
+    let how_near = match (threshold_days, urgent) {
+        (0, _) => "OVER".to_owned(),
+        (_, true) => format!("URGENT, {days_left} days left"),
+        _ => format!("{days_left} days left (within {threshold_days})"),
+    };
+    format!("{how_near}:{serial} {subject}: {what_to_do}")
 }
 
 pub(super) fn needs(needs: &[Need]) -> String {
     if needs.is_empty() {
-        return "every office has what it needs\n".to_owned();
+        return "every office has what it needs, and so has the authority itself\n".to_owned();
     }
-    let mut table = Table::new(&[("office", Align::Left), ("needs", Align::Left), ("id", Align::Left)]);
+    let mut table = Table::new(&[("who", Align::Left), ("needs", Align::Left), ("id", Align::Left)]);
     for need in needs {
-        table.row([need.name.clone(), need.what.clone(), need.office.to_string()]);
+        let id = need.office.map_or_else(String::new, |office| office.to_string());
+        table.row([need.name.clone(), need.what.clone(), id]);
     }
     table.to_string()
 }
