@@ -334,3 +334,72 @@ fn a_crash_between_the_approvals_and_the_act_asks_nobody_again() {
     province.carry_out(&proposal.id, &approvals, day(7)).expect("the same files serve again");
     assert_eq!(complaints(&folder, day(7)), Vec::<String>::new());
 }
+
+/// Whatever act of the first day the crash came before: the founding is there afterwards, once.
+#[test]
+fn a_crash_on_the_first_day_leaves_a_founding_to_sign() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (an, binh, words) = (person("Nguyễn Văn An"), person("Trần Thị Bình"), words());
+    let approvers = [an.approver.clone(), binh.approver.clone()];
+    let mut acts = 0;
+    for cut in 0_usize..6 {
+        let path = folder.path().join(format!("root-{cut}"));
+        let options = key_options(&words, KeyKind::P256);
+        drop(Authority::init_root(&path, "Trạm gốc", &approvers, 20, options, day(0)).expect("a root"));
+        let journal = path.join("journal.jsonl");
+        let text = fs::read_to_string(&journal).expect("a journal");
+        let lines: Vec<&str> = text.lines().collect();
+        acts = lines.len();
+        let kept: String = lines[..acts - cut].iter().map(|line| format!("{line}\n")).collect();
+        // What was written because of an act goes with it, or the folder is an older copy.
+        for (act, file) in [("list-intended", "lists"), ("\"act\":\"intended", "certificates")] {
+            if !kept.contains(act) {
+                for entry in fs::read_dir(path.join(file)).expect("a folder") {
+                    fs::remove_file(entry.expect("an entry").path()).expect("removed");
+                }
+            }
+        }
+        fs::write(&journal, kept).expect("written");
+        fs::remove_file(path.join("founding.json")).expect("removed");
+        let mut root = Opening::read(&path).and_then(|opening| opening.unlock(&words)).expect("opened");
+        root.recover(day(1)).expect("recovered");
+        let file = ProposalFile::read(&path.join("founding.json")).expect("written again");
+        assert_eq!(file.proposal, root.book().founding().expect("a founding").proposal);
+        sign_founding(&mut root, &[&an, &binh], day(2));
+        assert_eq!(complaints(&path, day(2)), Vec::<String>::new(), "{cut} acts before the end");
+    }
+    assert_eq!(acts, 6, "the first day has other acts now: try each");
+}
+
+/// A root whose journal was written before there were foundings: it goes on as it did.
+#[test]
+fn a_root_of_before_foundings_that_has_issued_goes_on_without_one() {
+    let country = Country::new(KeyKind::Ed25519);
+    let folder = country.root.folder().to_owned();
+    let Country { folder: _kept, root, an, binh, .. } = country;
+    drop(root);
+    // Its journal, written anew without the founding and what was done because of it.
+    let old = Journal::open(&folder).expect("a journal");
+    let key = Key::read(&folder.join("ca.key"), &words()).expect("the key");
+    let is_founding = |act: &Act| match act {
+        Act::Proposed { proposal } => proposal.id == FOUNDING,
+        Act::Approved { approval } => approval.proposal == FOUNDING,
+        Act::Countersigned { .. } => true,
+        _ => false,
+    };
+    let mut lines = old.lines().iter().filter(|(_, act)| !is_founding(act));
+    fs::remove_file(folder.join("journal.jsonl")).expect("removed");
+    let (at, first) = lines.next().expect("the first act");
+    let mut journal = Journal::begin(&folder, first, &key, *at).expect("begun");
+    for (at, act) in lines {
+        journal.append(act, &key, *at).expect("it follows");
+    }
+    let mut root = Opening::read(&folder).and_then(|opening| opening.unlock(&words())).expect("opened");
+    let serial = root.book().issued().next().expect("the province").words.serial;
+    let (proposal, _) =
+        root.propose_approvers(&[an.approver.clone(), binh.approver.clone()], day(5)).expect("a proposal");
+    let approvals = [sign(&proposal, &an, day(5)), sign(&proposal, &binh, day(5))];
+    root.carry_out(&proposal.id, &approvals, day(5)).expect("nobody asks for a founding");
+    root.revoke(serial, Reason::Superseded, None, day(6)).expect("one person, as before");
+    assert_eq!(complaints(&folder, day(6)), Vec::<String>::new());
+}

@@ -31,7 +31,7 @@ impl Authority {
     pub fn issue(&mut self, terms: LeafTerms, now: Millis) -> Result<SerialNo> {
         self.start(now)?;
         self.issuing_place("issue")?;
-        self.refuse_alone("request-office or request-officer")?;
+        self.refuse_alone(if terms.kind == Kind::Officer { "request-officer" } else { "request-office" })?;
         self.issue_leaf(terms, None, None, now)
     }
 

@@ -48,6 +48,9 @@ pub enum Terms {
         place: Option<Place>,
         /// Its key (SubjectPublicKeyInfo, DER, hexadecimal).
         spki: String,
+        /// SHA-256 of its certificate: the number that every station is told. None of a delegated authority, which has
+        /// none yet.
+        certificate: Option<String>,
         /// All of them.
         approvers: Vec<Approver>,
     },

@@ -175,6 +175,7 @@ impl Authority {
                 subject: book.subject.clone(),
                 place: book.place.clone(),
                 spki: hex(&book.spki),
+                certificate: book.root_record().and_then(|record| record.hash.clone()),
                 approvers: book.approvers.clone(),
             };
             let (id, root) = (FOUNDING.to_owned(), self.key_hash()?);

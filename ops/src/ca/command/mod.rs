@@ -154,7 +154,8 @@ pub(super) enum Command {
     /// Certify the key of a person (chứng thư cá nhân), from a request that a file or a token made. One person does it,
     /// where the authority has no approvers.
     IssueOfficer(Box<OfficerArguments>),
-    /// The same where it has approvers: write the request that one of them signs (đề nghị cấp cho cá nhân).
+    /// The same where it has approvers: write the request that one of them signs (đề nghị cấp cho cá nhân). The file
+    /// holds the citizen number in full: carry it accordingly.
     RequestOfficer(Box<OfficerArguments>),
     /// Issue the successor of a certificate (gia hạn): new serial number, same subject, same or new key.
     Renew(RenewArguments),

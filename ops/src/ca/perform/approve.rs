@@ -28,7 +28,7 @@ pub(super) fn sign(
     }
     if !yes {
         let mut answer = String::new();
-        eprint!("Approve exactly this? Type `yes`: ");
+        eprint!("\nĐồng ý đúng nội dung trên? Gõ `yes`. / Approve exactly this? Type `yes`: ");
         std::io::stdin()
             .read_line(&mut answer)
             .context("failed to read the answer; --yes signs without asking")?;
@@ -44,6 +44,10 @@ pub(super) fn sign(
     let stem = key_file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("approver");
     let out = out.unwrap_or_else(|| key_file.with_file_name(format!("{}-{stem}.approval.json", proposal.id)));
     files::create(&out, format!("{}\n", serde_json::to_string_pretty(&approval)?).as_bytes())?;
-    let text = format!("approved; give this file to whoever keeps the authority's key: {}\n", out.display());
+    let text = format!(
+        "Đã ký; chuyển tệp này cho người giữ khóa của cơ quan cấp chứng thư.\n\
+         Approved; give this file to whoever keeps the authority's key: {}\n",
+        out.display()
+    );
     Ok(Answer::well(text, json!({ "approval": out, "proposal": show::terms_json(&proposal)? })))
 }

@@ -275,7 +275,7 @@ impl<P: Fn(&str) -> Result<()>> Desk<'_, P> {
 }
 
 fn proposed(authority: &Authority, (proposal, path): &(Proposal, PathBuf)) -> Result<Answer> {
-    let (text, json) = show::proposed(authority.book(), proposal, path)?;
+    let (text, json) = show::proposed(authority.folder(), authority.book(), proposal, path)?;
     Ok(Answer::well(text, json))
 }
 
@@ -346,9 +346,12 @@ fn approver_key(file: &Path, name: &str, words: Option<&Path>) -> Result<Answer>
     key.write(file, &passphrase, Cost::STANDARD)?;
     files::create(&public, format!("{}\n", serde_json::to_string(&approver)?).as_bytes())?;
     let text = format!(
-        "key of {name}: {} (keep it; nobody else may have it)\npublic half: {} (give it to the root's keeper)\n",
+        "key of {name}: {} (keep it; nobody else may have it)\n\
+         public half: {} (give it to whoever keeps the authority's key)\n\
+         your key, as it must stand beside your name in `founding.json`: {}\n",
         file.display(),
-        public.display()
+        public.display(),
+        approver.key
     );
     Ok(Answer::well(text, json!({ "key": file, "public": public, "approver": approver })))
 }
