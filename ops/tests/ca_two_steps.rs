@@ -332,6 +332,7 @@ fn a_crash_between_the_approvals_and_the_act_asks_nobody_again() {
     fs::remove_file(file.with_extension("der")).expect("removed");
     let mut province = Opening::read(&folder).and_then(|opening| opening.unlock(&words())).expect("opened");
     province.carry_out(&proposal.id, &approvals, day(7)).expect("the same files serve again");
+    assert_eq!(province.book().proposals[&proposal.id].approvals.len(), 1, "recorded twice");
     assert_eq!(complaints(&folder, day(7)), Vec::<String>::new());
 }
 
