@@ -24,7 +24,7 @@ pub const FIRST_DAY: &str = include_str!("first_day.txt");
 
 /// The certificate authority.
 #[derive(Args)]
-#[command(after_long_help = FIRST_DAY)]
+#[command(after_help = "`tram ca --help` leads through the first day.", after_long_help = FIRST_DAY)]
 pub struct Options {
     /// Print JSON instead of text.
     #[arg(long, global = true)]
@@ -32,8 +32,9 @@ pub struct Options {
     /// File with the passphrase (mật khẩu khóa) on its first line, mode 600; asked at the terminal when left out.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) passphrase_file: Option<PathBuf>,
-    /// A revocation list or a certificate of this authority that others hold (from a relay, from an office): nothing is done
-    /// in a folder that is an older copy. Once for each file.
+    /// A list or a certificate of this authority that others hold: nothing is done in a folder that is an older copy.
+    ///
+    /// The newest list comes from a relay, the newest certificate from whoever got it. Once for each file.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) seen: Vec<PathBuf>,
     #[command(subcommand)]
@@ -100,8 +101,10 @@ pub(super) enum Command {
         #[arg(long, default_value_t = authority::AUTHORITY_YEARS)]
         years: u64,
     },
-    /// Propose who approves from now on. Those who approve now must sign it: at a root two, else one. Where nobody
-    /// approves yet, all of those who are named sign it.
+    /// Propose who approves from now on (thay người phê duyệt).
+    ///
+    /// Those who approve now must sign it: at a root two, else one. Where nobody approves yet, all of those who are named
+    /// sign it.
     RequestApprovers {
         /// The authority's folder.
         folder: PathBuf,
@@ -109,7 +112,9 @@ pub(super) enum Command {
         #[arg(long = "approver", required = true, value_name = "FILE.pub")]
         approvers: Vec<PathBuf>,
     },
-    /// An approver: read what is proposed, and sign it (phê duyệt). The passphrase is that of the approver's key.
+    /// An approver: read what is proposed, and sign it (phê duyệt).
+    ///
+    /// The passphrase is that of the approver's key.
     Approve {
         /// What is to be signed: `founding.json`, or a file of `requests/`.
         file: PathBuf,
@@ -123,8 +128,10 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Carry out what was approved (cấp): the founding, an authority, an office, an officer, a renewal, a revocation, a
-    /// release, other approvers. At a root two different persons must have signed, else one; the founding, all.
+    /// Carry out what was approved (cấp).
+    ///
+    /// The founding, an authority, an office, an officer, a renewal, a revocation, a release, other approvers. At a root
+    /// two different persons must have signed, else one; the founding, all.
     #[command(visible_alias = "issue-authority")]
     Issue {
         /// The authority's folder.
@@ -146,29 +153,34 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         root: PathBuf,
     },
-    /// Certify the key of an office's node (chứng thư của cơ quan). One person does it, where the authority has no
-    /// approvers.
+    /// Certify the key of an office's node (chứng thư của cơ quan).
+    ///
+    /// One person does it, where the authority has no approvers.
     IssueOffice(Box<OfficeArguments>),
-    /// The same where it has approvers: write the request that one of them signs (đề nghị cấp cho cơ quan).
+    /// The same with approvers: write the request that one of them signs (đề nghị cấp cho cơ quan).
     RequestOffice(Box<OfficeArguments>),
-    /// Certify the key of a person (chứng thư cá nhân), from a request that a file or a token made. One person does it,
-    /// where the authority has no approvers.
+    /// Certify the key of a person (chứng thư cá nhân), from a request that a file or a token made.
+    ///
+    /// One person does it, where the authority has no approvers.
     IssueOfficer(Box<OfficerArguments>),
-    /// The same where it has approvers: write the request that one of them signs (đề nghị cấp cho cá nhân). The file
-    /// holds the citizen number in full: carry it accordingly.
+    /// The same with approvers: write the request that one of them signs (đề nghị cấp cho cá nhân).
+    ///
+    /// The file holds the citizen number in full: carry it accordingly.
     RequestOfficer(Box<OfficerArguments>),
     /// Issue the successor of a certificate (gia hạn): new serial number, same subject, same or new key.
     Renew(RenewArguments),
-    /// The same where the authority has approvers (đề nghị gia hạn).
+    /// The same with approvers (đề nghị gia hạn).
     RequestRenew(RenewArguments),
-    /// Revoke a certificate (thu hồi) or suspend it (tạm dừng), and issue the list that says so. For a lost key one person
-    /// does it at once, everywhere; every other certificate of that key goes with it.
+    /// Revoke a certificate (thu hồi) or suspend it (tạm dừng), and issue the list that says so.
+    ///
+    /// For a lost key one person does it at once, everywhere; every other certificate of that key goes with it. For other
+    /// reasons it is `request-revoke`, where the authority has approvers.
     Revoke(RevokeArguments),
-    /// The same for other reasons, where the authority has approvers (đề nghị thu hồi).
+    /// The same with approvers, for other reasons than a lost key (đề nghị thu hồi).
     RequestRevoke(RevokeArguments),
     /// Lift a suspension (bỏ tạm dừng), and issue the list that says so.
     Release(ReleaseArguments),
-    /// The same where the authority has approvers (đề nghị bỏ tạm dừng).
+    /// The same with approvers (đề nghị bỏ tạm dừng).
     RequestRelease(ReleaseArguments),
     /// Issue the next revocation list (danh sách thu hồi), also when nothing was revoked.
     Crl {
@@ -180,8 +192,10 @@ pub(super) enum Command {
     },
     /// Write the minutes of handing over an agency's key (biên bản bàn giao), in Vietnamese.
     Minutes(Box<MinutesArguments>),
-    /// What was issued (danh mục chứng thư), counts that reconcile, and warnings: 60, 30 and 7 days before the end of a
-    /// certificate, 14, 7 and 2 before that of the newest list. The exit status says whether the counts reconcile.
+    /// What was issued (danh mục chứng thư), counts that reconcile, warnings of what ends soon.
+    ///
+    /// Warns 60, 30 and 7 days before the end of a certificate, 14, 7 and 2 before that of the newest list. The exit
+    /// status says whether the counts reconcile.
     List {
         /// The authority's folder.
         folder: PathBuf,
@@ -189,8 +203,9 @@ pub(super) enum Command {
         #[arg(long)]
         in_use: bool,
     },
-    /// Who lacks a certificate, or will soon (nhu cầu cấp, gia hạn): offices, at a root the authorities, and this
-    /// authority itself with its list.
+    /// Who lacks a certificate, or will soon (nhu cầu cấp, gia hạn).
+    ///
+    /// Offices, at a root the authorities, and this authority itself with its list.
     Needs {
         /// The authority's folder.
         folder: PathBuf,
@@ -205,8 +220,9 @@ pub(super) enum Command {
         /// Which certificate.
         serial: SerialNo,
     },
-    /// Compare every file with the journal, every act with who approved it, and with --seen this folder with what others
-    /// hold. The exit status says whether all is well.
+    /// Compare every file with the journal, and every act with who approved it.
+    ///
+    /// With --seen also this folder with what others hold. The exit status says whether all is well.
     Check {
         /// The authority's folder.
         folder: PathBuf,

@@ -1,7 +1,7 @@
 //! What is told about a verdict, in Vietnamese and in English: what was found, then what to do.
 //!
 //! English comes from the errors themselves where there is one; the Vietnamese for every one of them is in
-//! [`errors`], so that a new error does not compile without its words.
+//! `errors`, so that a new error does not compile without its words.
 
 mod errors;
 mod words;
