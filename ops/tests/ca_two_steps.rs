@@ -249,12 +249,20 @@ fn a_lost_key_takes_every_certificate_of_it_along() {
         assert_eq!(country.judged(serial, Purpose::Event, day(8)), Outcome::Invalid, "{serial} goes on");
         assert!(!country.openssl(serial, day(9)).0, "openssl takes {serial}");
     }
+    // One that had expired is over anyway, suspended or not.
+    let mut short = office_terms(&here(), 3);
+    short.days = 10;
+    let expired = country.province.issue(short, day(9)).expect("issued");
+    let later = country.province.renew(expired, None, 900, None, day(15)).expect("renewed");
+    country.province.revoke(later, Reason::KeyCompromise, None, day(20)).expect("revoked");
+    country.province.revoke(expired, Reason::CertificateHold, None, day(20)).expect("on hold");
+    assert_eq!(complaints(country.province.folder(), day(20)), Vec::<String>::new());
     // A certificate that was only replaced says nothing about its successor.
-    let office = country.province.issue(office_terms(&here(), 2), day(9)).expect("issued");
-    let renewed = country.province.renew(office, None, 900, None, day(9)).expect("renewed");
-    country.province.revoke(office, Reason::Superseded, None, day(9)).expect("revoked");
-    country.assert_valid(renewed, Purpose::Event, day(10));
-    assert_eq!(complaints(country.province.folder(), day(10)), Vec::<String>::new());
+    let office = country.province.issue(office_terms(&here(), 2), day(20)).expect("issued");
+    let renewed = country.province.renew(office, None, 900, None, day(20)).expect("renewed");
+    country.province.revoke(office, Reason::Superseded, None, day(20)).expect("revoked");
+    country.assert_valid(renewed, Purpose::Event, day(21));
+    assert_eq!(complaints(country.province.folder(), day(21)), Vec::<String>::new());
 }
 
 /// Whoever holds the key can write what they like into the journal, but not other people's signatures.

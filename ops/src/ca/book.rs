@@ -230,7 +230,10 @@ impl Book {
     /// Certificates that count and have the same key as this one.
     pub fn others_of_the_key(&self, serial: SerialNo, now: Millis) -> Vec<SerialNo> {
         let Some(lost) = self.certificates.get(&serial) else { return Vec::new() };
-        let counts = |record: &&Record| matches!(record.status(now), Status::InUse | Status::OnHold);
+        // An expired one may have been suspended, and counts no more all the same.
+        let counts = |record: &&Record| {
+            matches!(record.status(now), Status::InUse | Status::OnHold) && !record.is_expired(now)
+        };
         let same = self.issued().filter(|record| record.words.spki == lost.words.spki);
         same.filter(counts).map(|record| record.words.serial).filter(|other| *other != serial).collect()
     }
