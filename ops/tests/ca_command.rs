@@ -73,6 +73,15 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     desk.well("binh", &["approver-key", "binh.key", "--name", "Trần Thị Bình"]);
     let approvers = ["--approver", "an.key.pub", "--approver", "binh.key.pub"];
     desk.well("root", &[&["init-root", "root", "--name", "Trạm gốc"][..], &approvers].concat());
+    desk.well("pt", &["approver-key", "stranger.key", "--name", "Nguyễn Văn An"]);
+    let told = desk.refused("pt", &["approve", "root/founding.json", "--key", "stranger.key", "--yes"]);
+    assert!(told.contains("not among the approvers"), "{told}");
+    let mut signed = vec!["issue", "root", "founding"];
+    for who in ["an", "binh"] {
+        desk.well(who, &["approve", "root/founding.json", "--key", &format!("{who}.key"), "--yes"]);
+    }
+    signed.extend(["--approval", "founding-an.approval.json", "--approval", "founding-binh.approval.json"]);
+    desk.well("root", &signed);
     let who = ["--province", "Thành phố Hà Nội", "--name", "CA Hà Nội"];
     let made = desk.well("pt", &[&["init-delegated", "ca"][..], &who].concat());
     let request = text(&made, "request").to_owned();
@@ -141,6 +150,64 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     let words = folder.path().join("pt.words");
     fs::set_permissions(&words, fs::Permissions::from_mode(0o644)).expect("chmod");
     assert!(desk.refused("pt", &["crl", "ca"]).contains("644"));
+}
+
+#[test]
+fn two_steps_on_the_command_line_show_no_citizen_number_and_stop_whoever_is_alone() {
+    let country = Country::new(KeyKind::Ed25519);
+    let Country { folder, root, province, .. } = country;
+    drop((root, province));
+    let desk = Desk { folder: folder.path() };
+    for (who, passphrase) in [("pt", "một hai ba bốn năm"), ("dung", "mật khẩu dài của Dung")] {
+        let path = folder.path().join(format!("{who}.words"));
+        ops::ca::files::create(&path, passphrase.as_bytes()).expect("a file");
+    }
+    let approved = |proposal: &Value| {
+        let signed = desk.well("dung", &["approve", text(proposal, "file"), "--key", "dung.key", "--yes"]);
+        text(&signed, "approval").to_owned()
+    };
+    let carried_out = |proposal: &Value| {
+        let approval = approved(proposal);
+        desk.well("pt", &["issue", "phu-tho", text(proposal, "id"), "--approval", &approval])
+    };
+    desk.well("dung", &["approver-key", "dung.key", "--name", "Phạm Thị Dung"]);
+    let change = desk.well("pt", &["request-approvers", "phu-tho", "--approver", "dung.key.pub"]);
+    carried_out(&change);
+
+    let made = Command::new("openssl")
+        .current_dir(folder.path())
+        .args(["req", "-new", "-newkey", "ed25519", "-nodes", "-keyout", "o.key", "-out", "o.csr", "-utf8"])
+        .args(["-subj", "/C=VN/CN=Lê Văn Rồng"])
+        .output()
+        .expect("openssl is installed wherever the tests run");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let person = ["phu-tho", "--csr", "o.csr", "--name", "Lê Văn Rồng", "--citizen-id", CITIZEN];
+    let told = desk.refused("pt", &[&["issue-officer"][..], &person].concat());
+    assert!(told.contains("request-officer"), "{told}");
+    let proposal = desk.well("pt", &[&["request-officer"][..], &person].concat());
+    let waiting = desk.well("pt", &["list", "phu-tho"]);
+    assert_eq!(waiting["waiting"][0]["id"], proposal["id"], "{waiting}");
+    let issued = carried_out(&proposal);
+    let serial = text(&issued, "serial");
+
+    let renewed = carried_out(&desk.well("pt", &["request-renew", "phu-tho", serial, "--days", "900"]));
+    assert_eq!(renewed["renews"], issued["serial"]);
+    let superseded = ["phu-tho", serial, "--reason", "superseded"];
+    let told = desk.refused("pt", &[&["revoke"][..], &superseded].concat());
+    assert!(told.contains("request-revoke"), "{told}");
+    carried_out(&desk.well("pt", &[&["request-revoke"][..], &superseded].concat()));
+    let serial = text(&renewed, "serial");
+    let hold = ["request-revoke", "phu-tho", serial, "--reason", "certificate-hold"];
+    carried_out(&desk.well("pt", &hold));
+    carried_out(&desk.well("pt", &["request-release", "phu-tho", serial]));
+    desk.well("pt", &["revoke", "phu-tho", serial, "--reason", "key-compromise"]);
+    desk.well("pt", &["check", "phu-tho"]);
+    let list = desk.well("pt", &["list", "phu-tho"]);
+    assert_eq!(
+        (&list["counts"]["in_use"], &list["counts"]["reconcile"]),
+        (&0.into(), &true.into()),
+        "{list}"
+    );
 }
 
 /// Whatever moment a process is killed at: nothing that lies on the disk is unknown, nothing known is missing, and the next

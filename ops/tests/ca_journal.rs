@@ -270,7 +270,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         3 => (0_usize..10, reason).prop_map(|(n, reason)| Deed::Revoke(n, reason)),
         1 => (0_usize..10).prop_map(Deed::Release),
         1 => Just(Deed::List),
-        2 => (0_u64..400).prop_map(Deed::Wait),
+        3 => (0_u64..400).prop_map(Deed::Wait),
         1 => Just(Deed::Reopen),
     ];
     prop::collection::vec(deed, 1..25)

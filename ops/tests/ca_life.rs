@@ -14,7 +14,8 @@ use ops::ca::build;
 use ops::ca::minutes::{HandOver, Party};
 use ops::ca::request::Request;
 use ops::ca::secret::Key;
-use ops::ca::{KeyKind, Opening, Place, Refusal};
+use ops::ca::{Authority, KeyKind, Opening, Place, Refusal};
+use schema::time::Millis;
 use schema::trust::{Certificate, Outcome, Purpose, Role};
 
 #[test]
@@ -173,7 +174,8 @@ fn ends_are_warned_about_60_30_and_7_days_before_and_offices_that_lack_something
 
     let needs = |country: &Country, now| {
         let opening = Opening::read(country.province.folder()).expect("a folder");
-        opening.needs(None, now).into_iter().map(|need| need.what).collect::<Vec<_>>()
+        let needs = opening.needs(None, now).into_iter().filter(|need| need.office.is_some());
+        needs.map(|need| need.what).collect::<Vec<_>>()
     };
     assert_eq!(needs(&country, day(20)), Vec::<String>::new());
     assert!(needs(&country, day(90))[0].contains("expires in"), "{:?}", needs(&country, day(90)));
@@ -182,6 +184,63 @@ fn ends_are_warned_about_60_30_and_7_days_before_and_offices_that_lack_something
     assert_eq!(needs(&country, day(90)), Vec::<String>::new());
     let opening = Opening::read(country.province.folder()).expect("a folder");
     assert!(opening.warnings(day(90)).iter().all(|warning| warning.serial.is_none()), "it was renewed");
+}
+
+#[test]
+fn the_authority_itself_and_its_list_are_warned_about_and_needed_too() {
+    let mut country = Country::new(KeyKind::Ed25519);
+    // Installed on day 4 with a first list for 35 days; certified on day 3 for 3650.
+    let (listed, certified) = (4 + 35, 3 + 3650);
+    let about = |authority: &Authority, words: &str, now| {
+        let opening = Opening::read(authority.folder()).expect("a folder");
+        let warning = opening.warnings(now).into_iter().find(|warning| warning.subject.contains(words));
+        let needs = opening.needs(None, now);
+        let needed = needs.iter().any(|need| need.name.contains(words) && need.office.is_none());
+        assert_eq!(warning.is_some(), needed, "{words}: warned about, or needed, and not the other");
+        warning.map(|warning| (warning.threshold_days, warning.urgent))
+    };
+    for (before, expected) in [
+        (15, None),
+        (14, Some((14, false))),
+        (8, Some((14, false))),
+        (7, Some((7, false))),
+        (3, Some((7, false))),
+        (2, Some((2, true))),
+        (1, Some((2, true))),
+    ] {
+        let now = day(listed - before).plus(Millis::SECOND);
+        assert_eq!(about(&country.province, "revocation list", now), expected, "{before} days before");
+    }
+    assert_eq!(about(&country.province, "revocation list", day(listed + 1)), Some((0, true)));
+    country.province.list(None, day(30)).expect("a list");
+    assert_eq!(about(&country.province, "revocation list", day(listed)), None, "a newer list is there");
+
+    for (before, expected) in
+        [(62, None), (59, Some((60, false))), (29, Some((30, false))), (6, Some((7, true)))]
+    {
+        let now = day(certified - before);
+        assert_eq!(about(&country.province, "this authority itself", now), expected, "{before} days before");
+        // The root needs to renew it.
+        let serial = country.root.book().issued().next().expect("the province").words.serial;
+        let opening = Opening::read(country.root.folder()).expect("a folder");
+        let warning = opening.warnings(now).into_iter().find(|warning| warning.serial == Some(serial));
+        assert_eq!(warning.map(|w| (w.threshold_days, w.urgent)), expected, "at the root");
+        let needed = opening.needs(None, now).iter().any(|need| need.name.contains("CA của địa phương"));
+        assert_eq!(needed, expected.is_some(), "at the root");
+    }
+    assert_eq!(about(&country.province, "this authority itself", day(certified + 1)), Some((0, true)));
+    let ends = day(1 + 20 * 365 - 30);
+    assert_eq!(about(&country.root, "this authority itself", ends), Some((30, false)));
+}
+
+#[test]
+fn an_authority_without_a_certificate_says_what_it_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, words) = (folder.path().join("ca"), ca_support::words());
+    let options = ca_support::key_options(&words, KeyKind::Ed25519);
+    Authority::init_delegated(&path, &here(), "CA của tỉnh", &[], options, day(0)).expect("made");
+    let needs = Opening::read(&path).expect("a folder").needs(None, day(1));
+    assert!(needs.len() == 1 && needs[0].what.contains("tram ca install"), "{needs:?}");
 }
 
 #[test]

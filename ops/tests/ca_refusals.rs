@@ -8,9 +8,11 @@ use ca_support::{
     Country, complaints, day, here, key_options, office, office_terms, officer, officer_terms,
     openssl_request, person, refusal, words,
 };
-use ops::ca::approval::{Proposal, Signed, Terms};
+use ops::ca::approval::Signed;
 use ops::ca::book::{Reason, SerialNo};
 use ops::ca::build;
+use ops::ca::proposal::{Proposal, Terms};
+use ops::ca::propose::CarriedOut;
 use ops::ca::request::Request;
 use ops::ca::secret::Key;
 use ops::ca::{Authority, KeyKind, Opening, Passphrase, Place, Refusal, Subject};
@@ -59,7 +61,8 @@ fn one_person_is_not_two() {
     assert!(matches!(refusal(unknown), Refusal::UnknownRequest { .. }));
 
     let approvals = [an, binh];
-    country.root.carry_out(&proposal.id, &approvals, day(7)).expect("two persons").expect("a certificate");
+    let done = country.root.carry_out(&proposal.id, &approvals, day(7)).expect("two persons");
+    assert!(done.certificate().is_some(), "{done:?}");
     let again = country.root.carry_out(&proposal.id, &approvals, day(8));
     assert!(matches!(refusal(again), Refusal::RequestDone { .. }));
 }
@@ -75,7 +78,10 @@ fn who_approves_is_changed_by_two_who_approve() {
     let refused = refusal(country.root.carry_out(&proposal.id, &with_chi, day(7)));
     assert!(matches!(refused, Refusal::UnknownApprover { .. }), "{refused}");
     let with_binh = [sign(&country.an.key), sign(&country.binh.key)];
-    assert_eq!(country.root.carry_out(&proposal.id, &with_binh, day(7)).expect("two persons"), None);
+    assert_eq!(
+        country.root.carry_out(&proposal.id, &with_binh, day(7)).expect("two persons"),
+        CarriedOut::Approvers
+    );
 
     let proposal = proposed(&mut country, day(8));
     let sign = |key: &Key| Signed::sign(&proposal, key, day(8)).expect("signed");
@@ -200,15 +206,16 @@ fn a_root_issues_to_no_office_and_nobody_issues_before_being_certified() {
         refusal(country.root.issue(office_terms(&here(), 1), day(5))),
         Refusal::WrongKind { .. }
     ));
-    let approvers = [country.an.approver.clone(), country.binh.approver.clone()];
-    let wrong = country.province.propose_approvers(&approvers, day(5));
+    let request = fs::read(country.province.folder().join("request.csr.pem")).expect("a file");
+    let request = Request::parse(&request).expect("a request");
+    let wrong = country.province.propose_authority(&here(), "CA của địa phương", &request, 9, day(5));
     assert!(matches!(refusal(wrong), Refusal::WrongKind { .. }));
 
     let words = words();
     let folder = country.folder.path().join("lao-cai");
     let options = key_options(&words, KeyKind::Ed25519);
     let mut fresh =
-        Authority::init_delegated(&folder, &there(), "CA tỉnh Lào Cai", options, day(5)).expect("made");
+        Authority::init_delegated(&folder, &there(), "CA tỉnh Lào Cai", &[], options, day(5)).expect("made");
     assert!(matches!(refusal(fresh.issue(office_terms(&there(), 1), day(5))), Refusal::NotInstalled));
     let certificate = fs::read(country.province.folder().join("ca.pem")).expect("a file");
     let root = fs::read(country.root.folder().join("ca.pem")).expect("a file");
@@ -233,7 +240,7 @@ fn a_folder_is_opened_by_one_at_a_time_with_the_right_passphrase() {
     fs::copy(root.folder().join("ca.key"), path.join("ca.key")).expect("copied");
     assert!(matches!(refusal(open("một hai ba bốn năm")), Refusal::OtherKey { .. }));
     let used =
-        Authority::init_delegated(&path, &here(), "x", key_options(&words(), KeyKind::Ed25519), day(9));
+        Authority::init_delegated(&path, &here(), "x", &[], key_options(&words(), KeyKind::Ed25519), day(9));
     assert!(used.expect_err("a folder in use").to_string().contains("not empty"));
     drop(folder);
 }

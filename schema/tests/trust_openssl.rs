@@ -15,20 +15,11 @@ use schema::trust::profile::PURPOSE_OFFICER;
 use schema::trust::{Anchors, Outcome, Purpose, SigningTime, TrustStore};
 use trust_country::{
     Authority, COMMON, COUNTRY, Country, HERE, Key, OFFICE_SERIAL, PROVINCE, Plan, Revoked, THERE, Use, Why,
-    day, dn, extension, field, find, forge, with_extensions,
+    day, dn, extension, field, find, forge, openssl_is_here, pem, with_extensions,
 };
 
 /// At which every list of a case counts.
 const ASKED_ON: u64 = 110;
-
-fn openssl_is_here() -> bool {
-    if Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success()) {
-        return true;
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "openssl must be installed in CI");
-    eprintln!("openssl is not installed: nothing was compared");
-    false
-}
 
 /// One question to both.
 struct Case {
@@ -38,25 +29,6 @@ struct Case {
     authorities: Vec<Vec<u8>>,
     lists: Vec<Vec<u8>>,
     asked_on: u64,
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    use std::fmt::Write as _;
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in der.chunks(3) {
-        let bits =
-            chunk.iter().chain(&[0; 3]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-        for n in 0..4 {
-            let digit = char::from(DIGITS[bits >> (18 - 6 * n) & 63]);
-            text.push(if n > chunk.len() { '=' } else { digit });
-        }
-    }
-    let mut out = format!("-----BEGIN {label}-----\n");
-    for line in text.as_bytes().chunks(64) {
-        writeln!(out, "{}", std::str::from_utf8(line).expect("ASCII")).expect("memory");
-    }
-    out + &format!("-----END {label}-----\n")
 }
 
 fn openssl_takes(folder: &Path, root: &[u8], case: &Case) -> (bool, String) {

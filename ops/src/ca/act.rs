@@ -10,8 +10,9 @@ use schema::id::hex;
 use schema::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::approval::{Approver, Proposal, Signed};
+use super::approval::{Approver, Signed};
 use super::build::Words;
+use super::proposal::Proposal;
 use super::subject::{Place, Subject};
 
 /// Bytes as hexadecimal digits in JSON.
@@ -131,6 +132,12 @@ impl Reason {
         }
     }
 
+    /// Whether one person may revoke for it at once, also where others approve: every hour counts when a key is in
+    /// strange hands.
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::KeyCompromise | Self::CaCompromise)
+    }
+
     /// Whether somebody else may have used the key.
     pub const fn is_compromise(self) -> bool {
         matches!(self, Self::KeyCompromise | Self::CaCompromise | Self::PrivilegeWithdrawn)
@@ -150,8 +157,13 @@ pub enum Act {
         /// Its key (SubjectPublicKeyInfo, DER); every line of the journal is signed with it.
         #[serde(with = "hexadecimal")]
         spki: Vec<u8>,
-        /// Of a root: who approves.
+        /// Who approves: always of a root, of a delegated authority when it wants that.
         approvers: Vec<Approver>,
+    },
+    /// Everybody who approves has signed the founding, and so has seen who else does.
+    Countersigned {
+        /// The proposal that says so.
+        proposal: String,
     },
     /// A delegated authority took in its own certificate and the root above it (SHA-256 of each).
     Installed {
@@ -162,7 +174,7 @@ pub enum Act {
         /// Its last second, since 1970.
         not_after_s: u64,
     },
-    /// A root was asked for something that two persons must approve.
+    /// The authority was asked for something that others must approve.
     Proposed {
         /// What.
         proposal: Proposal,
@@ -203,11 +215,17 @@ pub enum Act {
         reason: Reason,
         /// From when on the key must not be believed.
         invalid_from: Option<Millis>,
+        /// Which proposal it carries out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proposal: Option<String>,
     },
     /// A hold was lifted.
     Released {
         /// Which one.
         serial: SerialNo,
+        /// Which proposal it carries out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proposal: Option<String>,
     },
     /// A list is about to be signed, of everything revoked so far.
     ListIntended {

@@ -1,7 +1,13 @@
-//! Two different persons (*hai người khác nhau*) agree before a root certifies an authority, or changes who agrees.
+//! Others agree (*phê duyệt*) before an authority does what cannot be undone.
 //!
-//! A proposal is everything that will be certified; its hash is what an approver signs, with a key that only that
-//! person holds. The signature covers `tram/ca-approval/v1`, a line break, and the statement.
+//! | whose | to what | how many |
+//! |---|---|---|
+//! | root | authorities, who approves, revocations except of lost keys | two different persons |
+//! | delegated, if it has approvers | offices, officers, renewals, who approves, the same revocations, releases | one |
+//! | either | the founding: who approves from the first day on | every one of them |
+//!
+//! What an approver signs is the hash of a whole [`Proposal`], with a key that only that person holds. The signature
+//! covers `tram/ca-approval/v1`, a line break, and the statement.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,17 +19,18 @@ use schema::id::hex;
 use schema::text::{fold, require_plain};
 use schema::time::Millis;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::Refusal;
 use super::files;
-use super::request::Request;
+use super::proposal::Proposal;
 use super::secret::Key;
-use super::subject::{Place, Subject, TEXT_CHARS_MAX};
+use super::subject::TEXT_CHARS_MAX;
 
-/// How many different persons must agree.
-pub const APPROVALS_NEEDED: usize = 2;
-/// Most approvers of a root.
+/// How many different persons must agree at a root.
+pub const APPROVALS_OF_A_ROOT: usize = 2;
+/// How many must agree at a delegated authority that has approvers: the second one besides whoever holds its key.
+pub const APPROVALS_OF_A_DELEGATED: usize = 1;
+/// Most approvers of an authority.
 pub const APPROVERS_MAX: usize = 16;
 
 const DOMAIN: &[u8] = b"tram/ca-approval/v1\n";
@@ -71,14 +78,14 @@ impl Approver {
     }
 }
 
-/// Whether these can approve together.
+/// Whether these can approve together, where so many must agree.
 ///
 /// # Errors
 /// [`Refusal::Approvers`].
-pub fn check_approvers(approvers: &[Approver]) -> Result<()> {
-    let refused = |why: &str| Refusal::Approvers { why: why.to_owned() };
-    if approvers.len() < APPROVALS_NEEDED {
-        return Err(refused("fewer than two were named (--approver FILE, once for each)").into());
+pub fn check_approvers(approvers: &[Approver], needed: usize) -> Result<()> {
+    let refused = |why: &str| Refusal::Approvers { needed, why: why.to_owned() };
+    if approvers.len() < needed {
+        return Err(refused("too few were named (--approver FILE.pub, once for each)").into());
     }
     if approvers.len() > APPROVERS_MAX {
         return Err(refused("more than 16 were named").into());
@@ -95,95 +102,6 @@ pub fn check_approvers(approvers: &[Approver]) -> Result<()> {
         return Err(refused("two have the same key: each person makes a key of their own").into());
     }
     Ok(())
-}
-
-/// What is proposed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Terms {
-    /// To certify a delegated authority.
-    Authority {
-        /// Its name.
-        subject: Subject,
-        /// What it may certify.
-        place: Place,
-        /// Its key (SubjectPublicKeyInfo, DER, hexadecimal).
-        spki: String,
-        /// SHA-256 of the request that proves it holds the key.
-        request: String,
-        /// For how long.
-        days: u64,
-    },
-    /// To change who approves.
-    Approvers {
-        /// All of them from then on.
-        approvers: Vec<Approver>,
-    },
-}
-
-/// A proposal (*đề nghị*).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Proposal {
-    /// Random, 32 hexadecimal digits.
-    pub id: String,
-    /// SHA-256 of the root's key: it is for this root and no other.
-    pub root: String,
-    /// When it was made.
-    pub proposed_at: Millis,
-    /// What.
-    pub terms: Terms,
-}
-
-impl Proposal {
-    /// What approvers sign: SHA-256 of the whole proposal.
-    ///
-    /// # Errors
-    /// Never in practice.
-    pub fn hash(&self) -> Result<String> {
-        Ok(hex(&Sha256::digest(serde_json::to_vec(self).context("failed to write a proposal")?)))
-    }
-
-    /// Who approves after it, when it is about that.
-    pub fn new_approvers(&self) -> Option<&[Approver]> {
-        match &self.terms {
-            Terms::Approvers { approvers } => Some(approvers),
-            Terms::Authority { .. } => None,
-        }
-    }
-}
-
-/// What travels to the approvers: the proposal, and the request it is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProposalFile {
-    /// What is proposed.
-    pub proposal: Proposal,
-    /// The request (PKCS#10, PEM) of an authority.
-    pub request: Option<String>,
-}
-
-impl ProposalFile {
-    /// Reads one, and checks that the request in it is the one of the proposal.
-    ///
-    /// # Errors
-    /// When it holds something else, or the two do not belong together.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read(path, files::SMALL_FILE_BYTES_MAX)?;
-        let file: Self = serde_json::from_slice(&bytes)
-            .with_context(|| format!("`{}` does not hold a proposal of a root", path.display()))?;
-        if let Terms::Authority { subject, spki, request: hash, .. } = &file.proposal.terms {
-            let pem = file.request.as_deref().context("the proposal comes without its request")?;
-            let request = Request::parse(pem.as_bytes())?;
-            ensure!(
-                hex(&request.hash()) == *hash && hex(request.spki()) == *spki,
-                "the request in `{}` is not the one that is proposed: do not approve it",
-                path.display()
-            );
-            request.agrees_with(subject)?;
-        }
-        Ok(file)
-    }
 }
 
 /// What an approver says.
@@ -271,21 +189,48 @@ impl Signed {
     }
 }
 
+/// The persons who signed exactly this proposal, by their folded names.
+///
+/// # Errors
+/// With the first approval that is none: for other terms, of a stranger, forged.
+fn persons(proposal: &Proposal, approvals: &[Signed], approvers: &[Approver]) -> Result<BTreeSet<String>> {
+    let person = |approval: &Signed| Ok(fold(approval.check(proposal, approvers)?.name.trim()));
+    approvals.iter().map(person).collect()
+}
+
 /// Whether enough different persons signed exactly this proposal.
 ///
 /// # Errors
-/// With the first thing that is missing: one alone, the same one twice, other terms, a stranger, a forgery.
-pub fn check_approvals(proposal: &Proposal, approvals: &[Signed], approvers: &[Approver]) -> Result<()> {
-    let mut persons: BTreeSet<String> = BTreeSet::new();
+/// With the first thing that is missing: too few, the same one twice, other terms, a stranger, a forgery.
+pub fn check_approvals(
+    proposal: &Proposal,
+    approvals: &[Signed],
+    approvers: &[Approver],
+    needed: usize,
+) -> Result<()> {
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for approval in approvals {
         let approver = approval.check(proposal, approvers)?;
-        if !persons.insert(fold(approver.name.trim())) {
+        if !seen.insert(fold(approver.name.trim())) {
             return Err(Refusal::SamePerson { name: approver.name.clone() }.into());
         }
     }
-    if persons.len() < APPROVALS_NEEDED {
-        let (id, found) = (proposal.id.clone(), persons.len());
-        return Err(Refusal::TooFewApprovals { id, found, needed: APPROVALS_NEEDED }.into());
+    check_recorded(proposal, approvals, approvers, needed)
+}
+
+/// As [`check_approvals`], of what the journal recorded: a crash may have left the same person there twice.
+///
+/// # Errors
+/// As [`check_approvals`].
+pub fn check_recorded(
+    proposal: &Proposal,
+    approvals: &[Signed],
+    approvers: &[Approver],
+    needed: usize,
+) -> Result<()> {
+    let found = persons(proposal, approvals, approvers)?.len();
+    if found < needed {
+        return Err(Refusal::TooFewApprovals { id: proposal.id.clone(), found, needed }.into());
     }
     Ok(())
 }

@@ -31,12 +31,14 @@ pub const BACKDATED_MS: u64 = Millis::HOUR;
 pub const CERTIFICATES: &str = "certificates";
 /// Folder of the lists.
 pub const LISTS: &str = "lists";
-/// Folder of the proposals of a root.
+/// Folder of the proposals that wait for approvals.
 pub const REQUESTS: &str = "requests";
 /// Folder of the hand-over minutes.
 pub const MINUTES: &str = "minutes";
 /// The key file.
 pub const KEY_FILE: &str = "ca.key";
+/// The founding, which everybody who approves signs.
+pub const FOUNDING_FILE: &str = "founding.json";
 /// The request of a delegated authority.
 pub const REQUEST_FILE: &str = "request.csr.pem";
 
@@ -127,7 +129,7 @@ impl Authority {
         key: (KeyKind, &Passphrase, Cost),
         now: Millis,
     ) -> Result<Self> {
-        approval::check_approvers(approvers)?;
+        approval::check_approvers(approvers, approval::APPROVALS_OF_A_ROOT)?;
         let subject = Subject::root(name);
         subject.distinguished()?;
         ensure!((1..=30).contains(&years), "a root counts for 1 to 30 years, not {years}");
@@ -141,24 +143,30 @@ impl Authority {
         )?;
         root.sign_and_record(words, None, None, None, now)?;
         root.issue_list(now, None)?;
+        root.start(now)?;
         Ok(root)
     }
 
-    /// Makes a delegated authority: a key, and a request for the root.
+    /// Makes a delegated authority: a key, and a request for the root. Without approvers one person issues.
     ///
     /// # Errors
-    /// When the folder is in use, a text cannot be in a name, or something cannot be written.
+    /// When the folder is in use, a text cannot be in a name, two approvers have one name or key, or something cannot
+    /// be written.
     pub fn init_delegated(
         folder: &Path,
         place: &Place,
         name: &str,
+        approvers: &[Approver],
         key: (KeyKind, &Passphrase, Cost),
         now: Millis,
     ) -> Result<Self> {
+        if !approvers.is_empty() {
+            approval::check_approvers(approvers, approval::APPROVALS_OF_A_DELEGATED)?;
+        }
         let subject = Subject::authority(place, name);
         subject.distinguished()?;
-        let authority = Self::found(folder, subject.clone(), Some(place.clone()), &[], key, now)?;
-        authority.write_request(&subject)?;
+        let mut authority = Self::found(folder, subject, Some(place.clone()), approvers, key, now)?;
+        authority.start(now)?;
         Ok(authority)
     }
 
@@ -278,7 +286,7 @@ impl Authority {
             let subject = self.book().subject.clone();
             self.write_request(&subject)?;
         }
-        Ok(())
+        self.have_the_founding_signed(now)
     }
 
     /// Finishes what a crash left unfinished; says what that was.
@@ -320,9 +328,11 @@ impl Authority {
             && not_after_s > own_s
         {
             let left = own_s.saturating_sub(now.0 / Millis::SECOND) / 86_400;
-            return Err(
-                refused(format!("this authority's own certificate counts for {left} more days")).into()
+            let why = format!(
+                "this authority's own certificate counts for {left} more days: give it {left} days or fewer, or have \
+                 the authority renewed first"
             );
+            return Err(refused(why).into());
         }
         let serial = self.fresh_serial()?;
         Ok(Words { serial, kind, subject, spki, not_before_s, not_after_s })

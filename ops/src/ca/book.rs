@@ -6,8 +6,9 @@ use schema::time::Millis;
 use serde::Serialize;
 
 pub use super::act::{Act, Reason, SerialNo};
-use super::approval::{Approver, Proposal, Signed};
+use super::approval::{APPROVALS_OF_A_DELEGATED, APPROVALS_OF_A_ROOT, Approver, Signed};
 use super::build::{Entry, Kind, Words};
+use super::proposal::{Proposal, Terms};
 use super::subject::{Place, Subject};
 
 /// A certificate in the book.
@@ -165,6 +166,29 @@ impl Book {
         self.place.is_none()
     }
 
+    /// How many different persons must agree to what others approve.
+    pub const fn approvals_needed(&self) -> usize {
+        if self.is_root() { APPROVALS_OF_A_ROOT } else { APPROVALS_OF_A_DELEGATED }
+    }
+
+    /// What everybody who approves signs on the first day. None of authorities without approvers, of those that
+    /// got them later, and of roots that were founded before there was such a thing.
+    pub fn founding(&self) -> Option<&ProposalRecord> {
+        self.proposals.values().find(|record| record.proposal.founders().is_some())
+    }
+
+    /// Whether such a founding is still to be proposed: a crash came between, or the authority is older.
+    pub fn lacks_founding(&self) -> bool {
+        let untouched = self.issued().next().is_none() && self.proposals.values().all(|record| !record.done);
+        !self.approvers.is_empty() && self.founding().is_none() && untouched
+    }
+
+    /// Whether one person is not enough: to issue to offices and persons, to renew, to release, and to revoke except
+    /// for a lost key.
+    pub fn demands_approval(&self) -> bool {
+        !self.approvers.is_empty() && (!self.is_root() || self.founding().is_some())
+    }
+
     /// The root's own certificate.
     pub fn root_record(&self) -> Option<&Record> {
         self.certificates.values().find(|record| record.words.kind == Kind::Root)
@@ -203,6 +227,17 @@ impl Book {
         self.certificates.values().filter_map(|record| record.revoked).collect()
     }
 
+    /// Certificates that count and have the same key as this one.
+    pub fn others_of_the_key(&self, serial: SerialNo, now: Millis) -> Vec<SerialNo> {
+        let Some(lost) = self.certificates.get(&serial) else { return Vec::new() };
+        // An expired one may have been suspended, and counts no more all the same.
+        let counts = |record: &&Record| {
+            matches!(record.status(now), Status::InUse | Status::OnHold) && !record.is_expired(now)
+        };
+        let same = self.issued().filter(|record| record.words.spki == lost.words.spki);
+        same.filter(counts).map(|record| record.words.serial).filter(|other| *other != serial).collect()
+    }
+
     /// Whether the newest list says what the book says.
     pub fn list_is_current(&self) -> bool {
         self.newest_list().is_some_and(|list| list.entries.as_ref() == Some(&self.revoked()))
@@ -234,6 +269,11 @@ impl Book {
             }
             Act::Approved { approval } => {
                 self.open_proposal(&approval.proposal)?.approvals.push(approval.clone());
+            }
+            Act::Countersigned { proposal } => {
+                let record = self.open_proposal(proposal)?;
+                record.done = true;
+                record.proposal.founders().ok_or("the proposal is not the founding")?;
             }
             Act::ApproversChanged { proposal } => {
                 let record = self.open_proposal(proposal)?;
@@ -269,7 +309,13 @@ impl Book {
                     return Err(format!("{serial} was issued twice"));
                 }
             }
-            Act::Revoked { serial, reason, invalid_from } => {
+            Act::Revoked { serial, reason, invalid_from, proposal } => {
+                if let Some(id) = proposal {
+                    let record = self.open_proposal(id)?;
+                    // Other certificates of a lost key go before the one that was named.
+                    record.done = matches!(&record.proposal.terms,
+                        Terms::Revocation { serial: named, .. } if named == serial);
+                }
                 let record = self.record(serial)?;
                 if record.revoked.is_some_and(|entry| entry.reason != Reason::CertificateHold) {
                     return Err(format!("{serial} was revoked twice"));
@@ -279,7 +325,10 @@ impl Book {
                 let (serial, reason, invalid_from) = (*serial, *reason, *invalid_from);
                 record.revoked = Some(Entry { serial, revoked_at, reason, invalid_from });
             }
-            Act::Released { serial } => {
+            Act::Released { serial, proposal } => {
+                if let Some(id) = proposal {
+                    self.open_proposal(id)?.done = true;
+                }
                 let record = self.record(serial)?;
                 if record.revoked.take().is_none_or(|entry| entry.reason != Reason::CertificateHold) {
                     return Err(format!("{serial} was not on hold"));

@@ -1,5 +1,4 @@
-//! What an authority has issued (*danh mục chứng thư*): counts that reconcile, warnings, needs, and every file against
-//! the journal.
+//! What an authority has issued (*danh mục chứng thư*): counts that reconcile, and every file against the journal.
 //!
 //! The counts come from two places: issued, revoked and expired from the journal; in use from the certificates and the
 //! newest list as they lie on the disk, which is what stations see. *issued − revoked − expired = in use*, or something
@@ -11,9 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use jiff::civil::Date;
-use schema::directory::{Directory, Tier};
-use schema::id::{OfficeId, hex};
+use schema::id::hex;
 use schema::time::Millis;
 use schema::trust::crl::{LIST_BYTES_MAX, ListNumber, RevocationReason};
 use schema::trust::{Certificate, RevocationList};
@@ -21,13 +18,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::authority::{CERTIFICATES, KEY_FILE, LISTS, MINUTES, stems};
-use super::book::{Act, Book, ListRecord, Record, SerialNo, Status};
-use super::build::{self, Kind};
-use super::{Opening, Place, files};
-use crate::{audit, calendar};
-
-/// On how many days before its end a certificate is warned about; the last ones are the most urgent.
-pub const WARNING_DAYS: [u64; 3] = [60, 30, 7];
+use super::book::{Act, ListRecord, SerialNo, Status};
+use super::{Opening, build, files, oversight};
 
 /// What is counted. Certificates for others only, not the authority's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,30 +34,6 @@ pub struct Counts {
     pub in_use: usize,
     /// Whether *issued − revoked − expired = in use*.
     pub reconcile: bool,
-}
-
-/// A certificate that ends soon, or has ended unreplaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// Which one; none for the authority itself and its list.
-    pub serial: Option<SerialNo>,
-    /// Whose, masked.
-    pub subject: String,
-    /// Days until its end.
-    pub days_left: u64,
-    /// 60, 30 or 7: the last threshold that was passed. 0: it is over.
-    pub threshold_days: u64,
-}
-
-/// Something an office lacks (*nhu cầu*).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Need {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub office: OfficeId,
-    /// What it lacks.
-    pub what: String,
 }
 
 /// One check.
@@ -126,76 +94,6 @@ impl Opening {
         Ok(in_use)
     }
 
-    /// What ends within 60 days, the most urgent first; also the authority's own certificate and its newest list.
-    pub fn warnings(&self, now: Millis) -> Vec<Warning> {
-        let book = self.book();
-        let mut warnings = Vec::new();
-        let mut note = |serial, subject: String, not_after_s: u64| {
-            let left_s = (not_after_s + 1).saturating_sub(now.0 / Millis::SECOND);
-            let days_left = left_s / 86_400;
-            let passed =
-                WARNING_DAYS.into_iter().rev().find(|days| days_left < *days || left_s == days * 86_400);
-            let threshold_days = if left_s == 0 { Some(0) } else { passed };
-            if let Some(threshold_days) = threshold_days {
-                warnings.push(Warning { serial, subject, days_left, threshold_days });
-            }
-        };
-        if let Some(own_s) = book.own_not_after_s() {
-            note(None, format!("{} (this authority)", book.subject), own_s);
-        }
-        for record in book.issued().filter(|record| record.status(now) == Status::InUse) {
-            if !book.is_renewed(record, now) {
-                note(Some(record.words.serial), record.words.subject.to_string(), record.words.not_after_s);
-            }
-        }
-        if let Some(list) = book.newest_list() {
-            let left_s = list.next_update_s.saturating_sub(now.0 / Millis::SECOND);
-            if left_s < 7 * 86_400 {
-                let subject = format!("revocation list {} (run `tram ca crl`)", list.number);
-                let threshold_days = if left_s == 0 { 0 } else { 7 };
-                warnings.push(Warning { serial: None, subject, days_left: left_s / 86_400, threshold_days });
-            }
-        }
-        warnings.sort_by_key(|warning| warning.days_left);
-        warnings
-    }
-
-    /// Which offices lack what: of a directory those enrolled within this jurisdiction; without one, those that ever had
-    /// a certificate from here.
-    pub fn needs(&self, directory: Option<&Directory>, now: Millis) -> Vec<Need> {
-        let mut of_office: BTreeMap<OfficeId, Vec<&Record>> = BTreeMap::new();
-        for record in self.book().issued() {
-            if let Kind::Office(office) = &record.words.kind {
-                of_office.entry(*office).or_default().push(record);
-            }
-        }
-        let mut needs = Vec::new();
-        let mut note = |name: &str, office: OfficeId, what: Option<String>| {
-            needs.extend(what.map(|what| Need { name: name.to_owned(), office, what }));
-        };
-        match directory {
-            None => {
-                for (office, records) in &of_office {
-                    let name = records.last().map_or("", |record| record.words.subject.name());
-                    note(name, *office, lack(records, None, now));
-                }
-            }
-            Some(directory) => {
-                let at = calendar::date_of(now);
-                let Some(place) = &self.book().place else { return Vec::new() };
-                let here = directory.offices().filter(|office| office.is_enrolled());
-                for office in here.filter(|office| place.holds(directory, &office.id, at)) {
-                    let records = of_office.get(&office.id).map_or(&[][..], Vec::as_slice);
-                    let key = office.keys.iter().rev().find(|key| key.validity.contains(now));
-                    let name = audit::newest_name(directory, &office.id);
-                    note(&name, office.id, lack(records, key.map(|key| &key.key), now));
-                }
-            }
-        }
-        needs.sort_unstable();
-        needs
-    }
-
     /// Compares every file with the journal. The journal itself was checked when it was opened.
     ///
     /// # Errors
@@ -215,6 +113,8 @@ impl Opening {
         let mut check = |what: &str, looked_at, broken| {
             checks.push(Check { what: what.to_owned(), looked_at, broken });
         };
+        let (looked_at, broken) = oversight::check(self.journal().lines());
+        check("approvals: who agreed to what", looked_at, broken);
         check("files that only the owner reads", 1, self.exposed());
         check("own certificate", 1, self.check_own());
         let (looked_at, broken) = self.check_certificates()?;
@@ -236,6 +136,7 @@ impl Opening {
         }
         open.iter_mut().for_each(|line| line.push_str(": run `tram ca recover`"));
         check("nothing unfinished", 1, open);
+        check("no certificate in use for a lost key", 1, self.in_use_for_a_lost_key(now));
         let counts = self.counts(now);
         let differ = match counts {
             Ok(counts) if counts.reconcile => Vec::new(),
@@ -244,6 +145,19 @@ impl Opening {
         };
         check("issued − revoked − expired = in use", 1, differ);
         Ok(checks)
+    }
+
+    /// Renewals have the key of what they renew: revoked for a lost key, all of them must go.
+    fn in_use_for_a_lost_key(&self, now: Millis) -> Vec<String> {
+        let book = self.book();
+        let lost =
+            book.issued().filter(|record| record.revoked.is_some_and(|entry| entry.reason.is_compromise()));
+        let others = lost.flat_map(|record| {
+            let lost = record.words.serial;
+            let others = book.others_of_the_key(lost, now).into_iter();
+            others.map(move |other| format!("{other} has the key that {lost} was revoked for: revoke it too"))
+        });
+        others.collect()
     }
 
     fn exposed(&self) -> Vec<String> {
@@ -370,49 +284,6 @@ impl Opening {
         }
         (looked_at, broken)
     }
-}
-
-impl Book {
-    /// Whether a later certificate for the same subject counts at least as long.
-    pub fn is_renewed(&self, record: &Record, now: Millis) -> bool {
-        self.issued().any(|other| {
-            other.words.subject == record.words.subject
-                && other.words.serial != record.words.serial
-                && other.status(now) == Status::InUse
-                && other.words.not_after_s > record.words.not_after_s
-        })
-    }
-}
-
-impl Place {
-    /// Whether an office of the directory lies within it on that day.
-    pub fn holds(&self, directory: &Directory, office: &OfficeId, at: Date) -> bool {
-        match self {
-            Self::Centre(_) => directory.tier_at(office, at) == Some(Tier::Central),
-            Self::Province(name) => {
-                let is_it = |id: &OfficeId| directory.name_at(id, at) == Some(name.as_str());
-                is_it(office) || directory.ancestors_at(office, at).any(|above| is_it(&above.id))
-            }
-        }
-    }
-}
-
-/// What an office with these certificates lacks; `key` is the one its station signs with.
-fn lack(records: &[&Record], key: Option<&[u8; 32]>, now: Millis) -> Option<String> {
-    let in_use = records.iter().filter(|record| record.status(now) == Status::InUse);
-    let Some(best) = in_use.max_by_key(|record| record.words.not_after_s) else {
-        let newest = records.iter().max_by_key(|record| record.issued_at);
-        return Some(newest.map_or_else(
-            || "has no certificate".to_owned(),
-            |record| format!("has none in use: {} is {}", record.words.serial, record.status(now).label()),
-        ));
-    };
-    let spki = key.and_then(|key| build::ed25519_spki(key).ok());
-    if spki.is_some_and(|spki| spki != best.words.spki) {
-        return Some(format!("signs with another key than that of {}", best.words.serial));
-    }
-    let days_left = (best.words.not_after_s + 1).saturating_sub(now.0 / Millis::SECOND) / 86_400;
-    (days_left < WARNING_DAYS[0]).then(|| format!("{} expires in {days_left} days", best.words.serial))
 }
 
 impl std::fmt::Display for Counts {

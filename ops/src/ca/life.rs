@@ -1,21 +1,19 @@
-//! What an authority does with certificates: propose, issue, renew, revoke, release, list, hand over.
+//! What an authority does with certificates: issue, renew, revoke, release, list, hand over. What others must approve
+//! first comes in through [`super::propose`].
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use data_encoding::HEXLOWER;
-use node::keyring::random_bytes;
 use schema::id::hex;
 use schema::time::Millis;
 use sha2::{Digest as _, Sha256};
 
-use super::approval::{self, Approver, Proposal, ProposalFile, Signed, Terms};
-use super::authority::{LISTS, MINUTES, REQUESTS};
+use super::authority::{LISTS, MINUTES};
 use super::book::{Act, Reason, Record, SerialNo, Status};
 use super::build::{self, Kind};
 use super::minutes::HandOver;
 use super::request::Request;
-use super::subject::{Place, Subject};
+use super::subject::Subject;
 use super::{Authority, LeafTerms, Refusal, files};
 use crate::calendar;
 
@@ -25,98 +23,6 @@ pub const ROOT_LIST_DAYS: u64 = 180;
 pub const LIST_DAYS: u64 = 35;
 
 impl Authority {
-    /// Proposes to certify a delegated authority; writes the file that approvers sign.
-    ///
-    /// # Errors
-    /// When this is no root, or the request is for another name.
-    pub fn propose_authority(
-        &mut self,
-        place: &Place,
-        name: &str,
-        request: &Request,
-        days: u64,
-        now: Millis,
-    ) -> Result<(Proposal, PathBuf)> {
-        self.start(now)?;
-        self.must_be_root("request")?;
-        let subject = Subject::authority(place, name);
-        let spki = Self::key_of(request, &subject)?;
-        // What would be refused at the end is refused before two people have been bothered.
-        let words = self.words(Kind::Delegated(place.clone()), subject.clone(), spki.clone(), days, now)?;
-        build::look_at(&words, &self.book().subject, None)?;
-        self.refuse_shared_key(&spki, &subject)?;
-        let terms = Terms::Authority {
-            subject,
-            place: place.clone(),
-            spki: hex(&spki),
-            request: hex(&request.hash()),
-            days,
-        };
-        self.propose(terms, Some(files::pem_of(files::REQUEST, request.as_der())?), now)
-    }
-
-    /// Proposes who approves from now on.
-    ///
-    /// # Errors
-    /// When this is no root, or they are not two different persons.
-    pub fn propose_approvers(&mut self, approvers: &[Approver], now: Millis) -> Result<(Proposal, PathBuf)> {
-        self.start(now)?;
-        self.must_be_root("request-approvers")?;
-        approval::check_approvers(approvers)?;
-        self.propose(Terms::Approvers { approvers: approvers.to_vec() }, None, now)
-    }
-
-    fn propose(&mut self, terms: Terms, request: Option<String>, now: Millis) -> Result<(Proposal, PathBuf)> {
-        let id = hex(&random_bytes::<16>()?);
-        let proposal = Proposal { id, root: self.key_hash()?, proposed_at: now, terms };
-        self.journal.append(&Act::Proposed { proposal: proposal.clone() }, &self.key, now)?;
-        let path = self.folder.join(REQUESTS).join(format!("{}.json", proposal.id));
-        let file = ProposalFile { proposal: proposal.clone(), request };
-        let text = serde_json::to_string_pretty(&file).context("failed to write the proposal")?;
-        files::create(&path, format!("{text}\n").as_bytes())?;
-        Ok((proposal, path))
-    }
-
-    fn must_be_root(&self, what: &'static str) -> Result<()> {
-        if self.book().is_root() { Ok(()) } else { Err(self.wrong_kind(what, "a root")) }
-    }
-
-    /// Carries out a proposal that two different persons approved: the serial number of the authority's certificate, or
-    /// nothing when it was about the approvers.
-    ///
-    /// # Errors
-    /// When one person agreed, the same one twice, to other terms, or the signature is not theirs.
-    pub fn carry_out(&mut self, id: &str, approvals: &[Signed], now: Millis) -> Result<Option<SerialNo>> {
-        self.start(now)?;
-        self.must_be_root("issue-authority")?;
-        let record =
-            self.book().proposals.get(id).ok_or_else(|| Refusal::UnknownRequest { id: id.to_owned() })?;
-        if record.done {
-            return Err(Refusal::RequestDone { id: id.to_owned() }.into());
-        }
-        let proposal = record.proposal.clone();
-        ensure!(proposal.root == self.key_hash()?, "proposal `{id}` is for another root");
-        approval::check_approvals(&proposal, approvals, &self.book().approvers)?;
-        let words = match &proposal.terms {
-            Terms::Authority { subject, place, spki, days, .. } => {
-                let spki = HEXLOWER.decode(spki.as_bytes()).context("the proposal's key cannot be read")?;
-                self.refuse_shared_key(&spki, subject)?;
-                let words = self.words(Kind::Delegated(place.clone()), subject.clone(), spki, *days, now)?;
-                build::look_at(&words, &self.book().subject, None)?;
-                Some(words)
-            }
-            Terms::Approvers { .. } => None,
-        };
-        for approval in approvals {
-            self.journal.append(&Act::Approved { approval: approval.clone() }, &self.key, now)?;
-        }
-        if let Some(words) = words {
-            return self.sign_and_record(words, None, Some(id.to_owned()), None, now).map(Some);
-        }
-        self.journal.append(&Act::ApproversChanged { proposal: id.to_owned() }, &self.key, now)?;
-        Ok(None)
-    }
-
     /// Issues a certificate to an office or a person.
     ///
     /// # Errors
@@ -125,14 +31,45 @@ impl Authority {
     pub fn issue(&mut self, terms: LeafTerms, now: Millis) -> Result<SerialNo> {
         self.start(now)?;
         self.issuing_place("issue")?;
+        self.refuse_alone(if terms.kind == Kind::Officer { "request-officer" } else { "request-office" })?;
+        self.issue_leaf(terms, None, None, now)
+    }
+
+    /// Looks at what is to be issued; its words.
+    pub(super) fn leaf_words(
+        &self,
+        terms: &LeafTerms,
+        renews: Option<SerialNo>,
+        now: Millis,
+    ) -> Result<build::Words> {
         self.refuse_shared_key(&terms.spki, &terms.subject)?;
-        self.refuse_second(&terms, now)?;
-        let words = self.words(terms.kind, terms.subject, terms.spki, terms.days, now)?;
-        self.sign_and_record(words, None, None, terms.device, now)
+        if renews.is_none() {
+            self.refuse_second(terms, now)?;
+        }
+        let LeafTerms { kind, subject, spki, days, .. } = terms.clone();
+        let words = self.words(kind, subject, spki, days, now)?;
+        build::look_at(&words, &self.book().subject, self.book().place.as_ref())?;
+        Ok(words)
+    }
+
+    pub(super) fn issue_leaf(
+        &mut self,
+        terms: LeafTerms,
+        renews: Option<SerialNo>,
+        proposal: Option<String>,
+        now: Millis,
+    ) -> Result<SerialNo> {
+        let words = self.leaf_words(&terms, renews, now)?;
+        self.sign_and_record(words, renews, proposal, terms.device, now)
+    }
+
+    /// Refuses what one person must not do where others approve.
+    fn refuse_alone(&self, instead: &'static str) -> Result<()> {
+        if self.book().demands_approval() { Err(Refusal::NeedsApproval { instead }.into()) } else { Ok(()) }
     }
 
     /// One key, one subject; and no key that was compromised.
-    fn refuse_shared_key(&self, spki: &[u8], subject: &Subject) -> Result<()> {
+    pub(super) fn refuse_shared_key(&self, spki: &[u8], subject: &Subject) -> Result<()> {
         for record in self.book().certificates.values().filter(|record| record.words.spki == spki) {
             let serial = record.words.serial;
             if record.revoked.is_some_and(|entry| entry.reason.is_compromise()) {
@@ -164,7 +101,7 @@ impl Authority {
     }
 
     /// The certificate with that number, for somebody else.
-    fn issued(&self, serial: SerialNo) -> Result<&Record> {
+    pub(super) fn issued(&self, serial: SerialNo) -> Result<&Record> {
         let record = self.book().certificates.get(&serial).filter(|record| record.words.kind != Kind::Root);
         Ok(record.ok_or(Refusal::UnknownSerial { serial })?)
     }
@@ -182,12 +119,12 @@ impl Authority {
         device: Option<String>,
         now: Millis,
     ) -> Result<SerialNo> {
-        let record = self.renewable(serial, now)?;
+        let record = self.renewable_alone(serial, now)?;
         let spki = match request {
             Some(request) => Self::key_of(request, &record.words.subject)?,
             None => record.words.spki.clone(),
         };
-        self.renew_with(&record, spki, days, device, now)
+        self.issue_leaf(renewal(&record, spki, days, device), Some(serial), None, now)
     }
 
     /// As [`Authority::renew`], with a key that was proven otherwise (a signed directory names it).
@@ -202,14 +139,19 @@ impl Authority {
         device: Option<String>,
         now: Millis,
     ) -> Result<SerialNo> {
-        let record = self.renewable(serial, now)?;
-        self.renew_with(&record, spki, days, device, now)
+        let record = self.renewable_alone(serial, now)?;
+        self.issue_leaf(renewal(&record, spki, days, device), Some(serial), None, now)
+    }
+
+    fn renewable_alone(&mut self, serial: SerialNo, now: Millis) -> Result<Record> {
+        self.start(now)?;
+        self.issuing_place("renew")?;
+        self.refuse_alone("request-renew")?;
+        self.renewable(serial)
     }
 
     /// What was certified under this number, if it may be renewed.
-    fn renewable(&mut self, serial: SerialNo, now: Millis) -> Result<Record> {
-        self.start(now)?;
-        self.issuing_place("renew")?;
+    pub(super) fn renewable(&self, serial: SerialNo) -> Result<Record> {
         let record = self.issued(serial)?.clone();
         match record.revoked {
             Some(entry) => {
@@ -219,24 +161,12 @@ impl Authority {
         }
     }
 
-    fn renew_with(
-        &mut self,
-        record: &Record,
-        spki: Vec<u8>,
-        days: u64,
-        device: Option<String>,
-        now: Millis,
-    ) -> Result<SerialNo> {
-        self.refuse_shared_key(&spki, &record.words.subject)?;
-        let device = device.or_else(|| record.device.clone());
-        let words = self.words(record.words.kind.clone(), record.words.subject.clone(), spki, days, now)?;
-        self.sign_and_record(words, Some(record.words.serial), None, device, now)
-    }
-
-    /// Revokes or suspends a certificate, and issues the list that says so.
+    /// Revokes or suspends a certificate, and issues the list that says so. When its key may be in strange hands, every
+    /// other certificate of that key that counts is revoked with it.
     ///
     /// # Errors
-    /// When it is revoked already, the reason does not fit, or the key is said to be lost in the future.
+    /// When it is revoked already, the reason does not fit, the key is said to be lost in the future, or others must
+    /// approve it first: one person alone revokes only for a lost key.
     pub fn revoke(
         &mut self,
         serial: SerialNo,
@@ -245,6 +175,20 @@ impl Authority {
         now: Millis,
     ) -> Result<u64> {
         self.start(now)?;
+        if !reason.is_urgent() {
+            self.refuse_alone("request-revoke")?;
+        }
+        self.may_revoke(serial, reason, invalid_from, now)?;
+        self.record_revocation(serial, reason, invalid_from, None, now)
+    }
+
+    pub(super) fn may_revoke(
+        &self,
+        serial: SerialNo,
+        reason: Reason,
+        invalid_from: Option<Millis>,
+        now: Millis,
+    ) -> Result<()> {
         let record = self.issued(serial)?;
         if let Some(entry) = record.revoked
             && (entry.reason != Reason::CertificateHold || reason == Reason::CertificateHold)
@@ -261,20 +205,55 @@ impl Authority {
         {
             return Err(Refusal::InvalidityDate { given: calendar::shown(from) }.into());
         }
-        self.journal.append(&Act::Revoked { serial, reason, invalid_from }, &self.key, now)?;
+        Ok(())
+    }
+
+    pub(super) fn record_revocation(
+        &mut self,
+        serial: SerialNo,
+        reason: Reason,
+        invalid_from: Option<Millis>,
+        proposal: Option<&str>,
+        now: Millis,
+    ) -> Result<u64> {
+        // The one that was named comes last: after a crash the same command goes on where it stopped.
+        let mut serials = Vec::new();
+        if reason.is_compromise() {
+            serials = self.book().others_of_the_key(serial, now);
+        }
+        serials.push(serial);
+        for serial in serials {
+            let proposal = proposal.map(str::to_owned);
+            self.journal.append(&Act::Revoked { serial, reason, invalid_from, proposal }, &self.key, now)?;
+        }
         self.issue_list(now, None)
     }
 
     /// Lifts a hold, and issues the list that says so.
     ///
     /// # Errors
-    /// When the certificate is not on hold.
+    /// When the certificate is not on hold, or others must approve it first.
     pub fn release(&mut self, serial: SerialNo, now: Millis) -> Result<u64> {
         self.start(now)?;
+        self.refuse_alone("request-release")?;
+        self.may_release(serial)?;
+        self.record_release(serial, None, now)
+    }
+
+    pub(super) fn may_release(&self, serial: SerialNo) -> Result<()> {
         if self.issued(serial)?.revoked.is_none_or(|entry| entry.reason != Reason::CertificateHold) {
             return Err(Refusal::NotOnHold { serial }.into());
         }
-        self.journal.append(&Act::Released { serial }, &self.key, now)?;
+        Ok(())
+    }
+
+    pub(super) fn record_release(
+        &mut self,
+        serial: SerialNo,
+        proposal: Option<String>,
+        now: Millis,
+    ) -> Result<u64> {
+        self.journal.append(&Act::Released { serial, proposal }, &self.key, now)?;
         self.issue_list(now, None)
     }
 
@@ -341,4 +320,11 @@ impl Authority {
         self.journal.append(&Act::HandedOver { serial, minutes: name, hash }, &self.key, now)?;
         Ok(path)
     }
+}
+
+/// The terms of a certificate's successor.
+pub(super) fn renewal(record: &Record, spki: Vec<u8>, days: u64, device: Option<String>) -> LeafTerms {
+    let device = device.or_else(|| record.device.clone());
+    let (kind, subject) = (record.words.kind.clone(), record.words.subject.clone());
+    LeafTerms { kind, subject, spki, days, device }
 }

@@ -6,12 +6,17 @@
 //! | [`subject`] | whose name is certified, in the one spelling that everybody compares |
 //! | [`request`] | does whoever asks hold the key (PKCS#10)? |
 //! | [`build`] | the bytes of certificates and lists, each looked at by `schema::trust` before the key is used |
-//! | [`approval`] | did two different persons agree to exactly this? |
+//! | [`proposal`] | what exactly are others asked to approve? |
+//! | [`approval`] | did enough different persons agree to exactly this? |
 //! | [`act`], [`journal`] | what this authority ever did, chained and signed |
 //! | [`book`] | what follows from that: who has what, what is revoked, what is unfinished |
 //! | [`authority`] | a folder with a key: found it, open it, finish what a crash left |
-//! | [`life`] | propose, issue, renew, revoke, list, hand over |
-//! | [`inventory`] | counts that reconcile, warnings, needs, and the check of every file |
+//! | [`life`] | issue, renew, revoke, list, hand over |
+//! | [`propose`] | the same, and who approves, in two steps: proposed, then carried out with approvals |
+//! | [`oversight`] | was everything approved that had to be, says the journal? |
+//! | [`seen`] | is this folder an older copy, say lists and certificates that others hold? |
+//! | [`inventory`] | counts that reconcile, and the check of every file |
+//! | [`ending`] | what ends soon, and who lacks what? |
 //! | [`minutes`] | what is signed by hand when an agency's key changes hands |
 //! | [`secret`], [`files`] | passphrases, encrypted keys, files that are whole or not there |
 //!
@@ -21,7 +26,8 @@
 //! FOLDER/ca.pem, ca.der            its own certificate
 //! FOLDER/root.pem, root.der        of a delegated authority: the root above it
 //! FOLDER/request.csr.pem           of a delegated authority: what it asks the root for
-//! FOLDER/requests/ID.json          of a root: what approvers sign
+//! FOLDER/founding.json             where there are approvers: who they all are, signed by every one of them
+//! FOLDER/requests/ID.json          what approvers sign
 //! FOLDER/certificates/SERIAL.*     what it issued, PEM and DER
 //! FOLDER/lists/NUMBER.*, list.*    its revocation lists, and the newest one
 //! FOLDER/minutes/SERIAL-N.txt      hand-over minutes
@@ -36,15 +42,20 @@ pub mod authority;
 pub mod book;
 pub mod build;
 pub mod command;
+pub mod ending;
 pub mod files;
 pub mod inventory;
 pub mod journal;
 pub mod life;
 pub mod minutes;
+pub mod oversight;
 mod perform;
+pub mod proposal;
+pub mod propose;
 mod refusal;
 pub mod request;
 pub mod secret;
+pub mod seen;
 mod show;
 pub mod subject;
 

@@ -169,7 +169,7 @@ pub enum Refusal {
         name: String,
     },
     /// Not an approver.
-    #[error("the approval was made with key {key}, which is not that of an approver of this root")]
+    #[error("the approval was made with key {key}, which is not that of an approver of this authority")]
     UnknownApprover {
         /// Which key.
         key: String,
@@ -189,9 +189,75 @@ pub enum Refusal {
         name: String,
     },
     /// Too few approvers, or two of one name or key.
-    #[error("a root needs at least two approvers with different names and keys: {why}")]
+    #[error("at least {needed} approvers with different names and keys are needed here: {why}")]
     Approvers {
+        /// How many there must be.
+        needed: usize,
         /// What is wrong.
+        why: String,
+    },
+    /// One person is not enough.
+    #[error(
+        "this authority has approvers, so one person alone may not do this: use `tram ca {instead}`, have an approver \
+         sign it with `tram ca approve`, and carry it out with `tram ca issue` (only for a lost key one person revokes at \
+         once: `tram ca revoke … --reason key-compromise`)"
+    )]
+    NeedsApproval {
+        /// Which command to use.
+        instead: &'static str,
+    },
+    /// Nobody approves here.
+    #[error(
+        "this authority has no approvers, so there is nobody to ask: use `tram ca {instead}`, or name approvers first \
+         (`tram ca request-approvers`)"
+    )]
+    NobodyApproves {
+        /// Which command to use.
+        instead: &'static str,
+    },
+    /// Not everybody has seen who approves.
+    #[error(
+        "the founding is not signed yet by all {approvers} approvers: have each of them run `tram ca approve {path} --key \
+         THEIR.key`, then run `tram ca issue FOLDER founding --approval …` with all of their files",
+        path = path.display()
+    )]
+    FoundingNotSigned {
+        /// Where it is.
+        path: PathBuf,
+        /// How many must sign.
+        approvers: usize,
+    },
+    /// Whoever signs the founding is not in it.
+    #[error(
+        "your key is not among the approvers named there, so your signature would say nothing: tell whoever keeps the \
+         authority's key, and do not hand over any approval before your name is there with your key"
+    )]
+    NotAFounder,
+    /// An older copy of the folder, as others show.
+    #[error(
+        "{what}: this folder is an older copy. Do not issue anything from it: list numbers would repeat, and what was \
+         revoked since would count again. Put the newest copy back; if there is none, make a new authority (`tram ca \
+         init-delegated`, for a root `tram ca init-root`) and have this one's certificate revoked"
+    )]
+    OlderThanSeen {
+        /// What shows it.
+        what: String,
+    },
+    /// What others hold was made by this key, but not in this history.
+    #[error(
+        "{what}: two copies of this folder were worked with. Keep both and what was seen as evidence, issue nothing from \
+         either, and tell the keeper of the root"
+    )]
+    TwoHistories {
+        /// What shows it.
+        what: String,
+    },
+    /// What was named with --seen is not this authority's.
+    #[error("`{path}` shows nothing about this authority: {why}", path = path.display())]
+    SeenOfAnother {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
         why: String,
     },
     /// A passphrase that does not open the key.

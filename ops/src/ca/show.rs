@@ -4,15 +4,20 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use schema::id::hex;
 use schema::time::Millis;
 use schema::trust::CertificateHash;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::approval::{APPROVALS_NEEDED, Proposal, Terms};
-use super::authority::{CERTIFICATES, REQUEST_FILE};
-use super::book::{Book, Record, SerialNo, Status};
+use super::approval::Approver;
+use super::authority::{CERTIFICATES, FOUNDING_FILE, REQUEST_FILE};
+use super::book::{Book, Reason, Record, SerialNo, Status};
 use super::build::{self, Kind};
-use super::inventory::{Check, Need, Warning};
+use super::ending::{Need, Warning};
+use super::inventory::Check;
+use super::proposal::{Proposal, Terms};
+use super::request::Request;
 use super::{Opening, Refusal, files};
 use crate::calendar;
 use crate::table::{Align, Table};
@@ -27,7 +32,7 @@ fn fingerprint(folder: &Path, name: &str) -> Result<String> {
 }
 
 pub(super) fn founded(folder: &Path, book: &Book) -> Result<(String, Value)> {
-    if book.is_root() {
+    let (mut text, mut json) = if book.is_root() {
         let hash = fingerprint(folder, "ca.der")?;
         let text = format!(
             "root `{}`: {}\nSHA-256 of its certificate: {hash}\n\
@@ -37,47 +42,166 @@ pub(super) fn founded(folder: &Path, book: &Book) -> Result<(String, Value)> {
             folder.join("ca.pem").display()
         );
         let json = json!({"kind": "root", "subject": book.subject.to_string(), "folder": folder,
-            "certificate_sha256": hash, "approvers": book.approvers});
-        return Ok((text, json));
+            "certificate_sha256": hash});
+        (text, json)
+    } else {
+        let request = folder.join(REQUEST_FILE);
+        let hash = hex(&Request::read(&request)?.hash());
+        let text = format!(
+            "authority `{}`, not certified yet\ncarry this to the root's keeper: {}\nSHA-256 of the request: {hash}\n\
+             Tell this number to those who approve at the root: it is what they compare before they sign.\n",
+            book.subject,
+            request.display()
+        );
+        let json = json!({"kind": "authority", "subject": book.subject.to_string(), "folder": folder,
+            "request": request, "request_sha256": hash});
+        (text, json)
+    };
+    json["approvers"] = json!(book.approvers);
+    if book.founding().is_some() {
+        let founding = folder.join(FOUNDING_FILE);
+        if !book.is_root() {
+            writeln!(text, "SHA-256 of its key: {}", key_shown(&hex(&book.spki)))?;
+        }
+        text += &format!(
+            "Have every approver sign who approves (`tram ca approve`): {}\n\
+             Then take in all of their files: tram ca issue {} founding --approval FILE --approval FILE …\n\
+             Nothing is certified before that.\n",
+            founding.display(),
+            folder.display()
+        );
+        json["founding"] = json!(founding);
+    } else if !book.is_root() {
+        text += "One person issues here. For a second one: `tram ca request-approvers`.\n";
     }
-    let request = folder.join(REQUEST_FILE);
-    let text = format!(
-        "authority `{}`, not certified yet\ncarry this to the root's keeper: {}\n",
-        book.subject,
-        request.display()
-    );
-    let json = json!({"kind": "authority", "subject": book.subject.to_string(), "folder": folder,
-        "request": request});
     Ok((text, json))
 }
 
+fn approver_lines(approvers: &[Approver]) -> String {
+    let line = |approver: &Approver| format!("  {} (khóa/key {})\n", approver.name, approver.key);
+    approvers.iter().map(line).collect()
+}
+
+/// SHA-256 of a key, as far as anybody compares it.
+fn key_shown(spki: &str) -> String {
+    let bytes = data_encoding::HEXLOWER.decode(spki.as_bytes()).unwrap_or_default();
+    hex(&Sha256::digest(bytes))
+}
+
+/// A proposal for people, in Vietnamese and in English: who approves need not be an operator. Citizen numbers are masked.
 pub(super) fn terms(proposal: &Proposal) -> Result<String> {
-    let mut text = format!("request {}, made {}\n", proposal.id, calendar::shown(proposal.proposed_at));
+    let at = calendar::shown(proposal.proposed_at);
+    let mut text = format!("ĐỀ NGHỊ / REQUEST {}, lập lúc / made {at}\n", proposal.id);
     match &proposal.terms {
         Terms::Authority { subject, place, request, days, .. } => {
             write!(
                 text,
-                "to certify the authority `{subject}`\n  for everything below `{place}`, for {days} days\n  \
-                 SHA-256 of its request: {request}\n"
+                "Cấp chứng thư cho cơ quan cấp chứng thư / To certify the authority:\n  {subject}\n\
+                 được cấp cho mọi đơn vị thuộc / for everything below: {place}\n\
+                 trong / for {days} ngày / days\n\
+                 SHA-256 của yêu cầu / of its request: {request}\n\
+                 Chỉ ký sau khi cơ quan đó đã đọc số này qua điện thoại hoặc giấy.\n\
+                 Sign only after that authority has told you this number by telephone or on paper.\n"
             )?;
         }
         Terms::Approvers { approvers } => {
-            text += "to have these approve from then on\n";
-            for approver in approvers {
-                writeln!(text, "  {} (key {})", approver.name, approver.key)?;
+            text += "Từ nay chỉ những người này phê duyệt / From now on exactly these approve:\n";
+            text += &approver_lines(approvers);
+        }
+        Terms::Founding { subject, spki, certificate, approvers, .. } => {
+            let number = match certificate {
+                Some(hash) => format!("SHA-256 của chứng thư / of its certificate: {hash}"),
+                None => format!("SHA-256 của khóa / of its key: {}", key_shown(spki)),
+            };
+            write!(
+                text,
+                "Lập cơ quan / To found the authority:\n  {subject}\n{number}\n\
+                 Người phê duyệt, đúng {count} người / Who approves, exactly {count}:\n{}\
+                 Chỉ ký nếu biết rõ từng người và đã hỏi khóa của họ, và số trên đúng với số được thông báo.\n\
+                 Sign only if you know every one of them and have asked them for their key, and if the number above is\n\
+                 the one that you were told.\n",
+                approver_lines(approvers),
+                count = approvers.len(),
+            )?;
+        }
+        Terms::Leaf { kind, subject, spki, request, days, device, renews } => {
+            let whom = if matches!(kind, Kind::Officer) {
+                "cá nhân / To certify the person"
+            } else {
+                "đơn vị / To certify the office"
+            };
+            writeln!(text, "Cấp chứng thư cho {whom}:\n  {subject}\ntrong / for {days} ngày / days")?;
+            if let Some(serial) = renews {
+                writeln!(text, "thay chứng thư / in place of certificate {serial}")?;
             }
+            writeln!(text, "SHA-256 của khóa / of the key: {}", key_shown(spki))?;
+            if let Some(device) = device {
+                writeln!(text, "khóa lưu trong / the key lies in: {device}")?;
+            }
+            if request.is_none() {
+                text += "Khóa do cơ quan cấp nêu, chưa ai chứng minh đang giữ khóa này.\n\
+                         The key was named by the authority: nobody has proven here to hold it.\n";
+            }
+        }
+        Terms::Revocation { serial, subject, reason, invalid_from } => {
+            let what = match reason {
+                Reason::CertificateHold => "Tạm dừng chứng thư / To suspend certificate",
+                _ => "Thu hồi chứng thư / To revoke certificate",
+            };
+            writeln!(text, "{what} {serial}:\n  {subject}\nlý do / reason: {}", reason.as_str())?;
+            if let Some(from) = invalid_from {
+                writeln!(text, "không tin cậy từ / not believed from: {}", calendar::shown(*from))?;
+            }
+        }
+        Terms::Release { serial, subject } => {
+            writeln!(
+                text,
+                "Bỏ tạm dừng chứng thư / To lift the suspension of certificate {serial}:\n  {subject}"
+            )?;
         }
     }
     Ok(text)
 }
 
-pub(super) fn proposed(proposal: &Proposal, path: &Path) -> Result<(String, Value)> {
+/// A proposal for programs, citizen numbers masked: the proposal itself stays in its file.
+pub(super) fn terms_json(proposal: &Proposal) -> Result<Value> {
+    let mut json = serde_json::to_value(proposal)?;
+    if let Some(terms) = json["terms"].as_object_mut() {
+        for terms in terms.values_mut().filter(|terms| terms.get("subject").is_some()) {
+            let subject = match &proposal.terms {
+                Terms::Authority { subject, .. }
+                | Terms::Founding { subject, .. }
+                | Terms::Leaf { subject, .. }
+                | Terms::Revocation { subject, .. }
+                | Terms::Release { subject, .. } => subject.to_string(),
+                Terms::Approvers { .. } => continue,
+            };
+            terms["subject"] = json!(subject);
+        }
+    }
+    Ok(json)
+}
+
+pub(super) fn proposed(
+    folder: &Path,
+    book: &Book,
+    proposal: &Proposal,
+    path: &Path,
+) -> Result<(String, Value)> {
+    let of_the_first = book.approvers.is_empty();
+    let who = match (proposal.new_approvers(), book.approvals_needed()) {
+        (Some(first), _) if of_the_first => format!("all {} who are named there", first.len()),
+        (_, 1) => "an approver".to_owned(),
+        (_, needed) => format!("{needed} different approvers"),
+    };
     let text = format!(
-        "{}give this to {APPROVALS_NEEDED} different approvers: {}\n",
+        "{}\ngive this to {who}, for `tram ca approve`: {}\nthen: tram ca issue {} {} --approval FILE …\n",
         terms(proposal)?,
-        path.display()
+        path.display(),
+        folder.display(),
+        proposal.id
     );
-    Ok((text, json!({ "id": proposal.id, "file": path, "proposal": proposal })))
+    Ok((text, json!({ "id": proposal.id, "file": path, "proposal": terms_json(proposal)? })))
 }
 
 pub(super) fn installed(folder: &Path, book: &Book) -> (String, Value) {
@@ -129,15 +253,18 @@ pub(super) fn issued(folder: &Path, book: &Book, serial: SerialNo) -> (String, V
         path.display()
     );
     let mut text = text;
-    if matches!(record.words.kind, Kind::Delegated(_)) {
-        let root = folder.join("ca.pem");
-        text += &format!(
+    let own = folder.join("ca.pem");
+    text += &match record.words.kind {
+        Kind::Delegated(_) => format!(
             "carry it there together with `{}`, for `tram ca install`; also take along the root's newest\n\
             list, `{}`: stations need it\n",
-            root.display(),
+            own.display(),
             folder.join("lists/list.pem").display()
-        );
-    }
+        ),
+        Kind::Office(_) => format!("give it to the office, together with `{}`\n", own.display()),
+        Kind::Officer => format!("give it to the person, together with `{}`\n", own.display()),
+        Kind::Root => String::new(),
+    };
     let mut json = record_json(record, record.issued_at);
     json["file"] = json!(path);
     (text, json)
@@ -187,8 +314,9 @@ pub(super) fn list(opening: &Opening, only_in_use: bool, now: Millis) -> Result<
     let waiting: Vec<&Proposal> =
         book.proposals.values().filter(|record| !record.done).map(|record| &record.proposal).collect();
     for proposal in &waiting {
-        write!(text, "waiting for approvals: {}", terms(proposal)?)?;
+        write!(text, "\nwaiting for approvals:\n{}", terms(proposal)?)?;
     }
+    let waiting = waiting.into_iter().map(terms_json).collect::<Result<Vec<_>>>()?;
     let records: Vec<Value> = records.iter().map(|record| record_json(record, now)).collect();
     let json = json!({"subject": book.subject.to_string(), "counts": counts, "warnings": warnings,
         "certificates": records, "waiting": waiting,
@@ -198,21 +326,23 @@ pub(super) fn list(opening: &Opening, only_in_use: bool, now: Millis) -> Result<
 
 fn warning_text(warning: &Warning) -> String {
     let serial = warning.serial.map_or_else(String::new, |serial| format!(" {serial}"));
-    let Warning { subject, days_left, threshold_days, .. } = warning;
-    match threshold_days {
-        0 => format!("OVER:{serial} {subject}"),
-        7 => format!("URGENT, {days_left} days left:{serial} {subject}"),
-        _ => format!("{days_left} days left (within {threshold_days}):{serial} {subject}"),
-    }
+    let Warning { subject, days_left, threshold_days, urgent, what_to_do, .. } = warning;
+    let how_near = match (threshold_days, urgent) {
+        (0, _) => "OVER".to_owned(),
+        (_, true) => format!("URGENT, {days_left} days left"),
+        _ => format!("{days_left} days left (within {threshold_days})"),
+    };
+    format!("{how_near}:{serial} {subject}: {what_to_do}")
 }
 
 pub(super) fn needs(needs: &[Need]) -> String {
     if needs.is_empty() {
-        return "every office has what it needs\n".to_owned();
+        return "every office has what it needs, and so has the authority itself\n".to_owned();
     }
-    let mut table = Table::new(&[("office", Align::Left), ("needs", Align::Left), ("id", Align::Left)]);
+    let mut table = Table::new(&[("who", Align::Left), ("needs", Align::Left), ("id", Align::Left)]);
     for need in needs {
-        table.row([need.name.clone(), need.what.clone(), need.office.to_string()]);
+        let id = need.office.map_or_else(String::new, |office| office.to_string());
+        table.row([need.name.clone(), need.what.clone(), id]);
     }
     table.to_string()
 }

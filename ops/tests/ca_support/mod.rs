@@ -53,6 +53,14 @@ pub struct Country {
     pub province: Authority,
 }
 
+/// Everybody who approves signs who approves.
+pub fn sign_founding(authority: &mut Authority, persons: &[&Person], at: Millis) {
+    let founding = authority.book().founding().expect("a founding").proposal.clone();
+    let sign = |person: &&Person| Signed::sign(&founding, &person.key, at).expect("signed");
+    let approvals: Vec<Signed> = persons.iter().map(sign).collect();
+    authority.carry_out(&founding.id, &approvals, at).expect("all of them signed");
+}
+
 pub fn key_options(words: &Passphrase, kind: KeyKind) -> (KeyKind, &Passphrase, Cost) {
     (kind, words, Cost::FOR_TESTS)
 }
@@ -70,9 +78,11 @@ impl Country {
         let words = words();
         let root = folder.path().join("root");
         let options = key_options(&words, kind);
-        let root = Authority::init_root(&root, "Trạm gốc", &approvers, 20, options, day(0)).expect("a root");
+        let mut root =
+            Authority::init_root(&root, "Trạm gốc", &approvers, 20, options, day(0)).expect("a root");
+        sign_founding(&mut root, &[&an, &binh], day(0));
         let province = folder.path().join("phu-tho");
-        let province = Authority::init_delegated(&province, place, "CA của địa phương", options, day(0));
+        let province = Authority::init_delegated(&province, place, "CA của địa phương", &[], options, day(0));
         let mut country = Self { folder, root, an, binh, province: province.expect("an authority") };
         country.certify(place, day(1));
         country
@@ -92,6 +102,7 @@ impl Country {
             .root
             .carry_out(&proposal.id, &approvals, from.plus(2 * Millis::DAY))
             .expect("issued")
+            .certificate()
             .expect("a certificate");
         let certificate = fs::read(certificate(&self.root, serial)).expect("a file");
         let root = fs::read(self.root.folder().join("ca.pem")).expect("a file");

@@ -69,8 +69,8 @@ pub enum AlgorithmError {
         /// Its object identifier, hexadecimal.
         oid: String,
     },
-    /// An RSA key outside the allowed sizes.
-    #[error("the RSA key has {bits} bits; {RSA_BITS_MIN} to {RSA_BITS_MAX} are required")]
+    /// An RSA key outside the allowed sizes, or of a size that no honest software makes.
+    #[error("the RSA key has {bits} bits; {RSA_BITS_MIN} to {RSA_BITS_MAX}, a multiple of 8, are required")]
     RsaBits {
         /// Its size.
         bits: usize,
@@ -273,7 +273,7 @@ fn rsa_bits(key: &[u8]) -> Result<usize, AlgorithmError> {
         Some(first) => digits.len() * 8 - first.leading_zeros() as usize,
         None => 0,
     };
-    if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
+    if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) || bits % 8 != 0 {
         return Err(AlgorithmError::RsaBits { bits });
     }
     let value = exponent

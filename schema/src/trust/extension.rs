@@ -93,17 +93,20 @@ impl KeyUsage {
 }
 
 /// Which names an authority may certify: directory names only, any other kind is refused when read.
+///
+/// Only what is permitted, never what is excluded: names are compared as bytes, so another spelling of a name
+/// (case, blanks, string type) is another name. That can only take away from what is permitted, but it would
+/// slip past what is excluded, where other readers fold spellings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameConstraints {
+    /// Never empty.
     pub(super) permitted: Vec<Name>,
-    pub(super) excluded: Vec<Name>,
 }
 
 impl NameConstraints {
     /// Whether an authority with these constraints may certify that name.
     pub fn allow(&self, name: &Name) -> bool {
-        let permitted = self.permitted.is_empty() || self.permitted.iter().any(|base| name.is_within(base));
-        permitted && !self.excluded.iter().any(|base| name.is_within(base))
+        self.permitted.iter().any(|base| name.is_within(base))
     }
 }
 
@@ -266,6 +269,8 @@ impl Extensions {
                 Ok(())
             }
             ParsedExtension::SubjectAlternativeName(names) => {
+                // RFC 5280 section 4.2.1.6 wants it critical only where the subject is empty; none is here.
+                demand(false)?;
                 self.alternative = read_alternative(&names.general_names)
                     .ok_or_else(|| malformed("no name, or a broken one"))?;
                 Ok(())
@@ -372,43 +377,32 @@ fn read_constraints(value: &[u8]) -> Result<NameConstraints, CertificateError> {
 
     let mut inside = der::single(value, der::SEQUENCE, "constraints that are not a sequence")?.reader();
     let permitted = inside.optional(PERMITTED)?;
-    let excluded = inside.optional(EXCLUDED)?;
+    if inside.optional(EXCLUDED)?.is_some() {
+        return Err(refused("excluded names, which another spelling would slip past"));
+    }
     inside.end()?;
 
-    let mut count = 0;
-    let mut names = |list: Option<der::Tlv<'_>>| -> Result<Vec<Name>, CertificateError> {
-        let Some(list) = list else { return Ok(Vec::new()) };
-        let mut subtrees = list.reader();
-        let mut names = Vec::new();
-        if subtrees.is_empty() {
-            return Err(refused("an empty list"));
+    let mut subtrees = permitted.ok_or(refused("an empty list"))?.reader();
+    let mut permitted = Vec::new();
+    while !subtrees.is_empty() {
+        if permitted.len() == CONSTRAINTS_MAX {
+            return Err(refused("more than 64 of them"));
         }
-        while !subtrees.is_empty() {
-            count += 1;
-            if count > CONSTRAINTS_MAX {
-                return Err(refused("more than 64 of them"));
-            }
-            let mut subtree = subtrees.expect(der::SEQUENCE, "a constraint that is not a sequence")?.reader();
-            let base = subtree.any()?;
-            if base.tag != DIRECTORY_NAME {
-                return Err(refused("only directory names are compared"));
-            }
-            if !subtree.is_empty() {
-                return Err(refused("a minimum or a maximum"));
-            }
-            let name = Name::from_der(base.value)?;
-            if name.is_empty() {
-                return Err(refused("a name that says nothing"));
-            }
-            names.push(name);
+        let mut subtree = subtrees.expect(der::SEQUENCE, "a constraint that is not a sequence")?.reader();
+        let base = subtree.any()?;
+        if base.tag != DIRECTORY_NAME {
+            return Err(refused("only directory names are compared"));
         }
-        Ok(names)
-    };
-    let constraints = NameConstraints { permitted: names(permitted)?, excluded: names(excluded)? };
-    if constraints.permitted.is_empty() && constraints.excluded.is_empty() {
-        return Err(refused("an empty list"));
+        if !subtree.is_empty() {
+            return Err(refused("a minimum or a maximum"));
+        }
+        let name = Name::from_der(base.value)?;
+        if name.is_empty() {
+            return Err(refused("a name that says nothing"));
+        }
+        permitted.push(name);
     }
-    Ok(constraints)
+    if permitted.is_empty() { Err(refused("an empty list")) } else { Ok(NameConstraints { permitted }) }
 }
 
 fn read_alternative(names: &[GeneralName<'_>]) -> Option<AlternativeNames> {

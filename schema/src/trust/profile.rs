@@ -220,9 +220,7 @@ fn authority(certificate: &Certificate) -> Result<Role, RoleError> {
         // Only a root is free to certify any name; it signs itself, which whoever pins it checks.
         return if certificate.is_self_issued() { Ok(Role::Root) } else { Err(RoleError::Jurisdiction) };
     };
-    let ([base], []) = (constraints.permitted.as_slice(), constraints.excluded.as_slice()) else {
-        return Err(RoleError::Jurisdiction);
-    };
+    let [base] = constraints.permitted.as_slice() else { return Err(RoleError::Jurisdiction) };
     let jurisdiction = Jurisdiction::of(base).ok_or(RoleError::Jurisdiction)?;
     if certificate.is_self_issued() {
         return Err(RoleError::Jurisdiction);

@@ -17,7 +17,8 @@
 //! | not listed, no such list | undetermined | – |
 //! | no proof of existence yet | undetermined | – |
 //!
-//! The date that counts is the invalidity date, or the revocation date where there is none.
+//! The date that counts is the invalidity date, or the revocation date where there is none. An authority's key
+//! that is lost is lost under every certificate of it.
 
 use std::sync::Arc;
 
@@ -174,8 +175,28 @@ impl SigningTime {
 struct Link {
     validity: CertificateValidity,
     serial: Serial,
+    key_hash: [u8; 32],
     issuer: Arc<Certificate>,
     revocations: Option<Arc<Revocations>>,
+    /// Of an authority: its key was lost, says the revocation of *another* certificate of the same key.
+    lost: Option<Revocation>,
+}
+
+impl Link {
+    fn entries(&self) -> impl Iterator<Item = Revocation> {
+        let own = self.revocations.as_ref().and_then(|held| held.entry(&self.serial)).copied();
+        [own, self.lost].into_iter().flatten()
+    }
+
+    /// How it was revoked, as it counts earliest.
+    fn entry(&self) -> Option<Revocation> {
+        self.entries().min_by_key(Revocation::effective_at)
+    }
+
+    /// How its key was lost, if it was.
+    fn compromise(&self) -> Option<Revocation> {
+        self.entries().filter(|entry| entry.reason.is_compromise()).min_by_key(Revocation::effective_at)
+    }
 }
 
 /// A path with everything that does not depend on time.
@@ -198,8 +219,10 @@ impl ResolvedPath {
         let links = below.zip(above).map(|(certificate, issuer)| Link {
             validity: *certificate.validity(),
             serial: certificate.serial().clone(),
+            key_hash: *certificate.key_hash(),
             issuer: Arc::clone(issuer),
             revocations: revocations(issuer),
+            lost: None,
         });
         let allowed = [Purpose::Event, Purpose::Document]
             .into_iter()
@@ -238,7 +261,8 @@ impl Standing {
             certificate: Ok(leaf.key().clone()),
             role,
             paths: paths.map(|paths| {
-                paths.iter().filter_map(|above| ResolvedPath::new(leaf, above, revocations)).collect()
+                let paths = paths.iter().filter_map(|above| ResolvedPath::new(leaf, above, revocations));
+                with_lost_keys(paths.collect())
             }),
         }
     }
@@ -326,6 +350,19 @@ impl Standing {
     }
 }
 
+/// A renewed authority has two certificates for one key. When one of them is revoked because the key was lost,
+/// the other one does not save what the key signed.
+fn with_lost_keys(mut paths: Vec<ResolvedPath>) -> Vec<ResolvedPath> {
+    let authorities = paths.iter().flat_map(|path| path.links.iter().skip(1));
+    let lost: Vec<([u8; 32], Revocation)> =
+        authorities.filter_map(|link| Some((link.key_hash, link.compromise()?))).collect();
+    for link in paths.iter_mut().flat_map(|path| path.links.iter_mut().skip(1)) {
+        let same = lost.iter().filter(|(key_hash, _)| *key_hash == link.key_hash);
+        link.lost = same.map(|(_, entry)| *entry).min_by_key(Revocation::effective_at);
+    }
+    paths
+}
+
 fn allows(authority: &Certificate, purpose: Purpose) -> bool {
     let wanted = match purpose {
         Purpose::Event => super::profile::PURPOSE_OFFICE,
@@ -392,8 +429,8 @@ fn revocation(path: &ResolvedPath, time: &SigningTime) -> Found {
     let mut found: Option<Found> = None;
     for (n, link) in path.links.iter().enumerate() {
         // Lists that a thief of the issuer's key may have signed say nothing about what is *not* revoked.
-        let issuer = path.links.get(n + 1).and_then(revocation_entry);
-        let trusted_before = issuer.filter(|entry| entry.reason.is_compromise()).map(|e| e.effective_at());
+        let issuer = path.links.get(n + 1).and_then(Link::compromise);
+        let trusted_before = issuer.map(|entry| entry.effective_at());
         let next = revocation_of(link, n > 0, trusted_before, time);
         found = Some(match found {
             // Of two that are valid, "revoked later" and "may still change" are the ones to tell.
@@ -407,10 +444,6 @@ fn revocation(path: &ResolvedPath, time: &SigningTime) -> Found {
     found.unwrap_or((Outcome::Undetermined, Reason::NotChecked))
 }
 
-fn revocation_entry(link: &Link) -> Option<Revocation> {
-    link.revocations.as_ref()?.entry(&link.serial).copied()
-}
-
 fn revocation_of(
     link: &Link,
     is_authority: bool,
@@ -418,7 +451,7 @@ fn revocation_of(
     time: &SigningTime,
 ) -> Found {
     let issuer = || link.issuer.subject().to_string();
-    let Some(entry) = revocation_entry(link) else {
+    let Some(entry) = link.entry() else {
         let none = || (Outcome::Undetermined, Reason::NoList { issuer: issuer() });
         let Some(revocations) = &link.revocations else { return none() };
         // Without proof the newest list is as good as any; the missing proof is a finding of its own.

@@ -4,6 +4,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod raw;
+
+use std::process::Command;
 use std::time::Duration;
 
 use ed25519_dalek::{Signer, SigningKey as Ed25519Key};
@@ -449,4 +452,34 @@ pub fn extension(oid: &[u8], critical: bool, value: Vec<u8>) -> Node {
 pub fn find<'a>(extensions: &'a mut [Node], oid: &[u8]) -> &'a mut Node {
     let is = |node: &&mut Node| matches!(node, Node::Branch(_, m) if m[0] == Node::Leaf(0x06, oid.to_vec()));
     extensions.iter_mut().find(is).expect("an extension")
+}
+
+/// Whether openssl can be asked; it must be there in CI.
+pub fn openssl_is_here() -> bool {
+    if Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "openssl must be installed in CI");
+    eprintln!("openssl is not installed: nothing was compared");
+    false
+}
+
+/// As PEM, which is all that `openssl verify` reads.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    use std::fmt::Write as _;
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in der.chunks(3) {
+        let bits =
+            chunk.iter().chain(&[0; 3]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        for n in 0..4 {
+            let digit = char::from(DIGITS[bits >> (18 - 6 * n) & 63]);
+            text.push(if n > chunk.len() { '=' } else { digit });
+        }
+    }
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        writeln!(out, "{}", std::str::from_utf8(line).expect("ASCII")).expect("memory");
+    }
+    out + &format!("-----END {label}-----\n")
 }

@@ -1,18 +1,21 @@
 //! What is told about a verdict, in Vietnamese and in English: what was found, then what to do.
 //!
-//! English comes from the errors themselves where there is one; the Vietnamese for every one of them is here,
-//! so that a new error does not compile without its words.
+//! English comes from the errors themselves where there is one; the Vietnamese for every one of them is in
+//! `errors`, so that a new error does not compile without its words.
 
-use jiff::tz::{Offset, TimeZone};
+mod errors;
+mod words;
 
-use super::algorithm::{AlgorithmError, SignatureAlgorithm};
+use super::algorithm::SignatureAlgorithm;
 use super::certificate::CertificateError;
 use super::cms::{CmsError, DigestAlgorithm};
 use super::crl::RevocationReason;
 use super::path::PathError;
 use super::profile::{Purpose, RoleError};
-use super::verdict::{Item, Outcome};
 use crate::time::Millis;
+pub(super) use errors::{algorithm, certificate, role};
+pub(super) use words::{local_time, utc_time};
+use words::{purpose_en, purpose_vi, reason_en, reason_vi};
 
 /// In which language to tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,11 +250,11 @@ impl Reason {
             }
             Self::CertificateSound { key } => format!("Chứng thư số đúng quy cách, khoá {key}."),
             Self::CertificateRefused(error) => {
-                format!("Chứng thư số không được chấp nhận: {}.", certificate(error))
+                format!("Chứng thư số không được chấp nhận: {}.", errors::certificate(error))
             }
-            Self::RoleRefused(error) => format!("Chứng thư số không đúng vai trò: {}.", role(error)),
+            Self::RoleRefused(error) => format!("Chứng thư số không đúng vai trò: {}.", errors::role(error)),
             Self::ChainComplete { root } => format!("Chuỗi chứng thực dẫn tới gốc tin cậy {root}."),
-            Self::NoPath(error) => format!("Không xác lập được chuỗi chứng thực: {}.", chain(error)),
+            Self::NoPath(error) => format!("Không xác lập được chuỗi chứng thực: {}.", errors::chain(error)),
             Self::UsageFits { purpose } => format!("Khoá dùng đúng mục đích ({}).", purpose_vi(*purpose)),
             Self::WrongUsage { purpose } => {
                 format!("Khoá không được cấp để dùng cho mục đích này ({}).", purpose_vi(*purpose))
@@ -466,181 +469,4 @@ impl Reason {
             Self::NotChecked => "Not checked, because another item failed.".to_owned(),
         }
     }
-}
-
-impl Outcome {
-    /// The word for it.
-    pub const fn text(self, language: Language) -> &'static str {
-        match (self, language) {
-            (Self::Valid, Language::Vietnamese) => "hợp lệ",
-            (Self::Invalid, Language::Vietnamese) => "không hợp lệ",
-            (Self::Undetermined, Language::Vietnamese) => "chưa xác định",
-            (Self::Valid, Language::English) => "valid",
-            (Self::Invalid, Language::English) => "invalid",
-            (Self::Undetermined, Language::English) => "undetermined",
-        }
-    }
-}
-
-impl Item {
-    /// What to call it.
-    pub const fn text(self, language: Language) -> &'static str {
-        match (self, language) {
-            (Self::Content, Language::Vietnamese) => "Tính toàn vẹn của văn bản",
-            (Self::Signature, Language::Vietnamese) => "Chữ ký do khoá của chứng thư số tạo ra",
-            (Self::Certificate, Language::Vietnamese) => "Chứng thư số và thuật toán",
-            (Self::Chain, Language::Vietnamese) => "Chuỗi chứng thực",
-            (Self::Usage, Language::Vietnamese) => "Phạm vi sử dụng",
-            (Self::Period, Language::Vietnamese) => "Hiệu lực tại thời điểm ký",
-            (Self::Revocation, Language::Vietnamese) => "Tình trạng thu hồi",
-            (Self::ProvenTime, Language::Vietnamese) => "Thời gian tin cậy",
-            (Self::Content, Language::English) => "Integrity of the document",
-            (Self::Signature, Language::English) => "Signature by the certificate's key",
-            (Self::Certificate, Language::English) => "Certificate and algorithms",
-            (Self::Chain, Language::English) => "Chain of certificates",
-            (Self::Usage, Language::English) => "Scope of use",
-            (Self::Period, Language::English) => "Validity when signed",
-            (Self::Revocation, Language::English) => "Revocation",
-            (Self::ProvenTime, Language::English) => "Trusted time",
-        }
-    }
-}
-
-pub(super) fn certificate(error: &CertificateError) -> String {
-    match error {
-        CertificateError::TooLarge { found } => format!("quá lớn ({found} byte)"),
-        CertificateError::Encoding(_) => "không theo mã hoá DER chặt chẽ".to_owned(),
-        CertificateError::Malformed(_) => "không đọc được theo chuẩn X.509".to_owned(),
-        CertificateError::Version => "không phải phiên bản 3".to_owned(),
-        CertificateError::Serial => "số sê-ri không đúng".to_owned(),
-        CertificateError::AlgorithmMismatch => "thuật toán bên trong và bên ngoài khác nhau".to_owned(),
-        CertificateError::Signature(error) | CertificateError::Key(error) => algorithm(error),
-        CertificateError::Time => "thời hạn không đọc được".to_owned(),
-        CertificateError::ValidityReversed => "thời hạn kết thúc trước khi bắt đầu".to_owned(),
-        CertificateError::EmptyName => "thiếu tên cơ quan cấp hoặc chủ thể".to_owned(),
-        CertificateError::UniqueIdentifier => "có mã định danh kiểu cũ không còn dùng".to_owned(),
-        CertificateError::ExtensionCount => "số phần mở rộng không hợp lệ".to_owned(),
-        CertificateError::DuplicateExtension { extension } => format!("phần mở rộng {extension} bị lặp"),
-        CertificateError::UnknownCritical { extension } => {
-            format!("phần mở rộng bắt buộc {extension} không được hỗ trợ")
-        }
-        CertificateError::MalformedExtension { extension, .. } => format!("phần mở rộng {extension} bị hỏng"),
-        CertificateError::ForbiddenExtension { extension } => {
-            format!("phần mở rộng {extension} không được phép")
-        }
-        CertificateError::Criticality { extension } => {
-            format!("phần mở rộng {extension} đặt sai tính bắt buộc")
-        }
-        CertificateError::KeyIdentifierMissing => "thiếu mã nhận dạng khoá (SKI, AKI)".to_owned(),
-        CertificateError::AuthorityMismatch => "quyền cấp chứng thư và mục đích khoá mâu thuẫn".to_owned(),
-        CertificateError::NameConstraints { .. } => "giới hạn tên không được chấp nhận".to_owned(),
-    }
-}
-
-pub(super) fn algorithm(error: &AlgorithmError) -> String {
-    match error {
-        AlgorithmError::BrokenDigest { name } => {
-            format!("thuật toán cũ không còn an toàn ({name}), phải dùng SHA-256 trở lên")
-        }
-        AlgorithmError::Signature { .. } => "thuật toán ký không được phép".to_owned(),
-        AlgorithmError::Key { .. } => "loại khoá không được phép".to_owned(),
-        AlgorithmError::RsaBits { bits } => format!("khoá RSA {bits} bit, phải từ 2048 bit trở lên"),
-        AlgorithmError::UnsoundKey { .. } => "khoá công khai không đúng".to_owned(),
-        AlgorithmError::Der(_) => "thuật toán hoặc khoá không đọc được".to_owned(),
-    }
-}
-
-pub(super) fn role(error: &RoleError) -> String {
-    match error {
-        RoleError::KeyUsage { .. } => "mục đích sử dụng khoá (keyUsage) không đúng".to_owned(),
-        RoleError::Purpose => "mục đích mở rộng (extendedKeyUsage) không đúng".to_owned(),
-        RoleError::Jurisdiction => "cơ quan cấp không bị giới hạn trong một địa bàn".to_owned(),
-        RoleError::NamedOutside { subject, jurisdiction } => {
-            format!("cơ quan cấp {subject} mang tên ngoài địa bàn {jurisdiction}")
-        }
-        RoleError::PathLength => "cơ quan cấp uỷ quyền không được lập cấp dưới".to_owned(),
-        RoleError::AlternativeName => "có tên thay thế không được phép".to_owned(),
-        RoleError::OfficeId => "thiếu hoặc sai mã đơn vị trong UID".to_owned(),
-        RoleError::OfficeKey { found } => format!("khoá của đơn vị là {found}, phải là Ed25519"),
-        RoleError::SubjectText => "tên chủ thể không theo UTF-8 dạng NFC".to_owned(),
-    }
-}
-
-fn chain(error: &PathError) -> String {
-    match error {
-        PathError::UnknownIssuer { issuer } => {
-            format!("không có gốc tin cậy nào cho cơ quan cấp {issuer}")
-        }
-        PathError::KeyIdentifier { issuer } => format!("khoá của cơ quan cấp {issuer} không khớp"),
-        PathError::TooLong => "chuỗi quá dài".to_owned(),
-        PathError::NotAnAuthority { issuer } => format!("{issuer} không có quyền cấp chứng thư số"),
-        PathError::Forged { issuer, subject } => {
-            format!("chữ ký của {issuer} trên chứng thư số của {subject} sai, hoặc chứng thư số đã bị sửa")
-        }
-        PathError::PathLength { authority } => format!("{authority} không được có thêm cấp dưới"),
-        PathError::OutsideJurisdiction { subject, authority } => {
-            format!("{subject} nằm ngoài địa bàn của {authority}")
-        }
-        PathError::NotDelegated => {
-            "chứng thư số do gốc cấp thẳng, không qua cơ quan được uỷ quyền".to_owned()
-        }
-        PathError::Budget => "phải kiểm tra quá nhiều chữ ký".to_owned(),
-    }
-}
-
-const fn purpose_vi(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Event => "ký sự kiện của trạm",
-        Purpose::Document => "ký văn bản",
-    }
-}
-
-const fn purpose_en(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Event => "signing a station's events",
-        Purpose::Document => "signing documents",
-    }
-}
-
-const fn reason_vi(why: RevocationReason) -> &'static str {
-    match why {
-        RevocationReason::Unspecified => "không nêu",
-        RevocationReason::KeyCompromise => "lộ khoá",
-        RevocationReason::CaCompromise => "lộ khoá cơ quan cấp",
-        RevocationReason::AffiliationChanged => "thay đổi đơn vị",
-        RevocationReason::Superseded => "đã được thay thế",
-        RevocationReason::CessationOfOperation => "ngừng hoạt động",
-        RevocationReason::CertificateHold => "tạm dừng",
-        RevocationReason::PrivilegeWithdrawn => "thu hồi quyền",
-        RevocationReason::AaCompromise => "lộ khoá cơ quan cấp thuộc tính",
-    }
-}
-
-const fn reason_en(why: RevocationReason) -> &'static str {
-    match why {
-        RevocationReason::Unspecified => "none given",
-        RevocationReason::KeyCompromise => "key compromised",
-        RevocationReason::CaCompromise => "authority's key compromised",
-        RevocationReason::AffiliationChanged => "affiliation changed",
-        RevocationReason::Superseded => "superseded",
-        RevocationReason::CessationOfOperation => "cessation of operation",
-        RevocationReason::CertificateHold => "on hold",
-        RevocationReason::PrivilegeWithdrawn => "privilege withdrawn",
-        RevocationReason::AaCompromise => "attribute authority's key compromised",
-    }
-}
-
-/// As Vietnamese pages show it: dd/MM/yyyy HH:mm:ss +07:00.
-pub(super) fn local_time(time: Millis) -> String {
-    formatted(time, "%d/%m/%Y %H:%M:%S +07:00", TimeZone::fixed(Offset::constant(7)))
-}
-
-pub(super) fn utc_time(time: Millis) -> String {
-    formatted(time, "%Y-%m-%dT%H:%M:%SZ", TimeZone::UTC)
-}
-
-fn formatted(time: Millis, format: &str, zone: TimeZone) -> String {
-    let at = i64::try_from(time.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    // Beyond every calendar: the number is the honest answer.
-    at.map_or_else(|| format!("{} ms", time.0), |at| at.to_zoned(zone).strftime(format).to_string())
 }
