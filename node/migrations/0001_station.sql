@@ -95,10 +95,44 @@ CREATE TABLE held (
     receipt_incarnation INTEGER,
     ordinal             INTEGER,                           -- the how-manieth document shown to the clerk
     in_order            INTEGER NOT NULL CHECK (in_order IN (0, 1)),
+    judged              INTEGER,                           -- journal position of the newest judgement
+    outcome             INTEGER CHECK (outcome IN (0, 1, 2)), -- valid, undetermined, invalid
+    judged_open         INTEGER CHECK (judged_open IN (0, 1)),
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX held_judged_open ON held (peer, incarnation, counter) WHERE judged_open = 1;
 CREATE UNIQUE INDEX held_document ON held (document, peer) WHERE document IS NOT NULL;
 CREATE UNIQUE INDEX held_ordinal ON held (ordinal) WHERE ordinal IS NOT NULL;
+
+-- Certificates, revocation lists and announcements that came: what judgements rest on. Kept for ever.
+CREATE TABLE registry (
+    no    INTEGER PRIMARY KEY,
+    id    BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
+    kind  INTEGER NOT NULL,
+    bytes BLOB    NOT NULL
+) STRICT;
+
+-- Whose certificates signed held documents, and which documents they signed.
+CREATE TABLE signer (
+    no          INTEGER PRIMARY KEY,
+    certificate BLOB    NOT NULL UNIQUE CHECK (length(certificate) = 32), -- SHA-256
+    bytes       BLOB    NOT NULL
+) STRICT;
+CREATE TABLE signed (
+    signer      INTEGER NOT NULL REFERENCES signer,
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    counter     INTEGER NOT NULL,
+    PRIMARY KEY (signer, peer, incarnation, counter)
+) STRICT, WITHOUT ROWID;
+
+-- Documents that something newer may judge otherwise.
+CREATE TABLE to_judge (
+    peer        INTEGER NOT NULL REFERENCES peer,
+    incarnation INTEGER NOT NULL,
+    counter     INTEGER NOT NULL,
+    PRIMARY KEY (peer, incarnation, counter)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE alarm (
     no       INTEGER PRIMARY KEY,

@@ -5,8 +5,9 @@
 //! <data>/config.toml      what this module reads
 //! <data>/tram.db          the store
 //! <data>/node.key         the office's signing key (PKCS#8 PEM, owner only; encrypted once it is protected)
+//! <data>/node.next.key    the key that follows it, while it waits for its certificate
 //! <data>/login.nk         the station's login at its relays (nkey seed, owner only)
-//! <data>/directory.cbor   the signed directory
+//! <data>/registry.cbor    directory, certificates and revocation lists, as they were last seen
 //! <data>/api.json         address and token of the running station's API (owner only)
 //! <data>/tram.lock        held while a station runs on this folder
 //! <data>/verify.json      what the last full check of the store found
@@ -21,9 +22,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use schema::directory::{Directory, SNAPSHOT_BYTES_MAX, SignedDirectoryError, URL_BYTES_MAX, open_directory};
+use schema::directory::{Directory, URL_BYTES_MAX};
 use schema::event::key_id;
 use schema::id::{OfficeId, RegionId, hex};
+use schema::registry::{
+    Item, ItemFormatError, REGISTRY_BYTES_MAX, Registry, RegistryError, Roots, decode_items,
+};
+use schema::trust::CertificateHash;
 use serde::Deserialize;
 
 use crate::keyring::Login;
@@ -34,6 +39,8 @@ pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
 /// Most extra host names of the API.
 pub const HOST_NAMES_MAX: usize = 16;
+/// Most root certificates that are pinned: one, its successor, and room for a mistake.
+pub const ANCHORS_MAX: usize = 4;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +81,24 @@ pub enum ConfigError {
         /// What is wrong.
         found: String,
     },
-    /// The directory file is not accepted.
-    #[error("directory file `{}` is not accepted; nothing of it is used", path.display())]
-    Directory {
+    /// The registry file cannot be read as one.
+    #[error("registry file `{}` is not accepted; nothing of it is used", path.display())]
+    RegistryFile {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: SignedDirectoryError,
+        source: ItemFormatError,
+    },
+    /// The registry lacks what everything rests on.
+    #[error(
+        "registry file `{}` does not hold what the settings pin (`root_key`, `trust_anchors`); take the newest one from \
+        the registrar", path.display()
+    )]
+    Registry {
+        /// Which file.
+        path: PathBuf,
+        /// What is missing.
+        source: Box<RegistryError>,
     },
     /// The directory does not know this office.
     #[error("office `{office}` is not in directory version {version}; ask the registrar to enrol it")]
@@ -90,18 +108,28 @@ pub enum ConfigError {
         /// The directory.
         version: u64,
     },
-    /// The directory names other keys for this office.
+    /// The directory names another login for this office.
     #[error(
-        "the {what} of this folder is not one that directory version {version} lists for office `{office}`: \
-        nobody would accept what this station sends; use the right key files or have the keys enrolled"
+        "the login of this folder is not the one that directory version {version} lists for office `{office}`: no \
+        relay would let this station in; use the right file or have the login enrolled"
     )]
-    KeyNotListed {
-        /// Which key.
-        what: &'static str,
+    LoginNotListed {
         /// This office.
         office: OfficeId,
         /// The directory.
         version: u64,
+    },
+    /// No certificate of the signing key is held.
+    #[error(
+        "no certificate of signing key `{}` of office `{office}` is held: nobody would accept what this station \
+        sends; use the right key file, or take the newest registry once the authority has certified the key",
+        hex(.key.as_slice())
+    )]
+    KeyNotCertified {
+        /// This office.
+        office: OfficeId,
+        /// The public key.
+        key: Box<[u8; 32]>,
     },
     /// Another station runs on this folder.
     #[error("another `tram-node run` (or `restore`) holds `{}`: two stations with one key would fork the \
@@ -181,9 +209,12 @@ impl DataFolder {
 pub struct Config {
     /// Whose station this is. A wrong one would sign as somebody else: it must match key and directory.
     pub office: OfficeId,
-    /// The Ed25519 key that signs the directory. Prevents a forged directory from replacing every other
-    /// office's key.
+    /// The Ed25519 key that signs the directory. Prevents a forged directory from giving codes and mailboxes of
+    /// offices to others.
     pub root_key: [u8; 32],
+    /// SHA-256 of each root certificate that is believed. Prevents a forged authority from certifying keys for every
+    /// office: all chains must end in one of these.
+    pub trust_anchors: Vec<CertificateHash>,
     /// The clerk's door.
     pub api: ApiConfig,
     /// The office's signing key. Configurable so that it can lie on a medium that backups do not copy (a
@@ -197,8 +228,9 @@ pub struct Config {
     pub passphrase_file: Option<PathBuf>,
     /// The login at the relays.
     pub login: PathBuf,
-    /// The signed directory.
-    pub directory: PathBuf,
+    /// Directory, certificates and revocation lists. Written anew whenever something newer comes; an older one put
+    /// back here never takes anything away.
+    pub registry: PathBuf,
     /// Addresses that replace those of the directory, by region. Prevents a station behind a port forwarding
     /// or with a broken name service from being cut off until the next directory. Trust does not depend on
     /// it: relays are not trusted.
@@ -220,13 +252,14 @@ pub struct ApiConfig {
 struct RawConfig {
     office: OfficeId,
     root_key: String,
+    trust_anchors: Vec<String>,
     #[serde(default)]
     api: RawApi,
     #[serde(default)]
     keys: RawKeys,
     #[serde(default)]
     unlock: RawUnlock,
-    directory: Option<PathBuf>,
+    registry: Option<PathBuf>,
     #[serde(default)]
     relays: BTreeMap<RegionId, String>,
 }
@@ -259,16 +292,17 @@ struct RawUnlock {
 
 impl Config {
     /// The settings of a folder with everything in its usual place.
-    pub fn usual(folder: &DataFolder, office: OfficeId, root_key: [u8; 32]) -> Self {
+    pub fn usual(folder: &DataFolder, bundle: &Bundle) -> Self {
         Self {
-            office,
-            root_key,
+            office: bundle.office,
+            root_key: bundle.root_key,
+            trust_anchors: bundle.trust_anchors.clone(),
             api: ApiConfig { listen: LISTEN_DEFAULT, host_names: Vec::new() },
             signing_key: folder.path().join("node.key"),
             public_key: None,
             passphrase_file: None,
             login: folder.path().join("login.nk"),
-            directory: folder.path().join("directory.cbor"),
+            registry: folder.path().join("registry.cbor"),
             relays: BTreeMap::new(),
         }
     }
@@ -297,6 +331,8 @@ impl Config {
             .map_err(|error| ConfigError::Settings { path: path.clone(), found: error.to_string() })?;
         let rule = |setting, found: String| ConfigError::Rule { path: path.clone(), setting, found };
         let root_key = parse_root_key(&raw.root_key).map_err(|found| rule("root_key", found))?;
+        let trust_anchors =
+            parse_anchors(&raw.trust_anchors).map_err(|found| rule("trust_anchors", found))?;
         let public_key = raw.keys.public.as_deref().map(parse_root_key).transpose();
         let public_key = public_key.map_err(|found| rule("keys.public", found))?;
         let listen = raw.api.listen.unwrap_or(LISTEN_DEFAULT);
@@ -326,14 +362,14 @@ impl Config {
         let at = |path: Option<PathBuf>, usual: &Path| {
             path.map_or(usual.to_owned(), |path| folder.path().join(path))
         };
-        let usual = Self::usual(folder, raw.office, root_key);
+        let usual = Self::usual(folder, &Bundle { office: raw.office, root_key, trust_anchors });
         Ok(Self {
             api: ApiConfig { listen, host_names: raw.api.host_names },
             signing_key: at(raw.keys.signing, &usual.signing_key),
             public_key,
             passphrase_file: raw.unlock.passphrase_file.map(|path| folder.path().join(path)),
             login: at(raw.keys.login, &usual.login),
-            directory: at(raw.directory, &usual.directory),
+            registry: at(raw.registry, &usual.registry),
             relays: raw.relays,
             ..usual
         })
@@ -347,7 +383,7 @@ impl Config {
             toml_string(&shown.to_string_lossy())
         };
         let hosts: Vec<String> = self.api.host_names.iter().map(|name| toml_string(name)).collect();
-        let root = hex(&self.root_key);
+        let (root, anchors) = (hex(&self.root_key), render_anchors(&self.trust_anchors));
         let public = self.public_key.map(|key| format!("public = \"{}\"\n", hex(&key))).unwrap_or_default();
         let unlock = self.passphrase_file.as_deref();
         let unlock = unlock.map(|file| format!("passphrase_file = {}\n", path(file))).unwrap_or_default();
@@ -358,7 +394,9 @@ impl Config {
              office = \"{}\"\n\
              # Public key that signs the directory.\n\
              root_key = \"{root}\"\n\
-             directory = {}\n\n\
+             # SHA-256 of the root certificates that are believed.\n\
+             trust_anchors = {anchors}\n\
+             registry = {}\n\n\
              [api]\n\
              # Only this machine reaches it, unless `allow_remote` is true; there is no TLS on it.\n\
              listen = \"{}\"\n\
@@ -374,7 +412,7 @@ impl Config {
              [relays]\n\
              # region = \"nats://host:port\" replaces the address in the directory.\n",
             self.office,
-            path(&self.directory),
+            path(&self.registry),
             self.api.listen,
             !self.api.listen.ip().is_loopback(),
             hosts.join(", "),
@@ -387,41 +425,69 @@ impl Config {
         text
     }
 
-    /// Reads the directory and checks its signature against the root key.
+    /// What is pinned.
+    pub fn roots(&self) -> Roots {
+        Roots { directory_key: self.root_key, anchors: self.trust_anchors.clone() }
+    }
+
+    /// Reads the registry file; nothing is proven about its items yet.
     ///
     /// # Errors
-    /// When it cannot be read, was not signed by the root key, or does not know this office.
-    pub fn load_directory(&self) -> Result<Arc<Directory>, ConfigError> {
-        let bytes = read_bounded(&self.directory, SNAPSHOT_BYTES_MAX as u64 + 1024)?;
-        let directory = open_directory(&bytes, &self.root_key)
-            .map_err(|source| ConfigError::Directory { path: self.directory.clone(), source })?;
+    /// When it cannot be read as one.
+    pub fn read_items(&self) -> Result<Vec<Item>, ConfigError> {
+        read_items(&self.registry)
+    }
+
+    /// Reads the registry and checks everything in it against what is pinned. Items that do not hold are left out, and
+    /// logged.
+    ///
+    /// # Errors
+    /// When it cannot be read, lacks a pinned root or the directory, or does not know this office.
+    pub fn load_registry(&self) -> Result<Arc<Registry>, ConfigError> {
+        self.open_registry(self.read_items()?)
+    }
+
+    /// As [`Config::load_registry`], from these items.
+    ///
+    /// # Errors
+    /// As [`Config::load_registry`].
+    pub fn open_registry(&self, items: Vec<Item>) -> Result<Arc<Registry>, ConfigError> {
+        let (registry, outcomes) = Registry::open(self.roots(), items).map_err(|source| {
+            ConfigError::Registry { path: self.registry.clone(), source: Box::new(source) }
+        })?;
+        for (item, outcome) in outcomes {
+            if let Err(error) = outcome {
+                let error = crate::words::with_causes(&error);
+                tracing::warn!(%item, error, "an item of the registry is not accepted; it was left out");
+            }
+        }
+        let directory = registry.directory();
         if directory.office(&self.office).is_none() {
             return Err(ConfigError::OfficeUnknown { office: self.office, version: directory.version() });
         }
-        Ok(Arc::new(directory))
+        Ok(Arc::new(registry))
     }
 
-    /// Checks that the directory lists these public keys for this office.
+    /// Checks that this public key is certified for this office and that the directory lists its login.
     ///
     /// # Errors
-    /// When it lists others: everybody else would refuse what this station sends.
+    /// When they are not: everybody else would refuse what this station sends.
     pub fn check_keys(
         &self,
-        directory: &Directory,
+        registry: &Registry,
         public_key: &[u8; 32],
         login: &Login,
     ) -> Result<(), ConfigError> {
+        let directory = registry.directory();
         let version = directory.version();
         let office = directory
             .office(&self.office)
             .ok_or(ConfigError::OfficeUnknown { office: self.office, version })?;
-        let not_listed = |what| ConfigError::KeyNotListed { what, office: self.office, version };
-        let mine = key_id(public_key);
-        if !office.keys.iter().any(|listed| listed.id() == mine) {
-            return Err(not_listed("signing key"));
-        }
         if office.login.as_deref().is_some_and(|listed| listed != login.public()) {
-            return Err(not_listed("login"));
+            return Err(ConfigError::LoginNotListed { office: self.office, version });
+        }
+        if registry.known_key(&self.office, key_id(public_key)).is_err() {
+            return Err(ConfigError::KeyNotCertified { office: self.office, key: Box::new(*public_key) });
         }
         Ok(())
     }
@@ -437,14 +503,16 @@ impl Config {
     }
 }
 
-/// What an enrolled office is handed, as a folder: `bundle.toml`, `directory.cbor` and, when the registrar
+/// What an enrolled office is handed, as a folder: `bundle.toml`, `registry.cbor` and, when the registrar
 /// made the keys, `node.key` and `login.nk`. `tram-node init --bundle` takes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bundle {
     /// The office.
     pub office: OfficeId,
     /// The public key that signs the directory.
     pub root_key: [u8; 32],
+    /// SHA-256 of each root certificate that is believed.
+    pub trust_anchors: Vec<CertificateHash>,
 }
 
 #[derive(Deserialize)]
@@ -452,6 +520,7 @@ pub struct Bundle {
 struct RawBundle {
     office: OfficeId,
     root_key: String,
+    trust_anchors: Vec<String>,
 }
 
 impl Bundle {
@@ -469,14 +538,42 @@ impl Bundle {
         let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
         let raw: RawBundle = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let root_key = parse_root_key(&raw.root_key).map_err(|found| wrong(format!("root_key: {found}")))?;
-        Ok(Self { office: raw.office, root_key })
+        let anchors = parse_anchors(&raw.trust_anchors);
+        let trust_anchors = anchors.map_err(|found| wrong(format!("trust_anchors: {found}")))?;
+        Ok(Self { office: raw.office, root_key, trust_anchors })
     }
 
     /// The file that [`Bundle::read`] reads back.
     pub fn render(&self) -> String {
-        let root = hex(&self.root_key);
-        format!("office = \"{}\"\nroot_key = \"{root}\"\n", self.office)
+        let (root, anchors) = (hex(&self.root_key), render_anchors(&self.trust_anchors));
+        format!("office = \"{}\"\nroot_key = \"{root}\"\ntrust_anchors = {anchors}\n", self.office)
     }
+}
+
+/// Reads a registry file; nothing is proven about its items yet.
+///
+/// # Errors
+/// When it cannot be read as one.
+pub fn read_items(path: &Path) -> Result<Vec<Item>, ConfigError> {
+    let bytes = read_bounded(path, REGISTRY_BYTES_MAX as u64)?;
+    decode_items(&bytes).map_err(|source| ConfigError::RegistryFile { path: path.to_owned(), source })
+}
+
+/// Reads the hashes of root certificates, each 64 hexadecimal digits.
+///
+/// # Errors
+/// Says what was found.
+pub fn parse_anchors(texts: &[String]) -> Result<Vec<CertificateHash>, String> {
+    if texts.is_empty() || texts.len() > ANCHORS_MAX {
+        return Err(format!("expected 1 to {ANCHORS_MAX} root certificates, found {}", texts.len()));
+    }
+    texts.iter().map(|text| parse_root_key(text).map(CertificateHash)).collect()
+}
+
+/// As TOML.
+fn render_anchors(anchors: &[CertificateHash]) -> String {
+    let quoted: Vec<String> = anchors.iter().map(|anchor| format!("\"{anchor}\"")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// Reads 64 hexadecimal digits.
@@ -536,13 +633,26 @@ mod tests {
     }
 
     fn minimal() -> String {
-        format!("office = \"{}\"\nroot_key = \"{}\"\n", "0a".repeat(16), "0b".repeat(32))
+        let (root, anchor) = ("0b".repeat(32), "0c".repeat(32));
+        format!("office = \"{}\"\nroot_key = \"{root}\"\ntrust_anchors = [\"{anchor}\"]\n", "0a".repeat(16))
+    }
+
+    fn bundle() -> Bundle {
+        let (office, anchor) = (OfficeId::new([10; 16]), CertificateHash([12; 32]));
+        Bundle { office, root_key: [11; 32], trust_anchors: vec![anchor] }
     }
 
     #[test]
-    fn two_lines_are_enough() {
+    fn three_lines_are_enough() {
         let config = Config::parse(&folder(), &minimal()).expect("settings");
-        assert_eq!(config, Config::usual(&folder(), OfficeId::new([10; 16]), [11; 32]));
+        assert_eq!(config, Config::usual(&folder(), &bundle()));
+    }
+
+    #[test]
+    fn station_that_trusts_nobody_is_refused() {
+        let none = minimal().replace(&format!("\"{}\"", "0c".repeat(32)), "");
+        let error = Config::parse(&folder(), &none).expect_err("refused");
+        assert!(matches!(error, ConfigError::Rule { setting: "trust_anchors", .. }), "{error}");
     }
 
     #[test]
@@ -583,7 +693,8 @@ mod tests {
             key in "[a-zà-ỹ \"\\\\]{1,20}", hosts in proptest::collection::vec("[a-z]{1,9}", 0..3),
         ) {
             let folder = folder();
-            let mut config = Config::usual(&folder, OfficeId::new(office), root);
+            let bundle = Bundle { office: OfficeId::new(office), root_key: root, ..bundle() };
+            let mut config = Config::usual(&folder, &bundle);
             let ip = if remote { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
             config.api = ApiConfig { listen: (ip, port).into(), host_names: hosts };
             config.signing_key = folder.path().join(&key);

@@ -17,3 +17,7 @@ pub mod verify;
 pub mod words;
 
 pub use node::{Node, StepError};
+
+#[cfg(test)]
+#[path = "../../schema/tests/certified/mod.rs"]
+mod certified;

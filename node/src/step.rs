@@ -4,11 +4,14 @@
 //! and returns what may leave now. It is synchronous and deterministic; threads, sockets and timers live in
 //! [`crate::runtime`] and [`crate::link`]. The simulation drives the very same function.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schema::blob::BlobRef;
 use schema::exchange::{Command, Refusal};
 use schema::id::{DocumentId, OfficeId, RegionId};
 use schema::inbound::Opened;
+use schema::registry::{Item, Registry};
 
 /// Names one publish between its effect and its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -97,8 +100,13 @@ pub enum Input {
         /// The chunks it lacks; none when it has the whole; `None` when it did not answer.
         chunks: Option<Vec<u32>>,
     },
-    /// A newer directory was accepted: the offices' names, keys and relays changed.
-    Directory(std::sync::Arc<schema::directory::Directory>),
+    /// Something newer about everybody was accepted.
+    Registry {
+        /// All of it.
+        registry: Arc<Registry>,
+        /// What is new in it.
+        items: Vec<Item>,
+    },
     /// Time has passed.
     Tick,
 }
@@ -154,6 +162,17 @@ pub enum Effect {
         index: u32,
         /// Its bytes.
         bytes: Bytes,
+    },
+    /// Take this announcement of the next signing key into the registry, and offer it to the relays; the newer registry
+    /// comes back in [`Input::Registry`].
+    Announce {
+        /// The announcement.
+        item: Item,
+    },
+    /// The station signs with its next key from now on: its file takes the place of the one before.
+    KeyChanged {
+        /// The public half of the next key.
+        public: [u8; 32],
     },
     /// Ask for a chunk; comes back in [`Input::Chunk`].
     FetchChunk {

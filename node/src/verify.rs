@@ -245,11 +245,16 @@ impl Walk<'_> {
             Err(source @ VerifyError::Signature { .. }) => {
                 return Err(StoreError::Signature { position, source }.into());
             }
-            // Keys of this office are closed, never removed.
+            // Certificates are kept for ever.
             Err(source) if entry.class == Class::Own => {
                 return Err(StoreError::Signature { position, source }.into());
             }
-            Err(VerifyError::UnknownOffice { .. } | VerifyError::UnknownKey { .. }) => {
+            Err(
+                VerifyError::UnknownOffice { .. }
+                | VerifyError::UnknownKey { .. }
+                | VerifyError::ContestedKey { .. }
+                | VerifyError::Certificate { .. },
+            ) => {
                 self.counted.unjudged += 1;
             }
         }

@@ -152,6 +152,17 @@ table! {
 }
 
 table! {
+    /// How a key of an office came to count.
+    KEY_STANDING {
+        "first" => "khóa đầu tiên của đơn vị", "the office's first key";
+        "announced" => "do khóa trước công bố", "announced by the key before it";
+        "recovered" => "thay khóa trước đã bị thu hồi hoặc hết hạn", "in place of one that was revoked or has expired";
+        "contested" => "chưa được công nhận: khóa trước chưa công bố và chưa bị thu hồi",
+            "contested: the key before it neither announced it nor is revoked";
+    }
+}
+
+table! {
     /// Alarms.
     ALARM {
         "fork" => "hai sự kiện khác nhau ở cùng một vị trí (khóa bị nhân bản hoặc dữ liệu bị khôi phục)",
@@ -163,6 +174,14 @@ table! {
         "given-back" => "nơi khác đã trả lại văn bản mà tại đây đã mất",
             "documents lost here were given back by a correspondent";
         "refused-by-relay" => "trạm chuyển tiếp từ chối", "refused by a relay";
+        "contested-key" => "có chứng thư cho một khóa thứ hai của đơn vị này mà khóa trước chưa công bố và chưa bị thu hồi; \
+            không nhận gì ký bằng khóa đó, hãy hỏi cơ quan cấp chứng thư",
+            "a second key of this office is certified that the key before it neither announced nor was revoked for; \
+                nothing signed with it is taken: ask the certificate authority";
+        "judged-worse" => "chữ ký trên văn bản đến nay kém tin cậy hơn trước; hãy xem lại văn bản và hỏi nơi gửi",
+            "the signatures on a document that came in are worth less than before; look at it again and ask its sender";
+        "judged-elsewhere" => "nơi nhận báo: chữ ký trên văn bản của đơn vị nay kém tin cậy hơn trước; hãy xác nhận lại",
+            "a recipient tells that the signatures on a document of this office are worth less than before; confirm it";
         "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại",
             "the body of an event was refused; it is kept";
     }
@@ -248,6 +267,8 @@ table! {
             "The attachment is not here completely yet; the station is waiting for it.";
         "courier" => "Tệp chuyển tay không đọc được đến hết; phần đọc được trước chỗ hỏng đã được nhận.",
             "The courier file could not be read to its end; what was intact before that was taken.";
+        "registry" => "Tệp này không phải tệp danh bạ và chứng thư (registry.cbor); chưa có gì thay đổi.",
+            "This file is no registry file (registry.cbor); nothing was changed.";
         "secrecy" => "Không nhận văn bản mật: Trạm chỉ dành cho văn bản độ mật Thường.",
             "Documents with a degree of secrecy are refused: this system is for unclassified ones only.";
     }
@@ -342,7 +363,21 @@ mod tests {
 
     #[test]
     fn every_text_is_there_in_both_languages() {
-        for table in [STATUS, STEP, PROVES, CAUSE, WHO, LINK, ALARM, URGENCY, PROBLEM, PROMPT, KEY, UNLOCK] {
+        for table in [
+            STATUS,
+            STEP,
+            PROVES,
+            CAUSE,
+            WHO,
+            LINK,
+            KEY_STANDING,
+            ALARM,
+            URGENCY,
+            PROBLEM,
+            PROMPT,
+            KEY,
+            UNLOCK,
+        ] {
             for (key, text) in table {
                 assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");
                 schema::text::require_nfc(text.vi, 300).expect(key);

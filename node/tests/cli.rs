@@ -109,7 +109,7 @@ fn stick_carries_a_document_there_and_its_receipt_back() {
 fn made_folder_is_private_and_is_not_made_twice() {
     use std::os::unix::fs::PermissionsExt;
     let office = Office::enrolled(SENDER);
-    for name in ["node.key", "login.nk", "config.toml", "directory.cbor"] {
+    for name in ["node.key", "login.nk", "config.toml", "registry.cbor"] {
         let mode = fs::metadata(office.data().join(name)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

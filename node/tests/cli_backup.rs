@@ -219,14 +219,14 @@ fn restore_of_a_whole_backup_needs_no_second_word_and_a_new_machine_needs_only_t
     assert!(restored.status.success(), "{}", said(&restored));
     let restored: Value = serde_json::from_slice(&restored.stdout).expect("JSON");
     assert_eq!((&restored["settings_brought"], &restored["moved_aside"]), (&json!(true), &json!(null)));
-    assert!(data.join("directory.cbor").exists() && data.join("config.toml").exists());
+    assert!(data.join("registry.cbor").exists() && data.join("config.toml").exists());
 }
 
 #[test]
 fn changed_backup_is_refused_by_the_name_of_what_changed_and_the_store_stays() {
     let (office, made) = stopped_with_a_backup();
     let before = store_files(&office.data());
-    for (file, at) in [("tram.db", 5_000), ("config.toml", 3), ("directory.cbor", 40), ("seal.cbor", 100)] {
+    for (file, at) in [("tram.db", 5_000), ("config.toml", 3), ("registry.cbor", 40), ("seal.cbor", 100)] {
         let path = made.join(file);
         let whole = fs::read(&path).expect("read");
         let mut changed = whole.clone();
@@ -438,9 +438,10 @@ fn full_check_finds_what_a_start_does_not_look_at_and_the_status_shows_it() {
     let status = office.text(&["--lang", "en", "status"]);
     assert!(status.contains("last full check of the store: none yet"), "{status}");
     let checked = office.json(&["verify"]);
-    assert_eq!((&checked["events"], &checked["attachments"]), (&json!(1), &json!(1)), "{checked}");
+    // The document, and what came into the registry when the station started.
+    assert_eq!((&checked["events"], &checked["attachments"]), (&json!(2), &json!(1)), "{checked}");
     assert_eq!(office.json(&["status"])["full_check"]["broken"], json!(null));
-    assert!(office.text(&["status"]).contains("1 sự kiện, 1 tệp đính kèm: nguyên vẹn"));
+    assert!(office.text(&["status"]).contains("2 sự kiện, 1 tệp đính kèm: nguyên vẹn"));
     assert_eq!(office.stop("-TERM"), Some(0));
     office.text(&["verify"]);
 

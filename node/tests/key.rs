@@ -176,7 +176,7 @@ fn key_of_another_office_is_refused_whether_protected_or_not() {
     assert!(said(&refused).contains("\"other-key\""), "{}", said(&refused));
     assert!(!Protection::of_file(&path).expect("a key").is_protected(), "a foreign key was taken over");
 
-    // Without a key in the settings the directory's is expected.
+    // Without a key in the settings a certified one is expected.
     let settings = office.data().join("config.toml");
     let text = fs::read_to_string(&settings).expect("read");
     let without: String = text
@@ -195,7 +195,7 @@ fn key_is_shown_changed_and_unprotected_only_when_it_is_meant() {
     let public = hex(key(SENDER).verifying_key().as_bytes());
     let shown = office.json(&["key", "show"]);
     assert_eq!(shown["public_key"], public.as_str(), "known without the passphrase: {shown}");
-    assert_eq!((&shown["opened"], &shown["listed"]), (&false.into(), &true.into()), "{shown}");
+    assert_eq!((&shown["opened"], &shown["certified"]), (&false.into(), &"certified".into()), "{shown}");
     assert_eq!(shown["protection"]["derivation"], "scrypt", "{shown}");
     let text = office.text(&["key", "show", "--passphrase-file", &words]);
     assert!(text.contains(&public) && text.contains("cụm mật khẩu đúng"), "{text}");
@@ -301,7 +301,7 @@ fn backup_and_restore_never_hold_the_key_or_the_passphrase() {
         }
         files += 1;
     }
-    assert_eq!(files, 4, "store, settings, directory and seal");
+    assert_eq!(files, 4, "store, settings, registry and seal");
 
     // Restored on a new machine: settings come with the backup, the key and the passphrase do not.
     let data = office.path("new-machine");

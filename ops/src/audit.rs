@@ -6,18 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use node::config::{Config, DataFolder};
 use node::store::{Reader, ReplayedState, Store};
 use schema::blob::BlobRef;
-use schema::body::{Body, Dispatch};
+use schema::body::{Body, Dispatch, Judgement};
 use schema::directory::Directory;
-use schema::event::{RecordedEvent, UnverifiedEvent, VerifiedEvent, Verifier};
+use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier};
 use schema::exchange::{Alarm, Class, HeldRow, SentRow};
 use schema::id::{DocumentId, EventId, Incarnation, OfficeId, Position, Seq, StateHash};
 use schema::invariant::{self, Violation};
+use schema::registry::{Item, Registry};
 use schema::time::Millis;
+use schema::trust::{Language, Outcome};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -81,6 +84,8 @@ pub struct Audit {
     /// Every event of its own chain, and when it was recorded.
     #[serde(skip)]
     pub own_events: BTreeMap<EventId, Millis>,
+    /// How the documents it holds were judged.
+    pub judged: Judged,
     /// The documents it knows, sent or received, by their event.
     #[serde(skip)]
     pub documents: BTreeMap<EventId, Dispatch>,
@@ -100,19 +105,46 @@ impl Audit {
 pub fn audit(folder: &Path, check_signatures: bool) -> Result<Audit> {
     let data = DataFolder::new(folder);
     let config = Config::read(&data)?;
-    let directory = config.load_directory()?;
+    let mut items = config.read_items()?;
     let _held = data.lock().context("stop the station first, or audit a copy of its folder")?;
     let reader = Reader::open(&data.database())?;
-    let verifier = check_signatures.then(|| Verifier::new(directory.clone()));
+    let mut live = live_state(&data, config.office)?;
+    // What the station went by is in its store; the file beside it may be an older one.
+    items.append(&mut live.items);
+    let registry = config.open_registry(items)?;
+    let verifier = check_signatures.then(|| Verifier::new(Arc::clone(&registry)));
     let mut walk = Walk::new(config.office, verifier);
     walk.journal(&reader)?;
-    let live = live_state(&data, config.office)?;
-    walk.finish(folder, &directory, &reader, &live)
+    walk.finish(folder, &registry, &reader, &live)
+}
+
+/// How the documents were judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Judged {
+    /// *Hợp lệ*.
+    pub valid: u64,
+    /// *Chưa xác định*.
+    pub undetermined: u64,
+    /// *Không hợp lệ*.
+    pub invalid: u64,
+    /// Of all of them, those that were about to be judged again when the station stopped.
+    pub pending: u64,
+}
+
+impl std::fmt::Display for Judged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { valid, undetermined, invalid, pending } = self;
+        write!(f, "documents judged anew: {valid} valid, {undetermined} undetermined, {invalid} invalid")?;
+        if *pending > 0 { write!(f, "; {pending} wait to be judged again") } else { Ok(()) }
+    }
 }
 
 struct Live {
     state: StateHash,
     alarms: Vec<Alarm>,
+    items: Vec<Item>,
+    /// Documents that are still to be judged again.
+    to_judge: BTreeSet<EventId>,
 }
 
 /// A copy of a store that goes away with this value.
@@ -144,7 +176,9 @@ fn live_state(data: &DataFolder, office: OfficeId) -> Result<Live> {
     let copy = private_copy(&data.database())?;
     let store = Store::open(&copy.path)?;
     let exchange = store.load_exchange(office)?;
-    Ok(Live { state: store.state_hash(&exchange)?, alarms: store.alarms()? })
+    let to_judge = store.marked_for_judging(usize::MAX)?.into_iter().map(|(_, place)| place.id).collect();
+    let (state, alarms, items) = (store.state_hash(&exchange)?, store.alarms()?, store.kept_items()?);
+    Ok(Live { state, alarms, items, to_judge })
 }
 
 struct Walk {
@@ -158,6 +192,7 @@ struct Walk {
     own_events: BTreeMap<EventId, Millis>,
     evidence: BTreeSet<EventId>,
     documents: BTreeMap<EventId, Dispatch>,
+    judgements: BTreeMap<EventId, Judgement>,
     blobs: BTreeMap<EventId, Vec<BlobRef>>,
 }
 
@@ -174,6 +209,7 @@ impl Walk {
             own_events: BTreeMap::new(),
             evidence: BTreeSet::new(),
             documents: BTreeMap::new(),
+            judgements: BTreeMap::new(),
             blobs: BTreeMap::new(),
         }
     }
@@ -185,11 +221,9 @@ impl Walk {
             let Some(last) = entries.last() else { return Ok(()) };
             from = last.position.next();
             for entry in &entries {
-                let recorded = match self.verified(&entry.bytes) {
-                    Some(event) => event.into(),
-                    None => RecordedEvent::read(&entry.bytes)
-                        .with_context(|| format!("journal entry {} cannot be read", entry.position))?,
-                };
+                self.check_signature(&entry.bytes);
+                let recorded = RecordedEvent::read(&entry.bytes)
+                    .with_context(|| format!("journal entry {} cannot be read", entry.position))?;
                 match entry.class {
                     Class::Own => {
                         self.counts[0] += 1;
@@ -203,8 +237,15 @@ impl Walk {
                     }
                     Class::Regained => self.counts[3] += 1,
                 }
-                if let Ok(Body::Dispatch(dispatch)) = Body::read(recorded.version, &recorded.event) {
-                    self.documents.insert(recorded.id, dispatch);
+                match Body::read(recorded.version, &recorded.event) {
+                    Ok(Body::Dispatch(dispatch)) => {
+                        self.documents.insert(recorded.id, dispatch);
+                    }
+                    Ok(Body::Verdict(verdicts)) if entry.class == Class::Own => {
+                        let judged = verdicts.entries.into_iter().map(|entry| (entry.place.id, entry));
+                        self.judgements.extend(judged);
+                    }
+                    _ => {}
                 }
                 if !recorded.event.blobs.is_empty() {
                     self.blobs.insert(recorded.id, recorded.event.blobs.clone());
@@ -214,27 +255,61 @@ impl Walk {
         }
     }
 
-    /// The event, when signatures are checked and this one holds; the first that does not is kept.
-    fn verified(&mut self, bytes: &[u8]) -> Option<VerifiedEvent> {
-        let verifier = self.verifier.as_ref()?;
+    /// Keeps the first signature that does not hold, when signatures are checked.
+    fn check_signature(&mut self, bytes: &[u8]) {
+        let Some(verifier) = &self.verifier else { return };
         self.signatures += 1;
-        let reason = match UnverifiedEvent::parse(bytes) {
-            Ok(event) => match verifier.verify(event) {
-                Ok(event) => return Some(event),
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        if self.forged.is_none() {
+        let checked = UnverifiedEvent::parse(bytes).map_err(|error| error.to_string());
+        let checked =
+            checked.and_then(|event| verifier.check_recorded(&event).map_err(|error| error.to_string()));
+        if let (Err(reason), None) = (checked, &self.forged) {
             let id = RecordedEvent::read(bytes)
                 .map_or_else(|_| "unreadable".to_owned(), |read| read.id.to_string());
             self.forged =
                 Some(Violation { promise: "P4", found: format!("event {id} is not accepted: {reason}") });
         }
-        None
     }
 
-    fn finish(self, folder: &Path, directory: &Directory, reader: &Reader, live: &Live) -> Result<Audit> {
+    /// Every document has a judgement, and the registry still gives the same one.
+    fn check_judgements(
+        &self,
+        held: &[HeldRow],
+        reader: &Reader,
+        registry: &Registry,
+        to_judge: &BTreeSet<EventId>,
+    ) -> Result<(Judged, Option<Violation>)> {
+        let mut judged = Judged::default();
+        let mut broken = None;
+        for row in held.iter().filter(|row| row.kind == Kind::Dispatch && row.ordinal.is_some()) {
+            let id = row.place.id;
+            let Some(known) = self.judgements.get(&id).filter(|_| row.judged.is_some()) else {
+                broken.get_or_insert_with(|| format!("no judgement of document event {id} is recorded"));
+                continue;
+            };
+            match known.outcome() {
+                Outcome::Valid => judged.valid += 1,
+                Outcome::Undetermined => judged.undetermined += 1,
+                Outcome::Invalid => judged.invalid += 1,
+            }
+            if to_judge.contains(&id) {
+                judged.pending += 1;
+                continue;
+            }
+            let entry = reader.journal(row.position, 1)?.pop().context("a held event has a journal entry")?;
+            let recorded = RecordedEvent::read(&entry.bytes)?;
+            let (again, _) = registry.judge_event(&recorded, known.place, known.stamps.clone());
+            if again.layers.first() != known.layers.first() {
+                broken.get_or_insert_with(|| {
+                    let now = again.outcome().text(Language::English);
+                    format!("document event {id} is judged {now} now, and otherwise in the journal")
+                });
+            }
+        }
+        Ok((judged, broken.map(|found| Violation { promise: "P4", found })))
+    }
+
+    fn finish(mut self, folder: &Path, registry: &Registry, reader: &Reader, live: &Live) -> Result<Audit> {
+        let directory = registry.directory();
         let sent: Vec<SentRow> = self.state.records.sent_rows().cloned().collect();
         let held: Vec<HeldRow> = self.state.records.held_rows().cloned().collect();
         let state = self.state.hash();
@@ -253,8 +328,10 @@ impl Walk {
         ];
         if self.verifier.is_some() {
             let what = format!("{} signatures by directory version {}", self.signatures, directory.version());
-            checks.push(Check::new("P4", what, self.forged.map_or(Ok(()), Err)));
+            checks.push(Check::new("P4", what, self.forged.take().map_or(Ok(()), Err)));
         }
+        let (judged, differs) = self.check_judgements(&held, reader, registry, &live.to_judge)?;
+        checks.push(Check::new("P4", judged.to_string(), differs.map_or(Ok(()), Err)));
         checks.push(Check::new(
             "P6",
             format!("{attachments} attachments complete, hashed anew"),
@@ -282,6 +359,7 @@ impl Walk {
             sent,
             held,
             own_events: self.own_events,
+            judged,
             documents: self.documents,
         })
     }
@@ -407,8 +485,13 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::{Deployment, NewRegion};
+    use crate::ca::rehearsal::Rehearsal;
+    use crate::ca::{Cost, Passphrase};
+    use crate::calendar;
+    use crate::deployment::{Deployment, NewRegion, office_key};
     use node::Node;
+    use node::config::Bundle;
+    use node::keyring::Unlock;
     use node::step::{Answer, Effect, Input, Ticket};
     use schema::event::Urgency;
     use schema::exchange::Command;
@@ -418,8 +501,14 @@ mod tests {
 
     /// A station's folder in which one letter was sent.
     fn station(root: &Path) -> PathBuf {
-        let now = Millis(1_750_986_903_250);
-        let mut deployment = Deployment::open_or_create(&root.join("deployment")).expect("made");
+        let now = calendar::now();
+        let passphrase = Passphrase::new("một hai ba bốn năm").expect("a passphrase");
+        let folder = root.join("authorities");
+        let mut authorities = Rehearsal::found(&folder, passphrase, Cost::FOR_TESTS, now).expect("founded");
+        let certificate = authorities.root_certificate().expect("a root");
+        let folder = root.join("deployment");
+        let mut deployment =
+            Deployment::open_or_create(&folder, &Unlock::default(), &[certificate]).expect("made");
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let region = NewRegion {
             id: "p01".parse().expect("a region"),
@@ -433,22 +522,26 @@ mod tests {
         let country = crate::lookup::load(None).expect("tables");
         let mut bundles = Vec::new();
         for code in ["02875", "02866"] {
-            let office = country.resolve(code, jiff::civil::date(2025, 6, 27)).expect("a commune").id;
+            let day = jiff::civil::date(2025, 6, 27);
+            let office = country.resolve(code, day).expect("a commune").id;
             let name = newest_name(&country, &office);
             let bundle =
-                deployment.enrol(&office, &name, std::slice::from_ref(&region.id), now).expect("enrolled");
+                deployment.enrol(&office, &name, std::slice::from_ref(&region.id)).expect("enrolled");
+            let key = office_key(deployment.folder(), &office, &name).expect("a key");
+            authorities.certify(&country, &office, day, &key, now).expect("certified");
             bundles.push((office, bundle));
         }
         deployment.publish(now).expect("signed");
+        deployment.add(authorities.papers().expect("papers")).expect("handed out");
         let [(me, folder), (other, _)] = bundles.try_into().expect("two");
 
         let data = DataFolder::new(&folder);
-        let config = Config::usual(&data, me, deployment.root_key());
+        let config = Config::usual(&data, &Bundle::read(&folder).expect("a bundle"));
         fs::write(data.config(), config.render(&data)).expect("written");
         let key = node::keyring::read_signing_key(&config.signing_key).expect("a key");
-        let directory = config.load_directory().expect("signed");
+        let registry = config.load_registry().expect("signed");
         let store = Store::open(&data.database()).expect("a store");
-        let mut node = Node::open(store, key, directory, me, [7; 32], now).expect("opened");
+        let mut node = Node::open(store, key, registry, me, [7; 32], now).expect("opened");
         let dispatch = Dispatch {
             document: DocumentId::new([1; 16]),
             subject: SUBJECT.to_owned(),

@@ -10,8 +10,11 @@ use node::config::{Config, DataFolder};
 use node::keyring::{KeyringError, Login, Protection, Unlock};
 use node::store::Reader;
 use node::words::with_causes;
-use schema::directory::Directory;
-use schema::id::Position;
+use schema::event::key_id;
+use schema::id::{OfficeId, Position};
+use schema::registry::Registry;
+use schema::time::Millis;
+use schema::trust::SigningTime;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,6 +32,10 @@ const FREE_BYTES_WARN: u64 = 2 * 1024 * 1024 * 1024;
 const FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
 /// How far the newest journal entry may lie in the future before the clock is called wrong, in milliseconds.
 const CLOCK_MS_MAX: u64 = 60_000;
+
+/// Days before the end of the station's certificate from which on it is said.
+const CERTIFICATE_DAYS_WARN: u64 = 60;
+const RENEW: &str = "have it renewed: `tram ca renew`, then `tram registry add`";
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -82,15 +89,17 @@ fn red(found: String, remedy: &str) -> Finding {
 pub fn relay(config: &Path) -> Result<Vec<Finding>> {
     let config = relay::config::Config::load(config)?;
     let mut findings = Vec::new();
-    match relay::load_directory(&config.directory_path(), &config.root_key) {
-        Ok(directory) => {
+    match relay::registry::load(&config) {
+        Ok(registry) => {
+            let directory = registry.directory();
             let served = directory.offices_in(&config.region).count();
             let (version, region) = (directory.version(), &config.region);
             findings.push(green(format!(
                 "directory version {version} is signed; `{region}` serves {served} offices"
             )));
+            findings.extend(trust(&registry));
         }
-        Err(error) => findings.push(red(with_causes(&error), "copy the signed directory there")),
+        Err(error) => findings.push(red(with_causes(&error), "copy the registrar's `registry.cbor` there")),
     }
     match config.own_monitor_url() {
         Some(url) => findings.extend(nats(&url)),
@@ -200,9 +209,12 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
     let data = DataFolder::new(folder);
     let config = Config::read(&data)?;
     let mut findings = Vec::new();
-    match config.load_directory() {
-        Ok(directory) => findings.extend(keys(&config, &directory)),
-        Err(error) => findings.push(red(with_causes(&error), "copy the signed directory there")),
+    match config.load_registry() {
+        Ok(registry) => {
+            findings.extend(keys(&config, &registry));
+            findings.extend(trust(&registry));
+        }
+        Err(error) => findings.push(red(with_causes(&error), "copy the registrar's `registry.cbor` there")),
     }
     findings.extend(store(&data));
     findings.push(disk(folder));
@@ -210,7 +222,7 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn keys(config: &Config, directory: &Directory) -> Vec<Finding> {
+fn keys(config: &Config, registry: &Registry) -> Vec<Finding> {
     let missing = "without this key nothing can be sent";
     let protection = match Protection::of_file(&config.signing_key) {
         Ok(protection) => protection,
@@ -228,7 +240,7 @@ fn keys(config: &Config, directory: &Directory) -> Vec<Finding> {
         strong => green(format!("the signing key is encrypted ({strong})")),
     }];
     // Nobody is asked for a passphrase here: what the settings know is enough, or the key stays shut.
-    let public = match config.open_key(Some(directory), &Unlock::default()) {
+    let public = match config.open_key(Some(registry), &Unlock::default()) {
         Ok(opened) => Some(opened.public()),
         Err(KeyringError::Locked { .. }) => config.public_key,
         Err(error) => {
@@ -243,18 +255,78 @@ fn keys(config: &Config, directory: &Directory) -> Vec<Finding> {
             return findings;
         }
     };
-    let version = directory.version();
-    findings.push(match public.map(|public| config.check_keys(directory, &public, &login)) {
-        Some(Ok(())) => green(format!("directory version {version} is signed and names both keys")),
-        Some(Err(error)) => red(with_causes(&error), "have the keys enrolled, or put the right ones there"),
+    findings.push(match public.map(|public| (public, config.check_keys(registry, &public, &login))) {
+        Some((public, Ok(()))) => certified(registry, &config.office, &public),
+        Some((_, Err(error))) => red(
+            with_causes(&error),
+            "have the key certified and the login listed, or put the right ones there",
+        ),
         None => yellow(
-            format!(
-                "directory version {version} is signed; whether it names the signing key cannot be told while \
-                that is shut"
-            ),
+            "whether the signing key is certified cannot be told while it is shut".to_owned(),
             "`tram-node key show --check`",
         ),
     });
+    findings
+}
+
+/// Whether the station's key counts, and for how long its certificate does.
+fn certified(registry: &Registry, office: &OfficeId, public: &[u8; 32]) -> Finding {
+    let now = calendar::now();
+    let Ok(key) = registry.known_key(office, key_id(public)) else {
+        return red("the signing key is not certified".to_owned(), "have it certified");
+    };
+    if !key.standing().counts() {
+        return red(
+            "the signing key is certified, but contested: nobody accepts what it signs".to_owned(),
+            "ask the certificate authority which key is the office's, and have the other one revoked",
+        );
+    }
+    let time = SigningTime { claimed_at: Some(now), after: None, proven_at: None };
+    if let Err(error) = registry.usable_key(office, key.id(), &time) {
+        return red(error.to_string(), "see the reason; a revoked key is replaced by a new one");
+    }
+    let days = key.not_after().since(now) / Millis::DAY;
+    let found =
+        format!("both keys are listed; the certificate of the signing key counts for {days} days more");
+    match days {
+        0 => red("the certificate of the signing key is over, or ends today".to_owned(), RENEW),
+        1..CERTIFICATE_DAYS_WARN => yellow(found, RENEW),
+        _ => green(found),
+    }
+}
+
+/// How old the authorities' lists are, and whose second keys nobody announced.
+fn trust(registry: &Registry) -> Vec<Finding> {
+    let now = calendar::now();
+    let mut findings = Vec::new();
+    for age in registry.list_ages() {
+        let authority = &age.authority;
+        findings.push(match age.newest {
+            None => yellow(
+                format!("no revocation list of {authority} is held: its certificates cannot be told good or bad"),
+                "get the newest registry",
+            ),
+            Some((_, window)) if window.next_update < now => yellow(
+                format!(
+                    "the revocation list of {authority} is {} days old and over: what comes now stays undetermined",
+                    now.since(window.this_update) / Millis::DAY
+                ),
+                "get the newest registry, or have the authority sign a new list (`tram ca crl`)",
+            ),
+            Some((_, window)) => green(format!(
+                "the revocation list of {authority} is {} days old, {} certificates on it",
+                now.since(window.this_update) / Millis::DAY,
+                age.revoked
+            )),
+        });
+    }
+    let contested: Vec<String> = registry.contested().map(|(office, _)| office.to_string()).collect();
+    if !contested.is_empty() {
+        findings.push(red(
+            format!("offices with a second key that nobody announced: {}", contested.join(", ")),
+            "ask the office and its certificate authority which key is the office's, and have the other one revoked",
+        ));
+    }
     findings
 }
 
@@ -406,8 +478,12 @@ impl Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ca::Cost;
+    use crate::ca::rehearsal::Rehearsal;
+    use crate::deployment::Deployment;
+    use node::config::Bundle;
     use node::keyring::{self, Passphrase, change};
-    use schema::directory::DirectoryBuilder;
+    use schema::registry::Roots;
     use serde_json::json;
 
     #[test]
@@ -436,21 +512,29 @@ mod tests {
         let words = "bến nước ở cuối làng";
         let file = folder.path().join("words");
         keyring::replace_private(&file, words.as_bytes()).expect("written");
-        let country = DirectoryBuilder::country().expect("tables");
-        let directory = country.build(1, calendar::now()).expect("sound");
-        let office = directory.offices().next().expect("an office").id;
-        let mut config = Config::usual(&data, office, [0; 32]);
+        let passphrase = crate::ca::Passphrase::new("một hai ba bốn năm").expect("a passphrase");
+        let authorities =
+            Rehearsal::found(&folder.path().join("ca"), passphrase, Cost::FOR_TESTS, calendar::now());
+        let root = authorities.and_then(|authorities| authorities.root_certificate()).expect("a root");
+        let deployment = folder.path().join("deployment");
+        let mut deployment =
+            Deployment::open_or_create(&deployment, &Unlock::default(), &[root]).expect("a deployment");
+        let registry = deployment.publish(calendar::now()).expect("sound").clone();
+        let office = registry.directory().offices().next().expect("an office").id;
+        let Roots { directory_key, anchors } = registry.roots().clone();
+        let bundle = Bundle { office, root_key: directory_key, trust_anchors: anchors };
+        let mut config = Config::usual(&data, &bundle);
         Login::generate().expect("a key").write(&config.login).expect("written");
         let key = keyring::generate_signing_key().expect("a key");
         keyring::write_signing_key(&config.signing_key, &key).expect("written");
         config.public_key = Some(key.verifying_key().to_bytes());
         let lights = |config: &Config| {
-            let findings = keys(config, &directory);
+            let findings = keys(config, &registry);
             let lights: Vec<Light> = findings.iter().map(|finding| finding.light).collect();
             (lights, report("station", &findings))
         };
         let (open, text) = lights(&config);
-        // Nobody is enrolled in this directory: the second light is red in every case.
+        // Nobody is certified in this registry: the second light is red in every case.
         assert_eq!(open, [Light::Yellow, Light::Red], "{text}");
         assert!(text.contains("tram-node key protect"), "{text}");
 

@@ -1,16 +1,19 @@
 //! A station's journal, entry by entry, as it was recorded.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use node::config::{Config, DataFolder};
 use node::store::{Reader, ReplayedState};
-use schema::body::Body;
+use schema::body::{Body, Judgement};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::Class;
 use schema::id::{EventId, Incarnation, OfficeId, Position, Seq, StateHash};
 use schema::time::Millis;
+use schema::trust::Language;
 use serde::Serialize;
 
 use crate::audit::newest_name;
@@ -68,10 +71,10 @@ pub struct History {
 ///
 /// # Errors
 /// When the folder or its store cannot be read.
-pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, std::sync::Arc<Directory>)> {
+pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<Directory>)> {
     let data = DataFolder::new(folder);
     let config = Config::read(&data)?;
-    let directory = config.load_directory()?;
+    let directory = Arc::clone(config.load_registry()?.directory());
     let reader = Reader::open(&data.database())?;
     let mut state = ReplayedState::new(config.office);
     let mut entries = Vec::new();
@@ -137,6 +140,25 @@ fn says(recorded: &RecordedEvent) -> String {
         Ok(Body::Returned(returned)) => {
             let (count, incarnation) = (returned.events.len(), returned.ask.incarnation);
             format!("{count} events of incarnation {incarnation} up to {} given back", returned.through)
+        }
+        Ok(Body::RegistryChange(change)) => {
+            let contested = match change.contested.len() {
+                0 => String::new(),
+                count => format!(", {count} CONTESTED keys"),
+            };
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for item in &change.items {
+                *counts.entry(item.kind.word()).or_default() += 1;
+            }
+            let items: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            format!("new in the registry: {}{contested}", items.join(", "))
+        }
+        Ok(Body::KeyAnnouncement(announcement)) => format!("next signing key {}", announcement.key_id()),
+        Ok(Body::Verdict(verdicts)) => {
+            let outcome = |judgement: &Judgement| judgement.outcome().text(Language::English);
+            let judged = verdicts.entries.iter();
+            let judged = judged.map(|entry| format!("{} {}", entry.place.counter.0, outcome(entry)));
+            format!("signatures judged: {}", judged.collect::<Vec<_>>().join(", "))
         }
         Ok(Body::Unsupported) => "of a newer version: kept, not applied".to_owned(),
         Err(error) => format!("body refused: {error}"),

@@ -16,4 +16,5 @@ pub mod deployment;
 pub mod doctor;
 pub mod history;
 pub mod lookup;
+pub mod registry;
 pub mod table;

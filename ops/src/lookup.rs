@@ -1,6 +1,7 @@
 //! Questions to the directory: who is this at that date, and which office does that code mean.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::civil::Date;
@@ -15,12 +16,12 @@ use crate::deployment;
 ///
 /// # Errors
 /// When the deployment's directory cannot be read or was not signed by its root key.
-pub fn load(deployment: Option<&Path>) -> Result<Directory> {
+pub fn load(deployment: Option<&Path>) -> Result<Arc<Directory>> {
     let Some(folder) = deployment else {
-        return DirectoryBuilder::country()?.build(0, Millis(0)).context("the carried country is not sound");
+        let country = DirectoryBuilder::country()?.build(0, Millis(0));
+        return country.map(Arc::new).context("the carried country is not sound");
     };
-    let root = deployment::read_root_key(folder)?;
-    deployment::read_directory(&folder.join("directory.cbor"), &root)
+    Ok(Arc::clone(deployment::read_registry(folder)?.directory()))
 }
 
 /// Finds an office by its id (32 hexadecimal digits) or by a code it holds on this day.
@@ -55,8 +56,6 @@ pub struct OfficeAt {
     pub successors: Vec<SuccessorAt>,
     /// The regions that keep its mailbox; empty when it is not enrolled.
     pub relays: Vec<String>,
-    /// How many keys it has.
-    pub keys: usize,
 }
 
 /// A code on a day.
@@ -114,7 +113,6 @@ impl OfficeAt {
                 })
                 .collect(),
             relays: office.relays.iter().map(ToString::to_string).collect(),
-            keys: office.keys.len(),
         }
     }
 
@@ -142,7 +140,7 @@ impl OfficeAt {
         }
         lines.push(match self.relays.as_slice() {
             [] => "  enrolled    no".to_owned(),
-            relays => format!("  enrolled    {} keys, mailbox at {}", self.keys, relays.join(", then ")),
+            relays => format!("  enrolled    mailbox at {}", relays.join(", then ")),
         });
         lines.join("\n")
     }

@@ -5,8 +5,9 @@ mod demo;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
@@ -16,8 +17,9 @@ use node::words::Lang;
 use ops::deployment::{Deployment, NewRegion};
 use ops::doctor::{Light, Patient};
 use ops::lookup::{self, OfficeAt};
+use ops::registry::{self, RegistryCommand};
 use ops::table::{Align, Table};
-use ops::{audit, calendar, doctor, history};
+use ops::{audit, ca, calendar, doctor, history};
 use schema::directory::Directory;
 use schema::id::{Position, RegionId};
 use tracing_subscriber::EnvFilter;
@@ -35,6 +37,10 @@ enum Command {
     Country {
         /// The deployment's folder; keep it off line.
         deployment: PathBuf,
+        /// The certificate of a root that is believed (`root/ca.pem` of `tram ca init-root`), PEM or DER. At least one is
+        /// needed at first; another one later is believed besides.
+        #[arg(long = "root-certificate", value_name = "PATH")]
+        root_certificates: Vec<PathBuf>,
         #[command(flatten)]
         root: RootPassphrase,
     },
@@ -82,6 +88,9 @@ enum Command {
         #[command(flatten)]
         root: RootPassphrase,
     },
+    /// Certificates and revocation lists of a deployment, as relays and stations hold them.
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// The certificate authority (cơ quan cấp chứng thư): root, provinces, offices, officers.
     Ca(Box<ops::ca::command::Options>),
     /// Ask the directory who is who at a date.
@@ -137,9 +146,13 @@ struct RootPassphrase {
 }
 
 impl RootPassphrase {
-    fn open(self, deployment: &std::path::Path) -> Result<Deployment> {
+    fn open(self, deployment: &Path) -> Result<Deployment> {
+        self.open_believing(deployment, &[])
+    }
+
+    fn open_believing(self, deployment: &Path, root_certificates: &[Vec<u8>]) -> Result<Deployment> {
         let unlock = unlock_with(self.root_passphrase_file);
-        let opened = Deployment::open_or_create_unlocked(deployment, &unlock)?;
+        let opened = Deployment::open_or_create(deployment, &unlock, root_certificates)?;
         if !Protection::of_file(&deployment.join("root.key"))?.is_protected() {
             tracing::warn!("the root key lies unencrypted; `--root-passphrase-file` encrypts it");
         }
@@ -192,7 +205,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(&self) -> Result<(Directory, Date)> {
+    fn open(&self) -> Result<(Arc<Directory>, Date)> {
         let directory = lookup::load(self.deployment.as_deref())?;
         Ok((directory, self.at.unwrap_or_else(calendar::today)))
     }
@@ -212,9 +225,14 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Country { deployment, root } => {
-            let mut deployment = root.open(&deployment)?;
-            if deployment.directory().is_none() {
+        Command::Country { deployment, root_certificates, root } => {
+            let read = |path: &PathBuf| -> Result<Vec<u8>> {
+                let bytes = ca::files::read(path, ca::files::SMALL_FILE_BYTES_MAX)?;
+                ca::files::der_of(&bytes, ca::files::CERTIFICATE)
+            };
+            let certificates = root_certificates.iter().map(read).collect::<Result<Vec<_>>>()?;
+            let mut deployment = root.open_believing(&deployment, &certificates)?;
+            if deployment.directory().is_none() || !certificates.is_empty() {
                 deployment.publish(calendar::now())?;
             }
             print(&summary(&deployment))?;
@@ -238,6 +256,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Ca(options) => return ops::ca::command::run(*options, print),
         Command::Directory(command) => directory(command)?,
+        Command::Registry(command) => return registry::run(command, print),
         Command::Verify { data, no_signatures, json } => {
             let mut audits = Vec::new();
             for folder in &data {
@@ -275,21 +294,22 @@ fn enrol(
     relays: &[RegionId],
     at: Option<Date>,
 ) -> Result<()> {
-    let now = calendar::now();
     let at = at.unwrap_or_else(calendar::today);
-    let Some(directory) = deployment.directory().cloned() else {
+    let Some(directory) = deployment.directory().map(Arc::clone) else {
         bail!("`{}` has no directory yet; run `tram country` first", deployment.folder().display());
     };
     let mut bundles = String::new();
     for text in offices {
         let office = lookup::find(&directory, text, at)?;
         let name = audit::newest_name(&directory, &office.id);
-        let bundle = deployment.enrol(&office.id, &name, relays, now)?;
+        let bundle = deployment.enrol(&office.id, &name, relays)?;
         let protection = Protection::of_file(&bundle.join("node.key"))?;
         bundles += &format!("{name} ({}): {} (signing key: {protection})\n", office.id, bundle.display());
     }
-    deployment.publish(now)?;
-    print(&format!("{}{bundles}", summary(&deployment)))
+    deployment.publish(calendar::now())?;
+    let lacking =
+        "their keys count once they are certified: `tram ca issue-office`, then `tram registry add`\n";
+    print(&format!("{}{bundles}{lacking}", summary(&deployment)))
 }
 
 fn summary(deployment: &Deployment) -> String {

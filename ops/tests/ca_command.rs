@@ -96,7 +96,7 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     desk.well("pt", &install);
 
     // A deployment with a ward of Hà Nội and a commune of another province.
-    desk.tram(&["country", "deployment"]);
+    desk.tram(&["country", "deployment", "--root-certificate", "root/ca.pem"]);
     desk.tram(&["region", "deployment", "hn", "--name", "Hà Nội", "--url", "nats://127.0.0.1:4222"]);
     desk.tram(&["enrol", "deployment", "00004", "02848", "--relay", "hn"]);
     let office = |code| ["issue-office", "ca", "--office", code, "--deployment", "deployment"];
@@ -107,9 +107,12 @@ fn an_operator_comes_from_nothing_to_certified_offices_by_the_help_text_alone() 
     let issued = desk.well("pt", &office("00004"));
     assert_eq!(text(&issued, "kind"), "office");
     let needs = desk.well("pt", &["needs", "ca", "--deployment", "deployment"]);
+    assert!(needs[0]["what"].as_str().is_some_and(|what| what.contains("tram registry add")), "{needs}");
+    desk.tram(&["registry", "add", "deployment", "ca", "root"]);
+    let needs = desk.well("pt", &["needs", "ca", "--deployment", "deployment"]);
     assert_eq!(needs.as_array().map(Vec::len), Some(0), "{needs}");
 
-    // The same key goes on by itself; another one comes from the directory.
+    // The same key goes on by itself; another one comes from the deployment.
     let renewed = desk.well("pt", &["renew", "ca", text(&issued, "serial"), "--deployment", "deployment"]);
     assert_eq!(renewed["renews"], issued["serial"]);
     let renewed = ["renew", "ca", text(&renewed, "serial"), "--csr", &request, "--days", "9"];

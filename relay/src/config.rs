@@ -8,11 +8,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use schema::id::RegionId;
+use schema::registry::Roots;
+use schema::trust::CertificateHash;
 use serde::Deserialize;
 
 use crate::admission::Quota;
 use crate::step::Limits;
 
+/// Most root certificates that are pinned: one, its successor, and room for a mistake.
+const ANCHORS_MAX: usize = 4;
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -66,13 +70,18 @@ pub struct Config {
     /// Where everything is kept; relative to the configuration file. Prevents two relays from writing into
     /// one store: each has a folder of its own.
     pub data_dir: PathBuf,
-    /// The signed directory; `directory.cbor` in `data_dir` when not given. Read again when it changes, so
-    /// that an enrolment does not need a restart.
-    pub directory: Option<PathBuf>,
-    /// The public key of the directory's root, 64 hexadecimal digits. Prevents a directory that somebody else
-    /// made from naming the offices' keys.
+    /// Directory, certificates and revocation lists from the registrar; `registry.cbor` beside this file when not given.
+    /// Read again when it changes, so that an enrolment does not need a restart. What comes from offices and other relays
+    /// is kept in `data_dir`.
+    pub registry: Option<PathBuf>,
+    /// The public key that signs the directory, 64 hexadecimal digits. Prevents a directory that somebody else
+    /// made from giving offices' mailboxes away.
     #[serde(deserialize_with = "root_key")]
     pub root_key: [u8; 32],
+    /// SHA-256 of each root certificate that is believed, 64 hexadecimal digits. Prevents a forged authority from
+    /// certifying keys of offices.
+    #[serde(deserialize_with = "trust_anchors")]
+    pub trust_anchors: Vec<CertificateHash>,
     /// Where the supervised NATS server listens for offices and peers.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
@@ -205,14 +214,29 @@ impl Config {
         }
         let folder = path.parent().unwrap_or(Path::new("."));
         config.data_dir = folder.join(&config.data_dir);
-        config.directory = config.directory.map(|directory| folder.join(directory));
+        config.registry = Some(folder.join(config.registry.as_deref().unwrap_or(Path::new("registry.cbor"))));
         config.nats_server = config.nats_server.map(|program| folder.join(program));
         Ok(config)
     }
 
-    /// Where the signed directory lies.
-    pub fn directory_path(&self) -> PathBuf {
-        self.directory.clone().unwrap_or_else(|| self.data_dir.join("directory.cbor"))
+    /// Where the registrar's registry file lies.
+    pub fn registry_path(&self) -> PathBuf {
+        self.registry.clone().unwrap_or_else(|| self.data_dir.join("registrar.cbor"))
+    }
+
+    /// Where the registry is kept as it is held now: the registrar's file and what came from offices and peers.
+    pub fn held_registry_path(&self) -> PathBuf {
+        self.data_dir.join("registry.cbor")
+    }
+
+    /// Where the key lies with which the relay says when events were there.
+    pub fn stamp_key_path(&self) -> PathBuf {
+        self.data_dir.join("stamp.key")
+    }
+
+    /// What is pinned.
+    pub fn roots(&self) -> Roots {
+        Roots { directory_key: self.root_key, anchors: self.trust_anchors.clone() }
     }
 
     /// Where the seed of the relay's NATS login lies.
@@ -258,11 +282,24 @@ fn default_status() -> SocketAddr {
 fn root_key<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
     use serde::de::Error as _;
     let text = String::deserialize(deserializer)?;
-    // An event id is 32 bytes in the same notation.
-    let parsed: Result<schema::id::BlobHash, _> = text.parse();
-    parsed
-        .map(|bytes| *bytes.as_bytes())
-        .map_err(|_| D::Error::custom("`root_key` must be 64 lower-case hexadecimal digits"))
+    digits(&text).ok_or_else(|| D::Error::custom("`root_key` must be 64 lower-case hexadecimal digits"))
+}
+
+fn trust_anchors<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<CertificateHash>, D::Error> {
+    use serde::de::Error as _;
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let anchors: Option<Vec<_>> = texts.iter().map(|text| digits(text).map(CertificateHash)).collect();
+    let anchors = anchors.filter(|anchors| (1..=ANCHORS_MAX).contains(&anchors.len()));
+    anchors.ok_or_else(|| {
+        D::Error::custom("`trust_anchors` must be 1 to 4 times 64 lower-case hexadecimal digits")
+    })
+}
+
+/// 32 bytes in the notation of all ids.
+fn digits(text: &str) -> Option<[u8; 32]> {
+    text.parse::<schema::id::BlobHash>().ok().map(|bytes| *bytes.as_bytes())
 }
 
 #[cfg(test)]
@@ -270,15 +307,18 @@ mod tests {
     use super::*;
 
     const MINIMAL: &str = "region = 'p01'\ndata_dir = 'data'\n\
-        root_key = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'\n";
+        root_key = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'\n\
+        trust_anchors = ['bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb']\n";
 
     #[test]
     fn minimal_file_is_enough_and_paths_start_at_it() {
         let config = Config::parse(MINIMAL, Path::new("/etc/tram/relay.toml")).expect("accepted");
         assert_eq!(config.data_dir, Path::new("/etc/tram/data"));
-        assert_eq!(config.directory_path(), Path::new("/etc/tram/data/directory.cbor"));
+        assert_eq!(config.registry_path(), Path::new("/etc/tram/registry.cbor"));
+        assert_eq!(config.held_registry_path(), Path::new("/etc/tram/data/registry.cbor"));
         assert_eq!(config.own_url(), "nats://127.0.0.1:4222");
         assert_eq!(config.root_key, [0xaa; 32]);
+        assert_eq!(config.trust_anchors, [CertificateHash([0xbb; 32])]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use ed25519_dalek::SigningKey;
 use nkeys::KeyPair;
 
 /// Why a key is not available.
@@ -64,6 +65,23 @@ pub fn token(path: &Path) -> Result<String, KeyringError> {
         getrandom::fill(&mut bytes)?;
         Ok(schema::id::BlobHash::new(bytes).to_string())
     })
+}
+
+/// The key with which the relay says when events were there (64 hexadecimal digits); made and written on first start,
+/// readable by its owner only. Another one than the login's, which signs whatever a server asks it to.
+///
+/// # Errors
+/// When the file cannot be read or written, or holds something else.
+pub fn stamp_key(path: &Path) -> Result<SigningKey, KeyringError> {
+    let text = text_or_new(path, || {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(schema::id::BlobHash::new(bytes).to_string())
+    })?;
+    let seed: Result<schema::id::BlobHash, _> = text.parse();
+    let seed =
+        seed.map_err(|error| KeyringError::Seed { path: path.to_owned(), found: error.to_string() })?;
+    Ok(SigningKey::from_bytes(seed.as_bytes()))
 }
 
 fn seed_error(path: &Path, error: &nkeys::error::Error) -> KeyringError {

@@ -31,7 +31,7 @@ struct Configured {
 enum Command {
     /// Runs the relay until it is interrupted.
     Run(Configured),
-    /// Writes a configuration and makes the relay's login; prints the login's public key for the directory.
+    /// Writes a configuration and makes the relay's keys; prints the public halves, for the directory.
     Init(Init),
     /// Shows what the running relay does: links, queues, quarantine, alarms.
     Status {
@@ -60,6 +60,9 @@ struct Init {
     /// The directory's root key, 64 hexadecimal digits.
     #[arg(long)]
     root_key: String,
+    /// SHA-256 of a root certificate to believe, 64 hexadecimal digits; may be given up to four times.
+    #[arg(long, required = true)]
+    trust_anchor: Vec<String>,
     /// Where the NATS server listens for offices and peers.
     #[arg(long, default_value = "0.0.0.0:4222")]
     listen: SocketAddr,
@@ -221,19 +224,27 @@ async fn export(config: &Config, office: &OfficeId, out: &Path) -> anyhow::Resul
 }
 
 fn init(init: &Init) -> anyhow::Result<String> {
-    let _: BlobHash =
-        init.root_key.parse().ok().context("`--root-key` must be 64 lower-case hexadecimal digits")?;
+    for pin in init.trust_anchor.iter().chain([&init.root_key]) {
+        let _: BlobHash = pin
+            .parse()
+            .ok()
+            .context("`--root-key` and `--trust-anchor` must be 64 lower-case hexadecimal digits each")?;
+    }
     fs::create_dir_all(&init.data).with_context(|| format!("cannot make `{}`", init.data.display()))?;
     let path = init.data.join("relay.toml");
-    let Init { region, root_key, listen, .. } = init;
+    let Init { region, root_key, trust_anchor, listen, .. } = init;
+    let anchors: Vec<_> = trust_anchor.iter().map(|anchor| format!("\"{anchor}\"")).collect();
     let text = format!(
-        "region = \"{region}\"\ndata_dir = \".\"\nroot_key = \"{root_key}\"\nlisten = \"{listen}\"\n"
+        "region = \"{region}\"\ndata_dir = \".\"\nroot_key = \"{root_key}\"\ntrust_anchors = [{}]\nlisten = \"{listen}\"\n",
+        anchors.join(", ")
     );
     if !path.exists() {
         fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     let config = Config::load(&path)?;
-    Ok(keyring::login(&config.key_path())?.public_key())
+    let login = keyring::login(&config.key_path())?.public_key();
+    let stamp_key = keyring::stamp_key(&config.stamp_key_path())?;
+    Ok(format!("login      {login}\nstamp key  {}", schema::id::hex(stamp_key.verifying_key().as_bytes())))
 }
 
 /// Stdout is data: a pipe that was closed is no error of ours.

@@ -22,8 +22,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::directory::Known;
 use crate::link::{Link, Login, Outcome, Publication, connect, publish};
+use crate::registry::Known;
 use crate::route::next_hop;
 use crate::runtime::stopped;
 use crate::server::peer_inbox_prefix;
@@ -109,7 +109,7 @@ pub(crate) async fn run(
 ) {
     let mut tasks: BTreeMap<RegionId, JoinSet<()>> = BTreeMap::new();
     loop {
-        let directory = Arc::clone(&known.borrow_and_update().directory);
+        let directory = Arc::clone(known.borrow_and_update().registry.directory());
         let mut wanted = BTreeMap::new();
         for region in directory.regions().filter(|region| region.id != pushing.config.region) {
             let url = pushing.config.peer_urls.get(&region.id).unwrap_or(&region.url);

@@ -5,28 +5,27 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use schema::event::VerifyMemory;
+use ed25519_dalek::SigningKey;
+use schema::id::hex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::content::{Content, ContentError};
-use crate::directory::{Known, LoadError, load_directory};
 use crate::door::{self, Door};
 use crate::keyring::{self, KeyringError};
 use crate::link::{ANSWER_WAIT, Login, connect};
 use crate::monitor;
 use crate::pusher::{self, Peers, Pushing};
+use crate::registry::{self, Keeper, LoadError};
 use crate::server::{self, ServerError};
 use crate::serving::{self, Serving};
 use crate::status::Book;
 use crate::step::Relay;
 use crate::worker::Worker;
 
-/// How often the directory file is looked at.
-const DIRECTORY_LOOK: Duration = Duration::from_secs(2);
 /// How often the server is asked whether it syncs.
 const SYNC_LOOK: Duration = Duration::from_secs(60);
 /// Packs of courier files that wait for the core.
@@ -41,9 +40,9 @@ const STOP_WAIT: Duration = Duration::from_secs(30);
 /// Why a relay does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// No usable directory.
+    /// No usable registry.
     #[error(transparent)]
-    Directory(#[from] LoadError),
+    Registry(#[from] LoadError),
     /// The configured region is not in it.
     #[error("region `{region}` is not in the directory, version {version}")]
     Region {
@@ -107,10 +106,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let seed = key
         .seed()
         .map_err(|error| KeyringError::Seed { path: config.key_path(), found: error.to_string() })?;
-    let memory = Arc::new(VerifyMemory::default());
-    let directory = load_directory(&config.directory_path(), &config.root_key)?;
-    check_region(&config, &directory, &key.public_key())?;
-    let known = watch::Sender::new(Known::new(directory, &memory));
+    let stamp_key = keyring::stamp_key(&config.stamp_key_path())?;
+    let registry = registry::load(&config)?;
+    check_region(&config, registry.directory(), &key.public_key(), &stamp_key)?;
+    let reload = watch::Sender::new(0_u64);
+    let reloads = reload.subscribe();
+    let keeper =
+        Arc::new(Keeper::new(Arc::clone(&config), registry, reload, key.public_key(), Arc::clone(&book)));
     let content = Arc::new(Content::open(
         &config.data_dir.join("content"),
         config.limits.content_bytes_max,
@@ -124,7 +126,6 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let token = keyring::token(&config.token_path())?;
 
     let (stop, stop_server) = (watch::Sender::new(false), watch::Sender::new(false));
-    let reload = watch::Sender::new(0_u64);
     let mut parts = JoinSet::new();
     let mut supervisor = JoinSet::new();
 
@@ -132,12 +133,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         let program = server::find_program(config.nats_server.as_deref())?;
         let version = server::check_version(&program).await?;
         tracing::info!(program = %program.display(), %version, "supervising the NATS server");
-        let text = server::configuration(&config, &known.borrow().directory, &key.public_key());
+        let text = server::configuration(&config, keeper.registry().directory(), &key.public_key());
         server::write_configuration(&config, &text)?;
         let supervised = server::supervise(
             Arc::clone(&config),
             program,
-            reload.subscribe(),
+            reloads,
             stop_server.subscribe(),
             Arc::clone(&book),
         );
@@ -174,13 +175,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         peers: Arc::clone(&peers),
         book: Arc::clone(&book),
     });
-    parts.spawn(named("pusher", pusher::run(pushing, known.subscribe(), stop.subscribe())));
+    parts.spawn(named("pusher", pusher::run(pushing, keeper.subscribe(), stop.subscribe())));
 
     let serving = Arc::new(Serving {
         me: config.region.clone(),
         content: Arc::clone(&content),
         peers: Arc::clone(&peers),
-        known: known.subscribe(),
+        keeper: Arc::clone(&keeper),
         book: Arc::clone(&book),
     });
     parts.spawn(named(
@@ -194,13 +195,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
     let mut entropy = [0; 32];
     getrandom::fill(&mut entropy).map_err(KeyringError::Random)?;
-    let directory = Arc::clone(&known.borrow().directory);
     let (courier, courier_packs) = mpsc::channel(COURIER_PACKS_MAX);
     let worker = Worker {
-        core: Relay::new(config.region.clone(), directory, config.limits.core(), entropy),
+        core: Relay::new(config.region.clone(), keeper.registry(), config.limits.core(), stamp_key, entropy),
         config: Arc::clone(&config),
         link,
-        known: known.subscribe(),
+        known: keeper.subscribe(),
         links: peers.links(),
         courier: courier_packs,
         stop: stop.subscribe(),
@@ -221,9 +221,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         "sync",
         stoppable(stop.subscribe(), watch_sync(Arc::clone(&config), Arc::clone(&book))),
     ));
-    let watching =
-        watch_directory(Arc::clone(&config), known, memory, reload, key.public_key(), Arc::clone(&book));
-    parts.spawn(named("directory", stoppable(stop.subscribe(), watching)));
+    parts.spawn(named("registry", stoppable(stop.subscribe(), registry::watch_file(Arc::clone(&keeper)))));
+    let with_peers = registry::keep_up_with_peers(keeper, peers);
+    parts.spawn(named("registry of peers", stoppable(stop.subscribe(), with_peers)));
 
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
@@ -272,6 +272,7 @@ fn check_region(
     config: &Config,
     directory: &schema::directory::Directory,
     login: &str,
+    stamp_key: &SigningKey,
 ) -> Result<(), RunError> {
     let Some(region) = directory.region(&config.region) else {
         return Err(RunError::Region { region: config.region.to_string(), version: directory.version() });
@@ -281,6 +282,12 @@ fn check_region(
             login,
             listed = region.login.as_deref().unwrap_or("none"),
             "the directory lists another login for this region: peers will refuse what it pushes"
+        );
+    }
+    if region.stamp_key != Some(stamp_key.verifying_key().to_bytes()) {
+        tracing::error!(
+            key = hex(stamp_key.verifying_key().as_bytes()),
+            "the directory lists another stamp key for this region: what this relay says about time counts for nothing"
         );
     }
     Ok(())
@@ -312,62 +319,4 @@ async fn watch_sync(config: Arc<Config>, book: Arc<Book>) {
         };
         tokio::time::sleep(pause).await;
     }
-}
-
-/// Takes a newer directory over: first the server's logins, then everybody else.
-async fn watch_directory(
-    config: Arc<Config>,
-    known: watch::Sender<Known>,
-    memory: Arc<VerifyMemory>,
-    reload: watch::Sender<u64>,
-    login: String,
-    book: Arc<Book>,
-) {
-    let path = config.directory_path();
-    let mut read = changed_at(&path);
-    loop {
-        tokio::time::sleep(DIRECTORY_LOOK).await;
-        let changed = changed_at(&path);
-        if changed == read || changed.is_none() {
-            continue;
-        }
-        read = changed;
-        let (path, root_key) = (path.clone(), config.root_key);
-        let loaded = tokio::task::spawn_blocking(move || load_directory(&path, &root_key)).await;
-        let directory = match loaded {
-            Ok(Ok(directory)) => directory,
-            Ok(Err(error)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                book.trouble(format!("{error}: {cause}; the former directory stays in force"));
-                continue;
-            }
-            Err(error) => {
-                book.trouble(error.to_string());
-                continue;
-            }
-        };
-        let (found, held) = (directory.version(), known.borrow().directory.version());
-        if found <= held {
-            // An old copy must not bring a revoked key back.
-            if found < held {
-                book.trouble(format!("directory version {found} is older than {held} and was not taken"));
-            }
-            continue;
-        }
-        if config.server_url.is_none() {
-            let text = server::configuration(&config, &directory, &login);
-            match server::write_configuration(&config, &text) {
-                Ok(true) => reload.send_modify(|count| *count += 1),
-                Ok(false) => {}
-                Err(error) => book.trouble(error.to_string()),
-            }
-        }
-        tracing::info!(version = found, "directory taken over");
-        known.send_replace(Known::new(directory, &memory));
-    }
-}
-
-fn changed_at(path: &std::path::Path) -> Option<(SystemTime, u64)> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

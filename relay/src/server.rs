@@ -170,12 +170,14 @@ accounts {{
     exports: [
       {{ service: "t.up.*.ev", accounts: [UNITS] }}
       {{ service: "t.rq.*.blob", accounts: [UNITS] }}
+      {{ service: "t.rq.*.reg", accounts: [UNITS] }}
       {{ service: "$JS.API.CONSUMER.MSG.NEXT.DN.*", response_type: stream, accounts: [UNITS] }}
       {{ service: "$JS.API.CONSUMER.INFO.DN.*", accounts: [UNITS] }}
       {{ service: "$JS.ACK.DN.>", accounts: [UNITS] }}
       {{ service: "$JS.ACK.*.*.DN.>", accounts: [UNITS] }}
       {{ service: "t.px.*.ev", accounts: [PEERS] }}
       {{ service: "t.pr.*.blob", accounts: [PEERS] }}
+      {{ service: "t.pr.*.reg", accounts: [PEERS] }}
     ]
   }}
   UNITS {{
@@ -184,6 +186,7 @@ accounts {{
     imports: [
       {{ service: {{ account: CORE, subject: "t.up.*.ev" }} }}
       {{ service: {{ account: CORE, subject: "t.rq.*.blob" }} }}
+      {{ service: {{ account: CORE, subject: "t.rq.*.reg" }} }}
       {{ service: {{ account: CORE, subject: "$JS.API.{next}" }}, to: "{api}.{next}" }}
       {{ service: {{ account: CORE, subject: "$JS.API.{info}" }}, to: "{api}.{info}" }}
       {{ service: {{ account: CORE, subject: "$JS.ACK.DN.>" }} }}
@@ -196,6 +199,7 @@ accounts {{
     imports: [
       {{ service: {{ account: CORE, subject: "t.px.*.ev" }} }}
       {{ service: {{ account: CORE, subject: "t.pr.*.blob" }} }}
+      {{ service: {{ account: CORE, subject: "t.pr.*.reg" }} }}
     ]
   }}
 }}
@@ -219,6 +223,7 @@ fn office_user(office: &OfficeId, login: &str) -> String {
     let publish = [
         up,
         requests,
+        wire::registry_request(office),
         format!("{api}.CONSUMER.MSG.NEXT.DN.{consumer}"),
         format!("{api}.CONSUMER.INFO.DN.{consumer}"),
         format!("$JS.ACK.DN.{consumer}.>"),
@@ -232,7 +237,7 @@ fn office_user(office: &OfficeId, login: &str) -> String {
 fn peer_user(region: &RegionId, login: &str) -> String {
     let (events, requests) = (wire::peer(region), wire::peer_blob_request(region));
     let inbox = peer_inbox_prefix(region);
-    user(login, &[events, requests], &inbox)
+    user(login, &[events, requests, wire::peer_registry_request(region)], &inbox)
 }
 
 fn user(login: &str, publish: &[String], inbox: &str) -> String {
@@ -454,7 +459,7 @@ mod tests {
         let office = OfficeId::new([0xab; 16]);
         let user = office_user(&office, "ULOGIN");
         let subjects: Vec<_> = user.split('"').skip(1).step_by(2).collect();
-        assert_eq!(subjects.len(), 7);
+        assert_eq!(subjects.len(), 8);
         assert!(subjects.iter().all(|subject| subject.contains(&office.to_string())), "{subjects:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Answers requests about attachments: offices bring and fetch chunks, peers fetch them.
+//! Answers requests: about attachments, where offices bring and fetch chunks and peers fetch them, and about the registry.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::id::{OfficeId, RegionId};
+use schema::registry::talk::encode_talk;
 use schema::wire;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::content::{Content, ContentError, FROM_PEERS};
-use crate::directory::Known;
 use crate::pusher::Peers;
+use crate::registry::{Asker, Keeper};
 use crate::status::Book;
 
 /// Requests answered at once; more wait in the client, and beyond its buffer they are dropped and asked
@@ -30,20 +31,17 @@ pub(crate) struct Serving {
     pub(crate) me: RegionId,
     pub(crate) content: Arc<Content>,
     pub(crate) peers: Arc<Peers>,
-    pub(crate) known: watch::Receiver<Known>,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) book: Arc<Book>,
-}
-
-/// Who asks.
-enum Asker {
-    Office(OfficeId),
-    Peer(RegionId),
 }
 
 /// Answers until the connection is closed for good.
 pub(crate) async fn serve(serving: Arc<Serving>, client: Client) -> Result<(), async_nats::SubscribeError> {
-    let (offices, peers) = (client.subscribe("t.rq.*.blob").await?, client.subscribe("t.pr.*.blob").await?);
-    let mut requests = futures_util::stream::select(offices, peers);
+    let mut subscriptions = Vec::new();
+    for subject in ["t.rq.*.blob", "t.pr.*.blob", "t.rq.*.reg", "t.pr.*.reg"] {
+        subscriptions.push(client.subscribe(subject).await?);
+    }
+    let mut requests = futures_util::stream::select_all(subscriptions);
     let gate = Arc::new(Semaphore::new(ANSWERS_AT_ONCE));
     while let Some(request) = requests.next().await {
         let Some(reply) = request.reply else { continue };
@@ -51,10 +49,16 @@ pub(crate) async fn serve(serving: Arc<Serving>, client: Client) -> Result<(), a
         let (serving, client) = (Arc::clone(&serving), client.clone());
         tokio::spawn(async move {
             let answer = match asker(&request.subject) {
-                Some(asker) => serving.answer(&asker, &request.payload).await,
-                None => BlobReply::Refused { reason: "no office or region asks there".to_owned() },
+                Some((asker, About::Attachments)) => {
+                    encode_blob_message(&serving.answer(&asker, &request.payload).await)
+                }
+                Some((asker, About::Registry)) => {
+                    encode_talk(&serving.keeper.answer(&asker, &request.payload).await)
+                }
+                // The server lets nobody ask elsewhere.
+                None => return,
             };
-            if let Err(error) = client.publish(reply, encode_blob_message(&answer).into()).await {
+            if let Err(error) = client.publish(reply, answer.into()).await {
                 tracing::debug!(%error, "answer not sent");
             }
             drop(permit);
@@ -63,12 +67,22 @@ pub(crate) async fn serve(serving: Arc<Serving>, client: Client) -> Result<(), a
     Ok(())
 }
 
-fn asker(subject: &str) -> Option<Asker> {
-    let who = subject.strip_suffix(".blob")?;
-    if let Some(office) = who.strip_prefix("t.rq.") {
-        return office.parse().ok().map(Asker::Office);
-    }
-    who.strip_prefix("t.pr.")?.parse().ok().map(Asker::Peer)
+/// What is asked about.
+enum About {
+    Attachments,
+    Registry,
+}
+
+fn asker(subject: &str) -> Option<(Asker, About)> {
+    let (who, about) = match subject.strip_suffix(".blob") {
+        Some(who) => (who, About::Attachments),
+        None => (subject.strip_suffix(".reg")?, About::Registry),
+    };
+    let asker = match who.strip_prefix("t.rq.") {
+        Some(office) => Asker::Office(office.parse().ok()?),
+        None => Asker::Peer(who.strip_prefix("t.pr.")?.parse().ok()?),
+    };
+    Some((asker, about))
 }
 
 impl Serving {
@@ -136,7 +150,7 @@ impl Serving {
         index: u32,
         sender: OfficeId,
     ) -> BlobReply {
-        let homes = self.known.borrow().directory.home_regions(&sender).to_vec();
+        let homes = self.keeper.registry().directory().home_regions(&sender).to_vec();
         let up = self.peers.links().borrow().clone();
         for region in ways(&self.me, asker, &homes, &up) {
             let Some(client) = self.peers.client(&region) else { continue };

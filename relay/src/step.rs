@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ed25519_dalek::SigningKey;
 use schema::directory::Directory;
-use schema::id::{EventId, Incarnation, OfficeId, RegionId, Seq, hex};
+use schema::id::{EventId, Incarnation, KeyId, OfficeId, RegionId, Seq, hex};
 use schema::inbound::{Arrival, Opened};
 use schema::pack::{MESSAGE_BYTES_MAX, Message, MessageError, Notice, PACK_EVENTS_MAX, PackItem, packs};
+use schema::registry::Registry;
+use schema::stamp::{Stamp, stamp};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
@@ -59,8 +62,8 @@ pub enum Input {
     },
     /// The peer regions whose servers answer now.
     Links(BTreeSet<RegionId>),
-    /// A newer directory was accepted.
-    Directory(Arc<Directory>),
+    /// Something newer about everybody was accepted.
+    Registry(Arc<Registry>),
 }
 
 /// What is to be done, in this order. An [`Effect::Ack`] only after everything before it succeeded: at the
@@ -135,6 +138,17 @@ pub enum Alarm {
         /// The one that contradicts it.
         other: EventId,
     },
+    /// A second key of an office that nobody announced: nothing is admitted under it.
+    #[error(
+        "a second key `{key}` is certified for office `{office}`; the key before it neither announced it nor is revoked: \
+         nothing is admitted under it; ask the office and its certificate authority"
+    )]
+    ContestedKey {
+        /// Whose.
+        office: OfficeId,
+        /// Which.
+        key: KeyId,
+    },
     /// A stream refuses: it is full, or the disk is.
     #[error(
         "no room for {events} events for {place}: {why}; they stay in their senders' outboxes; make room"
@@ -191,9 +205,12 @@ pub struct Tally {
 /// One region's decisions.
 pub struct Relay {
     region: RegionId,
-    directory: Arc<Directory>,
+    registry: Arc<Registry>,
+    stamp_key: SigningKey,
     links: BTreeSet<RegionId>,
     limits: Limits,
+    /// Contested keys that were told; at most as many as offices have certificates.
+    contested: BTreeSet<(OfficeId, KeyId)>,
     positions: Positions,
     meters: Meters,
     nonces: Nonces,
@@ -201,15 +218,23 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay that remembers nothing yet. `seed` makes message ids unguessable: random in production,
-    /// because whoever guesses an id can make the server drop the message as a duplicate; fixed in a
-    /// simulation.
-    pub fn new(region: RegionId, directory: Arc<Directory>, limits: Limits, seed: [u8; 32]) -> Self {
+    /// A relay that remembers nothing yet. With `stamp_key` it signs when events were here; the directory names its
+    /// public half. `seed` makes message ids unguessable: random in production, because whoever guesses an id can make
+    /// the server drop the message as a duplicate; fixed in a simulation.
+    pub fn new(
+        region: RegionId,
+        registry: Arc<Registry>,
+        limits: Limits,
+        stamp_key: SigningKey,
+        seed: [u8; 32],
+    ) -> Self {
         Self {
             region,
-            directory,
+            registry,
+            stamp_key,
             links: BTreeSet::new(),
             limits,
+            contested: BTreeSet::new(),
             positions: Positions::default(),
             meters: Meters::default(),
             nonces: Nonces { seed, drawn: 0 },
@@ -224,7 +249,12 @@ impl Relay {
 
     /// The directory it judges by.
     pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+        self.registry.directory()
+    }
+
+    /// The registry it judges by.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     /// The memory of the chains.
@@ -259,10 +289,27 @@ impl Relay {
                 Input::Links(up) => {
                     self.links = up.into_iter().filter(|region| *region != self.region).collect();
                 }
-                Input::Directory(directory) => self.directory = directory,
+                Input::Registry(registry) => self.use_registry(registry, &mut batch),
             }
         }
+        self.stamp(&mut batch, now);
         self.effects(batch)
+    }
+
+    fn use_registry(&mut self, registry: Arc<Registry>, batch: &mut Batch) {
+        for (office, key) in registry.contested() {
+            if self.contested.insert((office, key)) {
+                batch.alarms.push(Alarm::ContestedKey { office, key });
+            }
+        }
+        self.registry = registry;
+    }
+
+    /// Signs that the events which nobody has stamped yet were here by now.
+    fn stamp(&self, batch: &mut Batch, now: Millis) {
+        let ids: Vec<EventId> = batch.unstamped.iter().copied().collect();
+        let stamps = stamp(&self.region, now, &ids, &self.stamp_key);
+        batch.stamps.extend(ids.into_iter().zip(stamps.into_iter().map(|stamp| vec![stamp])));
     }
 
     /// What follows when the server refused to store an effect for good (it answered, and the answer was no).
@@ -345,9 +392,9 @@ impl Relay {
                     let detail = format!("on its way to `{to}` it has passed {}", path.join(", "));
                     return Err((Reason::Loop, detail));
                 }
-                if *to != self.region && self.directory.region(to).is_none() {
-                    let detail =
-                        format!("region `{to}` is not in directory version {}", self.directory.version());
+                if *to != self.region && self.directory().region(to).is_none() {
+                    let version = self.directory().version();
+                    let detail = format!("region `{to}` is not in directory version {version}");
                     return Err((Reason::NoRecipient, detail));
                 }
                 Ok(Journey { to: to.clone(), path: path.clone(), first_leg: false })
@@ -364,7 +411,7 @@ impl Relay {
         batch: &mut Batch,
     ) {
         let (id, event, bytes) = (arrival.event.id(), arrival.event.event(), arrival.event.bytes());
-        let directory = Arc::clone(&self.directory);
+        let directory = Arc::clone(self.registry.directory());
         let admitted = match admit(uploader, event, &arrival.only, &directory) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -419,6 +466,11 @@ impl Relay {
                 batch.notice(*uploader, Some(id), reason);
             }
         }
+        if !arrival.proof.stamps.is_empty() {
+            batch.stamps.entry(id).or_insert_with(|| arrival.proof.stamps.clone());
+        } else if event.kind.wants_receipt() {
+            batch.unstamped.insert(id);
+        }
         let places = self.places(&admitted, journey, arrival.attempt);
         for (region, offices) in places.regions {
             let Some(path) = route::path_through(&journey.path, &self.region) else {
@@ -430,11 +482,12 @@ impl Relay {
             // All is said by saying nothing, and most events go one way.
             let only = if offices.len() == event.to.len() { Vec::new() } else { offices };
             let item = PackItem { only, ..PackItem::new(arrival.attempt, bytes) };
-            batch.forwards.entry((region, path)).or_default().push(item);
+            batch.forwards.entry((region, path)).or_default().push((id, item));
         }
         for office in places.offices {
             self.tally.delivered += 1;
-            batch.mailboxes.entry(office).or_default().push(PackItem::new(arrival.attempt, bytes));
+            let item = PackItem::new(arrival.attempt, bytes);
+            batch.mailboxes.entry(office).or_default().push((id, item));
         }
     }
 
@@ -461,15 +514,21 @@ impl Relay {
     }
 
     fn effects(&mut self, batch: Batch) -> Vec<Effect> {
-        let Batch { mailboxes, forwards, quarantine, notices, alarms, acks } = batch;
+        let Batch { mailboxes, forwards, stamps, quarantine, notices, alarms, acks, .. } = batch;
+        let stamped = |(id, item): (EventId, PackItem)| {
+            let stamps = stamps.get(&id).cloned().unwrap_or_default();
+            PackItem { stamps, ..item }
+        };
         let mut effects = Vec::new();
         for (office, items) in mailboxes {
+            let items = items.into_iter().map(stamped).collect();
             for (message, message_id) in self.messages(items, &Message::Pack) {
                 effects.push(Effect::Deliver { office, message, message_id });
             }
         }
         for ((to, path), items) in forwards {
             let forward = |items| Message::Forward { to: to.clone(), path: path.clone(), items };
+            let items = items.into_iter().map(stamped).collect();
             for (message, message_id) in self.messages(items, &forward) {
                 effects.push(Effect::Forward { region: to.clone(), message, message_id });
             }
@@ -481,7 +540,7 @@ impl Relay {
         for (office, notices) in notices {
             // Only an office with a mailbox here can be told; the others learn it from their own relay's
             // silence.
-            if !self.directory.home_regions(&office).contains(&self.region) {
+            if !self.registry.directory().home_regions(&office).contains(&self.region) {
                 continue;
             }
             let message = Bytes::from(Message::Notices(notices).encode());
@@ -547,11 +606,18 @@ impl Places {
     }
 }
 
+/// Events for one place, in order.
+type Copies = Vec<(EventId, PackItem)>;
+
 /// What one step collects before it is packed.
 #[derive(Debug, Default)]
 struct Batch {
-    mailboxes: BTreeMap<OfficeId, Vec<PackItem>>,
-    forwards: BTreeMap<(RegionId, Vec<RegionId>), Vec<PackItem>>,
+    mailboxes: BTreeMap<OfficeId, Copies>,
+    /// By the region they are for, and the path they came.
+    forwards: BTreeMap<(RegionId, Vec<RegionId>), Copies>,
+    /// Events that no relay has stamped, and the stamps of the others.
+    unstamped: BTreeSet<EventId>,
+    stamps: BTreeMap<EventId, Vec<Stamp>>,
     quarantine: Vec<(Uploader, Reason, String, Bytes)>,
     notices: BTreeMap<OfficeId, Vec<Notice>>,
     alarms: Vec<Alarm>,

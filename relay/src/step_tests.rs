@@ -1,11 +1,13 @@
 //! Given a country of three regions, when these messages come, then these effects follow.
 
+#[path = "../../schema/tests/certified/mod.rs"]
+mod certified;
+
 use super::*;
+use certified::{BEGAN, ENDS, Registrar, Revoked, Why};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
-use schema::directory::{
-    Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity,
-};
+use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, seal};
 use schema::id::Counter;
 use schema::inbound::open;
@@ -29,15 +31,14 @@ fn directory() -> Arc<Directory> {
     let mut builder = DirectoryBuilder::new();
     for name in ["a", "b", "c"] {
         let url = format!("nats://{name}.example:4222");
-        builder.region(Region { id: region(name), name: name.to_owned(), url, login: None });
+        let stamp_key = Some(stamp_key(name).verifying_key().to_bytes());
+        builder.region(Region { id: region(name), name: name.to_owned(), url, login: None, stamp_key });
     }
     let homes: [&[&str]; 9] = [&["a"], &["a"], &["a"], &["b"], &["b"], &["b"], &["b", "c"], &["a", "c"], &[]];
     for (n, homes) in (1..).zip(homes) {
         let mut entry = Office::new(office(n));
         entry.names.push(Name { text: format!("Xã {n}"), validity: Validity::ALWAYS });
         if !homes.is_empty() {
-            let key = key(n).verifying_key().to_bytes();
-            entry.keys.push(OfficeKey { key, validity: KeyValidity::ALWAYS });
             entry.relays = homes.iter().map(|name| region(name)).collect();
         }
         builder.office(entry);
@@ -45,8 +46,28 @@ fn directory() -> Arc<Directory> {
     Arc::new(builder.build(1, Millis(0)).expect("a sound directory"))
 }
 
+fn stamp_key(name: &str) -> SigningKey {
+    SigningKey::from_bytes(&[name.as_bytes()[0]; 32])
+}
+
+fn keys(offices: impl IntoIterator<Item = u8>) -> Vec<(OfficeId, [u8; 32])> {
+    offices.into_iter().map(|n| (office(n), key(n).verifying_key().to_bytes())).collect()
+}
+
+/// Everybody's key but that of office 9 is certified.
+fn registry() -> Arc<Registry> {
+    thread_local! {
+        static REGISTRY: Arc<Registry> = Registrar::new().registry(&directory(), &keys(1..9));
+    }
+    REGISTRY.with(Arc::clone)
+}
+
+fn relay_by(name: &str, registry: Arc<Registry>) -> Relay {
+    Relay::new(region(name), registry, Limits::default(), stamp_key(name), [7; 32])
+}
+
 fn relay(name: &str) -> Relay {
-    Relay::new(region(name), directory(), Limits::default(), [7; 32])
+    relay_by(name, registry())
 }
 
 fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
@@ -69,8 +90,12 @@ fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
 }
 
 fn opened(message: &Message) -> (Result<Opened, MessageError>, Bytes) {
+    opened_by(registry(), message)
+}
+
+fn opened_by(registry: Arc<Registry>, message: &Message) -> (Result<Opened, MessageError>, Bytes) {
     let bytes = message.encode();
-    (open(&Verifier::new(directory()), &bytes), bytes.into())
+    (open(&Verifier::new(registry), &bytes), bytes.into())
 }
 
 fn pack(attempt: u32, events: &[&VerifiedEvent]) -> Message {
@@ -105,6 +130,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
         Effect::Notify { office, message, .. } => format!("notify {}: {}", short(office), items(message)),
         Effect::Alarm(Alarm::Fork { .. }) => "alarm fork".to_owned(),
         Effect::Alarm(Alarm::NoRoom { .. }) => "alarm no room".to_owned(),
+        Effect::Alarm(Alarm::ContestedKey { .. }) => "alarm contested key".to_owned(),
         Effect::Ack { token } => format!("ack {}", token.0),
     };
     effects.iter().map(tell).collect()
@@ -214,7 +240,7 @@ fn broken_items_are_kept_with_reasons_and_do_not_block_the_good_ones() {
 #[test]
 fn unreadable_message_is_kept_and_acknowledged() {
     let bytes = Bytes::from_static(b"no message");
-    let opened = open(&Verifier::new(directory()), &bytes);
+    let opened = open(&Verifier::new(registry()), &bytes);
     let input = Input::FromOffice { office: office(1), token: Token(5), opened, bytes };
     check(relay("a"), vec![input], &["quarantine malformed", "notify 1: malformed: n", "ack 5"]);
 }
@@ -249,7 +275,7 @@ fn two_histories_are_both_delivered_and_alarmed_once() {
 fn used_up_allowance_sends_the_event_back_and_blocks_nobody() {
     let quota = Quota { events_per_hour: 1, bytes_per_hour: 1 << 20 };
     let limits = Limits { office: quota, peer: quota };
-    let relay = Relay::new(region("a"), directory(), limits, [7; 32]);
+    let relay = Relay::new(region("a"), registry(), limits, stamp_key("a"), [7; 32]);
     let (one, two) = (sealed(1, 1, &[2], 0), sealed(1, 2, &[2], 0));
     let other = sealed(3, 1, &[2], 0);
     check(
@@ -324,12 +350,11 @@ fn broadcasts_in_one_pack_stay_below_the_message_limit() {
     for n in 100..164 {
         let mut entry = Office::new(office(n));
         entry.names.push(Name { text: format!("Xã {n}"), validity: Validity::ALWAYS });
-        entry.keys.push(OfficeKey { key: key(n).verifying_key().to_bytes(), validity: KeyValidity::ALWAYS });
         entry.relays = vec![region(if n == 100 { "a" } else { "b" })];
         builder.office(entry);
     }
     let directory = Arc::new(builder.build(2, Millis(0)).expect("a sound directory"));
-    let mut relay = Relay::new(region("a"), directory, Limits::default(), [7; 32]);
+    let mut relay = relay_by("a", Registrar::new().registry(&directory, &keys(1..9)));
     let to: Vec<u8> = (100..164).collect();
     let events: Vec<_> = (1..=64).map(|seq| sealed(1, seq, &to, 0)).collect();
     let effects = relay.step(vec![from_office(1, &pack(0, &events.iter().collect::<Vec<_>>()))], NOW);
@@ -343,6 +368,117 @@ fn broadcasts_in_one_pack_stay_below_the_message_limit() {
         }
     }
     assert_eq!(items, 64);
+}
+
+/// The stamps of every item that is delivered, in order.
+fn stamps_of(effects: &[Effect]) -> Vec<(EventId, Vec<Stamp>)> {
+    let mut found = Vec::new();
+    for effect in effects {
+        let Effect::Deliver { message, .. } = effect else { continue };
+        let Ok(Message::Pack(items)) = Message::parse(message) else { panic!("our own message") };
+        for item in items {
+            found.push((RecordedEvent::read(&item.event).expect("an event").id, item.stamps));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_wants_a_receipt_is_stamped_once_and_sixteen_share_a_signature() {
+    let events: Vec<_> = (1..=20).map(|seq| sealed(1, seq, &[2], 0)).collect();
+    let mut relay = relay("a");
+    let effects = relay.step(vec![from_office(1, &pack(0, &events.iter().collect::<Vec<_>>()))], NOW);
+    let stamped = stamps_of(&effects);
+    assert_eq!(stamped.len(), 20);
+    let verifier = Verifier::new(registry());
+    let mut signatures = BTreeSet::new();
+    for (id, stamps) in &stamped {
+        assert_eq!(stamps.len(), 1, "one relay, one word");
+        let proof = verifier.proof(id, stamps.clone());
+        assert_eq!((proof.at(), proof.by()), (Some(NOW), Some(&region("a"))));
+        signatures.insert(stamps[0].signature);
+        let other = verifier.proof(&EventId::new([3; 32]), stamps.clone());
+        assert_eq!(other.at(), None, "a stamp of one event counts for another");
+    }
+    assert_eq!(signatures.len(), 2, "20 events in groups of at most 16");
+
+    // On its way through another region nothing is added, and nothing is lost.
+    let (id, stamps) = &stamped[0];
+    let item = PackItem { stamps: stamps.clone(), ..PackItem::new(0, events[0].bytes()) };
+    let message = Message::Forward { to: region("a"), path: vec![region("b")], items: vec![item] };
+    let later = relay.step(vec![from_peer("b", &message)], Millis(NOW.0 + 5));
+    assert_eq!(stamps_of(&later), [(*id, stamps.clone())]);
+}
+
+#[test]
+fn second_key_that_nobody_announced_is_alarmed_once_and_admits_nothing() {
+    let registrar = Registrar::new();
+    let twin = SigningKey::from_bytes(&[222; 32]);
+    let second = registrar.certificate(office(1), twin.verifying_key().to_bytes(), 90);
+    let contested = Arc::new(registry().with(vec![second]).0);
+    let mut relay = relay("a");
+    let hear = |relay: &mut Relay| told(&relay.step(vec![Input::Registry(Arc::clone(&contested))], NOW));
+    assert_eq!(hear(&mut relay), ["alarm contested key"]);
+    assert_eq!(hear(&mut relay), [""; 0], "told again");
+
+    let mut event = RecordedEvent::read(sealed(1, 1, &[2], 0).bytes()).expect("an event").event;
+    event.body = vec![9];
+    let forged = seal(event, &twin).expect("sealed");
+    let (opened, bytes) = opened_by(Arc::clone(&contested), &pack(0, &[&forged]));
+    let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
+    let effects = relay.step(vec![input], NOW);
+    assert_eq!(told(&effects), ["quarantine unproven", "notify 1: unproven: ke", "ack 1"]);
+    // The key that was there first still counts.
+    let (opened, bytes) = opened_by(contested, &pack(0, &[&sealed(1, 1, &[2], 0)]));
+    let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
+    assert_eq!(told(&relay.step(vec![input], NOW)), ["deliver 2: 1 events", "ack 1"]);
+}
+
+#[test]
+fn revoked_key_admits_only_what_a_relay_saw_before_and_a_suspended_one_everything() {
+    let event = sealed(1, 1, &[2], 0);
+    let revoked_at = Millis(NOW.0 + Millis::DAY);
+    let by = |why| {
+        let revoked = Revoked { serial: 10, at: revoked_at, why };
+        let list = Registrar::new().list(2, (revoked_at, ENDS), &[revoked]);
+        Arc::new(registry().with(vec![list]).0)
+    };
+    let admitted = |registry: &Arc<Registry>, stamps: Vec<Stamp>| {
+        let item = PackItem { stamps, ..PackItem::new(0, event.bytes()) };
+        let (opened, bytes) = opened_by(Arc::clone(registry), &Message::Pack(vec![item]));
+        let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
+        let effects = relay_by("a", Arc::clone(registry)).step(vec![input], revoked_at);
+        told(&effects).first().cloned().expect("effects")
+    };
+    let at = |at: Millis| stamp(&region("b"), at, &[event.id()], &stamp_key("b"));
+    for why in [Why::KeyCompromise, Why::Superseded] {
+        let lost = by(why);
+        assert_eq!(admitted(&lost, Vec::new()), "quarantine unproven");
+        assert_eq!(admitted(&lost, at(Millis(revoked_at.0 + 1))), "quarantine unproven", "seen too late");
+        assert_eq!(admitted(&lost, at(NOW)), "deliver 2: 1 events", "seen before it was revoked");
+        let forged = stamp(&region("b"), NOW, &[event.id()], &key(1));
+        assert_eq!(admitted(&lost, forged), "quarantine unproven", "a stamp that the relay never gave");
+    }
+    assert_eq!(admitted(&by(Why::CertificateHold), Vec::new()), "deliver 2: 1 events");
+}
+
+#[test]
+fn certificate_of_another_registrar_opens_no_door() {
+    let impostor = Registrar::impostor();
+    let twin = SigningKey::from_bytes(&[222; 32]);
+    let items = vec![
+        impostor.authority(),
+        impostor.list(5, (BEGAN, ENDS), &[]),
+        impostor.certificate(office(1), twin.verifying_key().to_bytes(), 90),
+    ];
+    let (after, outcomes) = registry().with(items);
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_err()), "{outcomes:?}");
+    let mut event = RecordedEvent::read(sealed(1, 1, &[2], 0).bytes()).expect("an event").event;
+    event.body = vec![9];
+    let forged = seal(event, &twin).expect("sealed");
+    let (opened, bytes) = opened_by(Arc::new(after), &pack(0, &[&forged]));
+    let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
+    check(relay("a"), vec![input], &["quarantine unproven", "notify 1: unproven: no", "ack 1"]);
 }
 
 proptest! {

@@ -22,8 +22,8 @@ use schema::wire;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
-use crate::directory::Known;
 use crate::link::{Link, LinkState, Outcome, publish};
+use crate::registry::Known;
 use crate::runtime::stopped;
 use crate::status::{Book, now_ms};
 use crate::step::{Effect, Input, Relay, Token};
@@ -109,7 +109,7 @@ enum Interrupted {
 
 /// What the loop does next.
 enum Next {
-    Directory,
+    Registry,
     Links,
     Trim,
     Guard,
@@ -198,7 +198,7 @@ impl Worker {
                 () = stopped(&mut stop) => return Err(Interrupted::Stop),
                 interrupted = reconnected(&mut state, connects) => return Err(interrupted),
                 changed = known.changed() => {
-                    changed.map(|()| Next::Directory).map_err(|_| Interrupted::Stop)?
+                    changed.map(|()| Next::Registry).map_err(|_| Interrupted::Stop)?
                 }
                 changed = links.changed() => changed.map(|()| Next::Links).map_err(|_| Interrupted::Stop)?,
                 _ = trim.tick() => Next::Trim,
@@ -208,7 +208,7 @@ impl Worker {
                 message = peers.next() => Next::message(pulled(wire::STREAM_PEERS, message)?, from_peer),
             };
             match next {
-                Next::Directory => self.prepare(watchman).await?,
+                Next::Registry => self.prepare(watchman).await?,
                 Next::Links => {
                     let links = links.borrow().clone();
                     self.core.step(vec![Input::Links(links)], Millis(now_ms()));
@@ -245,8 +245,13 @@ impl Worker {
 
     /// Everything that must be true before messages are taken.
     async fn prepare(&mut self, watchman: &mut Watchman) -> Result<(), Interrupted> {
-        let directory = Arc::clone(&self.known.borrow().directory);
-        self.core.step(vec![Input::Directory(Arc::clone(&directory))], Millis(now_ms()));
+        let registry = Arc::clone(&self.known.borrow().registry);
+        let directory = Arc::clone(registry.directory());
+        for effect in self.core.step(vec![Input::Registry(registry)], Millis(now_ms())) {
+            if let Effect::Alarm(alarm) = effect {
+                self.book.raised(&alarm);
+            }
+        }
         let Config { region, limits, .. } = &*self.config;
         streams::ensure(&self.link.context, region, limits, &directory).await?;
         self.guard(watchman).await?;

@@ -3,16 +3,21 @@
 //!
 //! None may panic, and each checks more than that: what is accepted says the same again when it is written.
 
-use std::sync::{Arc, LazyLock};
+#[allow(clippy::duplicate_mod, reason = "the short run of the fuzzers has it as well")]
+#[path = "../tests/certified/mod.rs"]
+mod certified;
+
+use std::sync::LazyLock;
 
 use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::body::Body;
 use schema::courier::{CourierReader, Record};
 use schema::directory::{Directory, DirectoryBuilder, DirectoryDelta, DirectorySnapshot, open_directory};
-use schema::event::{Event, Kind, RecordedEvent, UnverifiedEvent, Urgency, Verifier};
+use schema::event::{Event, Kind, Proof, RecordedEvent, UnverifiedEvent, Urgency, Verifier};
 use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::inbound;
 use schema::pack::Message;
+use schema::registry::{decode_items, encode_items};
 use schema::time::Millis;
 use schema::trust::{
     Certificate, DetachedSignature, Language, Preparation, RevocationList, SignerView, SigningTime, Verdict,
@@ -23,7 +28,7 @@ use schema::trust::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every parser of outside bytes.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("event", event),
     ("body", body),
     ("message", message),
@@ -33,14 +38,15 @@ pub const TARGETS: [Target; 11] = [
     ("directory", directory),
     ("certificate", certificate),
     ("revocation_list", revocation_list),
+    ("registry", registry),
     ("document_signature", document_signature),
     ("preparation", preparation),
 ];
 
-/// A directory that knows nobody: what passes it is a bug.
+/// A registry that knows nobody: what passes it is a bug.
 static NOBODY: LazyLock<Verifier> = LazyLock::new(|| {
     let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory is sound");
-    Verifier::new(Arc::new(directory))
+    certified::verifier(&directory, &[])
 });
 
 /// An event as it comes from a relay.
@@ -50,7 +56,7 @@ pub fn event(bytes: &[u8]) {
     let recorded = RecordedEvent::read(bytes).expect("what is parsed can be stored and read again");
     assert_eq!((recorded.id, &recorded.event), (parsed.id(), parsed.claims()));
     read_body(recorded.version, parsed.claims());
-    assert!(NOBODY.verify(parsed).is_err(), "nobody signed this");
+    assert!(NOBODY.verify(parsed, &Proof::default()).is_err(), "nobody signed this");
 }
 
 /// A body: the first byte says of which kind, the rest is it.
@@ -137,6 +143,15 @@ pub fn directory(bytes: &[u8]) {
     if let Ok(delta) = DirectoryDelta::decode(bytes) {
         assert_eq!(delta.encode().expect("it was read"), bytes, "a delta has one encoding");
     }
+}
+
+/// A registry file as it comes from whoever carries it.
+pub fn registry(bytes: &[u8]) {
+    let Ok(items) = decode_items(bytes) else { return };
+    assert_eq!(decode_items(&encode_items(&items)).as_ref(), Ok(&items));
+    let (next, outcomes) = NOBODY.registry().with(items);
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_err()), "nobody signed these");
+    assert_eq!(next.fingerprint(), NOBODY.registry().fingerprint());
 }
 
 /// A certificate as it comes with a signature.

@@ -4,14 +4,14 @@
 //! chain ends, when it was taken, and what the bytes beside it hash to, so that nothing else is ever put back
 //! in its place. It has a content type of its own: a seal never passes for an event, nor an event for a seal.
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey};
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use crate::cose::{self, Frame, FrameError, infallible};
-use crate::directory::Directory;
 use crate::event::key_id;
 use crate::id::{EventId, Incarnation, KeyId, OfficeId, Position, Seq};
+use crate::registry::Registry;
 use crate::time::Millis;
 
 const CONTENT_TYPE: &str = "tram/backup/v1";
@@ -60,9 +60,9 @@ pub struct BackupSeal {
     /// The station's settings.
     #[n(8)]
     pub config: FileDigest,
-    /// The signed directory.
+    /// The registry.
     #[n(9)]
-    pub directory: FileDigest,
+    pub registry: FileDigest,
 }
 
 /// Why bytes are not the seal of a backup.
@@ -86,15 +86,13 @@ pub enum SealError {
     /// The payload is not a seal.
     #[error("the seal cannot be read: {0}")]
     Payload(String),
-    /// The directory lists no such key.
-    #[error("key `{key}` is not listed for office `{office}` in directory version {directory}")]
+    /// No certificate of such a key is held.
+    #[error("no certificate of key `{key}` of office `{office}` is held")]
     UnknownKey {
         /// Whose backup it says it is.
         office: OfficeId,
         /// The key it names.
         key: KeyId,
-        /// The directory that was asked.
-        directory: u64,
     },
     /// The signature does not hold: the seal was changed, or somebody else made it.
     #[error("the signature of the seal does not verify under key `{key}` of office `{office}`")]
@@ -114,13 +112,13 @@ pub fn seal_backup(seal: &BackupSeal, key: &SigningKey) -> Vec<u8> {
     cose::frame(&protected, &payload, &key.sign(&signed).to_bytes())
 }
 
-/// Opens a seal: bounds, encoding, then the signature by a key that the directory lists for the office, now
-/// or once. A key that was closed still opens what it sealed: a backup is wanted most when much has gone
-/// wrong, and everything in the copy carries signatures of its own.
+/// Opens a seal: bounds, encoding, then the signature by a key that is certified for the office, now or once. A key
+/// whose certificate is over still opens what it sealed: a backup is wanted most when much has gone wrong, and
+/// everything in the copy carries signatures of its own.
 ///
 /// # Errors
 /// Says what does not hold; nothing of the seal may be believed then.
-pub fn open_backup_seal(bytes: &[u8], directory: &Directory) -> Result<BackupSeal, SealError> {
+pub fn open_backup_seal(bytes: &[u8], registry: &Registry) -> Result<BackupSeal, SealError> {
     if bytes.len() > SEAL_BYTES_MAX {
         return Err(SealError::TooLarge { found: bytes.len() });
     }
@@ -134,13 +132,9 @@ pub fn open_backup_seal(bytes: &[u8], directory: &Directory) -> Result<BackupSea
         return Err(SealError::Payload("it is not the deterministic encoding of its fields".to_owned()));
     }
     let (office, key) = (seal.office, frame.key);
-    let listed = directory.office(&office).into_iter().flat_map(|office| &office.keys);
-    let public = listed
-        .filter(|listed| listed.id() == key)
-        .find_map(|listed| VerifyingKey::from_bytes(&listed.key).ok())
-        .ok_or(SealError::UnknownKey { office, key, directory: directory.version() })?;
+    let known = registry.known_key(&office, key).map_err(|_| SealError::UnknownKey { office, key })?;
     let signed = cose::sig_structure(CONTENT_TYPE, frame.protected, frame.payload);
-    if public.verify_strict(&signed, &Signature::from_bytes(frame.signature)).is_err() {
+    if known.key().verify_strict(&signed, &Signature::from_bytes(frame.signature)).is_err() {
         return Err(SealError::Signature { office, key });
     }
     Ok(seal)
@@ -155,27 +149,29 @@ fn encode(seal: &BackupSeal) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::{DirectorySnapshot, KeyValidity, Name, Office, OfficeKey, Validity};
+    use crate::certified::Registrar;
+    use crate::directory::{Directory, DirectorySnapshot, Name, Office, Validity};
     use proptest::prelude::*;
+    use std::sync::{Arc, LazyLock};
 
     fn key() -> SigningKey {
         SigningKey::from_bytes(&[7; 32])
     }
 
-    fn directory() -> Directory {
+    static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
         let mut office = Office::new(OfficeId::new([1; 16]));
         office.names.push(Name { text: "Ủy ban nhân dân xã".to_owned(), validity: Validity::ALWAYS });
-        let public = key().verifying_key().to_bytes();
-        office.keys.push(OfficeKey { key: public, validity: KeyValidity::ALWAYS });
-        Directory::new(DirectorySnapshot {
+        let snapshot = DirectorySnapshot {
             version: 1,
             issued_at: Millis(0),
             regions: Vec::new(),
             offices: vec![office],
             successors: Vec::new(),
-        })
-        .expect("sound")
-    }
+        };
+        let directory = Directory::new(snapshot).expect("sound");
+        let public = key().verifying_key().to_bytes();
+        Registrar::new().registry(&directory, &[(OfficeId::new([1; 16]), public)])
+    });
 
     fn seal(office: u8, seq: u64, length: u64) -> BackupSeal {
         let file = |n| FileDigest { length, sha256: [n; 32] };
@@ -188,25 +184,25 @@ mod tests {
             sealed_at: Millis(6),
             store: file(7),
             config: file(8),
-            directory: file(9),
+            registry: file(9),
         }
     }
 
     #[test]
-    fn seal_is_for_backups_only_and_by_a_listed_key_only() {
+    fn seal_is_for_backups_only_and_by_a_certified_key_only() {
         let made = seal_backup(&seal(1, 3, 4096), &key());
-        assert_eq!(open_backup_seal(&made, &directory()).expect("opens"), seal(1, 3, 4096));
+        assert_eq!(open_backup_seal(&made, &REGISTRY).expect("opens"), seal(1, 3, 4096));
 
         let stranger = seal_backup(&seal(1, 3, 4096), &SigningKey::from_bytes(&[8; 32]));
-        assert!(matches!(open_backup_seal(&stranger, &directory()), Err(SealError::UnknownKey { .. })));
+        assert!(matches!(open_backup_seal(&stranger, &REGISTRY), Err(SealError::UnknownKey { .. })));
         let elsewhere = seal_backup(&seal(2, 3, 4096), &key());
-        assert!(matches!(open_backup_seal(&elsewhere, &directory()), Err(SealError::UnknownKey { .. })));
+        assert!(matches!(open_backup_seal(&elsewhere, &REGISTRY), Err(SealError::UnknownKey { .. })));
 
         let payload = encode(&seal(1, 3, 4096));
         let protected = cose::protected_header("tram/event/v1", key_id(key().verifying_key().as_bytes()));
         let signed = cose::sig_structure("tram/event/v1", &protected, &payload);
         let event = cose::frame(&protected, &payload, &key().sign(&signed).to_bytes());
-        assert!(matches!(open_backup_seal(&event, &directory()), Err(SealError::ContentType { .. })));
+        assert!(matches!(open_backup_seal(&event, &REGISTRY), Err(SealError::ContentType { .. })));
     }
 
     proptest! {
@@ -215,15 +211,15 @@ mod tests {
             seq in 0..1_u64 << 48, length: u64, at: prop::sample::Index, bit in 0..8_u8,
         ) {
             let mut made = seal_backup(&seal(1, seq, length), &key());
-            prop_assert_eq!(open_backup_seal(&made, &directory()).expect("opens"), seal(1, seq, length));
+            prop_assert_eq!(open_backup_seal(&made, &REGISTRY).expect("opens"), seal(1, seq, length));
             let at = at.index(made.len());
             made[at] ^= 1 << bit;
-            prop_assert!(open_backup_seal(&made, &directory()).is_err(), "bit {bit} of byte {at}");
+            prop_assert!(open_backup_seal(&made, &REGISTRY).is_err(), "bit {bit} of byte {at}");
         }
 
         #[test]
         fn arbitrary_bytes_are_refused_without_a_panic(bytes: Vec<u8>) {
-            prop_assert!(open_backup_seal(&bytes, &directory()).is_err());
+            prop_assert!(open_backup_seal(&bytes, &REGISTRY).is_err());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Opens a message from outside: every event in it is verified, or refused by name, one by one.
 
-use crate::event::{UnverifiedEvent, VerifiedEvent, Verifier};
+use crate::event::{Proof, UnverifiedEvent, VerifiedEvent, Verifier};
 use crate::id::{EventId, OfficeId, RegionId};
 use crate::pack::{Message, MessageError, Notice, PackItem};
 
@@ -24,6 +24,8 @@ pub struct Arrival {
     pub attempt: u32,
     /// Deliver to these of its recipients only; empty means all.
     pub only: Vec<OfficeId>,
+    /// When it was there, as relays have signed.
+    pub proof: Proof,
     /// The event.
     pub event: VerifiedEvent,
 }
@@ -39,7 +41,7 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Opens a message. Costs one signature check per event; needs nothing but the verifier, so it may run on any
+/// Opens a message. Costs one signature check per event, and one per stamp that is not known yet; needs nothing but the verifier, so it may run on any
 /// thread.
 ///
 /// # Errors
@@ -57,12 +59,13 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
             Vec::new()
         }
     };
-    for PackItem { attempt, event, only } in items {
+    for PackItem { attempt, event, only, stamps } in items {
         match UnverifiedEvent::parse(&event) {
             Ok(unverified) => {
                 let id = unverified.id();
-                match verifier.verify(unverified) {
-                    Ok(verified) => opened.events.push(Arrival { attempt, only, event: verified }),
+                let proof = verifier.proof(&id, stamps);
+                match verifier.verify(unverified, &proof) {
+                    Ok(event) => opened.events.push(Arrival { attempt, only, proof, event }),
                     Err(error) => {
                         let (bytes, reason) = (event.into(), error.to_string());
                         opened.refused.push(Refused { id: Some(id), bytes, reason });

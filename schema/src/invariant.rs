@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::body::Place;
     use crate::event::{Event, Kind, Urgency};
-    use crate::id::Position;
+    use crate::id::{KeyId, Position};
 
     const SENDER: OfficeId = OfficeId::new([1; 16]);
     const RECIPIENT: OfficeId = OfficeId::new([2; 16]);
@@ -249,6 +249,7 @@ mod tests {
             receipt_incarnation: None,
             ordinal,
             in_order: true,
+            judged: None,
         }
     }
 
@@ -378,7 +379,7 @@ mod tests {
             blobs: Vec::new(),
             body: Vec::new(),
         };
-        RecordedEvent { id: event_id(id), version: 1, event }
+        RecordedEvent { id: event_id(id), version: 1, key: KeyId::new([0; 16]), event }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use minicbor::{Decode, Decoder, Encode};
 use crate::cose::infallible;
 use crate::event::RECIPIENTS_MAX;
 use crate::id::{EventId, OfficeId, RegionId};
+use crate::stamp::{STAMPS_MAX, Stamp};
 
 /// Most events in one pack.
 pub const PACK_EVENTS_MAX: usize = 64;
@@ -34,19 +35,23 @@ pub struct PackItem {
     /// saves repeats, and a relay that lies about it does no more than one that drops.
     #[n(2)]
     pub only: Vec<OfficeId>,
+    /// Relays' word on when it was there; a relay adds its own.
+    #[n(3)]
+    pub stamps: Vec<Stamp>,
 }
 
 impl PackItem {
     /// An item for all recipients of these bytes.
     pub fn new(attempt: u32, event: &[u8]) -> Self {
-        Self { attempt, event: event.to_vec().into(), only: Vec::new() }
+        Self { attempt, event: event.to_vec().into(), only: Vec::new(), stamps: Vec::new() }
     }
 
     /// How much room it takes in a pack, in bytes: the list of recipients can be a kilobyte too.
     fn size(&self) -> usize {
         const HEADS: usize = 16;
         const RECIPIENT: usize = 17;
-        self.event.len() + RECIPIENT * self.only.len() + HEADS
+        const STAMP: usize = 64 + RegionId::LENGTH_MAX + 4 * 34 + 24;
+        self.event.len() + RECIPIENT * self.only.len() + STAMP * self.stamps.len() + HEADS
     }
 }
 
@@ -160,8 +165,8 @@ fn count(d: &mut Decoder<'_>, most: usize) -> Result<usize, minicbor::decode::Er
 
 fn items(d: &mut Decoder<'_>) -> Result<Vec<PackItem>, minicbor::decode::Error> {
     let items: Vec<PackItem> = bounded(d, PACK_EVENTS_MAX)?;
-    if items.iter().any(|item| item.only.len() > RECIPIENTS_MAX) {
-        return Err(minicbor::decode::Error::message("too many recipients of one item"));
+    if items.iter().any(|item| item.only.len() > RECIPIENTS_MAX || item.stamps.len() > STAMPS_MAX) {
+        return Err(minicbor::decode::Error::message("too many recipients or stamps of one item"));
     }
     Ok(items)
 }

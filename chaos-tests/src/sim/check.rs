@@ -81,7 +81,11 @@ fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Inca
         Alarm::LostHere { incarnation, .. } | Alarm::GivenBack { incarnation, .. } => {
             told == of && *incarnation >= copied_in
         }
-        Alarm::RefusedByRelay { .. } | Alarm::BodyRefused { .. } => false,
+        Alarm::RefusedByRelay { .. }
+        | Alarm::BodyRefused { .. }
+        | Alarm::ContestedKey { .. }
+        | Alarm::JudgedWorse { .. }
+        | Alarm::JudgedElsewhere { .. } => false,
     }
 }
 

@@ -18,6 +18,8 @@ impl World<'_> {
         let epoch = self.stations[number].epoch;
         match effect {
             Effect::Answer { .. } => {}
+            // Nobody changes keys here.
+            Effect::Announce { .. } | Effect::KeyChanged { .. } => {}
             Effect::Rest { until } => {
                 let rest_ms = until.since(self.clock(number));
                 self.stations[number].resting_until = self.now.plus(rest_ms);

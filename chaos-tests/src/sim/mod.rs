@@ -4,6 +4,8 @@
 //! same seed gives the same trace.
 
 mod broker;
+#[path = "../../../schema/tests/certified/mod.rs"]
+mod certified;
 mod check;
 mod clones;
 mod faults;

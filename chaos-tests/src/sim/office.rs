@@ -102,7 +102,7 @@ impl World<'_> {
         station.woken_at = None;
         let opened = Store::open_on(&station.disk.path("tram.db"), VFS_NAME).and_then(|store| {
             store.self_check(50)?;
-            Node::open(store, station.key.clone(), Arc::clone(&self.directory), station.office, seed, now)
+            Node::open(store, station.key.clone(), Arc::clone(&self.registry), station.office, seed, now)
         });
         match opened {
             Ok(node) => station.node = Some(node),
@@ -330,7 +330,7 @@ fn kind_of(input: &Input) -> String {
         Input::Chunk { index, bytes, .. } => format!("chunk {index} {}", bytes.is_some()),
         Input::BlobComplete { .. } => "upload complete".to_owned(),
         Input::BlobMissing { chunks, .. } => format!("missing {chunks:?}"),
-        Input::Directory(_) => "directory".to_owned(),
+        Input::Registry { items, .. } => format!("registry, {} new items", items.len()),
         Input::Tick => "tick".to_owned(),
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::broker::{Content, Stream};
 use super::faults::forge;
 use super::options::{below, chance};
-use super::world::{Event, World};
+use super::world::{Event, World, stamp_key};
 
 /// Relays notice a dead link to a peer within this time.
 pub(super) const LINK_CHECK_MS: u64 = 15 * Millis::SECOND;
@@ -89,8 +89,8 @@ impl World<'_> {
         }
         host.seeds += 1;
         let seed: [u8; 32] = Sha256::digest(format!("{} {number} {}", self.options.seed, host.seeds)).into();
-        let directory = Arc::clone(&self.directory);
-        host.relay = Some(Relay::new(host.region.clone(), directory, Limits::default(), seed));
+        let (registry, stamp_key) = (Arc::clone(&self.registry), stamp_key(&host.region));
+        host.relay = Some(Relay::new(host.region.clone(), registry, Limits::default(), stamp_key, seed));
         host.up.guard();
         host.peers.guard();
         host.mailboxes.values_mut().chain(host.out.values_mut()).for_each(Stream::guard);

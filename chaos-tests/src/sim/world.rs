@@ -11,16 +11,16 @@ use node::step::{Effect, Input, Ticket};
 use node::store::Store;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use schema::directory::{
-    Directory, DirectoryBuilder, Enrolment, KeyValidity, Name, Office, OfficeKey, Region, Validity,
-};
+use schema::directory::{DirectoryBuilder, Enrolment, Name, Office, Region, Validity};
 use schema::event::{Verifier, VerifyMemory};
 use schema::id::{DocumentId, EventId, OfficeId, RegionId};
 use schema::invariant::Violation;
+use schema::registry::Registry;
 use schema::time::Millis;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::certified::Registrar;
 use super::office::Station;
 use super::options::{Options, below, chance};
 use super::relay_host::{LINK_CHECK_MS, RelayHost};
@@ -126,7 +126,7 @@ pub(super) struct World<'a> {
     pub(super) scheduled: u64,
     pub(super) stations: Vec<Station>,
     pub(super) relays: Vec<RelayHost>,
-    pub(super) directory: Arc<Directory>,
+    pub(super) registry: Arc<Registry>,
     pub(super) verifier: Arc<Verifier>,
     /// Lines that are down: (station, relay).
     pub(super) cut: BTreeSet<(usize, usize)>,
@@ -151,8 +151,19 @@ pub(super) struct World<'a> {
 }
 
 thread_local! {
+    /// Who certifies; the same in every run, and its keys and own certificates take time to make.
+    static REGISTRAR: Registrar = Registrar::new();
     /// An empty store with its tables: making one takes longer than many a run.
     static TEMPLATE: RefCell<Option<Snapshot>> = const { RefCell::new(None) };
+}
+
+pub(super) fn with_registrar<T>(certify: impl FnOnce(&Registrar) -> T) -> T {
+    REGISTRAR.with(certify)
+}
+
+/// The key with which the relay of a region says when events were there.
+pub(super) fn stamp_key(region: &RegionId) -> SigningKey {
+    SigningKey::from_bytes(&Sha256::digest(format!("stamps of {region}")).into())
 }
 
 fn template() -> Snapshot {
@@ -222,6 +233,7 @@ impl<'a> World<'a> {
                 name: format!("Vùng {region}"),
                 url: "nats://127.0.0.1:4222".to_owned(),
                 login: None,
+                stamp_key: Some(stamp_key(region).verifying_key().to_bytes()),
             });
         }
         let mut stations = Vec::new();
@@ -236,17 +248,17 @@ impl<'a> World<'a> {
             let mut listed = Office::new(office);
             listed.names = vec![Name { text: format!("Cơ quan {number}"), validity: Validity::ALWAYS }];
             builder.office(listed);
-            let enrolment = Enrolment {
-                keys: vec![OfficeKey { key: key.verifying_key().to_bytes(), validity: KeyValidity::ALWAYS }],
-                login: None,
-                relays: homes.iter().map(|home| regions[*home].clone()).collect(),
-            };
+            let enrolment =
+                Enrolment { login: None, relays: homes.iter().map(|home| regions[*home].clone()).collect() };
             builder.enrol(&office, enrolment).expect("the office was just added");
             stations.push(Station::new(office, key, homes));
         }
-        let directory = Arc::new(builder.build(1, EPOCH).expect("a sound directory"));
+        let directory = builder.build(1, EPOCH).expect("a sound directory");
+        let keys = |station: &Station| (station.office, station.key.verifying_key().to_bytes());
+        let keys: Vec<_> = stations.iter().map(keys).collect();
+        let registry = with_registrar(|registrar| registrar.registry(&directory, &keys));
         let memory = Arc::new(VerifyMemory::default());
-        let verifier = Arc::new(Verifier::new(Arc::clone(&directory)).with_memory(memory));
+        let verifier = Arc::new(Verifier::new(Arc::clone(&registry)).with_memory(memory));
         let relays = regions.iter().map(|region| RelayHost::new(region.clone())).collect();
         Self {
             now: EPOCH,
@@ -256,7 +268,7 @@ impl<'a> World<'a> {
             scheduled: 0,
             stations,
             relays,
-            directory,
+            registry,
             verifier,
             cut: BTreeSet::new(),
             cut_peers: BTreeSet::new(),

@@ -10,8 +10,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use node::config::DataFolder;
+use node::keyring::Unlock;
 use ops::audit::{self, Audit};
-use ops::deployment::{Deployment, NewRegion, install_relay_login};
+use ops::ca::rehearsal::Rehearsal;
+use ops::ca::{Cost, Passphrase};
+use ops::deployment::{Deployment, NewRegion, install_relay_keys, office_key};
 use schema::id::{DocumentId, OfficeId};
 use schema::time::Millis;
 use serde_json::{Value, json};
@@ -108,7 +111,14 @@ impl Country {
             u64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_millis())
                 .expect("a clock before the year 584,556,019"),
         );
-        let mut deployment = Deployment::open_or_create(&folder.path().join("deployment")).expect("made");
+        let passphrase = Passphrase::new("những khoá này chỉ để thử").expect("a passphrase");
+        let authorities = folder.path().join("authorities");
+        let mut authorities = Rehearsal::found(&authorities, passphrase, Cost::FOR_TESTS, now)
+            .expect("a root and who approves");
+        let root = authorities.root_certificate().expect("a root");
+        let deployment = folder.path().join("deployment");
+        let mut deployment =
+            Deployment::open_or_create(&deployment, &Unlock::default(), &[root]).expect("made");
         let nats_server = nats_server();
         let mut relays = Vec::new();
         // All at once: a port is free again until its relay listens.
@@ -137,9 +147,13 @@ impl Country {
         for (code, region) in OFFICES {
             let office = country.resolve(code, DAY).expect("an office").id;
             let home = [REGIONS[region].parse().expect("a region")];
-            bundles.push((office, deployment.enrol(&office, code, &home, now).expect("enrolled")));
+            bundles.push((office, deployment.enrol(&office, code, &home).expect("enrolled")));
+            let key = office_key(deployment.folder(), &office, code).expect("its key");
+            authorities.certify(&country, &office, DAY, &key, now).expect("certified");
         }
         deployment.publish(now).expect("signed");
+        let added = deployment.add(authorities.papers().expect("papers")).expect("handed out");
+        assert!(added.refused.is_empty(), "{added:?}");
         let mut stations = Vec::new();
         for (index, (office, bundle)) in bundles.into_iter().enumerate() {
             let beside = folder.path().join(format!("station-{index}"));
@@ -191,11 +205,11 @@ impl Country {
         self.relays[relay].folder.join("data/jetstream")
     }
 
-    /// Takes away everything that a relay keeps, its login excepted, which its operator has elsewhere.
+    /// Takes away everything that a relay keeps, its keys excepted, which its operator has elsewhere.
     pub(crate) fn wipe_relay(&self, relay: usize) {
         let folder = &self.relays[relay].folder;
         fs::remove_dir_all(folder.join("data")).expect("wiped");
-        install_relay_login(folder).expect("the login put back");
+        install_relay_keys(folder).expect("the keys put back");
     }
 
     /// The relay's own login and the address of its server: whoever has them may do everything there.

@@ -81,7 +81,7 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let (sender, pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
     let handle = Handle::current();
-    let verifier = Arc::clone(&api.verifier.borrow());
+    let verifier = api.keeper.verifier();
     let inputs = api.inputs.clone();
     let taking = tokio::task::spawn_blocking(move || {
         let _permit = permit;

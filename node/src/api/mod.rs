@@ -10,6 +10,7 @@
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
+//! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
 //! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
 //!
 //! Every request carries the token of `api.json`; foreign `Host` and `Origin` are refused. A refusal is
@@ -21,6 +22,7 @@ mod courier;
 mod guard;
 mod present;
 mod problem;
+mod registry;
 mod serve;
 mod stream;
 
@@ -38,20 +40,21 @@ use axum::{Json, Router};
 use schema::blob::{BLOBS_MAX, BlobRef};
 use schema::body::{AttachmentName, Dispatch};
 use schema::directory::{CodeSystem, Directory, Office, Tier};
-use schema::event::{Urgency, Verifier};
+use schema::event::Urgency;
 use schema::exchange::Command;
 use schema::id::{BlobHash, DocumentId, OfficeId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 pub use present::{day_in_vietnam, time_in_vietnam};
+pub use registry::described as registry_described;
 pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
 use crate::keyring::{Protection, random_bytes};
 use crate::link::LinkBoard;
-use crate::runtime::{Inputs, now};
+use crate::runtime::{Inputs, Keeper, now};
 use crate::step::{Answer, Input};
 use crate::store::{Reader, StoreError};
 use crate::verify::FullCheck;
@@ -81,7 +84,7 @@ pub struct Api {
     full_check: PathBuf,
     signing_key: PathBuf,
     inputs: Inputs,
-    verifier: watch::Receiver<Arc<Verifier>>,
+    keeper: Keeper,
     board: LinkBoard,
     hosts: Vec<String>,
     token_hash: [u8; 32],
@@ -102,8 +105,8 @@ pub struct ApiSetting {
     pub signing_key: PathBuf,
     /// The way into the core.
     pub inputs: Inputs,
-    /// Judges what a courier brings; knows the directory.
-    pub verifier: watch::Receiver<Arc<Verifier>>,
+    /// Judges what a courier brings; knows the registry.
+    pub keeper: Keeper,
     /// How the links stand.
     pub board: LinkBoard,
     /// Accepted `Host` headers, with their ports.
@@ -116,7 +119,7 @@ type SharedApi = Arc<Api>;
 
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, database, full_check, signing_key, inputs, verifier, board, hosts, token } =
+    let ApiSetting { office, database, full_check, signing_key, inputs, keeper, board, hosts, token } =
         setting;
     let api = Arc::new(Api {
         office,
@@ -124,7 +127,7 @@ pub fn router(setting: ApiSetting) -> Router {
         full_check,
         signing_key,
         inputs,
-        verifier,
+        keeper,
         board,
         hosts,
         token_hash: guard::token_hash(&token),
@@ -144,6 +147,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/alarms", get(alarms))
         .route("/quarantine", get(quarantine))
         .route("/offices", get(offices))
+        .route("/registry", get(registry::show).post(registry::import))
         .route("/courier/export", post(courier::export))
         .route("/courier/import", post(courier::import));
     Router::new()
@@ -160,7 +164,7 @@ impl Api {
     }
 
     fn directory(&self) -> Arc<Directory> {
-        Arc::clone(self.verifier.borrow().directory())
+        Arc::clone(self.keeper.registry().directory())
     }
 
     /// Reads the store on another thread; few at a time.
@@ -323,7 +327,7 @@ fn recipients(api: &Api, request: &SendRequest) -> Result<Vec<OfficeId>, Problem
         to.push(resolve(&directory, text, today)?);
     }
     if request.to_all {
-        let enrolled = directory.offices().filter(|office| office.is_enrolled() && !office.relays.is_empty());
+        let enrolled = directory.offices().filter(|office| office.is_enrolled());
         to.extend(enrolled.map(|office| office.id).filter(|id| *id != api.office));
     }
     Ok(to)
@@ -388,8 +392,15 @@ async fn document(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = document_id(path)?;
-    let view = api.read(move |reader| reader.document(&id, now())).await?.ok_or_else(|| no_document(&id))?;
-    Ok(api.presented(&headers, &view))
+    let found = api.read(move |reader| Ok((reader.document(&id, now())?, reader.judgement(&id)?))).await?;
+    let (Some(view), judgement) = found else { return Err(no_document(&id)) };
+    let mut answer = serde_json::to_value(&view).unwrap_or_default();
+    if let (Some(judgement), Value::Object(answer)) = (judgement, &mut answer) {
+        let registry = api.keeper.registry();
+        answer
+            .insert("verdict".to_owned(), registry::verdict(&registry, &judgement, now(), lang_of(&headers)));
+    }
+    Ok(api.presented(&headers, &answer))
 }
 
 async fn why(
@@ -435,6 +446,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "version": env!("CARGO_PKG_VERSION"),
         "now": now(),
         "directory": { "version": directory.version(), "offices": directory.office_count() },
+        "trust": registry::summary(&api.keeper.registry(), &api.office, now()),
         "links": api.board.reports(),
         "full_check": full_check,
         "key_protection": key_protection,

@@ -6,7 +6,8 @@ use jiff::tz::Offset;
 use schema::directory::{Directory, Office};
 use schema::id::OfficeId;
 use schema::time::Millis;
-use serde::Serialize;
+use schema::trust::Outcome;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::words::{self, Lang, Text, word};
@@ -94,6 +95,12 @@ impl Presenter<'_> {
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());
+        }
+        if let Some(outcome) = fields.get("outcome").and_then(|outcome| Outcome::deserialize(outcome).ok())
+            && !fields.contains_key("outcome_text")
+        {
+            let words = outcome.text(super::registry::language_of(self.lang));
+            fields.insert("outcome_text".to_owned(), words.into());
         }
         for (key, words_key, table) in tables {
             let Some(code) = fields.get(key).and_then(Value::as_str) else { continue };

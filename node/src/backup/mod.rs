@@ -4,7 +4,7 @@
 //! <out>/tram-backup-<office>-<UTC time>/
 //!     tram.db          the store as it was at one moment, one file
 //!     config.toml      the settings
-//!     directory.cbor   the signed directory
+//!     registry.cbor    directory, certificates and revocation lists
 //!     seal.cbor        what all this is, signed by the office (schema::backup)
 //! ```
 //!
@@ -25,9 +25,10 @@ use std::sync::Arc;
 
 use jiff::tz::Offset;
 use schema::backup::{BackupSeal, FileDigest, SEAL_BYTES_MAX, SealError, open_backup_seal, seal_backup};
-use schema::directory::{Directory, SNAPSHOT_BYTES_MAX};
+use schema::directory::Directory;
 use schema::event::Verifier;
 use schema::id::{OfficeId, hex};
+use schema::registry::{REGISTRY_BYTES_MAX, Registry, Roots};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
@@ -44,11 +45,11 @@ pub const NAME_PREFIX: &str = "tram-backup-";
 pub const STORE_FILE: &str = "tram.db";
 /// The settings.
 pub const CONFIG_FILE: &str = "config.toml";
-/// The signed directory.
-pub const DIRECTORY_FILE: &str = "directory.cbor";
+/// Directory, certificates and revocation lists.
+pub const REGISTRY_FILE: &str = "registry.cbor";
 /// The seal.
 pub const SEAL_FILE: &str = "seal.cbor";
-const FILES: [&str; 4] = [STORE_FILE, CONFIG_FILE, DIRECTORY_FILE, SEAL_FILE];
+const FILES: [&str; 4] = [STORE_FILE, CONFIG_FILE, REGISTRY_FILE, SEAL_FILE];
 
 /// Bytes read at a time when files are copied or hashed.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -89,7 +90,7 @@ pub enum BackupError {
         /// What was found.
         source: StoreError,
     },
-    /// The settings, the directory or the lock of the station cannot be used.
+    /// The settings, the registry or the lock of the station cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The signing key cannot be used.
@@ -204,10 +205,10 @@ impl BackupError {
 /// What is believed when a seal is looked at.
 #[derive(Clone)]
 pub struct Trust {
-    /// Lists the keys of offices.
-    pub directory: Arc<Directory>,
-    /// The key that signed it.
-    pub root_key: [u8; 32],
+    /// Knows the keys of offices.
+    pub registry: Arc<Registry>,
+    /// What it was checked against.
+    pub roots: Roots,
     /// Whether it is this machine's own; else it came with the backup, and proves only that the backup agrees
     /// with itself.
     pub own: bool,
@@ -217,19 +218,19 @@ impl Trust {
     /// What this station believes.
     ///
     /// # Errors
-    /// When its directory cannot be used.
+    /// When its registry cannot be used.
     pub fn of_station(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { directory: config.load_directory()?, root_key: config.root_key, own: true })
+        Ok(Self { registry: config.load_registry()?, roots: config.roots(), own: true })
     }
 
     /// What a backup brought itself.
     ///
     /// # Errors
-    /// When its settings or its directory cannot be used.
+    /// When its settings or its registry cannot be used.
     pub fn of_backup(backup: &Path) -> Result<Self, ConfigError> {
         // In a backup everything has its usual place, whatever the settings say about the station's.
         let folder = DataFolder::new(backup);
-        let config = Config { directory: backup.join(DIRECTORY_FILE), ..Config::read(&folder)? };
+        let config = Config { registry: backup.join(REGISTRY_FILE), ..Config::read(&folder)? };
         Ok(Self { own: false, ..Self::of_station(&config)? })
     }
 }
@@ -287,7 +288,7 @@ pub fn create(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Made, BackupError> {
     let trust = Trust::of_station(config)?;
-    let key = config.open_key(Some(&trust.directory), unlock)?.key;
+    let key = config.open_key(Some(&trust.registry), unlock)?.key;
     let database = folder.database();
     let of_store = |path: &Path| {
         let path = path.to_owned();
@@ -295,7 +296,7 @@ pub fn create(
     };
     let source = Inspection::open(&database).map_err(of_store(&database))?;
     fs::create_dir_all(out).map_err(BackupError::file("create", out))?;
-    let name = name_of(&trust.directory, config.office, now);
+    let name = name_of(trust.registry.directory(), config.office, now);
     let path = out.join(&name);
     let part = out.join(format!(".{name}.part"));
     if path.exists() {
@@ -320,14 +321,14 @@ pub fn create(
         // A damaged store is not worth a seal, and must not push out a good backup.
         let looked = Inspection::open(&copy).and_then(|copy| {
             copy.check_structure()?;
-            copy.self_check(SELF_CHECK_EVENTS, &Verifier::new(Arc::clone(&trust.directory)))
+            copy.self_check(SELF_CHECK_EVENTS, &Verifier::new(Arc::clone(&trust.registry)))
         });
         looked.map_err(of_store(&database))?;
         sync(&copy)?;
         let settings = read_bounded(&folder.config(), CONFIG_BYTES_MAX)?;
-        let directory = read_bounded(&config.directory, SNAPSHOT_BYTES_MAX as u64 + 1024)?;
+        let registry = read_bounded(&config.registry, REGISTRY_BYTES_MAX as u64)?;
         write_new(&part.join(CONFIG_FILE), &settings)?;
-        write_new(&part.join(DIRECTORY_FILE), &directory)?;
+        write_new(&part.join(REGISTRY_FILE), &registry)?;
         let seal = BackupSeal {
             office: config.office,
             incarnation: outline.incarnation,
@@ -337,12 +338,12 @@ pub fn create(
             sealed_at: now,
             store: digest(&copy, &mut |done, total| progress(Progress::Hashed(done, total)))?,
             config: digest_of(&settings),
-            directory: digest_of(&directory),
+            registry: digest_of(&registry),
         };
         let sealed = seal_backup(&seal, &key);
         let seal_path = part.join(SEAL_FILE);
-        // With a key that is not listed, nobody could ever put this back: better said now.
-        open_backup_seal(&sealed, &trust.directory)
+        // With a key that is not certified, nobody could ever put this back: better said now.
+        open_backup_seal(&sealed, &trust.registry)
             .map_err(|source| BackupError::Seal { path: config.signing_key.clone(), source })?;
         write_new(&seal_path, &sealed)?;
         sync_folder(&part)?;
@@ -353,7 +354,7 @@ pub fn create(
     match write() {
         Ok((seal, outline)) => {
             let removed = match keep {
-                Some(keep) => remove_oldest(out, &path, &trust.directory, config.office, keep)?,
+                Some(keep) => remove_oldest(out, &path, &trust, config.office, keep)?,
                 None => Vec::new(),
             };
             Ok(Made { path, seal, outline, removed, unfinished })
@@ -382,7 +383,7 @@ pub fn check(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Checked, BackupError> {
     let seal = read_seal(backup, trust)?;
-    let files = [(STORE_FILE, seal.store), (CONFIG_FILE, seal.config), (DIRECTORY_FILE, seal.directory)];
+    let files = [(STORE_FILE, seal.store), (CONFIG_FILE, seal.config), (REGISTRY_FILE, seal.registry)];
     for (name, expected) in files {
         let path = backup.join(name);
         let found = digest(&path, &mut |done, total| progress(Progress::Hashed(done, total)))?;
@@ -395,7 +396,7 @@ pub fn check(
 fn read_seal(backup: &Path, trust: &Trust) -> Result<BackupSeal, BackupError> {
     let path = backup.join(SEAL_FILE);
     let bytes = read_some(&path, SEAL_BYTES_MAX)?;
-    open_backup_seal(&bytes, &trust.directory).map_err(|source| BackupError::Seal { path, source })
+    open_backup_seal(&bytes, &trust.registry).map_err(|source| BackupError::Seal { path, source })
 }
 
 /// Reads at most one byte more than is accepted, so that the parser sees what is too large.
@@ -429,7 +430,7 @@ fn check_copy(
     let of_store = |source| BackupError::Store { path: path.to_owned(), source };
     let broken = |found: String| BackupError::Copy { path: path.to_owned(), found };
     let copy = Inspection::open(path).map_err(of_store)?;
-    let verifier = Verifier::new(Arc::clone(&trust.directory));
+    let verifier = Verifier::new(Arc::clone(&trust.registry));
     let mut each = |step| {
         progress(Progress::Checked(step));
         ControlFlow::Continue(())
@@ -509,11 +510,10 @@ fn unfinished(out: &Path) -> Result<Vec<PathBuf>, BackupError> {
 fn remove_oldest(
     out: &Path,
     made: &Path,
-    directory: &Arc<Directory>,
+    trust: &Trust,
     office: OfficeId,
     keep: usize,
 ) -> Result<Vec<PathBuf>, BackupError> {
-    let trust = Trust { directory: Arc::clone(directory), root_key: [0; 32], own: true };
     let mut earlier = Vec::new();
     for path in entries(out)? {
         let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NAME_PREFIX));
@@ -521,7 +521,7 @@ fn remove_oldest(
         if !named || !plain || path == made {
             continue;
         }
-        let Ok(seal) = read_seal(&path, &trust) else { continue };
+        let Ok(seal) = read_seal(&path, trust) else { continue };
         let whole = fs::metadata(path.join(STORE_FILE)).is_ok_and(|file| file.len() == seal.store.length);
         let ours = entries(&path)?.iter().all(|file| {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -536,7 +536,7 @@ fn remove_oldest(
     let mut removed = Vec::new();
     for (_, _, path) in earlier.into_iter().take(surplus) {
         // The seal goes first: half a backup must not look like one.
-        for name in [SEAL_FILE, STORE_FILE, CONFIG_FILE, DIRECTORY_FILE] {
+        for name in [SEAL_FILE, STORE_FILE, CONFIG_FILE, REGISTRY_FILE] {
             let file = path.join(name);
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schema::backup::{BackupSeal, open_backup_seal, seal_backup};
-use schema::directory::SNAPSHOT_BYTES_MAX;
 use schema::id::{Incarnation, Position};
+use schema::registry::REGISTRY_BYTES_MAX;
 use schema::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupError, CONFIG_FILE, DIRECTORY_FILE, Progress, STORE_FILE, Trust, check_copy, digest_of, pump,
+    BackupError, CONFIG_FILE, Progress, REGISTRY_FILE, STORE_FILE, Trust, check_copy, digest_of, pump,
     read_seal, same, sync, sync_folder, utc,
 };
 use crate::config::{CONFIG_BYTES_MAX, Config, DataFolder, read_bounded};
@@ -125,10 +125,10 @@ pub fn restore(
         let (path, found, expected) = (from.to_owned(), seal.office, config.office);
         return Err(BackupError::OtherOffice { path, found, expected });
     }
-    let key = config.open_key(Some(&trust.directory), unlock)?.key;
-    // What is signed next must be accepted by others. A seal of our own shows whether the directory lists the
-    // key.
-    open_backup_seal(&seal_backup(&seal, &key), &trust.directory)
+    let key = config.open_key(Some(&trust.registry), unlock)?.key;
+    // What is signed next must be accepted by others. A seal of our own shows whether the key is
+    // certified.
+    open_backup_seal(&seal_backup(&seal, &key), &trust.registry)
         .map_err(|source| BackupError::Seal { path: config.signing_key.clone(), source })?;
     if !replace {
         holds_nothing_more(folder, from, &seal)?;
@@ -137,9 +137,9 @@ pub fn restore(
 
     let ready = folder.path().join(READY_FILE);
     let made = make_ready(&ready, from, &seal, &trust, step).and_then(|outline| {
-        let directory = Arc::clone(&trust.directory);
+        let registry = Arc::clone(&trust.registry);
         let opened =
-            Store::open(&ready).and_then(|store| Node::open(store, key, directory, config.office, seed, now));
+            Store::open(&ready).and_then(|store| Node::open(store, key, registry, config.office, seed, now));
         let mut node = opened.map_err(|source| BackupError::Store { path: ready.clone(), source })?;
         let before = node.exchange().incarnation();
         node.restored_by_tool(now)?;
@@ -167,10 +167,10 @@ pub fn restore(
         }
     };
     step(Step::Raised);
-    if let Some((settings, directory)) = &brought {
+    if let Some((settings, registry)) = &brought {
         // The settings go last: a folder with settings counts as made.
-        if !config.directory.exists() {
-            replace_private(&config.directory, directory)?;
+        if !config.registry.exists() {
+            replace_private(&config.registry, registry)?;
         }
         replace_private(&folder.config(), settings)?;
     }
@@ -179,7 +179,7 @@ pub fn restore(
     Ok(Restored { seal, outline, incarnation, aside, settings_brought, settled })
 }
 
-/// The settings of the folder or, in a folder that has none yet, those of the backup, with the directory.
+/// The settings of the folder or, in a folder that has none yet, those of the backup, with the registry.
 type Brought = Option<(Vec<u8>, Vec<u8>)>;
 
 fn settings(folder: &DataFolder, from: &Path) -> Result<(Config, Brought), BackupError> {
@@ -190,13 +190,13 @@ fn settings(folder: &DataFolder, from: &Path) -> Result<(Config, Brought), Backu
     let seal = read_seal(from, &trust)?;
     let settings = read_bounded(&from.join(CONFIG_FILE), CONFIG_BYTES_MAX)?;
     same(&from.join(CONFIG_FILE), digest_of(&settings), seal.config)?;
-    let directory = read_bounded(&from.join(DIRECTORY_FILE), SNAPSHOT_BYTES_MAX as u64 + 1024)?;
-    same(&from.join(DIRECTORY_FILE), digest_of(&directory), seal.directory)?;
+    let registry = read_bounded(&from.join(REGISTRY_FILE), REGISTRY_BYTES_MAX as u64)?;
+    same(&from.join(REGISTRY_FILE), digest_of(&registry), seal.registry)?;
     // Others have no business in a folder with keys.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700))
         .map_err(BackupError::file("protect", folder.path()))?;
     let config = Config::read_as(folder, &settings)?;
-    Ok((config, Some((settings, directory))))
+    Ok((config, Some((settings, registry))))
 }
 
 /// Refuses when the present store may know things that the backup does not.

@@ -100,14 +100,16 @@ fn check(folder: &DataFolder, path: &Path) -> Result<Answer, CliError> {
     let checked = backup::check(path, &trust, &mut |step| progress.tell(step));
     let checked = checked.map_err(|error| failed(&error))?;
     let mut answer = described(&checked.seal, &checked.outline);
-    let office = trust.directory.office(&checked.seal.office);
+    let office = trust.registry.directory().office(&checked.seal.office);
     answer["backup"] = json!(path);
     answer["office_name"] = json!(office.and_then(|office| office.names.last()).map(|name| &name.text));
     answer["events"] = json!(checked.counted.events);
     answer["unjudged"] = json!(checked.counted.unjudged);
     answer["attachments"] = json!(checked.counted.attachments);
     answer["trust"] = json!(if trust.own { "own" } else { "backup" });
-    answer["root_key"] = json!(hex(&trust.root_key));
+    answer["root_key"] = json!(hex(&trust.roots.directory_key));
+    let anchors: Vec<String> = trust.roots.anchors.iter().map(ToString::to_string).collect();
+    answer["trust_anchors"] = json!(anchors);
     Ok((answer, super::show::backup_checked))
 }
 
@@ -138,13 +140,13 @@ pub(super) fn put_back(folder: &DataFolder, args: RestoreArgs, lang: Lang) -> Re
 /// Checks the whole store and keeps the outcome for the status.
 pub(super) fn verify(folder: &DataFolder) -> Result<Answer, CliError> {
     let config = Config::read(folder).map_err(|error| failed(&error))?;
-    let directory = config.load_directory().map_err(|error| failed(&error))?;
+    let registry = config.load_registry().map_err(|error| failed(&error))?;
     let path = folder.database();
     let store = |source: StoreError| failed(&BackupError::Store { path: path.clone(), source });
     let started = Instant::now();
     let mut progress = Shown::default();
     let looked = Inspection::open(&path).map(|store| {
-        let verifier = Verifier::new(Arc::clone(&directory));
+        let verifier = Verifier::new(Arc::clone(&registry));
         full_check(&store, config.office, &verifier, &mut |step| {
             progress.tell(Progress::Checked(step));
             ControlFlow::Continue(())

@@ -6,12 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use schema::id::hex;
+use schema::registry::REGISTRY_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::cli::InitArgs;
 use crate::cli::client::CliError;
 use crate::cli::unlock::refused;
-use crate::config::{Bundle, Config, ConfigError, DataFolder, parse_root_key};
+use crate::config::{Bundle, Config, ConfigError, DataFolder, parse_anchors, parse_root_key, read_bounded};
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Protection, Unlock, change, replace_private};
 use crate::words::{KEY, Lang, with_causes, word};
 
@@ -23,7 +24,17 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
             format!("`{}` is a station's folder already; nothing was changed", folder.path().display());
         return Err(CliError::Words(words));
     }
-    let InitArgs { bundle, office, root_key, directory, listen, unattended, ask_passphrase, unlock } = args;
+    let InitArgs {
+        bundle,
+        office,
+        root_key,
+        trust_anchors,
+        registry,
+        listen,
+        unattended,
+        ask_passphrase,
+        unlock,
+    } = args;
     let source = match &bundle {
         Some(bundle) => Bundle::read(bundle).map_err(|error| config(&error))?,
         None => {
@@ -32,7 +43,14 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
             let root = root_key.ok_or_else(|| missing("--root-key"))?;
             let root_key =
                 parse_root_key(&root).map_err(|found| CliError::Words(format!("--root-key: {found}")))?;
-            Bundle { office: office.ok_or_else(|| missing("--office"))?, root_key }
+            let office = office.ok_or_else(|| missing("--office"))?;
+            if trust_anchors.is_empty() {
+                return Err(missing("--trust-anchor"));
+            }
+            let anchors = parse_anchors(&trust_anchors);
+            let trust_anchors =
+                anchors.map_err(|found| CliError::Words(format!("--trust-anchor: {found}")))?;
+            Bundle { office, root_key, trust_anchors }
         }
     };
     let cabinet = |error: KeyringError| refused(&error, lang);
@@ -51,23 +69,23 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
     // Others have no business in a folder with keys.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700))
         .map_err(|source| file("protect", folder.path(), source))?;
-    let mut settings = Config::usual(folder, source.office, source.root_key);
+    let mut settings = Config::usual(folder, &source);
     if let Some(listen) = listen {
         settings.api.listen = listen;
     }
     let in_bundle = |name: &str| bundle.as_ref().map(|bundle| bundle.join(name)).filter(|path| path.exists());
-    if let Some(path) = directory.or_else(|| in_bundle("directory.cbor")) {
-        let bytes = fs::read(&path).map_err(|source| file("read", &path, source))?;
-        replace_private(&settings.directory, &bytes).map_err(cabinet)?;
+    if let Some(path) = registry.or_else(|| in_bundle("registry.cbor")) {
+        let bytes = read_bounded(&path, REGISTRY_BYTES_MAX as u64).map_err(|error| config(&error))?;
+        replace_private(&settings.registry, &bytes).map_err(cabinet)?;
     }
-    let directory = match settings.directory.exists() {
-        true => Some(settings.load_directory().map_err(|error| config(&error))?),
+    let registry = match settings.registry.exists() {
+        true => Some(settings.load_registry().map_err(|error| config(&error))?),
         false => None,
     };
     let brought = in_bundle("node.key");
     let opened = match &brought {
         Some(path) => {
-            let expected = settings.expected_keys(directory.as_deref());
+            let expected = settings.expected_keys(registry.as_deref());
             Some(keyring::open_signing_key(path, &expected, &unlock).map_err(cabinet)?)
         }
         // An `init` that was broken off has made it already.
@@ -86,12 +104,13 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
         None => Login::generate().map_err(cabinet)?,
     };
     let public_key = key.verifying_key().to_bytes();
-    let mut listed = false;
-    if let Some(directory) = &directory {
-        match settings.check_keys(directory, &public_key, &login) {
-            Ok(()) => listed = true,
-            // Fresh keys cannot be listed yet.
-            Err(ConfigError::KeyNotListed { .. }) if brought.is_none() => {}
+    let mut certified = false;
+    if let Some(registry) = &registry {
+        match settings.check_keys(registry, &public_key, &login) {
+            Ok(()) => certified = true,
+            // Fresh keys cannot be known yet.
+            Err(ConfigError::KeyNotCertified { .. } | ConfigError::LoginNotListed { .. })
+                if brought.is_none() => {}
             Err(error) => return Err(config(&error)),
         }
     }
@@ -137,7 +156,7 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
         "passphrase_file": settings.passphrase_file,
         "login": login.public(),
         "listen": settings.api.listen,
-        "enrolled": listed,
+        "enrolled": certified,
     }))
 }
 

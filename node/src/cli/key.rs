@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use schema::directory::Directory;
+use schema::event::key_id;
 use schema::id::hex;
+use schema::registry::{KeyStanding, Registry};
 use serde_json::{Value, json};
 
 use crate::cli::backup::Answer;
@@ -15,7 +16,7 @@ use crate::cli::show::{field, line, say};
 use crate::cli::unlock::{UnlockArgs, refused};
 use crate::config::{Config, DataFolder};
 use crate::keyring::change::{self, Changed};
-use crate::keyring::{KeyringError, Protection, Unlock};
+use crate::keyring::{KeyringError, Protection, Unlock, rotation};
 use crate::words::{KEY, Lang, UNLOCK, word};
 
 /// `tram-node key`.
@@ -46,6 +47,15 @@ pub(super) enum KeyCommand {
         #[command(flatten)]
         unlock: UnlockArgs,
     },
+    /// Make the key that is to follow, beside the present one and under its passphrase (thay khóa ký).
+    ///
+    /// Have its public half certified (`tram ca renew SERIAL --csr` or a new certificate). The station changes to it by
+    /// itself once the certificate has come: start it again once, so that it knows that a key waits. While the present key
+    /// counts it announces the next one; when it was lost, have its certificate revoked first.
+    Next {
+        #[command(flatten)]
+        unlock: UnlockArgs,
+    },
     /// Take the passphrase off: whoever reads the file can then sign as the office.
     Unprotect {
         /// Yes, leave the key unencrypted.
@@ -59,13 +69,14 @@ pub(super) enum KeyCommand {
 pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Result<Answer, CliError> {
     let config = Config::read(folder).map_err(|error| refused(&error, lang))?;
     // A station that is not enrolled yet has none.
-    let directory = match config.directory.exists() {
-        true => Some(config.load_directory().map_err(|error| refused(&error, lang))?),
+    let registry = match config.registry.exists() {
+        true => Some(config.load_registry().map_err(|error| refused(&error, lang))?),
         false => None,
     };
-    let station = Station { config, directory, lang };
+    let station = Station { config, registry, lang };
     match command {
         KeyCommand::Show { check, unlock } => station.show(check, unlock),
+        KeyCommand::Next { unlock } => station.next(unlock),
         KeyCommand::Protect { unlock } => {
             let unlock = station.places(unlock.places(lang));
             station.changed(|path, expected| {
@@ -114,7 +125,7 @@ fn require_protected(path: &Path) -> Result<(), KeyringError> {
 
 struct Station {
     config: Config,
-    directory: Option<Arc<Directory>>,
+    registry: Option<Arc<Registry>>,
     lang: Lang,
 }
 
@@ -124,7 +135,7 @@ impl Station {
     }
 
     fn expected(&self) -> Vec<[u8; 32]> {
-        self.config.expected_keys(self.directory.as_deref())
+        self.config.expected_keys(self.registry.as_deref())
     }
 
     fn show(&self, check: bool, unlock: UnlockArgs) -> Result<Answer, CliError> {
@@ -132,7 +143,7 @@ impl Station {
         let protection = Protection::of_file(&self.config.signing_key).map_err(failed)?;
         // What lies open needs no passphrase; a file that was named is meant to be tried.
         let opened = if check || unlock.named().is_some() || !protection.is_protected() {
-            let opened = self.config.open_key(self.directory.as_deref(), &unlock.places(self.lang));
+            let opened = self.config.open_key(self.registry.as_deref(), &unlock.places(self.lang));
             Some(opened.map_err(failed)?.public())
         } else {
             None
@@ -148,6 +159,23 @@ impl Station {
         Ok((answer, shown))
     }
 
+    /// Makes the next key; the passphrase is proven on the present one.
+    fn next(&self, unlock: UnlockArgs) -> Result<Answer, CliError> {
+        let failed = |error: KeyringError| refused(&error, self.lang);
+        let path = &self.config.signing_key;
+        let opened =
+            self.config.open_key(self.registry.as_deref(), &unlock.places(self.lang)).map_err(failed)?;
+        let next = rotation::prepare(path, opened.passphrase.as_ref()).map_err(failed)?;
+        let answer = json!({
+            "file": rotation::next_path(path),
+            "office": self.config.office,
+            "public_key": hex(&next.verifying_key().to_bytes()),
+            "present_key": hex(&opened.public()),
+            "protected": opened.protection.is_protected(),
+        });
+        Ok((answer, shown_next))
+    }
+
     fn changed(
         &self,
         change: impl FnOnce(&Path, &[[u8; 32]]) -> Result<Changed, KeyringError>,
@@ -161,15 +189,19 @@ impl Station {
     }
 
     fn described(&self, public: Option<[u8; 32]>, protection: Protection) -> Value {
-        let office = self.directory.as_ref().and_then(|directory| directory.office(&self.config.office));
-        let listed =
-            office.zip(public).map(|(office, public)| office.keys.iter().any(|listed| listed.key == public));
+        let known = self.registry.as_ref().zip(public).map(|(registry, public)| {
+            let known = registry.keys(&self.config.office).iter().find(|key| key.id() == key_id(&public));
+            known.map_or("uncertified", |key| match key.standing() {
+                KeyStanding::Contested => "contested",
+                _ => "certified",
+            })
+        });
         let state = protection.word();
         json!({
             "file": self.config.signing_key,
             "office": self.config.office,
             "public_key": public.map(|public| hex(&public)),
-            "listed": listed,
+            "certified": known,
             "protection": protection,
             "protection_text": protection.to_string(),
             "state": state,
@@ -194,23 +226,46 @@ fn shown(value: &Value, lang: Lang) -> String {
     line!(text, "  {} {public}", say(lang, "khóa công khai:", "public key:"));
     line!(text, "  {}", field(value, "state_text"));
     line!(text, "  {} {}", say(lang, "cách mã hóa:", "how:"), field(value, "protection_text"));
-    match value["listed"].as_bool() {
-        Some(true) => {
-            line!(text, "  {}", say(lang, "có trong danh bạ", "listed in the directory"));
-        }
-        Some(false) => {
-            let words = say(
-                lang,
-                "KHÔNG có trong danh bạ: nơi khác sẽ từ chối văn bản ký bằng khóa này",
-                "NOT in the directory: others will refuse what it signs",
-            );
-            line!(text, "  {words}");
-        }
-        None => {}
+    let words = match value["certified"].as_str() {
+        Some("certified") => say(lang, "đã có chứng thư", "certified"),
+        Some("contested") => say(
+            lang,
+            "CÓ chứng thư nhưng CHƯA được công nhận: khóa trước chưa công bố khóa này và cũng chưa bị thu hồi",
+            "certified but CONTESTED: the key before it has neither announced it nor been revoked",
+        ),
+        Some(_) => say(
+            lang,
+            "KHÔNG có chứng thư: nơi khác sẽ từ chối văn bản ký bằng khóa này",
+            "NOT certified: others will refuse what it signs",
+        ),
+        None => "",
+    };
+    if !words.is_empty() {
+        line!(text, "  {words}");
     }
     if value["opened"] == Value::Bool(true) && value["state"] != "unprotected" {
         line!(text, "  {}", say(lang, "cụm mật khẩu đúng", "the passphrase is right"));
     }
+    text
+}
+
+fn shown_next(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(
+        text,
+        "{} {}",
+        say(lang, "Đã tạo khóa ký kế tiếp:", "Made the next signing key:"),
+        field(value, "file")
+    );
+    line!(text, "  {} {}", say(lang, "khóa công khai:", "public key:"), field(value, "public_key"));
+    let next = say(
+        lang,
+        "Bước tiếp: đề nghị cấp chứng thư cho khóa này, khởi động lại trạm một lần; trạm tự chuyển sang khóa mới khi \
+         chứng thư về tới.",
+        "Next: have this key certified, and start the station again once; it changes to the key by itself when the \
+         certificate has come.",
+    );
+    line!(text, "{next}");
     text
 }
 

@@ -7,6 +7,7 @@ mod backup;
 mod client;
 mod init;
 mod key;
+mod registry;
 mod send;
 mod show;
 mod unlock;
@@ -105,7 +106,7 @@ enum Command {
     },
     /// Make a backup of the station, running or not, in a new folder; or check one.
     ///
-    /// It holds the store, the settings and the signed directory, sealed with the office's key. It does NOT
+    /// It holds the store, the settings and the registry, sealed with the office's key. It does NOT
     /// hold the private keys (`node.key`, `login.nk`, or wherever the settings say), nor the passphrase of the
     /// signing key: whoever has them is the office, so keep them apart, for instance in the sealed envelope of the
     /// enrolment. Without them a backup cannot be restored.
@@ -122,6 +123,9 @@ enum Command {
     /// Show the signing key's public half and how its file is protected; put the file under a passphrase.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Who is certified, and how old the revocation lists are; take a registry file in, or write one for others.
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     /// Carry the same bytes in a file, on a USB stick.
     #[command(subcommand)]
     Courier(CourierCommand),
@@ -130,7 +134,7 @@ enum Command {
 #[derive(Args)]
 struct InitArgs {
     /// Folder that the registrar made for this office.
-    #[arg(long, conflicts_with_all = ["office", "root_key"])]
+    #[arg(long, conflicts_with_all = ["office", "root_key", "trust_anchors"])]
     bundle: Option<PathBuf>,
     /// The office's id, 32 hexadecimal digits.
     #[arg(long, requires = "root_key")]
@@ -138,9 +142,12 @@ struct InitArgs {
     /// Public key that signs the directory, 64 hexadecimal digits.
     #[arg(long)]
     root_key: Option<String>,
-    /// The signed directory.
+    /// SHA-256 of a root certificate that is believed, 64 hexadecimal digits; repeat it for a second one.
+    #[arg(long = "trust-anchor", value_name = "SHA256", requires = "root_key")]
+    trust_anchors: Vec<String>,
+    /// Directory, certificates and revocation lists: `registry.cbor` from the registrar.
     #[arg(long)]
-    directory: Option<PathBuf>,
+    registry: Option<PathBuf>,
     /// Where the API listens, on this machine only; port 0 takes a free one.
     #[arg(long)]
     listen: Option<SocketAddr>,
@@ -298,6 +305,10 @@ fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), Cli
         Command::Init(args) => output.show(&init::init(folder, args, output.lang)?, show::made),
         Command::Key(command) => {
             let (answer, text) = key::key(folder, command, output.lang)?;
+            output.show(&answer, text)
+        }
+        Command::Registry(command) => {
+            let (answer, text) = registry::registry(folder, command, output.lang)?;
             output.show(&answer, text)
         }
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),

@@ -27,11 +27,11 @@ pub(super) fn field(value: &Value, name: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn time(value: &Value, name: &str) -> String {
+pub(super) fn time(value: &Value, name: &str) -> String {
     value[name].as_u64().map_or_else(|| "–".to_owned(), |at| time_in_vietnam(Millis(at)))
 }
 
-fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -73,10 +73,10 @@ pub(super) fn made(value: &Value, lang: Lang) -> String {
     } else {
         say(
             lang,
-            "Bước tiếp: gửi hai khóa công khai trên cho nơi quản lý danh bạ, rồi đặt danh bạ \
-             đã ký vào `directory.cbor`.",
-            "Next: give both public keys to the registrar, then put the signed \
-             directory into `directory.cbor`.",
+            "Bước tiếp: gửi hai khóa công khai trên cho nơi quản lý danh bạ và cơ quan cấp chứng thư, rồi nhập tệp \
+             họ trả lại: `tram-node registry import registry.cbor`.",
+            "Next: give both public keys to the registrar and to the certificate authority, then take in what they \
+             give back: `tram-node registry import registry.cbor`.",
         )
     };
     line!(text, "{next}");
@@ -112,6 +112,9 @@ pub(super) fn incoming(value: &Value, lang: Lang) -> String {
             field(row, "subject")
         );
         line!(text, "        {}  {}", field(row, "from_name"), field(row, "number"));
+        if row["outcome"] != "valid" && !row["outcome"].is_null() {
+            line!(text, "        {} {}", say(lang, "chữ ký:", "signatures:"), field(row, "outcome_text"));
+        }
         let early = if row["in_order"] == Value::Bool(false) {
             say(lang, "  (đến trước văn bản gửi trước nó)", "  (shown before earlier ones of this sender)")
         } else {
@@ -184,12 +187,38 @@ pub(super) fn document(value: &Value, lang: Lang) -> String {
         line!(text, "  {} {}: {name}, {length} B{awaited}", say(lang, "tệp", "attachment"), index + 1);
         line!(text, "      sha256 {}", field(attachment, "hash"));
     }
+    verdict(&mut text, &value["verdict"], lang);
     timeline(&mut text, rows(value, "steps"), lang);
     for recipient in rows(value, "recipients") {
         line!(text, "→ {}: {}", field(recipient, "office_name"), field(recipient, "status_text"));
         timeline(&mut text, rows(recipient, "steps"), lang);
     }
     text
+}
+
+/// What the signatures are worth: each item by itself, with its reason.
+fn verdict(text: &mut String, value: &Value, lang: Lang) {
+    if value.is_null() {
+        return;
+    }
+    let open = if value["may_change"] == Value::Bool(true) {
+        say(lang, " (sẽ tự kiểm tra lại khi có dữ liệu mới)", " (judged again when something newer comes)")
+    } else {
+        ""
+    };
+    line!(
+        text,
+        "  {} {}{open}",
+        say(lang, "chữ ký của cơ quan:", "the office's signature:"),
+        field(value, "outcome_text")
+    );
+    let seal = &value["seal"];
+    line!(text, "    {} {}", say(lang, "người ký:", "signer:"), field(seal, "signer"));
+    line!(text, "    {} {}", say(lang, "nơi cấp chứng thư:", "issuer:"), field(seal, "issuer"));
+    for finding in rows(seal, "findings") {
+        let (item, outcome) = (field(finding, "item_text"), field(finding, "outcome_text"));
+        line!(text, "    {item}: {outcome}. {}", field(finding, "reason"));
+    }
 }
 
 fn timeline(text: &mut String, steps: &[Value], lang: Lang) {

@@ -100,6 +100,18 @@ pub fn unprotect(
     exchange(path, old, &key, None, expected, step)
 }
 
+/// Gives the file `next` the name of the key file `path`, in one step, and overwrites the bytes of the one that had it.
+///
+/// # Errors
+/// When another command is changing the key, or the name cannot be given. The old file is in place then.
+pub(super) fn succeed(path: &Path, next: &Path) -> Result<OldBytes, KeyringError> {
+    let wrap = |source| KeyringError::Write { path: path.to_owned(), source };
+    let (mut old, _) = take(path)?;
+    fs::rename(next, path).map_err(wrap)?;
+    sync_folder(path).map_err(wrap)?;
+    Ok(overwrite(&mut old).unwrap_or(OldBytes::Left))
+}
+
 /// Destroys what a change that was broken off has left beside a key file: `unprotect` leaves the key itself there,
 /// unencrypted. Says whether there was anything. While another command is changing the key, nothing is touched.
 ///

@@ -13,6 +13,7 @@ pub mod change;
 mod files;
 mod login;
 pub mod passphrase;
+pub mod rotation;
 pub mod sealed;
 mod station;
 mod terminal;
@@ -296,6 +297,22 @@ pub fn open_signing_key(
     };
     require_expected(path, &key, expected)?;
     Ok(OpenedKey { key, protection, passphrase })
+}
+
+/// Opens the signing key in a file with this passphrase, which came from `from`.
+///
+/// # Errors
+/// As [`open_signing_key`].
+fn open_given(
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    from: &Source,
+) -> Result<SigningKey, KeyringError> {
+    match (KeyFile::parse(path, &read_private(path)?)?, passphrase) {
+        (KeyFile::Plain(key), _) => Ok(key),
+        (KeyFile::Protected(protected), Some(passphrase)) => protected.open(path, passphrase, from),
+        (KeyFile::Protected(_), None) => Err(KeyringError::Locked { path: path.to_owned() }),
+    }
 }
 
 /// Reads an unencrypted signing key: PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it too.

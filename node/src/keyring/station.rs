@@ -1,19 +1,19 @@
-//! The signing key of a station: which one its settings and its directory expect.
+//! The signing key of a station: which one its settings and its registry expect.
 
-use schema::directory::Directory;
+use schema::registry::Registry;
 
 use super::{KeyringError, OpenedKey, Unlock, open_signing_key};
 use crate::config::Config;
 
 impl Config {
-    /// The public keys of which the signing key must be one: the one in the settings; without it, those that the
-    /// directory lists for the office. None when neither knows any.
-    pub fn expected_keys(&self, directory: Option<&Directory>) -> Vec<[u8; 32]> {
-        if let Some(public) = self.public_key {
-            return vec![public];
-        }
-        let office = directory.and_then(|directory| directory.office(&self.office));
-        office.map(|office| office.keys.iter().map(|listed| listed.key).collect()).unwrap_or_default()
+    /// The public keys of which the signing key must be one: the one in the settings, and those that are certified for
+    /// the office. None when neither knows any.
+    pub fn expected_keys(&self, registry: Option<&Registry>) -> Vec<[u8; 32]> {
+        let keys = registry.map(|registry| registry.keys(&self.office)).unwrap_or_default();
+        let certified = keys.iter().map(|known| known.key().to_bytes());
+        let mut expected: Vec<[u8; 32]> = self.public_key.into_iter().chain(certified).collect();
+        expected.dedup();
+        expected
     }
 
     /// Opens the signing key of the station; the passphrase is looked for where `unlock` says, then where the
@@ -21,12 +21,8 @@ impl Config {
     ///
     /// # Errors
     /// Those of [`open_signing_key`].
-    pub fn open_key(
-        &self,
-        directory: Option<&Directory>,
-        unlock: &Unlock,
-    ) -> Result<OpenedKey, KeyringError> {
+    pub fn open_key(&self, registry: Option<&Registry>, unlock: &Unlock) -> Result<OpenedKey, KeyringError> {
         let unlock = unlock.clone().or_file(self.passphrase_file.as_deref());
-        open_signing_key(&self.signing_key, &self.expected_keys(directory), &unlock)
+        open_signing_key(&self.signing_key, &self.expected_keys(registry), &unlock)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -274,7 +273,7 @@ impl Carrier<'_> {
         let bytes = message.length;
         self.unacked.insert(delivery, Unacked { reply, bytes, at: Instant::now() });
         self.unacked_bytes += bytes;
-        let verifier = Arc::clone(&self.setting.verifier.borrow());
+        let verifier = self.setting.keeper.verifier();
         let payload = message.payload;
         Some(tokio::task::spawn_blocking(move || (delivery, open_or_refuse(&verifier, &payload))))
     }
@@ -590,7 +589,7 @@ mod tests {
     #[test]
     fn unreadable_message_becomes_one_refused_item() {
         let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
-        let verifier = Verifier::new(Arc::new(directory));
+        let verifier = crate::certified::verifier(&directory, &[]);
         let opened = open_or_refuse(&verifier, &[0xff; 200_000]);
         assert_eq!(opened.refused.len(), 1);
         assert_eq!(opened.refused[0].bytes.len(), QUARANTINED_BYTES_MAX, "kept without a bound");

@@ -19,6 +19,9 @@ mod carry;
 mod line;
 mod mailbox;
 mod pace;
+mod registry;
+
+pub(crate) use registry::Asker;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +32,6 @@ use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use bytes::Bytes;
 use schema::blob::BlobRef;
-use schema::event::Verifier;
 use schema::id::{OfficeId, RegionId};
 use schema::wire;
 use serde::Serialize;
@@ -38,7 +40,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::keyring::Login;
-use crate::runtime::Inputs;
+use crate::runtime::{Inputs, Keeper};
 use crate::step::{Delivery, Effect, Input, Publication, PublishOutcome};
 
 /// Effects that wait for one link. The core's own windows are far below; when it is full all the same, the
@@ -109,7 +111,10 @@ impl Job {
             Effect::OfferBlob { relay, blob } => (relay, Self::Offer(blob)),
             Effect::StoreChunk { relay, blob, index, bytes } => (relay, Self::Store { blob, index, bytes }),
             Effect::FetchChunk { relay, blob, index, sender } => (relay, Self::Fetch { blob, index, sender }),
-            Effect::Answer { .. } | Effect::Rest { .. } => return None,
+            Effect::Answer { .. }
+            | Effect::Rest { .. }
+            | Effect::Announce { .. }
+            | Effect::KeyChanged { .. } => return None,
         })
     }
 
@@ -191,8 +196,8 @@ pub struct LinkSetting {
     pub url: String,
     /// The login there.
     pub login: Login,
-    /// Judges what comes in.
-    pub verifier: watch::Receiver<Arc<Verifier>>,
+    /// Keeps the registry, and judges by it what comes in.
+    pub keeper: Keeper,
     /// The core takes no deliveries before this: [`Effect::Rest`].
     pub rests_until: watch::Receiver<Instant>,
     /// Where it is shown how the link stands.
@@ -278,10 +283,12 @@ async fn keep_up(
                 probe = false;
                 setting.stands(LinkState::Connected, None);
                 tracing::info!(%relay, waiting = connection.waiting, "connected to the relay");
+                let door = registry::Door::open(setting, connection.client.clone()).await;
                 if inputs.put(Input::Connected(relay.clone())).await.is_err() {
                     return;
                 }
                 let ended = Box::pin(carry::carry(setting, connection, inputs, jobs)).await;
+                drop(door);
                 if inputs.put(Input::Disconnected(relay.clone())).await.is_err() {
                     return;
                 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, StatusCode};
-use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
+use schema::event::{RecordedEvent, UnverifiedEvent, Verifier, key_id};
 use schema::exchange::{Class, Draft, Records, SentRow};
 use schema::id::{Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
+use schema::trust::SigningTime;
 
 use super::{Node, StepError, Work};
 use crate::store::StoreError;
@@ -42,8 +43,8 @@ impl Node {
         if told < self.exchange.incarnation() {
             return Ok(());
         }
-        // The tool is the person who must decide.
-        if reason != RestoreReason::Tool && !self.exchange.may_raise(now) {
+        // The tool, and a new key, are the person who must decide.
+        if reason == RestoreReason::Correspondent && !self.exchange.may_raise(now) {
             tracing::error!(%told, "a correspondent knows more of this station again: is its key in use twice?");
             return Ok(());
         }
@@ -57,6 +58,22 @@ impl Node {
         }
         tracing::warn!(incarnation = %self.exchange.incarnation(), "new incarnation: this station went backwards");
         Ok(())
+    }
+
+    /// Starts a new incarnation when the newest event was signed with a key that is over: it was lost, and another one
+    /// was certified in its place. Nobody takes what it signed and nobody has receipted yet; it is signed again.
+    pub(super) fn replace_lost_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        if std::mem::replace(&mut self.key_looked_at, true) {
+            return Ok(());
+        }
+        let Some(newest) = self.store.newest_own()? else { return Ok(()) };
+        let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
+        if newest.key == present || self.registry.usable_key(&me, newest.key, &SigningTime::default()).is_ok()
+        {
+            return Ok(());
+        }
+        tracing::warn!(lost = %newest.key, key = %present, "the signing key was lost and replaced");
+        self.raise(self.exchange.incarnation(), RestoreReason::KeyReplaced, now, work)
     }
 
     /// Records an event's content again, as a new event of the current incarnation.
@@ -77,7 +94,7 @@ impl Node {
             blobs: event.blobs,
             body: event.body,
         };
-        self.record(&draft, now, work)
+        self.record(&draft, now, work).map(drop)
     }
 
     /// Sends documents again that a correspondent once receipted and does not hold any more under that event.
@@ -158,12 +175,16 @@ impl Node {
             let rest = Ask { from: returned.through.next(), ..returned.ask };
             self.ask_back(from, vec![rest], now);
         }
-        let verifier = Verifier::for_office(Arc::clone(&self.directory), &self.exchange.me());
+        let verifier = Verifier::new(Arc::clone(&self.registry));
+        let me = self.exchange.me();
         for bytes in &returned.events {
-            // The verifier knows this office's keys and no others.
             let verified = UnverifiedEvent::parse(bytes).map_err(|error| error.to_string());
-            let verified =
-                verified.and_then(|event| verifier.verify(event).map_err(|error| error.to_string()));
+            let verified = verified
+                .and_then(|event| verifier.verify_regained(event).map_err(|error| error.to_string()))
+                .and_then(|event| match event.event().office == me {
+                    true => Ok(event),
+                    false => Err("another office's event".to_owned()),
+                });
             let event = match verified {
                 Ok(event) => event,
                 Err(reason) => {

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod heads;
+mod judging;
 mod lives;
 mod receive;
 mod send;
@@ -10,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use schema::body::{Place, RETURNED_BYTES_MAX, RestoreReason};
-use schema::directory::Directory;
+use schema::body::{Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
 use schema::id::{Incarnation, OfficeId, Position, StateHash, hex};
+use schema::registry::Registry;
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
@@ -46,12 +47,20 @@ pub enum StepError {
 pub struct Node {
     store: Store,
     key: SigningKey,
-    directory: Arc<Directory>,
+    /// Takes the place of `key` once it is certified.
+    next_key: Option<SigningKey>,
+    /// The next key that was announced already.
+    announced: Option<[u8; 32]>,
+    registry: Arc<Registry>,
     exchange: Exchange,
     nonces: Nonces,
     sending: Sending,
     transfers: Transfers,
     greetings: Greetings,
+    /// Documents are marked to be judged again.
+    judging: bool,
+    /// Whether it was looked at if the key of the newest event is over; once after each start and change.
+    key_looked_at: bool,
     /// The disk was full; see [`Node::rest`].
     resting_until: Millis,
     last_now: Millis,
@@ -93,6 +102,8 @@ struct Work {
     told: Option<Incarnation>,
     anew: Vec<SentRow>,
     told_heads: Vec<(OfficeId, HeadDue)>,
+    /// What was found out about documents, and whether it is worse than before.
+    judgements: Vec<(Judgement, bool)>,
 }
 
 impl Node {
@@ -105,7 +116,7 @@ impl Node {
     pub fn open(
         store: Store,
         key: SigningKey,
-        directory: Arc<Directory>,
+        registry: Arc<Registry>,
         me: OfficeId,
         seed: [u8; 32],
         now: Millis,
@@ -115,12 +126,16 @@ impl Node {
         let mut node = Self {
             store,
             key,
-            directory,
+            next_key: None,
+            announced: None,
+            registry,
             exchange,
             nonces: Nonces { seed, used: 0 },
             sending: Sending::default(),
             transfers: Transfers::default(),
             greetings: Greetings::default(),
+            judging: false,
+            key_looked_at: false,
             resting_until: Millis(0),
             last_now: now,
         };
@@ -128,7 +143,21 @@ impl Node {
         Ok(node)
     }
 
+    /// Has the station change to this key once it is certified: announced by the present one, or after that one was
+    /// revoked.
+    #[must_use]
+    pub fn with_next_key(mut self, next: Option<SigningKey>) -> Self {
+        self.next_key = next;
+        self
+    }
+
+    /// The registry it judges by.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     fn load_volatile(&mut self, now: Millis) -> Result<(), StoreError> {
+        self.judging = !self.store.marked_for_judging(1)?.is_empty();
         self.heads_due_for_gaps(now);
         self.mend_schedule(now)?;
         self.sending.next_due = self.store.next_due()?;
@@ -160,6 +189,9 @@ impl Node {
 
     /// When the station wants to be called again although nothing happens; `None` when only an input matters.
     pub fn wakeup(&self) -> Option<Millis> {
+        if self.judging {
+            return Some(self.last_now.max(self.resting_until));
+        }
         if !self.sending.is_linked() {
             return None;
         }
@@ -191,6 +223,7 @@ impl Node {
                 self.sending.undo();
                 self.transfers = Transfers::default();
                 self.greetings.undo(work.told_heads);
+                self.key_looked_at = false;
                 self.load_volatile(now)?;
                 match error {
                     StepError::Store(error) if error.is_disk_full() => {
@@ -223,9 +256,12 @@ impl Node {
     }
 
     fn run(&mut self, inputs: Vec<Input>, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        self.replace_lost_key(now, work)?;
         for input in inputs {
             self.take(input, now, work)?;
         }
+        self.judge_again(work)?;
+        self.record_judgements(now, work)?;
         for (office, places) in std::mem::take(&mut work.owed) {
             for draft in self.exchange.receipts(&self.store, office, &places)? {
                 self.record(&draft, now, work)?;
@@ -267,7 +303,7 @@ impl Node {
                 work.effects.push(Effect::Answer { ticket, answer });
             }
             Input::BlobMissing { relay, blob, chunks } => self.upload(&relay, blob, chunks, now, work)?,
-            Input::Directory(directory) => self.directory = directory,
+            Input::Registry { registry, items } => self.use_registry(registry, &items, now, work)?,
             Input::Tick => {}
         }
         Ok(())
@@ -280,14 +316,15 @@ impl Node {
                 return Ok(Answer::Refused(Refusal::AttachmentMissing { hash: blob.hash }));
             }
         }
-        let drafts = match exchange::decide(&self.exchange, &self.store, &self.directory, command)? {
+        let drafts = match exchange::decide(&self.exchange, &self.store, self.registry.directory(), command)?
+        {
             Ok(drafts) => drafts,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         let mut recipients = 0;
         for draft in &drafts {
             match self.record(draft, now, work) {
-                Ok(()) => recipients += draft.to.len(),
+                Ok(_) => recipients += draft.to.len(),
                 // The first draft has the most recipients: when it fits, all do, and nothing was recorded.
                 Err(StepError::Seal(EventError::TooLarge { .. })) if recipients == 0 => {
                     return Ok(Answer::Refused(Refusal::TooLarge));
@@ -299,7 +336,7 @@ impl Node {
     }
 
     /// Seals a draft as the next event of the chain, and applies it.
-    fn record(&mut self, draft: &Draft, now: Millis, work: &mut Work) -> Result<(), StepError> {
+    fn record(&mut self, draft: &Draft, now: Millis, work: &mut Work) -> Result<VerifiedEvent, StepError> {
         let event = seal(self.exchange.next_event(draft, now), &self.key)?;
         let found = event.bytes().len();
         // A correspondent must be able to give it back one day, inside an event of its own.
@@ -308,7 +345,8 @@ impl Node {
         }
         let position = self.store.append(Class::Own, &event, now)?;
         work.touched.extend(&draft.to);
-        self.apply(Class::Own, position, &event, now, work)
+        self.apply(Class::Own, position, &event, now, work)?;
+        Ok(event)
     }
 
     fn apply(

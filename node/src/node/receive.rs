@@ -2,7 +2,7 @@
 
 use schema::blob::BlobRef;
 use schema::body::{Body, Place};
-use schema::event::{Event, VerifiedEvent};
+use schema::event::{Event, Proof, VerifiedEvent};
 use schema::exchange::{Channel, Class, Reception, Records};
 use schema::id::{OfficeId, RegionId};
 use schema::inbound::Opened;
@@ -19,6 +19,13 @@ pub(super) fn owe(work: &mut Work, to: OfficeId, place: Place) {
     if !owed.contains(&place) {
         owed.push(place);
     }
+}
+
+/// Where the event stands in its author's channel to this office.
+fn place_of(event: &VerifiedEvent, me: &OfficeId) -> Option<Place> {
+    let fields = event.event();
+    let counter = fields.counter_for(me)?;
+    Some(Place { incarnation: fields.incarnation, counter, id: event.id() })
 }
 
 impl Node {
@@ -52,13 +59,16 @@ impl Node {
             summary.refused += 1;
         }
         for arrival in opened.events {
-            let event = arrival.event;
+            let (event, proof) = (arrival.event, arrival.proof);
             match self.exchange.receive(&self.store, event.event(), event.id())? {
                 Reception::New => {
-                    self.receive_new(&event, now, work)?;
+                    self.receive_new(&event, &proof, now, work)?;
                     summary.new += 1;
                 }
                 Reception::Repeat => {
+                    if let Some(place) = place_of(&event, &self.exchange.me()) {
+                        self.note_proof(&event.event().office, place, &proof, work)?;
+                    }
                     if event.event().kind.wants_receipt() {
                         self.answer_again(event.event(), &event.event().blobs, now, work)?;
                     }
@@ -82,7 +92,13 @@ impl Node {
         Ok(summary)
     }
 
-    fn receive_new(&mut self, event: &VerifiedEvent, now: Millis, work: &mut Work) -> Result<(), StepError> {
+    fn receive_new(
+        &mut self,
+        event: &VerifiedEvent,
+        proof: &Proof,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
         let fields = event.event();
         let from = fields.office;
         let position = self.store.append(Class::Received, event, now)?;
@@ -125,13 +141,17 @@ impl Node {
             // A sign of life: what it has not answered is worth another try now.
             self.store.hasten(Some(&from), now)?;
         }
-        if fields.kind.wants_receipt()
-            && let Some(counter) = fields.counter_for(&self.exchange.me())
+        let place = place_of(event, &self.exchange.me());
+        if matches!(body, Body::Dispatch(_))
+            && let Some(place) = place
         {
-            let place = Place { incarnation: fields.incarnation, counter, id: event.id() };
-            if self.await_blobs(&from, &place, &fields.blobs, now)? {
-                owe(work, from, place);
-            }
+            self.judge_new(from, place, proof, work)?;
+        }
+        if fields.kind.wants_receipt()
+            && let Some(place) = place
+            && self.await_blobs(&from, &place, &fields.blobs, now)?
+        {
+            owe(work, from, place);
         }
         let beyond = self.exchange.beyond(&from, fields.incarnation);
         let contradicted = self.exchange.contradicted(&self.store, &from, &body)?;

@@ -120,7 +120,7 @@ impl Node {
 
     /// Home relays whose link is up, in the directory's order of preference.
     pub(super) fn relays_up(&self) -> Vec<RegionId> {
-        let home = self.directory.home_regions(&self.exchange.me());
+        let home = self.registry.directory().home_regions(&self.exchange.me());
         home.iter()
             .filter(|region| self.sending.links.get(region).is_some_and(|link| link.up))
             .cloned()
@@ -178,7 +178,7 @@ impl Node {
         let mut items = Vec::new();
         for (position, to) in std::mem::take(&mut self.sending.repeats) {
             let bytes = self.store.bytes_at(position)?;
-            items.push(PackItem { attempt: 1, event: bytes.into(), only: vec![to] });
+            items.push(PackItem { only: vec![to], ..PackItem::new(1, &bytes) });
         }
         for pack in pack::packs(items) {
             self.emit(up[0].clone(), pack, Vec::new(), work);
@@ -221,7 +221,7 @@ impl Node {
             }
             let all = rows.len() == event.to.len();
             let only = if all { Vec::new() } else { rows.iter().map(|row| row.to).collect() };
-            let item = PackItem { attempt, event: bytes.into(), only };
+            let item = PackItem { only, ..PackItem::new(attempt, &bytes) };
             per_relay.entry(relay.clone()).or_default().push((item, rows));
         }
         for (relay, items) in per_relay {

@@ -131,6 +131,7 @@ fn bytes_of(input: &Input) -> usize {
             let refused: usize = opened.refused.iter().map(|refused| refused.bytes.len()).sum();
             events + refused
         }
+        Input::Registry { items, .. } => items.iter().map(|item| item.bytes().len()).sum(),
         Input::Chunk { bytes, .. } => bytes.as_ref().map_or(0, |bytes| bytes.len()),
         Input::Command { .. }
         | Input::Connected(_)
@@ -138,7 +139,6 @@ fn bytes_of(input: &Input) -> usize {
         | Input::Published { .. }
         | Input::BlobComplete { .. }
         | Input::BlobMissing { .. }
-        | Input::Directory(_)
         | Input::Tick => 0,
     }
 }

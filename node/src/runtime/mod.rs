@@ -10,6 +10,7 @@
 //! links and API may wait for the core, and nothing can wait in a circle.
 
 mod inputs;
+mod keeper;
 mod nightly;
 mod run;
 
@@ -17,8 +18,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use schema::directory::Directory;
-use schema::event::{Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
 use schema::time::Millis;
 use tokio::runtime::Handle;
@@ -28,6 +27,7 @@ use tokio::time::{Instant, timeout};
 
 pub(crate) use inputs::Queued;
 pub use inputs::{ANSWER_SECONDS_MAX, AskError, INPUT_BYTES_MAX, INPUTS_MAX, Inputs};
+pub use keeper::{Keeper, TakenIn};
 pub use run::{ApiAddress, SELF_CHECK_EVENTS, run};
 
 use crate::keyring::Login;
@@ -40,6 +40,8 @@ pub const STEP_INPUTS_MAX: usize = 512;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Shortest sleep after a wake-up without work, so that a wake-up in the past does not become a hot loop.
 const SLEEP_MIN: Duration = Duration::from_millis(20);
+/// Chores that wait.
+const CHORES_MAX: usize = 8;
 
 /// What runs in the core thread. [`crate::node::Node`] is the one; tests of the edges put something smaller
 /// in its place.
@@ -152,6 +154,7 @@ fn work<S: Station>(
                     }
                 }
                 Effect::Rest { until } => routes.rest(Duration::from_millis(until.since(now()))),
+                chore @ (Effect::Announce { .. } | Effect::KeyChanged { .. }) => routes.chore(chore),
                 effect => failed.extend(hand_on(effect, routes)),
             }
         }
@@ -202,11 +205,21 @@ fn hand_on(effect: Effect, routes: &Routes) -> Option<Input> {
 struct Routes {
     jobs: Arc<Mutex<BTreeMap<RegionId, mpsc::Sender<Job>>>>,
     rests_until: watch::Sender<Instant>,
+    chores: mpsc::Sender<Effect>,
 }
 
 impl Routes {
-    fn new() -> Self {
-        Self { jobs: Arc::default(), rests_until: watch::Sender::new(Instant::now()) }
+    fn new() -> (Self, mpsc::Receiver<Effect>) {
+        let (chores, waiting) = mpsc::channel(CHORES_MAX);
+        (Self { jobs: Arc::default(), rests_until: watch::Sender::new(Instant::now()), chores }, waiting)
+    }
+
+    /// What is done about the next signing key. At most two of them ever wait: whatever is lost here is done at the next
+    /// start.
+    fn chore(&self, chore: Effect) {
+        if self.chores.try_send(chore).is_err() {
+            tracing::error!("a change of the signing key was not carried out; it is at the next start");
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<RegionId, mpsc::Sender<Job>>> {
@@ -229,41 +242,27 @@ pub struct Links {
     login: Login,
     routes: Routes,
     running: BTreeMap<RegionId, (String, JoinHandle<()>)>,
-    verifier: watch::Sender<Arc<Verifier>>,
-    memory: Arc<VerifyMemory>,
+    keeper: Keeper,
+    chores: Option<mpsc::Receiver<Effect>>,
     board: LinkBoard,
 }
 
 impl Links {
     /// No link yet.
-    pub fn new(office: OfficeId, login: Login, directory: Arc<Directory>) -> Self {
-        let memory = Arc::new(VerifyMemory::default());
-        let verifier = Verifier::new(directory).with_memory(Arc::clone(&memory));
-        Self {
-            office,
-            login,
-            routes: Routes::new(),
-            running: BTreeMap::new(),
-            verifier: watch::Sender::new(Arc::new(verifier)),
-            memory,
-            board: LinkBoard::default(),
-        }
+    pub fn new(office: OfficeId, login: Login, keeper: Keeper) -> Self {
+        let (routes, chores) = Routes::new();
+        let board = LinkBoard::default();
+        Self { office, login, routes, running: BTreeMap::new(), keeper, chores: Some(chores), board }
+    }
+
+    /// What the core wants done about its next signing key: [`Effect::Announce`], [`Effect::KeyChanged`]. Once.
+    pub fn take_chores(&mut self) -> Option<mpsc::Receiver<Effect>> {
+        self.chores.take()
     }
 
     /// How they stand.
     pub fn board(&self) -> LinkBoard {
         self.board.clone()
-    }
-
-    /// Judges signatures by the newest directory.
-    pub fn verifier(&self) -> watch::Receiver<Arc<Verifier>> {
-        self.verifier.subscribe()
-    }
-
-    /// Judges by a newer directory from now on.
-    pub fn use_directory(&self, directory: Arc<Directory>) {
-        let verifier = Verifier::new(directory).with_memory(Arc::clone(&self.memory));
-        self.verifier.send_replace(Arc::new(verifier));
     }
 
     /// Starts links to these relays and ends those to others.
@@ -288,7 +287,7 @@ impl Links {
                 relay: relay.clone(),
                 url: url.clone(),
                 login: self.login.clone(),
-                verifier: self.verifier.subscribe(),
+                keeper: self.keeper.clone(),
                 rests_until: self.routes.rests_until.subscribe(),
                 board: self.board.clone(),
             };
@@ -368,7 +367,10 @@ mod tests {
 
     fn links() -> Links {
         let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
-        Links::new(OfficeId::new([1; 16]), Login::generate().expect("randomness"), Arc::new(directory))
+        let registry = crate::certified::Registrar::new().registry(&directory, &[]);
+        let office = OfficeId::new([1; 16]);
+        let keeper = Keeper::new(office, std::env::temp_dir().join("never-written.cbor"), registry);
+        Links::new(office, Login::generate().expect("randomness"), keeper)
     }
 
     fn blob() -> BlobRef {

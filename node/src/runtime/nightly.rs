@@ -117,7 +117,7 @@ mod tests {
             office: OfficeId::new([1; 16]),
             database: folder.join("tram.db"),
             record: folder.join("verify.json"),
-            verifier: watch::Sender::new(Arc::new(Verifier::new(Arc::new(directory)))).subscribe(),
+            verifier: watch::Sender::new(Arc::new(crate::certified::verifier(&directory, &[]))).subscribe(),
         }
     }
 

@@ -1,26 +1,31 @@
 //! A station from start to stop.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::nightly::Nightly;
-use super::{Core, Inputs, Links, Station, now, start_core};
+use super::{Core, Inputs, Keeper, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
-use crate::keyring::{self, Login, OpenedKey, Unlock, change};
+use crate::keyring::{self, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
 use crate::step::{Effect, Input};
 use crate::store::{Inspection, Store, StoreError};
-use schema::event::Verifier;
+use crate::words::with_causes;
+use schema::event::{Verifier, key_id};
 use schema::id::hex;
+use schema::registry::{Item, ItemId, ItemKind, Registry};
 use schema::time::Millis;
 
 /// Newest events whose chain and signatures are checked at every start.
@@ -54,8 +59,8 @@ pub struct ApiAddress {
     pub pid: u32,
 }
 
-/// Runs a station until it is told to stop (SIGTERM, SIGINT) or its store fails. SIGHUP reads the directory
-/// again. `unlock` gives the passphrase of the signing key.
+/// Runs a station until it is told to stop (SIGTERM, SIGINT) or its store fails. SIGHUP reads the registry
+/// file again. `unlock` gives the passphrase of the signing key.
 ///
 /// # Errors
 /// When it cannot start, or when the store failed: whatever was promised before is in the store, nothing is
@@ -70,41 +75,55 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         Some(Settled::Finished) => tracing::warn!("a restore was broken off after its last step: it is done"),
     }
     let login = Login::read(&config.login)?;
-    let directory = config.load_directory()?;
-    let OpenedKey { key, protection, passphrase } = config.open_key(Some(&directory), unlock)?;
+    let registry = config.load_registry()?;
+    let OpenedKey { mut key, protection, passphrase } = config.open_key(Some(&registry), unlock)?;
+    let mut next_key = open_next_key(config, passphrase.as_ref());
     if change::sweep(&config.signing_key)? {
         tracing::warn!(
             "a change of the signing key's file was broken off: what it left behind was destroyed"
         );
     }
-    // Wiped now: nothing opens the key again.
+    // Wiped now: nothing opens a key again.
     drop(passphrase);
-    config.check_keys(&directory, key.verifying_key().as_bytes(), &login)?;
+    check_store(folder, &Verifier::new(Arc::clone(&registry)))
+        .context("the self-check at start failed; nothing was changed")?;
+    let store = Store::open(&folder.database())?;
+    if let Some(next) = next_key.take_if(|next| signed_newest(&store, next)) {
+        tracing::warn!("the change to the next signing key was broken off: it is finished now");
+        rotation::put_in_place(&config.signing_key)?;
+        key = next;
+    }
+    config.check_keys(&registry, key.verifying_key().as_bytes(), &login)?;
     let key_file = config.signing_key.display();
     if protection.is_protected() {
         tracing::info!(key = %key_file, %protection, "signing key opened");
     } else {
         tracing::warn!(key = %key_file, "the signing key lies unencrypted; `tram-node key protect` encrypts it");
     }
-    // One table of keys for the check and for the links: a country's takes a while to prepare.
-    let mut links = Links::new(config.office, login, Arc::clone(&directory));
-    check_store(folder, &links.verifier().borrow())
-        .context("the self-check at start failed; nothing was changed")?;
-    let store = Store::open(&folder.database())?;
-    let node =
-        Node::open(store, key, Arc::clone(&directory), config.office, keyring::random_bytes()?, now())?;
+    let (recorded, registry, unrecorded) = with_kept(config, &registry, &store)?;
+    let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry));
+    let mut links = Links::new(config.office, login, keeper.clone());
+    let (office, seed) = (config.office, keyring::random_bytes()?);
+    let node = Node::open(store, key, recorded, office, seed, now())?.with_next_key(next_key);
     let (incarnation, seq) = (node.exchange().incarnation(), node.exchange().seq());
-    let version = directory.version();
-    tracing::info!(office = %config.office, %incarnation, %seq, directory = version, "station opened");
+    let version = registry.directory().version();
+    tracing::info!(%office, %incarnation, %seq, directory = version, "station opened");
 
     // Before the door opens: whoever sees it open may already ask the station to stop.
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("failed to listen for SIGHUP")?;
 
+    let chores = links.take_chores();
     let Core { inputs, mut ended } = start_core(node, &links).context("failed to start the core thread")?;
+    keeper.tell(inputs.clone());
+    // Also without anything new: the next signing key may be certified by now.
+    inputs.put(Input::Registry { registry: Arc::clone(&registry), items: unrecorded }).await?;
+    if let Some(chores) = chores {
+        tokio::spawn(do_chores(chores, keeper.clone(), config.signing_key.clone()));
+    }
     let (stop, stopping) = watch::channel(false);
-    let door = open_door(folder, config, &inputs, &links, stopping).await;
+    let door = open_door(folder, config, &inputs, &links, &keeper, stopping).await;
     let door = match door {
         Ok(door) => door,
         Err(error) => {
@@ -113,12 +132,13 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
             return Err(error);
         }
     };
-    links.serve(config.home_relays(&directory), &inputs);
+    links.serve(config.home_relays(registry.directory()), &inputs);
+    let mut renewed = keeper.subscribe();
     let nightly = Nightly {
         office: config.office,
         database: folder.database(),
         record: folder.full_check(),
-        verifier: links.verifier(),
+        verifier: keeper.subscribe(),
     };
     let _checking = nightly.start().context("failed to start the thread of the daily check")?;
 
@@ -126,7 +146,11 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         tokio::select! {
             _ = terminate.recv() => break None,
             _ = interrupt.recv() => break None,
-            _ = hangup.recv() => reload(config, &mut links, &inputs).await,
+            _ = hangup.recv() => reload(config, &keeper).await,
+            _ = renewed.changed() => {
+                let verifier = Arc::clone(&renewed.borrow_and_update());
+                links.serve(config.home_relays(verifier.directory()), &inputs);
+            }
             result = &mut ended => break Some(result),
         }
     };
@@ -165,6 +189,7 @@ async fn open_door(
     config: &Config,
     inputs: &Inputs,
     links: &Links,
+    keeper: &Keeper,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = config.api.listen;
@@ -181,7 +206,7 @@ async fn open_door(
         full_check: folder.full_check(),
         signing_key: config.signing_key.clone(),
         inputs: inputs.clone(),
-        verifier: links.verifier(),
+        keeper: keeper.clone(),
         board: links.board(),
         hosts,
         token: token.clone(),
@@ -194,24 +219,89 @@ async fn open_door(
     Ok(door)
 }
 
-/// A directory that is not accepted changes nothing: the one in use stays in use.
-async fn reload(config: &Config, links: &mut Links, inputs: &Inputs) {
-    let current = links.verifier().borrow().directory().version();
-    match config.load_directory() {
-        Ok(directory) if directory.version() > current => {
-            tracing::info!(version = directory.version(), "newer directory in use");
-            links.use_directory(Arc::clone(&directory));
-            let relays = config.home_relays(&directory);
-            if inputs.put(Input::Directory(directory)).await.is_ok() {
-                links.serve(relays, inputs);
-            }
+/// The key that waits for its certificate. One that cannot be opened is told and left waiting.
+fn open_next_key(config: &Config, passphrase: Option<&Passphrase>) -> Option<SigningKey> {
+    match rotation::open_next(&config.signing_key, passphrase) {
+        Ok(next) => next,
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::error!(
+                error,
+                "the next signing key cannot be opened; the station goes on with the present one"
+            );
+            None
         }
-        Ok(directory) => {
-            tracing::info!(version = directory.version(), current, "directory is not newer; kept");
+    }
+}
+
+/// Whether the newest event of the journal is signed with this key.
+fn signed_newest(store: &Store, key: &SigningKey) -> bool {
+    let newest = store.newest_own().ok().flatten();
+    newest.is_some_and(|newest| newest.key == key_id(key.verifying_key().as_bytes()))
+}
+
+/// What the store had recorded, the registry of the file together with that, and what is new in it: the core takes that in
+/// as if it came now, so that a crash in between leaves nothing unjudged.
+fn with_kept(
+    config: &Config,
+    registry: &Arc<Registry>,
+    store: &Store,
+) -> anyhow::Result<(Arc<Registry>, Arc<Registry>, Vec<Item>)> {
+    let kept = store.kept_items()?;
+    let known: BTreeSet<ItemId> = kept.iter().map(Item::id).collect();
+    let first = kept.is_empty();
+    let (together, _) = registry.with(kept.clone());
+    let recorded = |item: &&Item| match item.kind() {
+        ItemKind::Directory => !first,
+        _ => known.contains(&item.id()),
+    };
+    let unrecorded: Vec<Item> = together.items().filter(|item| !recorded(item)).cloned().collect();
+    let together = Arc::new(together);
+    if unrecorded.is_empty() {
+        return Ok((Arc::clone(&together), together, unrecorded));
+    }
+    let base = |item: &&Item| matches!(item.kind(), ItemKind::Anchor | ItemKind::Directory);
+    let base: Vec<Item> = registry.all_items().filter(base).cloned().chain(kept).collect();
+    Ok((config.open_registry(base)?, together, unrecorded))
+}
+
+/// What the core wants done about its next signing key.
+async fn do_chores(mut chores: mpsc::Receiver<Effect>, keeper: Keeper, signing_key: PathBuf) {
+    while let Some(chore) = chores.recv().await {
+        match chore {
+            Effect::Announce { item } => keeper.announce(item).await,
+            Effect::KeyChanged { .. } => {
+                let path = signing_key.clone();
+                let placed = tokio::task::spawn_blocking(move || rotation::put_in_place(&path)).await;
+                match placed {
+                    Ok(Ok(_)) => tracing::info!("the next signing key has taken its place"),
+                    Ok(Err(error)) => {
+                        let error = with_causes(&error);
+                        tracing::error!(error, "the key files were not exchanged; the next start does it");
+                    }
+                    Err(error) => tracing::error!(%error, "exchanging the key files panicked"),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Items that are not accepted change nothing.
+async fn reload(config: &Config, keeper: &Keeper) {
+    match config.read_items() {
+        Ok(items) => {
+            let taken = keeper.take_in(items, "registry file").await;
+            tracing::info!(
+                new = taken.new,
+                known = taken.known,
+                refused = taken.refused.len(),
+                "registry file read"
+            );
         }
         Err(error) => {
-            let error = format!("{:#}", anyhow::Error::from(error));
-            tracing::error!(error, "new directory not accepted; kept the old one");
+            let error = with_causes(&error);
+            tracing::error!(error, "the registry file cannot be read; the registry in use stays in use");
         }
     }
 }

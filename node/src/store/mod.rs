@@ -5,6 +5,7 @@
 
 mod blobs;
 mod inspect;
+mod judgements;
 mod outbox;
 mod reader;
 mod records;
@@ -26,8 +27,8 @@ pub use blobs::BlobProgress;
 pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
-    AlarmView, DocumentView, ExportError, IncomingView, OutgoingView, PAGE_ROWS_MAX, Page, QuarantineView,
-    Reader, RecipientView, StatusView, Step, StepKind, WhyView,
+    AlarmView, DocumentView, ExportError, IncomingView, JudgementView, OutgoingView, PAGE_ROWS_MAX, Page,
+    QuarantineView, Reader, RecipientView, StatusView, Step, StepKind, WhyView,
 };
 pub use records::ReplayedState;
 

@@ -4,18 +4,20 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::body::Place;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::{
-    Alarm, Change, Class, Entry, Exchange, HeldRow, MemoryRecords, Records, SentRow, StateDigest,
+    Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, MemoryRecords, Records, SentRow, StateDigest,
 };
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
+use schema::trust::Outcome;
 
 use super::{Attempted, JournalEntry, Store, StoreError};
 
 const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.position, sent.kind, sent.urgency, \
                             sent.document, sent.open, sent.left_by, sent.receipt, sent.superseded, sent.regained";
 const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
-                            held.receipt, held.receipt_incarnation, held.ordinal, held.in_order";
+                            held.receipt, held.receipt_incarnation, held.ordinal, held.in_order, held.judged, \
+                            held.outcome, held.judged_open";
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
@@ -67,7 +69,17 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
         receipt_incarnation: row.get::<_, Option<i64>>(7)?.map(|_| incarnation(row, 7)).transpose()?,
         ordinal: row.get::<_, Option<i64>>(8)?.map(i64::unsigned_abs),
         in_order: row.get(9)?,
+        judged: judged(row, 10)?,
     })
+}
+
+/// The three columns of a judgement.
+fn judged(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Judged>> {
+    let Some(position) = position(row, column)? else { return Ok(None) };
+    let number: u8 = row.get(column + 1)?;
+    let outcome = Outcome::from_number(number);
+    let outcome = outcome.ok_or(rusqlite::Error::IntegralValueOutOfRange(column + 1, number.into()))?;
+    Ok(Some(Judged { position, outcome, open: row.get(column + 2)? }))
 }
 
 pub(super) fn urgency(number: u8) -> Urgency {
@@ -329,6 +341,16 @@ impl Store {
                     &[&(*ordinal as i64), in_order],
                 )
             }
+            Change::Judged { from, incarnation, counter, judged } => {
+                let sql = "UPDATE held SET judged = ?4, outcome = ?5, judged_open = ?6
+                           WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                let position = judged.position.0 as i64;
+                self.change_row(
+                    sql,
+                    (from, *incarnation, *counter),
+                    &[&position, &judged.outcome.number(), &judged.open],
+                )
+            }
             Change::Alarm(alarm) => {
                 let bytes = minicbor::to_vec(alarm).unwrap_or_default();
                 self.db
@@ -477,7 +499,7 @@ impl Store {
              ORDER BY peer.office, held.incarnation, held.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(held_row(OfficeId::new(row.get(10)?), row)?);
+            each(held_row(OfficeId::new(row.get(13)?), row)?);
             Ok(())
         })
     }

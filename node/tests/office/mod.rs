@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use ed25519_dalek::SigningKey;
 use node::config::Bundle;
 use node::keyring::{Login, write_signing_key};
-use schema::directory::sign_directory;
+use schema::registry::encode_items;
 use serde_json::Value;
 
-use crate::station::{directory, key, office_id};
+use crate::station::certified::Registrar;
+use crate::station::{directory, key, keys, office_id};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
 
@@ -27,10 +27,12 @@ impl Office {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let bundle = folder.path().join("bundle");
         fs::create_dir(&bundle).expect("made");
-        let root = SigningKey::from_bytes(&[99; 32]);
-        let signed = sign_directory(&directory("nats://127.0.0.1:1").snapshot(), &root).expect("signed");
-        fs::write(bundle.join("directory.cbor"), signed).expect("written");
-        let handed = Bundle { office: office_id(n), root_key: root.verifying_key().to_bytes() };
+        let registrar = Registrar::new();
+        let items = registrar.items(&directory("nats://127.0.0.1:1"), &keys());
+        fs::write(bundle.join("registry.cbor"), encode_items(&items)).expect("written");
+        let roots = registrar.roots();
+        let handed =
+            Bundle { office: office_id(n), root_key: roots.directory_key, trust_anchors: roots.anchors };
         fs::write(bundle.join(Bundle::FILE), handed.render()).expect("written");
         write_signing_key(&bundle.join("node.key"), &key(n)).expect("written");
         Login::generate().expect("a key").write(&bundle.join("login.nk")).expect("written");

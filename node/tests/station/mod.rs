@@ -1,21 +1,24 @@
 //! A real station on a temporary folder, and a client that speaks HTTP by hand.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of this module")]
 
+#[path = "../../../schema/tests/certified/mod.rs"]
+pub mod certified;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use certified::Registrar;
 use ed25519_dalek::SigningKey;
 use node::Node;
 use node::api::{ApiSetting, router, serve};
 use node::keyring::Login;
-use node::runtime::{Core, Links, now, start_core};
+use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::store::Store;
-use schema::directory::{
-    Code, CodeSystem, Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity,
-};
+use schema::directory::{Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Validity};
 use schema::id::{OfficeId, hex};
+use schema::registry::Registry;
 use schema::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -39,7 +42,8 @@ pub fn key(n: u8) -> SigningKey {
 pub fn directory(url: &str) -> Arc<Directory> {
     let mut builder = DirectoryBuilder::new();
     let (id, url) = ("p01".parse().expect("a region"), url.to_owned());
-    builder.region(Region { id, name: "Khu vực một".to_owned(), url, login: None });
+    let stamp_key = Some(stamp_key().verifying_key().to_bytes());
+    builder.region(Region { id, name: "Khu vực một".to_owned(), url, login: None, stamp_key });
     for n in [SENDER, RECIPIENT, NOT_ENROLLED] {
         let mut office = Office::new(office_id(n));
         office
@@ -48,13 +52,25 @@ pub fn directory(url: &str) -> Arc<Directory> {
         let (system, text) = (CodeSystem::Qd20, format!("H0{n}.18"));
         office.codes.push(Code { system, text, validity: Validity::ALWAYS });
         if n != NOT_ENROLLED {
-            let public = key(n).verifying_key().to_bytes();
-            office.keys.push(OfficeKey { key: public, validity: KeyValidity::ALWAYS });
             office.relays.push("p01".parse().expect("a region"));
         }
         builder.office(office);
     }
     Arc::new(builder.build(1, Millis(0)).expect("a sound directory"))
+}
+
+/// The key with which the relay of these tests stamps.
+pub fn stamp_key() -> SigningKey {
+    SigningKey::from_bytes(&[77; 32])
+}
+
+/// The keys that are certified.
+pub fn keys() -> [(OfficeId, [u8; 32]); 2] {
+    [SENDER, RECIPIENT].map(|n| (office_id(n), key(n).verifying_key().to_bytes()))
+}
+
+pub fn registry(url: &str) -> Arc<Registry> {
+    Registrar::new().registry(&directory(url), &keys())
 }
 
 /// A station without a network, and its door.
@@ -84,13 +100,15 @@ impl Station {
         let (stop, stopping) = watch::channel(false);
         let (address, links) = runtime.block_on(async {
             let store = Store::open(&database).expect("a new store");
-            let directory = directory(url);
-            let node = Node::open(store, key(n), Arc::clone(&directory), office_id(n), [n; 32], now())
+            let registry = registry(url);
+            let node = Node::open(store, key(n), Arc::clone(&registry), office_id(n), [n; 32], now())
                 .expect("a node");
+            let keeper = Keeper::new(office_id(n), folder.path().join("registry.cbor"), registry);
             let linked = login.is_some();
             let login = login.unwrap_or_else(|| Login::generate().expect("randomness"));
-            let mut links = Links::new(office_id(n), login, directory);
+            let mut links = Links::new(office_id(n), login, keeper.clone());
             let Core { inputs, ended: _ } = start_core(node, &links).expect("a thread");
+            keeper.tell(inputs.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             if linked {
@@ -102,7 +120,7 @@ impl Station {
                 signing_key: folder.path().join("node.key"),
                 database,
                 inputs,
-                verifier: links.verifier(),
+                keeper,
                 board: links.board(),
                 hosts: vec![address.to_string()],
                 token: TOKEN.to_owned(),

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use node::Node;
 use node::config::{Config, DataFolder};
+use node::keyring::Unlock;
 use node::runtime::{ApiAddress, STEP_INPUTS_MAX, now};
 use node::step::{Input, Ticket};
 use node::store::Store;
+use ops::ca::rehearsal::Rehearsal;
+use ops::ca::{Cost, Passphrase, Place};
 use ops::deployment::{Deployment, NewRegion};
 use schema::id::{OfficeId, RegionId};
 
@@ -104,19 +107,23 @@ fn forget(file: &Path) -> bool {
 fn open_station(data: &Path) -> Result<Span> {
     let folder = DataFolder::new(data);
     let config = Config::read(&folder)?;
-    let directory = config.load_directory()?;
+    let registry = config.load_registry()?;
     let key = node::keyring::read_signing_key(&config.signing_key)?;
     let stopwatch = Stopwatch::start();
     let store = Store::open(&folder.database())?;
     store.self_check(node::runtime::SELF_CHECK_EVENTS)?;
-    let mut node = Node::open(store, key, directory, config.office, [4; 32], now())?;
+    let mut node = Node::open(store, key, registry, config.office, [4; 32], now())?;
     node.step(Vec::new(), now())?;
     Ok(stopwatch.stop())
 }
 
 /// The station of a real deployment, with this many events in its store.
 fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<()> {
-    let mut deployment = Deployment::open_or_create(&folder.join("deployment"))?;
+    let passphrase = Passphrase::new("những khoá này không dùng cho việc gì")?;
+    let authorities = folder.join("authorities");
+    let mut authorities = Rehearsal::found(&authorities, passphrase, Cost::FOR_TESTS, now())?;
+    let (unlock, root) = (Unlock::default(), authorities.root_certificate()?);
+    let mut deployment = Deployment::open_or_create(&folder.join("deployment"), &unlock, &[root])?;
     let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let region: RegionId = super::workload::REGION.parse()?;
     let port = free_port()?;
@@ -130,22 +137,26 @@ fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<(
     })?;
     let country = ops::lookup::load(None)?;
     let offices: Vec<OfficeId> = country.offices().take(3).map(|office| office.id).collect();
+    let place = Place::Province("Tỉnh Phú Thọ".to_owned());
     let mut bundles = Vec::new();
     for office in &offices {
-        bundles.push(deployment.enrol(office, &office.to_string(), std::slice::from_ref(&region), now())?);
+        let name = office.to_string();
+        bundles.push(deployment.enrol(office, &name, std::slice::from_ref(&region))?);
+        let key = ops::deployment::office_key(deployment.folder(), office, &name)?;
+        authorities.certify_at(&place, &name, office, &key, now())?;
     }
     deployment.publish(now())?;
+    deployment.add(authorities.papers()?)?;
     let (bundle, data_text) = (bundles[0].display().to_string(), data.display().to_string());
     let arguments = ["--data", &data_text, "init", "--bundle", &bundle, "--listen", "127.0.0.1:0"];
     let made = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let made = made.with_context(|| format!("failed to start `{}`", program.display()))?;
     ensure!(made.status.success(), "`tram-node init` failed: {}", String::from_utf8_lossy(&made.stderr));
 
-    let root = deployment.root_key();
-    let directory = ops::deployment::read_directory(&bundles[0].join("directory.cbor"), &root)?;
+    let registry = Config::read(&DataFolder::new(data))?.load_registry()?;
     let key = node::keyring::read_signing_key(&bundles[0].join("node.key"))?;
     let store = Store::open(&DataFolder::new(data).database())?;
-    let mut node = Node::open(store, key, directory.into(), offices[0], [3; 32], now())?;
+    let mut node = Node::open(store, key, registry, offices[0], [3; 32], now())?;
     let mut written = 0;
     while written < events {
         let last = events.min(written + STEP_INPUTS_MAX);

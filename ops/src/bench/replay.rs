@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use node::Node;
 use node::store::ReplayedState;
-use schema::event::{UnverifiedEvent, Verifier};
+use schema::event::{Proof, UnverifiedEvent, Verifier};
 use schema::id::{OfficeId, Position};
 
 use super::verify::Reception;
@@ -45,7 +45,7 @@ fn measure(what: &str, node: &Node, me: OfficeId, database: &Path) -> Result<Vec
     ensure!(replayed.broken.is_none(), "the replayed chain is broken: {:?}", replayed.broken);
     ensure!(replayed.hash() == node.state_hash()?, "the replay gives another state than the live one");
 
-    let verifier = Verifier::new(workload::directory()?);
+    let verifier = Verifier::new(workload::registry()?);
     let mut state = ReplayedState::new(me);
     let mut from = Position(1);
     let stopwatch = Stopwatch::start();
@@ -54,7 +54,7 @@ fn measure(what: &str, node: &Node, me: OfficeId, database: &Path) -> Result<Vec
         let Some(last) = entries.last() else { break };
         from = last.position.next();
         for entry in &entries {
-            let event = verifier.verify(UnverifiedEvent::parse(&entry.bytes)?)?;
+            let event = verifier.verify(UnverifiedEvent::parse(&entry.bytes)?, &Proof::default())?;
             state.add_recorded(entry.position, entry.class, &event.into());
         }
     }

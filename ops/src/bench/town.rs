@@ -7,25 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use ed25519_dalek::SigningKey;
 use node::Node;
 use node::keyring::Login;
 use node::link::LinkState;
-use node::runtime::{Core, Inputs, Links, start_core};
+use node::runtime::{Core, Inputs, Keeper, Links, start_core};
 use node::step::{Input, Ticket};
 use node::store::{Reader, StatusView, Store};
 use relay::RunError;
 use relay::config::Config;
-use schema::directory::{
-    Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity, sign_directory,
-};
+use schema::directory::{DirectoryBuilder, Name, Office, Region, Validity};
 use schema::id::{OfficeId, RegionId, hex};
+use schema::registry::{Registry, encode_items};
 use schema::time::Millis;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::workload::{key, letter, office};
+use super::workload::{certified, key, letter, office};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -54,7 +52,7 @@ pub(super) struct Station {
 /// Relays and stations.
 pub(super) struct Town {
     runtime: Runtime,
-    directory: Arc<Directory>,
+    registry: Arc<Registry>,
     homes: Vec<(u8, RegionId, Login)>,
     relays: Vec<House>,
 }
@@ -89,35 +87,33 @@ impl Town {
     /// Starts one relay per region; `homes` says which office lives where.
     pub(super) fn start(folder: &Path, homes: &[(u8, &str)]) -> Result<Self> {
         let runtime = Runtime::new().context("failed to start the threads of the bench")?;
-        let root = SigningKey::from_bytes(&[200; 32]);
         let mut regions: Vec<&str> = homes.iter().map(|(_, region)| *region).collect();
         regions.sort_unstable();
         regions.dedup();
         let mut builder = DirectoryBuilder::new();
-        let mut relays = Vec::new();
+        let mut houses = Vec::new();
         let program = nats_server()?;
         for region in regions {
             let login = Login::generate()?;
             let (listen, monitor, status) = (free_port()?, free_port()?, free_port()?);
             let url = format!("nats://127.0.0.1:{listen}");
             let id: RegionId = region.parse()?;
+            let data = folder.join(region);
+            let stamp_key = relay::keyring::stamp_key(&data.join("stamp.key"))?;
             builder.region(Region {
                 id: id.clone(),
                 name: format!("Khu vực {region}"),
                 url: url.clone(),
                 login: Some(login.public().to_owned()),
+                stamp_key: Some(stamp_key.verifying_key().to_bytes()),
             });
-            let data = folder.join(region);
-            std::fs::create_dir_all(&data).context("failed to make a relay's folder")?;
             login.write(&data.join("relay.nk"))?;
-            let root_key = hex(root.verifying_key().as_bytes());
             let text = format!(
-                "region = '{region}'\ndata_dir = '{region}'\ndirectory = 'directory.cbor'\n\
-                 root_key = '{root_key}'\nlisten = '127.0.0.1:{listen}'\nmonitor_port = {monitor}\n\
+                "region = '{region}'\ndata_dir = '{region}'\nregistry = 'registry.cbor'\n\
+                 listen = '127.0.0.1:{listen}'\nmonitor_port = {monitor}\n\
                  status = '127.0.0.1:{status}'\nnats_server = {program:?}\n"
             );
-            let config = Config::parse(&text, &folder.join(format!("{region}.toml")))?;
-            relays.push(House { region: id, url, config, stop: None, running: None });
+            houses.push((id, url, text));
         }
         let mut all = Vec::new();
         for (n, region) in homes {
@@ -125,17 +121,24 @@ impl Town {
             let region: RegionId = region.parse()?;
             let mut entry = Office::new(office(*n));
             entry.names.push(Name { text: format!("Xã số {n}"), validity: Validity::ALWAYS });
-            let public = key(*n).verifying_key().to_bytes();
-            entry.keys.push(OfficeKey { key: public, validity: KeyValidity::ALWAYS });
             entry.login = Some(login.public().to_owned());
             entry.relays = vec![region.clone()];
             builder.office(entry);
             all.push((*n, region, login));
         }
-        let directory = Arc::new(builder.build(1, Millis(0))?);
-        let bytes = sign_directory(&directory.snapshot(), &root)?;
-        std::fs::write(folder.join("directory.cbor"), bytes).context("failed to write the directory")?;
-        let mut town = Self { runtime, directory, homes: all, relays };
+        let numbers: Vec<u8> = homes.iter().map(|(n, _)| *n).collect();
+        let (roots, items) = certified(&builder.build(1, Millis(0))?, &numbers)?;
+        std::fs::write(folder.join("registry.cbor"), encode_items(&items))
+            .context("failed to write the registry")?;
+        let (root_key, anchor) = (hex(&roots.directory_key), roots.anchors[0]);
+        let mut relays = Vec::new();
+        for (region, url, text) in houses {
+            let text = format!("root_key = '{root_key}'\ntrust_anchors = ['{anchor}']\n{text}");
+            let config = Config::parse(&text, &folder.join(format!("{region}.toml")))?;
+            relays.push(House { region, url, config, stop: None, running: None });
+        }
+        let registry = Arc::new(Registry::open(roots, items)?.0);
+        let mut town = Self { runtime, registry, homes: all, relays };
         for house in &mut town.relays {
             let (stop, stopped) = oneshot::channel::<()>();
             let run = relay::run(house.config.clone(), async {
@@ -177,16 +180,19 @@ impl Town {
         let store = Store::open(&database)?;
         let (me, now) = (office(n), node::runtime::now());
         let seed = node::keyring::random_bytes()?;
-        let node = Node::open(store, key(n), Arc::clone(&self.directory), me, seed, now)?;
+        let node = Node::open(store, key(n), Arc::clone(&self.registry), me, seed, now)?;
         let (_, region, login) =
             self.homes.iter().find(|(office, ..)| *office == n).context("an office of the town")?;
         let url = match url {
             Some(url) => url,
             None => format!("nats://{}", self.address_of(n)?),
         };
-        let mut links = Links::new(me, login.clone(), Arc::clone(&self.directory));
+        let file = folder.join(format!("station-{n}.registry.cbor"));
+        let keeper = Keeper::new(me, file, Arc::clone(&self.registry));
+        let mut links = Links::new(me, login.clone(), keeper.clone());
         let _inside = self.runtime.enter();
         let Core { inputs, ended } = start_core(node, &links).context("failed to start a core")?;
+        keeper.tell(inputs.clone());
         links.serve(vec![(region.clone(), url)], &inputs);
         let station = Station { n, reader: Reader::open(&database)?, inputs, links, ended, written: 0 };
         wait_for("a station's line", || Ok(station.is_connected()))?;

@@ -16,7 +16,7 @@ use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use schema::inbound::{self, Opened};
 use schema::pack::{Message, PACK_EVENTS_MAX, PackItem};
 
-use super::workload::{self, Span, Stopwatch, cpu_us, directory, key, letter, office, rate};
+use super::workload::{self, Span, Stopwatch, cpu_us, key, letter, office, rate, registry};
 use super::{Figure, Ground, raw};
 
 /// The office that receives.
@@ -94,13 +94,13 @@ pub(super) struct Reception {
 impl Reception {
     pub(super) fn open(folder: &std::path::Path) -> Result<Self> {
         let store = Store::open(&folder.join("receiver.db"))?;
-        let directory = directory()?;
+        let registry = registry()?;
         let me = office(RECEIVER);
         let now = node::runtime::now();
-        let mut node = Node::open(store, key(RECEIVER), Arc::clone(&directory), me, [2; 32], now)?;
+        let mut node = Node::open(store, key(RECEIVER), Arc::clone(&registry), me, [2; 32], now)?;
         let relay = workload::region()?;
         node.step(vec![Input::Connected(relay.clone())], now)?;
-        let verifier = Verifier::new(directory).with_memory(Arc::new(VerifyMemory::default()));
+        let verifier = Verifier::new(registry).with_memory(Arc::new(VerifyMemory::default()));
         let (senders, verifier) = (Senders::new(), Arc::new(verifier));
         Ok(Self { node, verifier, senders, relay, delivered: 0, receipts_left: 0 })
     }

@@ -1,21 +1,23 @@
 //! Offices and documents for the benches: no network, keys from numbers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::SigningKey;
 use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
 use node::store::Store;
+use ops::ca::rehearsal::Rehearsal;
+use ops::ca::{Cost, Passphrase, Place};
 use schema::body::Dispatch;
-use schema::directory::{
-    Directory, DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity,
-};
+use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity, sign_directory};
 use schema::event::Urgency;
 use schema::exchange::Command;
 use schema::id::{DocumentId, OfficeId, RegionId};
+use schema::registry::{Item, ItemKind, Registry, Roots};
 use schema::time::Millis;
+use schema::trust::CertificateHash;
 
 /// Offices of the country without a network.
 pub(super) const OFFICES: u8 = 31;
@@ -38,20 +40,56 @@ pub(super) fn region() -> Result<RegionId> {
     Ok(REGION.parse()?)
 }
 
-/// All offices in one region that nobody connects to.
-pub(super) fn directory() -> Result<Arc<Directory>> {
+/// All offices in one region that nobody connects to; the same for every station of a bench.
+pub(super) fn registry() -> Result<Arc<Registry>> {
+    static ONE: Mutex<Option<Arc<Registry>>> = Mutex::new(None);
+    let mut one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(registry) = &*one {
+        return Ok(Arc::clone(registry));
+    }
     let mut builder = DirectoryBuilder::new();
     let url = "nats://127.0.0.1:1".to_owned();
-    builder.region(Region { id: region()?, name: "Khu vực một".to_owned(), url, login: None });
+    let name = "Khu vực một".to_owned();
+    builder.region(Region { id: region()?, name, url, login: None, stamp_key: None });
     for n in 1..=OFFICES {
         let mut entry = Office::new(office(n));
         entry.names.push(Name { text: format!("Xã số {n}"), validity: Validity::ALWAYS });
-        let public = key(n).verifying_key().to_bytes();
-        entry.keys.push(OfficeKey { key: public, validity: KeyValidity::ALWAYS });
         entry.relays.push(region()?);
         builder.office(entry);
     }
-    Ok(Arc::new(builder.build(1, Millis(0))?))
+    let numbers: Vec<u8> = (1..=OFFICES).collect();
+    let (roots, items) = certified(&builder.build(1, Millis(0))?, &numbers)?;
+    let (registry, outcomes) = Registry::open(roots, items)?;
+    for (_, outcome) in outcomes {
+        outcome?;
+    }
+    Ok(Arc::clone(one.insert(Arc::new(registry))))
+}
+
+/// The directory, signed, and certificates for the keys of these offices from a hierarchy of its own.
+pub(super) fn certified(directory: &Directory, offices: &[u8]) -> Result<(Roots, Vec<Item>)> {
+    let folder = tempfile::tempdir().context("failed to make a folder for the authorities")?;
+    let now = node::runtime::now();
+    let passphrase = Passphrase::new("những khoá này không dùng cho việc gì")?;
+    let mut authorities =
+        Rehearsal::found(&folder.path().join("authorities"), passphrase, Cost::FOR_TESTS, now)?;
+    let place = Place::Province("Tỉnh Phú Thọ".to_owned());
+    for n in offices {
+        let key = key(*n).verifying_key().to_bytes();
+        authorities.certify_at(&place, &format!("Xã số {n}"), &office(*n), &key, now)?;
+    }
+    let root = SigningKey::from_bytes(&[200; 32]);
+    let root_certificate = authorities.root_certificate()?;
+    let roots = Roots {
+        directory_key: root.verifying_key().to_bytes(),
+        anchors: vec![CertificateHash::of(&root_certificate)],
+    };
+    let mut items = vec![
+        Item::new(ItemKind::Anchor, root_certificate)?,
+        Item::new(ItemKind::Directory, sign_directory(&directory.snapshot(), &root)?)?,
+    ];
+    items.extend(authorities.papers()?);
+    Ok((roots, items))
 }
 
 /// The `n`-th document of `sender`.
@@ -94,7 +132,7 @@ impl Writer {
         let store = Store::open(&folder.join("writer.db"))?;
         let now = node::runtime::now();
         let me = office(Self::OFFICE);
-        let node = Node::open(store, key(Self::OFFICE), directory()?, me, [1; 32], now)?;
+        let node = Node::open(store, key(Self::OFFICE), registry()?, me, [1; 32], now)?;
         Ok(Self { node, written: 0 })
     }
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use schema::directory::{Directory, Tier};
 use schema::id::OfficeId;
+use schema::registry::{NodeKey, Registry};
 use schema::time::Millis;
 use serde::Serialize;
 
 use super::book::{Book, Record, SerialNo, Status};
-use super::build::{self, Kind};
+use super::build::Kind;
 use super::{Opening, Place};
 use crate::{audit, calendar};
 
@@ -121,7 +122,7 @@ impl Opening {
 
     /// Who lacks what: the authority itself, the authorities below it, and offices: of a directory those enrolled within
     /// this jurisdiction, without one those that ever had a certificate from here.
-    pub fn needs(&self, directory: Option<&Directory>, now: Millis) -> Vec<Need> {
+    pub fn needs(&self, registry: Option<&Registry>, now: Millis) -> Vec<Need> {
         let mut needs = self.own_needs(now);
         let mut of_office: BTreeMap<OfficeId, Vec<&Record>> = BTreeMap::new();
         for record in self.book().issued() {
@@ -133,22 +134,23 @@ impl Opening {
         let mut note = |name: &str, office: OfficeId, what: Option<String>| {
             offices.extend(what.map(|what| Need { name: name.to_owned(), office: Some(office), what }));
         };
-        match (directory, &self.book().place) {
+        match (registry, &self.book().place) {
             (None, _) => {
                 for (office, records) in &of_office {
                     let name = records.last().map_or("", |record| record.words.subject.name());
-                    note(name, *office, lack(records, None, now));
+                    note(name, *office, lack(records, now));
                 }
             }
             (Some(_), None) => {}
-            (Some(directory), Some(place)) => {
+            (Some(registry), Some(place)) => {
+                let directory = registry.directory();
                 let at = calendar::date_of(now);
                 let here = directory.offices().filter(|office| office.is_enrolled());
                 for office in here.filter(|office| place.holds(directory, &office.id, at)) {
                     let records = of_office.get(&office.id).map_or(&[][..], Vec::as_slice);
-                    let key = office.keys.iter().rev().find(|key| key.validity.contains(now));
                     let name = audit::newest_name(directory, &office.id);
-                    note(&name, office.id, lack(records, key.map(|key| &key.key), now));
+                    let lack = lack(records, now).or_else(|| unpublished(records, registry, &office.id, now));
+                    note(&name, office.id, lack);
                 }
             }
         }
@@ -209,8 +211,8 @@ impl Place {
     }
 }
 
-/// What an office with these certificates lacks; `key` is the one its station signs with.
-fn lack(records: &[&Record], key: Option<&[u8; 32]>, now: Millis) -> Option<String> {
+/// What an office with these certificates lacks.
+fn lack(records: &[&Record], now: Millis) -> Option<String> {
     let in_use = records.iter().filter(|record| record.status(now) == Status::InUse);
     let Some(best) = in_use.max_by_key(|record| record.words.not_after_s) else {
         let newest = records.iter().max_by_key(|record| record.issued_at);
@@ -219,10 +221,15 @@ fn lack(records: &[&Record], key: Option<&[u8; 32]>, now: Millis) -> Option<Stri
             |record| format!("has none in use: {} is {}", record.words.serial, record.status(now).label()),
         ));
     };
-    let spki = key.and_then(|key| build::ed25519_spki(key).ok());
-    if spki.is_some_and(|spki| spki != best.words.spki) {
-        return Some(format!("signs with another key than that of {}", best.words.serial));
-    }
     let days_left = (best.words.not_after_s + 1).saturating_sub(now.0 / Millis::SECOND) / 86_400;
     (days_left < WARNING_DAYS[0]).then(|| format!("{} expires in {days_left} days", best.words.serial))
+}
+
+/// A certificate in use that the registry does not hold: nobody else knows of it.
+fn unpublished(records: &[&Record], registry: &Registry, office: &OfficeId, now: Millis) -> Option<String> {
+    let held = registry.keys(office).iter().flat_map(NodeKey::certificates);
+    let held: Vec<&[u8]> = held.map(|certificate| certificate.serial().as_bytes()).collect();
+    let mut in_use = records.iter().filter(|record| record.status(now) == Status::InUse);
+    let missing = in_use.find(|record| !held.contains(&record.words.serial.as_bytes().as_slice()))?;
+    Some(format!("{} is not in the registry: `tram registry add DEPLOYMENT FOLDER`", missing.words.serial))
 }

@@ -53,6 +53,7 @@ mod perform;
 pub mod proposal;
 pub mod propose;
 mod refusal;
+pub mod rehearsal;
 pub mod request;
 pub mod secret;
 pub mod seen;

@@ -9,10 +9,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use node::config::DataFolder;
 use node::keyring::{self, Protection, Unlock};
+use ops::ca::rehearsal::Rehearsal;
+use ops::ca::{Cost, Passphrase, files};
 use ops::calendar;
-use ops::deployment::{Deployment, NewRegion};
+use ops::deployment::{Deployment, NewRegion, office_key};
 use ops::lookup::OfficeAt;
 use schema::id::{DocumentId, EventId, OfficeId, RegionId, hex};
+use schema::registry::ItemKind;
 use serde_json::Value;
 
 use super::cast::{
@@ -37,7 +40,7 @@ const LETTERS_EACH: usize = 20;
 const LETTERS_TO_ASLEEP: usize = 3;
 
 pub(super) fn play(world: &mut World) -> Result<()> {
-    world.stage.act("Set-up: root key, signed directory, three relays, twelve stations");
+    world.stage.act("Set-up: authorities, signed directory, three relays, twelve stations");
     set_up(world)?;
     world.stage.act("Cut off: no relay runs; communes sign and queue");
     cut_off(world)?;
@@ -55,7 +58,13 @@ fn set_up(world: &mut World) -> Result<()> {
     let now = calendar::now();
     let ports = free_ports(REGIONS.len() * PORTS_PER_RELAY, &mut world.typist)?;
     let unlock_root = Unlock { passphrase_file: Some(passphrase_file(world, "root")?), ..Unlock::default() };
-    let mut deployment = Deployment::open_or_create_unlocked(&world.folder.join("deployment"), &unlock_root)?;
+    let authorities = world.folder.join("authorities");
+    let words = files::read(&passphrase_file(world, "authorities")?, files::SMALL_FILE_BYTES_MAX)?;
+    let words = Passphrase::new(String::from_utf8_lossy(&words).trim())?;
+    let mut authorities = Rehearsal::found(&authorities, words, Cost::STANDARD, now)?;
+    let root_certificate = authorities.root_certificate()?;
+    let mut deployment =
+        Deployment::open_or_create(&world.folder.join("deployment"), &unlock_root, &[root_certificate])?;
     for (role, ports) in REGIONS.iter().zip(ports.chunks_exact(PORTS_PER_RELAY)) {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let region = NewRegion {
@@ -84,16 +93,27 @@ fn set_up(world: &mut World) -> Result<()> {
             role.relays.iter().map(|relay| REGIONS[*relay].id.parse()).collect::<Result<_, _>>()?;
         let passphrase_file = Some(passphrase_file(world, role.folder)?);
         deployment.unlock_offices(Unlock { passphrase_file, ..Unlock::default() });
-        deployment.enrol(&office.id, &name, &relays, now)?;
+        deployment.enrol(&office.id, &name, &relays)?;
+        let key = office_key(deployment.folder(), &office.id, &name)?;
+        authorities.certify(&country, &office.id, DAY, &key, now)?;
         let data = world.folder.join("stations").join(role.folder);
         world.stations.push(Station::new(office.id, name, data));
     }
-    let version = deployment.publish(now)?.version();
-    let bytes = fs::metadata(deployment.folder().join("directory.cbor"))?.len();
+    let version = deployment.publish(now)?.directory().version();
+    let papers = authorities.papers()?;
+    let count = |kind| papers.iter().filter(|paper| paper.kind() == kind).count();
+    let (certificates, lists) = (count(ItemKind::Certificate), count(ItemKind::RevocationList));
+    let added = deployment.add(papers)?;
+    ensure!(added.refused.is_empty(), "papers of the authorities are not accepted: {:?}", added.refused);
+    let bytes = fs::metadata(deployment.folder().join("registry.cbor"))?.len();
     world.stage.fact(&format!(
-        "directory version {version}: {} offices of the country on both sides of {DAY_AFTER}, {} enrolled, signed, {} KiB",
+        "directory version {version}: {} offices of the country on both sides of {DAY_AFTER}, {} enrolled, signed",
         country.office_count(),
-        OFFICES.len(),
+        OFFICES.len()
+    ));
+    world.stage.fact(&format!(
+        "certified: a root that two persons approved, {lists} revocation lists, {certificates} certificates of authorities \
+         and offices; the registry has {} KiB",
         bytes / 1024
     ));
     for (code, day) in [(HOA_SON.role().code, DAY), (TA_CU_TY.role().code, DAY)] {

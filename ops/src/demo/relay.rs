@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ops::deployment::install_relay_login;
+use ops::deployment::install_relay_keys;
 use schema::body::Body;
 use schema::courier::{CourierReader, Record};
 use schema::event::RecordedEvent;
@@ -64,7 +64,7 @@ impl RelayHouse {
         let data = self.folder.join("data");
         let bytes = size_of(&data);
         fs::remove_dir_all(&data).with_context(|| format!("failed to wipe `{}`", data.display()))?;
-        install_relay_login(&self.folder)?;
+        install_relay_keys(&self.folder)?;
         Ok(bytes)
     }
 
@@ -128,6 +128,9 @@ impl Manifest {
                     | Body::Head(_)
                     | Body::Restored(_)
                     | Body::Returned(_)
+                    | Body::RegistryChange(_)
+                    | Body::KeyAnnouncement(_)
+                    | Body::Verdict(_)
                     | Body::Unsupported => {}
                 }
             }

@@ -1,6 +1,9 @@
 //! A small country of real relays with real servers on loopback, for tests.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+#[path = "../../../schema/tests/certified/mod.rs"]
+pub(crate) mod certified;
+
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, ConnectOptions, Event as NatsEvent};
+use certified::Registrar;
 use ed25519_dalek::SigningKey;
 use futures_util::StreamExt as _;
 use nkeys::{KeyPair, KeyPairType};
@@ -19,12 +23,11 @@ use relay::config::Config;
 use relay::status::Status;
 use relay::{RunError, admin};
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
-use schema::directory::{
-    DirectoryBuilder, KeyValidity, Name, Office, OfficeKey, Region, Validity, sign_directory,
-};
+use schema::directory::{DirectoryBuilder, Name, Office, Region, Validity};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, seal};
 use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq, hex};
 use schema::pack::{Message, Notice, PackItem};
+use schema::registry::{Item, encode_items};
 use schema::time::Millis;
 use schema::wire;
 use tempfile::TempDir;
@@ -50,8 +53,9 @@ fn login(n: u8) -> KeyPair {
     KeyPair::new_from_raw(KeyPairType::User, [n; 32]).expect("32 bytes")
 }
 
-fn root() -> SigningKey {
-    SigningKey::from_bytes(&[200; 32])
+/// The key with which the relay of a region stamps.
+fn stamp_key(name: &str) -> SigningKey {
+    SigningKey::from_bytes(&[name.as_bytes()[0]; 32])
 }
 
 fn free_port() -> u16 {
@@ -134,13 +138,12 @@ impl Country {
         for (name, n) in [("a", 101), ("b", 102), ("c", 103)] {
             let url = format!("nats://127.0.0.1:{}", self.ports[Self::index(name)].0);
             let login = Some(login(n).public_key());
-            builder.region(Region { id: region(name), name: name.to_owned(), url, login });
+            let stamp_key = Some(stamp_key(name).verifying_key().to_bytes());
+            builder.region(Region { id: region(name), name: name.to_owned(), url, login, stamp_key });
         }
         for (n, home) in &self.homes {
             let mut entry = Office::new(office(*n));
             entry.names.push(Name { text: format!("Xã {n}"), validity: Validity::ALWAYS });
-            let key = signing_key(*n).verifying_key().to_bytes();
-            entry.keys.push(OfficeKey { key, validity: KeyValidity::ALWAYS });
             entry.login = Some(login(*n).public_key());
             entry.relays = vec![region(home)];
             builder.office(entry);
@@ -148,10 +151,21 @@ impl Country {
         let mut version = self.version.lock().expect("one writer");
         *version += 1;
         let directory = builder.build(*version, Millis(0)).expect("a sound directory");
-        let bytes = sign_directory(&directory.snapshot(), &root()).expect("within bounds");
-        let draft = self.folder.path().join("directory.new");
-        std::fs::write(&draft, bytes).expect("written");
-        std::fs::rename(draft, self.folder.path().join("directory.cbor")).expect("renamed");
+        let keys: Vec<_> = self
+            .homes
+            .iter()
+            .map(|(n, _)| (office(*n), signing_key(*n).verifying_key().to_bytes()))
+            .collect();
+        self.write_items(&Registrar::new().items(&directory, &keys), &["a", "b", "c"]);
+    }
+
+    /// Puts a registry where these relays look.
+    pub(crate) fn write_items(&self, items: &[Item], relays: &[&str]) {
+        for name in relays {
+            let draft = self.folder.path().join(format!("{name}.new"));
+            std::fs::write(&draft, encode_items(items)).expect("written");
+            std::fs::rename(draft, self.folder.path().join(format!("{name}.cbor"))).expect("renamed");
+        }
     }
 
     pub(crate) fn data_dir(&self, name: &str) -> PathBuf {
@@ -165,7 +179,8 @@ impl Country {
     /// Writes the configuration of a relay; `more` is added to it.
     pub(crate) fn config(&self, name: &str, more: &str) -> Config {
         let (listen, monitor, status) = self.ports[Self::index(name)];
-        let root_key = hex(root().verifying_key().as_bytes());
+        let roots = Registrar::new().roots();
+        let (root_key, anchor) = (hex(&roots.directory_key), roots.anchors[0]);
         let in_project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tram/bin/nats-server");
         let server = if in_project.is_file() {
             format!("nats_server = {:?}", in_project.canonicalize().expect("a program"))
@@ -173,8 +188,8 @@ impl Country {
             String::new()
         };
         let text = format!(
-            "region = '{name}'\ndata_dir = '{name}'\ndirectory = 'directory.cbor'\nroot_key = '{root_key}'\n\
-             listen = '127.0.0.1:{listen}'\nmonitor_port = {monitor}\nstatus = '127.0.0.1:{status}'\n\
+            "region = '{name}'\ndata_dir = '{name}'\nregistry = '{name}.cbor'\n\
+             root_key = '{root_key}'\ntrust_anchors = ['{anchor}']\nlisten = '127.0.0.1:{listen}'\nmonitor_port = {monitor}\nstatus = '127.0.0.1:{status}'\n\
              {server}\n{more}\n"
         );
         let path = self.folder.path().join(format!("{name}.toml"));
@@ -183,6 +198,7 @@ impl Country {
         std::fs::create_dir_all(&data).expect("made");
         let seed = login(101 + u8::try_from(Self::index(name)).expect("below 3")).seed().expect("a seed");
         std::fs::write(data.join("relay.nk"), seed).expect("written");
+        std::fs::write(data.join("stamp.key"), hex(&stamp_key(name).to_bytes())).expect("written");
         Config::load(&path).expect("accepted")
     }
 

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use super::country;
 use super::index::{Directory, DirectoryError};
-use super::office::{Code, CodeSystem, Name, Office, OfficeKey, Place, Region, Successor, Tier, Validity};
+use super::office::{Code, CodeSystem, Name, Office, Place, Region, Successor, Tier, Validity};
 use crate::id::{OfficeId, RegionId};
 use crate::time::Millis;
 
 /// What an office gets when its station joins.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Enrolment {
-    /// Keys to add. One it already has replaces the validity of that one.
-    pub keys: Vec<OfficeKey>,
     /// The NATS login of its station; `None` leaves the present one.
     pub login: Option<String>,
     /// The regions that keep its mailbox, the preferred one first; empty leaves the present ones.
@@ -65,7 +63,7 @@ impl DirectoryBuilder {
         self
     }
 
-    /// Gives an office its keys, login and home regions.
+    /// Gives an office its login and home regions.
     ///
     /// # Errors
     ///
@@ -76,12 +74,6 @@ impl DirectoryBuilder {
             return Err(DirectoryError::OfficeMissing { what: "the enrolment", office, missing });
         };
         let entry = Arc::make_mut(entry);
-        for key in enrolment.keys {
-            match entry.keys.iter_mut().find(|known| known.key == key.key) {
-                Some(known) => known.validity = key.validity,
-                None => entry.keys.push(key),
-            }
-        }
         entry.login = enrolment.login.or(entry.login.take());
         if !enrolment.relays.is_empty() {
             entry.relays = enrolment.relays;

@@ -7,17 +7,15 @@ use jiff::civil::{Date, date};
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use sha2::{Digest, Sha256};
 
-use crate::id::{KeyId, OfficeId, RegionId};
+use crate::id::{OfficeId, RegionId};
 use crate::text::{TextError, quoted, require_nfc};
-use crate::time::Millis;
 
 /// The longest name of an office or region, in characters.
 pub const NAME_CHARS_MAX: usize = 300;
 /// The longest code, in characters: edXML `OrganId` since 15 September 2022.
 pub const CODE_CHARS_MAX: usize = 35;
-/// The most names, places, codes or keys (each) that one office may have over its whole life.
+/// The most names, places or codes (each) that one office may have over its whole life.
 pub const ENTRIES_MAX: usize = 64;
 /// The most relays one office may name.
 pub const RELAYS_MAX: usize = 8;
@@ -71,8 +69,6 @@ pub struct Period<T> {
 
 /// When an attribute holds, in whole days of the Vietnamese calendar.
 pub type Validity = Period<Date>;
-/// When a key may sign, in milliseconds.
-pub type KeyValidity = Period<Millis>;
 
 impl<T: Copy + Ord> Period<T> {
     /// Without beginning and end.
@@ -114,17 +110,6 @@ impl fmt::Display for Validity {
             (Some(from), None) => write!(f, "since {from}"),
             (None, Some(until)) => write!(f, "until {until}"),
             (Some(from), Some(until)) => write!(f, "from {from} until {until}"),
-        }
-    }
-}
-
-impl fmt::Display for KeyValidity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.from, self.until) {
-            (None, None) => f.write_str("without known times"),
-            (Some(from), None) => write!(f, "since {} ms", from.0),
-            (None, Some(until)) => write!(f, "until {} ms", until.0),
-            (Some(from), Some(until)) => write!(f, "from {} ms until {} ms", from.0, until.0),
         }
     }
 }
@@ -185,18 +170,6 @@ impl<'b, C> Decode<'b, C> for Validity {
             let position = d.position();
             date_of(d.i32()?).ok_or_else(|| DecodeError::message("date outside the calendar").at(position))
         })
-    }
-}
-
-impl<C> Encode<C> for KeyValidity {
-    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
-        encode_ends(e, self, |e, at| e.u64(at.0).map(|_| ()))
-    }
-}
-
-impl<'b, C> Decode<'b, C> for KeyValidity {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-        decode_ends(d, |d| d.u64().map(Millis))
     }
 }
 
@@ -305,27 +278,6 @@ pub struct Code {
     pub validity: Validity,
 }
 
-/// A key that an office's station signs events with.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cbor(map)]
-pub struct OfficeKey {
-    /// The Ed25519 public key. Whether it is a sound point is found out when it first verifies.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub key: [u8; 32],
-    /// When it may sign. A compromised key is closed, never removed.
-    #[n(1)]
-    pub validity: KeyValidity,
-}
-
-impl OfficeKey {
-    /// How the key is named in a signed frame: the first 16 bytes of its SHA-256.
-    pub fn id(&self) -> KeyId {
-        let mut id = [0; 16];
-        id.copy_from_slice(&Sha256::digest(self.key)[..16]);
-        KeyId::new(id)
-    }
-}
-
 /// An office (*cơ quan, đơn vị*): anyone who sends or receives.
 ///
 /// The fields are open for whoever assembles one; only [`Office::check`] and, among the others,
@@ -345,29 +297,18 @@ pub struct Office {
     /// Its codes, several side by side.
     #[cbor(n(3), decode_with = "bounded::<_, _, ENTRIES_MAX>")]
     pub codes: Vec<Code>,
-    /// Its signing keys; empty until it is enrolled.
-    #[cbor(n(4), decode_with = "bounded::<_, _, ENTRIES_MAX>")]
-    pub keys: Vec<OfficeKey>,
     /// The NATS login of its station: a public user nkey, `U…`.
-    #[n(5)]
+    #[n(4)]
     pub login: Option<String>,
     /// The regions that keep its mailbox, the preferred one first; empty until it is enrolled.
-    #[cbor(n(6), decode_with = "bounded::<_, _, RELAYS_MAX>")]
+    #[cbor(n(5), decode_with = "bounded::<_, _, RELAYS_MAX>")]
     pub relays: Vec<RegionId>,
 }
 
 impl Office {
     /// An office that is known by its id only.
     pub const fn new(id: OfficeId) -> Self {
-        Self {
-            id,
-            names: Vec::new(),
-            places: Vec::new(),
-            codes: Vec::new(),
-            keys: Vec::new(),
-            login: None,
-            relays: Vec::new(),
-        }
+        Self { id, names: Vec::new(), places: Vec::new(), codes: Vec::new(), login: None, relays: Vec::new() }
     }
 
     /// Its name on this day; `None` when it does not exist.
@@ -391,9 +332,10 @@ impl Office {
         self.name_at(at).is_some()
     }
 
-    /// Whether its station has been given a key.
+    /// Whether it has been given a mailbox. Which key its station signs with is for certificates to say
+    /// ([`crate::registry`]).
     pub fn is_enrolled(&self) -> bool {
-        !self.keys.is_empty()
+        !self.relays.is_empty()
     }
 
     /// Checks what can be judged without the other offices.
@@ -402,9 +344,9 @@ impl Office {
     ///
     /// The first [`OfficeFault`] found.
     pub fn check(&self) -> Result<(), OfficeFault> {
-        let counts = [self.names.len(), self.places.len(), self.codes.len(), self.keys.len()]
-            .map(|found| (found, ENTRIES_MAX));
-        for (what, (found, max)) in ["names", "places", "codes", "keys", "relays"]
+        let counts =
+            [self.names.len(), self.places.len(), self.codes.len()].map(|found| (found, ENTRIES_MAX));
+        for (what, (found, max)) in ["names", "places", "codes", "relays"]
             .into_iter()
             .zip(counts.into_iter().chain([(self.relays.len(), RELAYS_MAX)]))
         {
@@ -424,7 +366,6 @@ impl Office {
         check_periods("name", self.names.iter().map(|name| name.validity), true)?;
         check_periods("place", self.places.iter().map(|place| place.validity), true)?;
         check_periods("code", self.codes.iter().map(|code| code.validity), false)?;
-        check_periods("key", self.keys.iter().map(|key| key.validity), false)?;
         if self.places.iter().any(|place| place.parent == Some(self.id)) {
             return Err(OfficeFault::OwnParent);
         }
@@ -456,6 +397,10 @@ pub struct Region {
     /// The NATS login of its relay at other relays: a public user nkey, `U…`.
     #[n(3)]
     pub login: Option<String>,
+    /// The Ed25519 key with which its relay says when an event was there ([`crate::stamp`]). Another one than the
+    /// login's: that one signs whatever a server asks it to.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub stamp_key: Option<[u8; 32]>,
 }
 
 impl Region {

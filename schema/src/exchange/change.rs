@@ -2,10 +2,11 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{HeldRow, SentRow};
+use super::{HeldRow, Judged, SentRow};
 use crate::body::Place;
 use crate::event::Event;
-use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position};
+use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
+use crate::trust::Outcome;
 
 /// What a journal entry is to the station that keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +145,17 @@ pub enum Change {
         /// In the sender's order.
         in_order: bool,
     },
+    /// It was found out what the signatures on a held document are worth.
+    Judged {
+        /// The sender.
+        from: OfficeId,
+        /// The sender's incarnation.
+        incarnation: Incarnation,
+        /// The number among its events to this station.
+        counter: Counter,
+        /// What came out.
+        judged: Judged,
+    },
     /// Someone must look at this.
     Alarm(Alarm),
 }
@@ -244,5 +256,50 @@ pub enum Alarm {
         /// Why.
         #[n(2)]
         reason: String,
+    },
+    /// A key is certified for an office, but neither did the key before it announce it nor is that one revoked.
+    #[n(7)]
+    ContestedKey {
+        /// Whose.
+        #[n(0)]
+        office: OfficeId,
+        /// Which key.
+        #[n(1)]
+        key: KeyId,
+    },
+    /// The signatures on a document that came in are worth less than they were thought to be.
+    #[n(8)]
+    JudgedWorse {
+        /// The sender.
+        #[n(0)]
+        from: OfficeId,
+        /// The sender's incarnation.
+        #[n(1)]
+        incarnation: Incarnation,
+        /// The number among its events to this station.
+        #[n(2)]
+        counter: Counter,
+        /// What was found before.
+        #[n(3)]
+        before: Outcome,
+        /// What is found now.
+        #[n(4)]
+        outcome: Outcome,
+    },
+    /// A recipient has found that the signatures on a document of this office are worth less than it had thought.
+    #[n(9)]
+    JudgedElsewhere {
+        /// The recipient.
+        #[n(0)]
+        by: OfficeId,
+        /// This station's incarnation.
+        #[n(1)]
+        incarnation: Incarnation,
+        /// The number among the events to that recipient.
+        #[n(2)]
+        counter: Counter,
+        /// What it found.
+        #[n(3)]
+        outcome: Outcome,
     },
 }

@@ -106,9 +106,7 @@ pub enum Refusal {
         directory: u64,
     },
     /// A recipient has no station yet.
-    #[error(
-        "recipient `{office}` has no station yet: it has no key or no relay in directory version {directory}"
-    )]
+    #[error("recipient `{office}` has no station yet: it has no relay in directory version {directory}")]
     NotEnrolled {
         /// The recipient.
         office: OfficeId,
@@ -201,9 +199,7 @@ fn check_recipient(exchange: &Exchange, directory: &Directory, office: OfficeId)
     let version = directory.version();
     match directory.office(&office) {
         None => Err(Refusal::UnknownRecipient { office, directory: version }),
-        Some(listed) if listed.keys.is_empty() || listed.relays.is_empty() => {
-            Err(Refusal::NotEnrolled { office, directory: version })
-        }
+        Some(listed) if !listed.is_enrolled() => Err(Refusal::NotEnrolled { office, directory: version }),
         Some(_) => Ok(()),
     }
 }
@@ -277,7 +273,13 @@ impl Exchange {
             Body::Receipt(receipt) => (&receipt.entries, &receipt.heads),
             Body::Head(heads) => (&[], heads),
             Body::Restored(restored) => (&[], &restored.heads),
-            Body::Dispatch(_) | Body::Status(_) | Body::Returned(_) | Body::Unsupported => return Ok(None),
+            Body::Dispatch(_)
+            | Body::Status(_)
+            | Body::Returned(_)
+            | Body::RegistryChange(_)
+            | Body::KeyAnnouncement(_)
+            | Body::Verdict(_)
+            | Body::Unsupported => return Ok(None),
         };
         if mutant::is(Mutant::NoBackwardsCheck) {
             return Ok(None);

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::change::{Alarm, Change, Class, Entry};
 use super::settle::agrees;
-use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Records, SentRow};
-use crate::body::{Body, Place, RestoreReason, Restored, Returned, StatusCode};
+use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Judged, Records, SentRow};
+use crate::body::{Body, ContestedKey, Place, RestoreReason, Restored, Returned, StatusCode, Verdicts};
 use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
@@ -95,6 +95,11 @@ impl Exchange {
                     let (to, incarnation, counter) = (sent.to, sent.incarnation, sent.counter);
                     Change::Alarm(Alarm::RefusedByRelay { to, incarnation, counter, reason: reason.clone() })
                 }));
+            }
+            (Body::Verdict(verdicts), _) => Self::judged(records, &verdicts, entry.position, changes)?,
+            (Body::RegistryChange(change), _) => {
+                let alarm = |ContestedKey { office, key }| Alarm::ContestedKey { office, key };
+                changes.extend(change.contested.into_iter().map(alarm).map(Change::Alarm));
             }
             _ => {}
         }
@@ -247,6 +252,7 @@ impl Exchange {
             receipt_incarnation: None,
             ordinal: None,
             in_order: !event.urgency.overtakes(),
+            judged: None,
         };
         changes.push(Change::Held(row.clone()));
         self.hold(records, from, place, entry.position, changes)?;
@@ -280,7 +286,55 @@ impl Exchange {
                 self.compare(records, from, event.incarnation, &restored.heads, changes)?;
             }
             Body::Returned(returned) => self.note_returned(records, from, returned, changes)?,
-            Body::Dispatch(_) | Body::Status(_) | Body::Unsupported => {}
+            Body::Verdict(verdicts) => self.heard_verdicts(records, from, verdicts, changes)?,
+            Body::Dispatch(_)
+            | Body::Status(_)
+            | Body::RegistryChange(_)
+            | Body::KeyAnnouncement(_)
+            | Body::Unsupported => {}
+        }
+        Ok(())
+    }
+
+    /// What this station found out about the signatures on documents; a document whose signatures are worth less than
+    /// before is an alarm.
+    fn judged<R: Records>(
+        records: &R,
+        verdicts: &Verdicts,
+        position: Position,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        for entry in &verdicts.entries {
+            let Place { incarnation, counter, id } = entry.place;
+            let (from, outcome, open) = (entry.from, entry.outcome(), entry.open);
+            let Some(row) = records.held(&from, incarnation, counter)?.filter(|row| row.place.id == id)
+            else {
+                continue;
+            };
+            let judged = Judged { position, outcome, open };
+            changes.push(Change::Judged { from, incarnation, counter, judged });
+            if let Some(before) = row.judged.map(|before| before.outcome).filter(|before| *before < outcome) {
+                let alarm = Alarm::JudgedWorse { from, incarnation, counter, before, outcome };
+                changes.push(Change::Alarm(alarm));
+            }
+        }
+        Ok(())
+    }
+
+    /// A recipient tells that signatures on documents of this station are worth less than before.
+    fn heard_verdicts<R: Records>(
+        &self,
+        records: &R,
+        by: OfficeId,
+        verdicts: &Verdicts,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        for entry in verdicts.entries.iter().filter(|entry| entry.from == self.me) {
+            let Place { incarnation, counter, id } = entry.place;
+            if records.sent(&by, incarnation, counter)?.is_some_and(|row| row.place.id == id) {
+                let outcome = entry.outcome();
+                changes.push(Change::Alarm(Alarm::JudgedElsewhere { by, incarnation, counter, outcome }));
+            }
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ mod tests;
 
 pub use change::{Alarm, Change, Class, Entry};
 pub use decide::{Command, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
-pub use records::{HeldRow, MemoryRecords, Records, SentRow, StateDigest};
+pub use records::{HeldRow, Judged, MemoryRecords, Records, SentRow, StateDigest};
 
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ use crate::body::Place;
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
+use crate::trust::Outcome;
 
 /// One event sent to one recipient.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -108,6 +109,23 @@ pub struct HeldRow {
     /// Presented in the sender's order; `false` for an express document or one that came after its incarnation ended.
     #[n(9)]
     pub in_order: bool,
+    /// What its signatures are worth; none for what is no document.
+    #[n(10)]
+    pub judged: Option<Judged>,
+}
+
+/// What the signatures on a document are worth, as of the newest judgement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Judged {
+    /// The entry that says so.
+    #[n(0)]
+    pub position: Position,
+    /// The worst of them.
+    #[n(1)]
+    pub outcome: Outcome,
+    /// A fresher list, a certificate or a proof may still change it.
+    #[n(2)]
+    pub open: bool,
 }
 
 /// Looks rows up by key. Implemented by the node's store and by [`MemoryRecords`].
@@ -444,6 +462,9 @@ impl MemoryRecords {
                     row.ordinal = Some(*ordinal);
                     row.in_order = *in_order;
                 });
+            }
+            Change::Judged { from, incarnation, counter, judged } => {
+                change_row(&mut self.held, from, *incarnation, *counter, |row| row.judged = Some(*judged));
             }
             Change::Alarm(Alarm::Fork { office, incarnation, counter, .. }) => {
                 self.contested.entry(*office).or_default().insert((*incarnation, *counter));

@@ -614,6 +614,11 @@ impl Revocations {
         self.last.map(|last| (last.number, last.window))
     }
 
+    /// SHA-256 of the newest list.
+    pub fn newest_hash(&self) -> Option<[u8; 32]> {
+        self.last.map(|last| last.hash)
+    }
+
     /// How many certificates it has revoked or suspended.
     pub fn count(&self) -> usize {
         self.entries.len()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::certificate::{Certificate, CertificateError, CertificateHash};
-use super::crl::{Admitted, ListError, ListNumber, RevocationList, Revocations, Window};
+use super::crl::{Admitted, ListError, ListNumber, Revocation, RevocationList, Revocations, Window};
 use super::name::Name;
 use super::path::{Authorities, Links, PathError, find_paths};
 use super::profile::{Purpose, Role, RoleError, role_of};
@@ -185,6 +185,20 @@ impl fmt::Debug for TrustStore {
     }
 }
 
+/// A copy to be changed; signatures of certificates that were checked are not checked again.
+impl Clone for TrustStore {
+    fn clone(&self) -> Self {
+        let links = self.memory.lock().unwrap_or_else(PoisonError::into_inner).links.clone();
+        Self {
+            anchors: self.anchors.clone(),
+            authorities: self.authorities.clone(),
+            revocations: self.revocations.clone(),
+            generation: self.generation,
+            memory: Mutex::new(Memory { standings: BTreeMap::new(), links }),
+        }
+    }
+}
+
 impl TrustStore {
     /// Trusts these roots and nothing else yet.
     pub fn new(anchors: Anchors) -> Self {
@@ -296,12 +310,23 @@ impl TrustStore {
 
     /// What is true of a certificate until this store changes.
     pub fn standing(&self, certificate: &[u8]) -> Arc<Standing> {
-        let hash = CertificateHash::of(certificate);
+        self.standing_by(CertificateHash::of(certificate), |links| match Certificate::parse(certificate) {
+            Ok(leaf) => self.look_into(&leaf, links),
+            Err(error) => Standing::refused(error),
+        })
+    }
+
+    /// As [`TrustStore::standing`], of a certificate that was read before.
+    pub fn standing_of(&self, certificate: &Certificate) -> Arc<Standing> {
+        self.standing_by(certificate.hash(), |links| self.look_into(certificate, links))
+    }
+
+    fn standing_by(&self, hash: CertificateHash, look: impl FnOnce(&mut Links) -> Standing) -> Arc<Standing> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = memory.standings.get(&hash) {
             return Arc::clone(known);
         }
-        let standing = Arc::new(self.look_into(certificate, &mut memory.links));
+        let standing = Arc::new(look(&mut memory.links));
         // Only what a trusted authority signed is remembered: strangers cannot push the others out.
         if standing.has_path() {
             if memory.standings.len() == STANDINGS_MAX {
@@ -312,20 +337,26 @@ impl TrustStore {
         standing
     }
 
-    fn look_into(&self, certificate: &[u8], links: &mut Links) -> Standing {
-        let leaf = match Certificate::parse(certificate) {
-            Ok(leaf) => leaf,
-            Err(error) => return Standing::refused(error),
-        };
-        let role = role_of(&leaf);
-        let paths = find_paths(&leaf, &self.authorities, &self.anchors.0, links).and_then(|mut paths| {
+    /// What the authority that issued this certificate has revoked it for, if it has.
+    pub fn revocation_of(&self, certificate: &Certificate) -> Option<Revocation> {
+        let issuers =
+            self.anchors.0.named(certificate.issuer()).chain(self.authorities.named(certificate.issuer()));
+        let mut entries = issuers
+            .filter(|issuer| certificate.authority_key().is_none_or(|key| issuer.subject_key() == Some(key)))
+            .filter_map(|issuer| self.revocations.get(&key_of(issuer))?.entry(certificate.serial()).copied());
+        entries.next()
+    }
+
+    fn look_into(&self, leaf: &Certificate, links: &mut Links) -> Standing {
+        let role = role_of(leaf);
+        let paths = find_paths(leaf, &self.authorities, &self.anchors.0, links).and_then(|mut paths| {
             if !leaf.is_authority() {
                 // A root issues authorities; it is off line and issues nothing to offices or officers.
                 paths.retain(|above| above.len() > 1);
             }
             if paths.is_empty() { Err(PathError::NotDelegated) } else { Ok(paths) }
         });
-        Standing::new(&leaf, Some(role), paths, &|issuer| self.revocations.get(&key_of(issuer)).cloned())
+        Standing::new(leaf, Some(role), paths, &|issuer| self.revocations.get(&key_of(issuer)).cloned())
     }
 
     fn changed(&mut self) {

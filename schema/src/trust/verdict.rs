@@ -22,6 +22,9 @@
 
 use std::sync::Arc;
 
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
 use super::algorithm::PublicKey;
 use super::certificate::{Certificate, CertificateError, CertificateValidity, Serial};
 use super::crl::{Coverage, Revocation, RevocationReason, Revocations};
@@ -30,20 +33,45 @@ use super::profile::{Purpose, Role, RoleError};
 use super::reason::Reason;
 use crate::time::Millis;
 
-/// One of three answers; there is no fourth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One of three answers; there is no fourth. Numbers are stable for ever.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// *Hợp lệ*.
+    #[n(0)]
     Valid,
     /// *Chưa xác định*: something is missing that may still come.
+    #[n(1)]
     Undetermined,
     /// *Không hợp lệ*.
+    #[n(2)]
     Invalid,
+}
+
+impl Outcome {
+    /// Its number in stores and events.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The outcome with this number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Valid),
+            1 => Some(Self::Undetermined),
+            2 => Some(Self::Invalid),
+            _ => None,
+        }
+    }
 }
 
 /// What must be checked; the technical norm on checking signatures wants each mandatory item reported by
 /// itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Item {
     /// The document is the one that was signed: the digests are equal.
     Content,
@@ -68,6 +96,21 @@ impl Item {
     /// signature checked before anybody asks for a verdict.
     pub const OF_CERTIFICATE: [Self; 6] =
         [Self::Certificate, Self::Chain, Self::Usage, Self::Period, Self::Revocation, Self::ProvenTime];
+
+    /// Its number in events; stable for ever.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Certificate => 1,
+            Self::Chain => 2,
+            Self::Usage => 3,
+            Self::Period => 4,
+            Self::Revocation => 5,
+            Self::ProvenTime => 6,
+            Self::Content => 7,
+            Self::Signature => 8,
+        }
+    }
+
     /// Those of a verdict on a document's signature, in the order they are shown: the mandatory items of the
     /// norm (1.1 period and revocation, 1.2 revocation, 1.3 certificate, 1.4 usage, 2.1 certificate and chain,
     /// 2.2 signature, 2.3 certificate and period, 2.4 content), and trusted time.
@@ -272,6 +315,21 @@ impl Standing {
         self.paths.is_ok()
     }
 
+    /// Why no chain leads to a root; `None` when one does.
+    pub const fn no_path(&self) -> Option<&PathError> {
+        match &self.paths {
+            Ok(_) => None,
+            Err(error) => Some(error),
+        }
+    }
+
+    /// SHA-256 of the newest list of each authority on the way to the root, the nearest first.
+    pub fn lists(&self) -> Vec<[u8; 32]> {
+        let path = self.paths.iter().flatten().next();
+        let links = path.into_iter().flat_map(|path| &path.links);
+        links.filter_map(|link| link.revocations.as_ref()?.newest_hash()).collect()
+    }
+
     /// Its key, when it is an acceptable certificate at all.
     pub(super) fn key(&self) -> Option<&PublicKey> {
         self.certificate.as_ref().ok()
@@ -307,6 +365,26 @@ impl Standing {
             finding(Item::ProvenTime, proven_time(time, now)),
         ];
         Verdict { findings }
+    }
+
+    /// What keeps something signed with this certificate from being taken in, as opposed to what makes its verdict
+    /// open: invalid for whatever reason, or revoked without proof that it was signed before. Whoever really signed it
+    /// then signs it again with the key that took the place of this one.
+    ///
+    /// # Errors
+    /// With the findings.
+    pub fn may_enter(&self, purpose: Purpose, time: &SigningTime) -> Result<(), Box<Verdict>> {
+        let sound = self.certificate.is_ok() && !matches!(&self.role, Some(Err(_)));
+        let path = self.paths.as_ref().ok().filter(|_| sound).is_some_and(|paths| {
+            paths.iter().any(|path| {
+                let (usage, _) = self.usage(purpose, Some(path));
+                let (period, _) = period(path, time, Millis(0));
+                let (revocation, reason) = revocation(path, time);
+                [usage, period, revocation].iter().all(|outcome| *outcome != Outcome::Invalid)
+                    && !reason.is_revoked_without_proof()
+            })
+        });
+        if path { Ok(()) } else { Err(Box::new(self.judge(purpose, time, Millis(0)))) }
     }
 
     fn certificate_finding(&self, key: &PublicKey) -> Finding {

@@ -118,6 +118,16 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             let detail = format!("incarnation {incarnation}, counter {counter}: {reason}");
             ("refused-by-relay", Some(*to), detail)
         }
+        Alarm::ContestedKey { office, key } => ("contested-key", Some(*office), format!("key {key}")),
+        Alarm::JudgedWorse { from, incarnation, counter, before, outcome } => {
+            let detail =
+                format!("incarnation {incarnation}, counter {counter}: was {before:?}, is {outcome:?}");
+            ("judged-worse", Some(*from), detail)
+        }
+        Alarm::JudgedElsewhere { by, incarnation, counter, outcome } => {
+            let detail = format!("incarnation {incarnation}, counter {counter}: is {outcome:?} there");
+            ("judged-elsewhere", Some(*by), detail)
+        }
         Alarm::BodyRefused { from, id, reason } => {
             ("body-refused", Some(*from), format!("event {id}: {reason}"))
         }

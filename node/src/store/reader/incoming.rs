@@ -4,6 +4,7 @@ use rusqlite::params;
 use schema::event::Urgency;
 use schema::id::{DocumentId, EventId, OfficeId};
 use schema::time::Millis;
+use schema::trust::Outcome;
 use serde::Serialize;
 
 use super::{PAGE_ROWS_MAX, Page, Reader, dispatch_of, millis, recorded};
@@ -34,6 +35,8 @@ pub struct IncomingView {
     pub in_order: bool,
     /// Its event.
     pub event: EventId,
+    /// What its signatures are worth, as of the newest judgement.
+    pub outcome: Option<Outcome>,
 }
 
 impl Reader {
@@ -43,7 +46,7 @@ impl Reader {
     /// When the store cannot be read.
     pub fn incoming(&self, before: Option<u64>, rows: u32) -> Result<Page<IncomingView>, StoreError> {
         let limit = rows.clamp(1, PAGE_ROWS_MAX);
-        let sql = "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at
+        let sql = "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at, held.outcome
                    FROM held JOIN journal USING (position) JOIN journal AS answer ON answer.position = held.receipt
                    WHERE held.ordinal < ?1 ORDER BY held.ordinal DESC LIMIT ?2";
         let mut list = Vec::new();
@@ -70,6 +73,7 @@ impl Reader {
                 attachments: dispatch.attachments.len(),
                 in_order: row.get(1).attempted(read)?,
                 event: event.id,
+                outcome: row.get::<_, Option<u8>>(5).attempted(read)?.and_then(Outcome::from_number),
             });
         }
         let next = list.last().map(|last| last.ordinal).filter(|_| list.len() == limit as usize);

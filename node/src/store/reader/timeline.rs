@@ -2,10 +2,10 @@
 
 use rusqlite::OptionalExtension;
 use schema::blob::BlobRef;
-use schema::body::{AttachmentName, Body, Place, Status, StatusCode};
+use schema::body::{AttachmentName, Body, Judgement, Place, Status, StatusCode};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
-use schema::id::{Counter, DocumentId, EventId, OfficeId, RegionId};
+use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, RegionId};
 use schema::invariant::OVERDUE_MS;
 use schema::time::Millis;
 use serde::Serialize;
@@ -109,6 +109,21 @@ pub struct AttachmentView {
     pub complete: bool,
 }
 
+/// What the signatures on a document are worth, as recorded.
+#[derive(Clone, Debug)]
+pub struct JudgementView {
+    /// What was found.
+    pub judgement: Judgement,
+    /// Which key signed the event.
+    pub key: KeyId,
+    /// When its sender says it was signed.
+    pub claimed_at: Millis,
+    /// When it was judged last.
+    pub recorded_at: Millis,
+    /// The event that records it.
+    pub event: EventId,
+}
+
 /// Why something has not arrived at one recipient.
 #[derive(Clone, Debug, Serialize)]
 pub struct WhyView {
@@ -174,6 +189,39 @@ impl Reader {
             event: event.id,
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
             steps: if outgoing { Vec::new() } else { self.received_steps(position)? },
+        }))
+    }
+
+    /// What the signatures on a document that came in are worth, as it was judged last; `None` when it did not come in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn judgement(&self, document: &DocumentId) -> Result<Option<JudgementView>, StoreError> {
+        let sql = "SELECT position, judged, id FROM held WHERE document = ?1 AND judged IS NOT NULL
+                   ORDER BY position LIMIT 1";
+        let found = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_row([document.as_bytes()], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, EventId::new(row.get(2)?)))
+                })
+                .optional()
+            })
+            .attempted("find a judgement")?;
+        let Some((position, judged, id)) = found else { return Ok(None) };
+        let (held, _) = self.event_at(position)?;
+        let (recorded, recorded_at) = self.event_at(judged)?;
+        let Ok(Body::Verdict(verdicts)) = Body::read(recorded.version, &recorded.event) else {
+            return Ok(None);
+        };
+        let mut entries = verdicts.entries.into_iter();
+        Ok(entries.find(|entry| entry.place.id == id).map(|judgement| JudgementView {
+            judgement,
+            key: held.key,
+            claimed_at: held.event.claimed_at,
+            recorded_at,
+            event: recorded.id,
         }))
     }
 

@@ -21,7 +21,7 @@ use super::propose::CarriedOut;
 use super::request::Request;
 use super::secret::{Cost, Key, KeyKind, Passphrase};
 use super::{files, show};
-use crate::{calendar, lookup};
+use crate::{calendar, deployment};
 
 /// What a command found: for people, for programs, and whether all is well.
 struct Answer {
@@ -233,8 +233,8 @@ impl<P: Fn(&str) -> Result<()>> Desk<'_, P> {
                 Ok(Answer { text, json, is_well })
             }
             Command::Needs { folder, deployment } => {
-                let directory = deployment.map(|folder| lookup::load(Some(&folder))).transpose()?;
-                let needs = self.open(&folder)?.needs(directory.as_ref(), now);
+                let registry = deployment.map(|folder| deployment::read_registry(&folder)).transpose()?;
+                let needs = self.open(&folder)?.needs(registry.as_ref(), now);
                 Ok(Answer::well(show::needs(&needs), json!(needs)))
             }
             Command::Show { folder, serial } => {

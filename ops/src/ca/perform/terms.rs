@@ -16,6 +16,7 @@ use super::super::command::{OfficeArguments, OfficerArguments, RenewArguments, T
 use super::super::request::Request;
 use super::super::subject::{Place, Subject, citizen_number};
 use super::super::{Refusal, files};
+use crate::deployment::office_key;
 use crate::{audit, calendar, lookup};
 
 /// Terms of an office's certificate, and the request that proves possession, if there is one.
@@ -46,7 +47,10 @@ pub(super) fn of_office(
     };
     let spki = match (asked, listed) {
         (Some(asked), Some(listed)) if asked != listed => {
-            bail!("the request is for another key than the one the directory lists for `{name}`")
+            bail!(
+                "the request is for another key than the one that was made for `{name}` when it was enrolled; \
+                 without --deployment the key of the request is taken"
+            )
         }
         (Some(spki), _) | (None, Some(spki)) => spki,
         (None, None) => bail!("name the key: --csr, --public-key or --deployment"),
@@ -69,7 +73,7 @@ pub(super) fn of_officer(opening: &Opening, officer: OfficerArguments) -> Result
     Ok((LeafTerms { kind: Kind::Officer, subject, spki, days, device }, request))
 }
 
-/// The request for a new key, or the key that the directory lists today; neither when the same key goes on.
+/// The request for a new key, or the key that lies in the deployment today; neither when the same key goes on.
 pub(super) fn of_renewal(
     opening: &Opening,
     renewal: &RenewArguments,
@@ -96,12 +100,11 @@ fn from_directory(
         let stated = std::iter::once(name.as_str()).chain(above).collect::<Vec<_>>().join(", ");
         return Err(Refusal::OutsideJurisdiction { stated, own: place.to_string() }.into());
     }
-    let key = office.keys.iter().rev().find(|key| key.validity.contains(now));
-    let key = key.ok_or_else(|| anyhow!("`{name}` is not enrolled: run `tram enrol` first"))?;
-    Ok((office.id, name, build::ed25519_spki(&key.key)?))
+    let key = office_key(folder, &office.id, &name)?;
+    Ok((office.id, name, build::ed25519_spki(&key)?))
 }
 
-/// The key that the directory lists now for the office of a certificate.
+/// The key that lies in the deployment for the office of a certificate.
 fn key_of_today(opening: &Opening, serial: SerialNo, deployment: &Path, now: Millis) -> Result<Vec<u8>> {
     let record = opening.book().certificates.get(&serial).ok_or(Refusal::UnknownSerial { serial })?;
     let (Kind::Office(office), Some(place)) = (&record.words.kind, &opening.book().place) else {

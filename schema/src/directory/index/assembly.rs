@@ -20,7 +20,6 @@ pub(in crate::directory) struct Assembly {
     names: NameIndex,
     /// (parent, child).
     parents: Vec<(OfficeId, u32)>,
-    keys: Vec<([u8; 32], OfficeId)>,
     /// (login, who).
     logins: Vec<(String, String)>,
     encoded: Vec<u8>,
@@ -49,7 +48,6 @@ impl Assembly {
             offices: Shelf::with_room_for(offices),
             names: NameIndex::default(),
             parents: Vec::with_capacity(offices),
-            keys: Vec::new(),
             encoded: Vec::new(),
         })
     }
@@ -84,7 +82,6 @@ impl Assembly {
             self.names.push(number, position, &name.text).ok_or_else(|| too_long("bytes of names"))?;
         }
         self.parents.extend(office.places.iter().filter_map(|place| Some((place.parent?, number))));
-        self.keys.extend(office.keys.iter().map(|key| (key.key, office.id)));
         self.logins.extend(office.login.clone().map(|login| (login, office.id.to_string())));
         self.offices.push(office, encoded).ok_or_else(|| too_long("bytes of offices"))
     }
@@ -107,10 +104,6 @@ impl Assembly {
     }
 
     fn check_unshared(&mut self) -> Result<(), DirectoryError> {
-        self.keys.sort_unstable();
-        if let Some(pair) = self.keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(DirectoryError::KeyTwice { first: pair[0].1, second: pair[1].1 });
-        }
         self.logins.sort_unstable();
         if let Some(pair) = self.logins.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let (login, first, second) = (pair[0].0.clone(), pair[0].1.clone(), pair[1].1.clone());

@@ -8,13 +8,11 @@ use std::fmt;
 
 use jiff::civil::Date;
 
-use super::office::{
-    CodeSystem, KeyValidity, Office, OfficeFault, OfficeKey, Place, Region, Successor, Tier, Validity,
-};
+use super::office::{CodeSystem, Office, OfficeFault, Place, Region, Successor, Tier, Validity};
 use super::search::NameIndex;
 use super::shelf::{CodePlace, Shelf};
 use super::snapshot::DirectorySnapshot;
-use crate::id::{KeyId, OfficeId, RegionId};
+use crate::id::{OfficeId, RegionId};
 use crate::text::quoted;
 use crate::time::Millis;
 
@@ -26,11 +24,10 @@ pub const ANCESTORS_MAX: usize = 16;
 /// Who is who at a date. Immutable: a change makes a new one.
 ///
 /// It holds the offices as they are signed, in a quarter of the room they take apart: 111,339 take less than 30 MB.
-/// An office that is asked for is taken apart then, and stays so; [`Directory::signing_keys`] and the questions about
-/// relays leave it as it is.
+/// An office that is asked for is taken apart then, and stays so; questions about relays leave it as it is.
 ///
 /// Invariants: ids are unique; every parent, relay and successor exists; in one system a code belongs to at
-/// most one office on any day; no key and no login belongs to two.
+/// most one office on any day; no login belongs to two.
 #[derive(Clone)]
 pub struct Directory {
     version: u64,
@@ -100,14 +97,6 @@ pub enum DirectoryError {
         /// One holder.
         first: OfficeId,
         /// The other; the same office when it lists the code twice.
-        second: OfficeId,
-    },
-    /// A key in two places: either office could sign as the other.
-    #[error("one signing key belongs to `{first}` and `{second}`; every office needs a key of its own")]
-    KeyTwice {
-        /// One holder.
-        first: OfficeId,
-        /// The other; the same office when it lists the key twice.
         second: OfficeId,
     },
     /// A NATS login in two places: either could read the other's mailbox.
@@ -182,14 +171,6 @@ pub enum DirectoryError {
         /// When the directory was.
         found: Millis,
     },
-    /// A delta that makes a key disappear, and with it the proof of what it signed.
-    #[error("the delta removes key `{key}` of office `{office}`; close its validity instead")]
-    KeyRemoved {
-        /// Whose.
-        office: OfficeId,
-        /// Which.
-        key: KeyId,
-    },
     /// The carried tables contradict themselves or cannot be read.
     #[error("the carried table `{table}` cannot be used: {what}")]
     Table {
@@ -245,37 +226,6 @@ pub enum ResolveError {
 fn all(holders: &[CodeHolder]) -> String {
     let one = |holder: &CodeHolder| format!("`{}` {} in {}", holder.office, holder.validity, holder.system);
     holders.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// Why a signature cannot be tied to an office.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// No such office.
-    #[error("office `{office}` is not in the directory; fetch a newer one")]
-    OfficeUnknown {
-        /// Which.
-        office: OfficeId,
-    },
-    /// The office has no such key.
-    #[error("key `{key}` is not one of office `{office}`; fetch a newer directory")]
-    KeyUnknown {
-        /// Which office.
-        office: OfficeId,
-        /// Which key.
-        key: KeyId,
-    },
-    /// The key is the office's, but not at that time.
-    #[error("key `{key}` of office `{office}` is valid {validity}, not at {} ms", .at.0)]
-    NotAt {
-        /// Which office.
-        office: OfficeId,
-        /// Which key.
-        key: KeyId,
-        /// When it may sign.
-        validity: KeyValidity,
-        /// The time asked for.
-        at: Millis,
-    },
 }
 
 impl Directory {
@@ -349,11 +299,6 @@ impl Directory {
     /// All offices, ordered by id, taken apart one at a time.
     pub(super) fn each_office(&self) -> impl Iterator<Item = Office> {
         self.offices.numbers().map(|number| self.offices.read(number))
-    }
-
-    /// All signing keys with their offices, ordered by office.
-    pub fn signing_keys(&self) -> impl Iterator<Item = (OfficeId, OfficeKey)> {
-        self.each_office().flat_map(|office| office.keys.into_iter().map(move |key| (office.id, key)))
     }
 
     /// All regions, ordered by id.
@@ -498,22 +443,6 @@ impl Directory {
     pub fn offices_in(&self, region: &RegionId) -> impl Iterator<Item = &Office> {
         let here = self.offices.numbers().filter(move |number| self.offices.relays(*number).contains(region));
         here.map(|number| self.office_number(number))
-    }
-
-    /// The office's key with this id, if it may sign at this time.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError`]: the office or the key is unknown, or the key is not valid then.
-    pub fn key_of(&self, office: &OfficeId, key: KeyId, at: Millis) -> Result<&OfficeKey, KeyError> {
-        let Some(entry) = self.office(office) else {
-            return Err(KeyError::OfficeUnknown { office: *office });
-        };
-        match entry.keys.iter().find(|candidate| candidate.id() == key) {
-            None => Err(KeyError::KeyUnknown { office: *office, key }),
-            Some(found) if found.validity.contains(at) => Ok(found),
-            Some(found) => Err(KeyError::NotAt { office: *office, key, validity: found.validity, at }),
-        }
     }
 
     /// All of it, as it is signed.

@@ -10,7 +10,6 @@ fn snapshot() -> DirectorySnapshot {
         Validity { from: Some(date(1960, 1, 1)), until: Some(BEFORE) },
     ));
     first.places.push(Place { tier: Tier::Province, parent: Some(id(2)), validity: Validity::since(AFTER) });
-    first.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::since(Millis(u64::MAX)) });
     first.login = Some(LOGIN.to_owned());
     first.relays = vec!["p02".parse().unwrap(), "p01".parse().unwrap()];
     let mut snapshot = directory([first, office(2, "UBND tỉnh")]).unwrap().snapshot();

@@ -1,11 +1,11 @@
-//! A change leads from one version to a later one, and loses no key.
+//! A change leads from one version to a later one.
 
 use super::*;
 
 fn base() -> Directory {
-    let mut keyed = office(1, "Sở Nội vụ");
-    keyed.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::ALWAYS });
-    directory([keyed, office(2, "Sở Tài chính")]).unwrap()
+    let mut named = office(1, "Sở Nội vụ");
+    named.login = Some(LOGIN.to_owned());
+    directory([named, office(2, "Sở Tài chính")]).unwrap()
 }
 
 fn empty() -> DirectoryDelta {
@@ -56,21 +56,11 @@ fn applies_once_and_only_to_its_base() {
 }
 
 #[test]
-fn closes_a_key_but_never_removes_it() {
-    let removed = DirectoryDelta { upserts: vec![office(1, "Sở Nội vụ")], ..empty() };
-    assert!(matches!(removed.apply(&base()), Err(DirectoryError::KeyRemoved { .. })));
-    let mut closed = office(1, "Sở Nội vụ");
-    closed.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::up_to(Millis(5)) });
-    let closed = DirectoryDelta { upserts: vec![closed], ..empty() };
-    assert!(closed.apply(&base()).is_ok());
-}
-
-#[test]
 fn that_breaks_the_directory_is_refused() {
     let mut taken = office(2, "Sở Tài chính");
-    taken.keys.push(OfficeKey { key: [1; 32], validity: KeyValidity::ALWAYS });
+    taken.login = Some(LOGIN.to_owned());
     let delta = DirectoryDelta { upserts: vec![taken], ..empty() };
-    assert!(matches!(delta.apply(&base()), Err(DirectoryError::KeyTwice { .. })));
+    assert!(matches!(delta.apply(&base()), Err(DirectoryError::LoginTwice { .. })));
     let twice = DirectoryDelta { upserts: vec![office(3, "a"), office(3, "b")], ..empty() };
     assert_eq!(twice.apply(&base()), Err(DirectoryError::OfficeTwice { office: id(3) }));
 }

@@ -15,7 +15,7 @@ use jiff::civil::{Date, date};
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::{KeyId, OfficeId, RegionId};
+use crate::id::{OfficeId, RegionId};
 use crate::time::Millis;
 
 const BEFORE: Date = date(2025, 6, 30);
@@ -45,6 +45,7 @@ fn region(token: &str) -> Region {
         name: token.to_owned(),
         url: "nats://relay.example:4222".to_owned(),
         login: None,
+        stamp_key: (token == "p02").then_some([3; 32]),
     }
 }
 

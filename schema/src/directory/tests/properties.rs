@@ -27,16 +27,9 @@ fn any_code() -> impl Strategy<Value = Code> {
 fn any_office() -> impl Strategy<Value = Office> {
     // Letters by name: the range from à to ỹ also holds a blank (U+1680), which no name may end in.
     let name = ("[a-zàáảãạăâđêôơưừữỹ]{1,8}( [a-z]{1,5})?", any_validity());
-    let key = (any::<[u8; 32]>(), any::<Option<u64>>());
     let relays = prop::sample::subsequence(vec!["p01", "p02"], 0..=2);
-    (
-        any::<[u8; 16]>(),
-        name,
-        prop::collection::vec(any_code(), 0..3),
-        prop::collection::vec(key, 0..3),
-        relays,
-    )
-        .prop_map(|(id, (name, validity), codes, keys, relays)| {
+    (any::<[u8; 16]>(), name, prop::collection::vec(any_code(), 0..3), relays).prop_map(
+        |(id, (name, validity), codes, relays)| {
             let mut office = Office::new(OfficeId::new(id));
             office.names.push(Name {
                 text: unicode_normalization::UnicodeNormalization::nfc(name.as_str()).collect(),
@@ -44,14 +37,10 @@ fn any_office() -> impl Strategy<Value = Office> {
             });
             office.places.push(Place { tier: Tier::Province, parent: None, validity });
             office.codes = codes;
-            let key = |(key, from): ([u8; 32], Option<u64>)| OfficeKey {
-                key,
-                validity: KeyValidity { from: from.map(Millis), until: None },
-            };
-            office.keys = keys.into_iter().map(key).collect();
             office.relays = relays.iter().map(|token| token.parse().unwrap()).collect();
             office
-        })
+        },
+    )
 }
 
 proptest! {

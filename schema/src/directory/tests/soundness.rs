@@ -36,11 +36,6 @@ fn an_unsound_office_is_refused_with_its_fault() {
     assert_eq!(fault_of(|o| o.places.push(own)), OfficeFault::OwnParent);
     let twice = || vec!["p01".parse::<RegionId>().unwrap(); 2];
     assert!(matches!(fault_of(|o| o.relays = twice()), OfficeFault::RelayTwice { .. }));
-    let keys = |n: u8| (0..n).map(|n| OfficeKey { key: [n; 32], validity: KeyValidity::ALWAYS }).collect();
-    assert!(matches!(
-        fault_of(|o| o.keys = keys(65)),
-        OfficeFault::TooMany { what: "keys", found: 65, max: 64 }
-    ));
 }
 
 #[test]
@@ -80,10 +75,6 @@ fn what_belongs_to_one_office_is_not_shared() {
         });
         directory(offices).unwrap_err()
     };
-    let key = |office: &mut Office| {
-        office.keys.push(OfficeKey { key: [9; 32], validity: KeyValidity::ALWAYS });
-    };
-    assert_eq!(with(key), DirectoryError::KeyTwice { first: id(1), second: id(2) });
     assert!(matches!(with(|o| o.login = Some(LOGIN.into())), DirectoryError::LoginTwice { .. }));
     let held = |office: &mut Office| office.codes.push(code(CodeSystem::Qd20, "G1", Validity::ALWAYS));
     assert!(matches!(with(held), DirectoryError::CodeTwice { first, .. } if first == id(1)));

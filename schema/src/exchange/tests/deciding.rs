@@ -20,9 +20,8 @@ fn recipients_are_checked_before_anything_is_recorded() {
     let unknown = format!("refused: recipient `{STRANGER}` is not in directory version 1");
     check([], asks(&[A, STRANGER]), &[unknown.as_str()]);
     let idle = OfficeId::new([8; 16]);
-    let not_enrolled = format!(
-        "refused: recipient `{idle}` has no station yet: it has no key or no relay in directory version 1"
-    );
+    let not_enrolled =
+        format!("refused: recipient `{idle}` has no station yet: it has no relay in directory version 1");
     check([], asks(&[idle]), &[not_enrolled.as_str()]);
     let many: Vec<OfficeId> =
         (0..=DOCUMENT_RECIPIENTS_MAX as u128).map(|n| OfficeId::new(n.to_be_bytes())).collect();

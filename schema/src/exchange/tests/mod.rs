@@ -14,9 +14,7 @@ use crate::body::{
     Ask, AttachmentName, Body, Dispatch, ENTRIES_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace,
     StatusCode,
 };
-use crate::directory::{
-    Directory, DirectoryBuilder, Enrolment, KeyValidity, Name, Office, OfficeKey, Region, Validity,
-};
+use crate::directory::{Directory, DirectoryBuilder, Enrolment, Name, Office, Region, Validity};
 use crate::event::{Kind, Urgency, VerifiedEvent, seal};
 use crate::id::{BlobHash, DocumentId, Position, RegionId};
 
@@ -205,6 +203,9 @@ fn line(change: &Change) -> String {
         Change::EarlyReceipt { place, .. } => {
             format!("early receipt for {}", at(place.incarnation, place.counter))
         }
+        Change::Judged { incarnation, counter, judged, .. } => {
+            format!("judged {}: {:?}", at(*incarnation, *counter), judged.outcome)
+        }
         Change::Regained { document, .. } => format!("regained {}", document.as_bytes()[15]),
         Change::Alarm(alarm) => match alarm {
             Alarm::Fork { counter, .. } => format!("alarm: fork at {counter}"),
@@ -220,6 +221,13 @@ fn line(change: &Change) -> String {
             }
             Alarm::RefusedByRelay { counter, reason, .. } => format!("alarm: refused {counter}: {reason}"),
             Alarm::BodyRefused { reason, .. } => format!("alarm: {reason}"),
+            Alarm::ContestedKey { office, .. } => format!("alarm: contested key of {}", name(*office)),
+            Alarm::JudgedWorse { counter, before, outcome, .. } => {
+                format!("alarm: {counter} was {before:?}, is {outcome:?}")
+            }
+            Alarm::JudgedElsewhere { by, counter, outcome, .. } => {
+                format!("alarm: {} finds {counter} {outcome:?}", name(*by))
+            }
         },
     }
 }
@@ -373,6 +381,7 @@ fn directory() -> Directory {
         name: "Một tỉnh".to_owned(),
         url: "nats://relay.example:4222".to_owned(),
         login: None,
+        stamp_key: None,
     });
     for office in [ME, A, B, OfficeId::new([8; 16])] {
         let mut listed = Office::new(office);
@@ -380,9 +389,7 @@ fn directory() -> Directory {
         builder.office(listed);
     }
     for office in [ME, A, B] {
-        let keys =
-            vec![OfficeKey { key: key_of(office).verifying_key().to_bytes(), validity: KeyValidity::ALWAYS }];
-        let enrolment = Enrolment { keys, login: None, relays: vec![region.clone()] };
+        let enrolment = Enrolment { login: None, relays: vec![region.clone()] };
         builder.enrol(&office, enrolment).expect("the office is there");
     }
     builder.build(1, Millis(0)).expect("a sound directory")

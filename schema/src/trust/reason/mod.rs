@@ -203,6 +203,47 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Its number in events; stable for ever.
+    pub const fn number(&self) -> u16 {
+        match self {
+            Self::CertificateSound { .. } => 1,
+            Self::CertificateRefused(_) => 2,
+            Self::RoleRefused(_) => 3,
+            Self::ChainComplete { .. } => 4,
+            Self::NoPath(_) => 5,
+            Self::UsageFits { .. } => 6,
+            Self::WrongUsage { .. } => 7,
+            Self::WithinPeriod { .. } => 8,
+            Self::ExpiredSince { .. } => 9,
+            Self::NotYetValid { .. } => 10,
+            Self::ExpiredAtSigning { .. } => 11,
+            Self::ExpiredBeforeProof { .. } => 12,
+            Self::PeriodNotProven { .. } => 13,
+            Self::NotRevoked { .. } => 14,
+            Self::NotRevokedSoFar { .. } => 15,
+            Self::RevokedLater { .. } => 16,
+            Self::OnHoldLater { .. } => 17,
+            Self::Revoked { .. } => 18,
+            Self::RevokedBeforeProof { .. } => 19,
+            Self::RevokedWithoutProof { .. } => 20,
+            Self::OnHold { .. } => 21,
+            Self::AuthorityCompromised { .. } => 22,
+            Self::NoList { .. } => 23,
+            Self::StaleList { .. } => 24,
+            Self::ProvenAt { .. } => 25,
+            Self::ClaimedAfterProof { .. } => 26,
+            Self::ClockBehind { .. } => 27,
+            Self::NoTrustedTimeYet => 28,
+            Self::NotChecked => 29,
+            Self::ContentIntact { .. } => 30,
+            Self::ContentChanged => 31,
+            Self::SignatureMade { .. } => 32,
+            Self::SignatureFalse => 33,
+            Self::SignatureUnfit { .. } => 34,
+            Self::SignatureRefused(_) => 35,
+        }
+    }
+
     /// Whether a later list, authority or certificate could change it although it does not say
     /// *undetermined*.
     pub const fn is_open(&self) -> bool {
@@ -213,6 +254,11 @@ impl Reason {
                 | Self::RevokedLater { .. }
                 | Self::NoPath(PathError::UnknownIssuer { .. } | PathError::KeyIdentifier { .. })
         )
+    }
+
+    /// Whether it was revoked for good, and nothing proves that it was signed before.
+    pub const fn is_revoked_without_proof(&self) -> bool {
+        matches!(self, Self::RevokedBeforeProof { .. } | Self::RevokedWithoutProof { .. })
     }
 
     /// The words for it.

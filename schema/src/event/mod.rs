@@ -10,20 +10,22 @@
 //!
 //! A signature is checked once, before the event is stored; presence in a store is the proof afterwards.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+mod verify;
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use std::fmt;
+use std::sync::Arc;
+
+use ed25519_dalek::{Signer, SigningKey};
 use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 
+pub use verify::{Proof, Verifier, VerifyError, VerifyMemory, check_signature};
+
 use crate::blob::{self, BLOBS_MAX, BlobRef};
+use crate::body::{Body, BodyError};
 use crate::cose::{self, Frame, FrameError, infallible, sha256};
-use crate::directory::{Directory, KeyValidity, OfficeKey};
 use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
-use crate::mutant::{self, Mutant};
 use crate::time::Millis;
 
 /// Largest event, in bytes, signature and frame included.
@@ -49,8 +51,8 @@ const CONTENT_TYPE: &str = "tram/event/v1";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A change of the directory by the competent registrar.
-    DirectoryChange,
+    /// New in the registry: a directory, certificates, revocation lists, announcements of keys.
+    RegistryChange,
     /// An office announces a key.
     KeyAnnouncement,
     /// A document is sent (*gửi văn bản*).
@@ -71,6 +73,8 @@ pub enum Kind {
     Restored,
     /// A correspondent gives back events that the author of them has lost with its disk.
     Returned,
+    /// What the signatures on documents are worth, as of now.
+    Verdict,
     /// Written by a newer version: kept, forwarded and shown as unsupported; never applied, never dropped.
     Unknown(u16),
 }
@@ -79,7 +83,7 @@ impl Kind {
     /// Its number on the wire.
     pub const fn number(self) -> u16 {
         match self {
-            Self::DirectoryChange => 1,
+            Self::RegistryChange => 1,
             Self::KeyAnnouncement => 2,
             Self::Dispatch => 3,
             Self::Status => 4,
@@ -90,6 +94,7 @@ impl Kind {
             Self::Report => 9,
             Self::Restored => 10,
             Self::Returned => 11,
+            Self::Verdict => 12,
             Self::Unknown(number) => number,
         }
     }
@@ -97,7 +102,7 @@ impl Kind {
     /// The kind with this number.
     pub const fn from_number(number: u16) -> Self {
         match number {
-            1 => Self::DirectoryChange,
+            1 => Self::RegistryChange,
             2 => Self::KeyAnnouncement,
             3 => Self::Dispatch,
             4 => Self::Status,
@@ -108,6 +113,7 @@ impl Kind {
             9 => Self::Report,
             10 => Self::Restored,
             11 => Self::Returned,
+            12 => Self::Verdict,
             other => Self::Unknown(other),
         }
     }
@@ -375,6 +381,16 @@ impl UnverifiedEvent {
     pub fn claims(&self) -> &Event {
         &self.event
     }
+
+    /// Which key it says signed it.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// What its body says, as far as this version interprets it.
+    pub(crate) fn body(&self) -> Result<Body, BodyError> {
+        Body::read(self.version, &self.event)
+    }
 }
 
 /// What a stored event says. The store accepts [`VerifiedEvent`]s only, so what it gives back was proven then;
@@ -385,6 +401,8 @@ pub struct RecordedEvent {
     pub id: EventId,
     /// The version it was written in.
     pub version: u8,
+    /// Which key signed it.
+    pub key: KeyId,
     /// Its fields.
     pub event: Event,
 }
@@ -396,14 +414,14 @@ impl RecordedEvent {
         let version = version_of(frame.content_type)?;
         let event =
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
-        Ok(Self { id: EventId::new(cose::sig_hash(&frame)), version, event })
+        Ok(Self { id: EventId::new(cose::sig_hash(&frame)), version, key: frame.key, event })
     }
 }
 
 /// What was verified just now need not be read again.
 impl From<VerifiedEvent> for RecordedEvent {
-    fn from(VerifiedEvent { id, version, event, .. }: VerifiedEvent) -> Self {
-        Self { id, version, event }
+    fn from(VerifiedEvent { id, version, key, event, .. }: VerifiedEvent) -> Self {
+        Self { id, version, key, event }
     }
 }
 
@@ -413,6 +431,7 @@ pub struct VerifiedEvent {
     bytes: Arc<[u8]>,
     version: u8,
     id: EventId,
+    key: KeyId,
     event: Event,
 }
 
@@ -430,6 +449,11 @@ impl VerifiedEvent {
     /// SHA-256 over what was signed.
     pub fn id(&self) -> EventId {
         self.id
+    }
+
+    /// Which key signed it.
+    pub fn key(&self) -> KeyId {
+        self.key
     }
 
     /// Its fields.
@@ -464,13 +488,15 @@ pub fn key_id(key: &[u8; 32]) -> KeyId {
 pub fn seal(event: Event, key: &SigningKey) -> Result<VerifiedEvent, EventError> {
     event.check()?;
     let payload = encode(&event);
-    let protected = cose::protected_header(CONTENT_TYPE, key_id(key.verifying_key().as_bytes()));
+    let signer = key_id(key.verifying_key().as_bytes());
+    let protected = cose::protected_header(CONTENT_TYPE, signer);
     let signed = cose::sig_structure(CONTENT_TYPE, &protected, &payload);
     let bytes = cose::frame(&protected, &payload, &key.sign(&signed).to_bytes());
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(EventError::TooLarge { found: bytes.len() });
     }
-    Ok(VerifiedEvent { bytes: bytes.into(), version: VERSION, id: EventId::new(sha256(&signed)), event })
+    let id = EventId::new(sha256(&signed));
+    Ok(VerifiedEvent { bytes: bytes.into(), version: VERSION, id, key: signer, event })
 }
 
 fn encode(event: &Event) -> Vec<u8> {
@@ -522,178 +548,5 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
             rule: "one map of definite length with ascending labels, within the limits of each field",
         }),
         Err(error) => Err(EventError::Payload(error.to_string())),
-    }
-}
-
-/// Why an event is not accepted as its office's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    /// The directory does not know the office.
-    #[error("office `{office}` is not in directory version {directory}")]
-    UnknownOffice {
-        /// Who the event says it is from.
-        office: OfficeId,
-        /// The directory that was asked.
-        directory: u64,
-    },
-    /// The office has no such key, or not at that time.
-    #[error(
-        "key `{key}` is not a key of office `{office}` at the claimed time (directory version {directory})"
-    )]
-    UnknownKey {
-        /// Who the event says it is from.
-        office: OfficeId,
-        /// The key the frame names.
-        key: KeyId,
-        /// The directory that was asked.
-        directory: u64,
-    },
-    /// The signature does not hold.
-    #[error("the signature on event `{id}` does not verify under key `{key}` of office `{office}`")]
-    Signature {
-        /// The event.
-        id: EventId,
-        /// Who it says it is from.
-        office: OfficeId,
-        /// The key the frame names.
-        key: KeyId,
-    },
-}
-
-/// Judges signatures against one version of the directory.
-///
-/// A small memory of triples that already held saves the curve operation when the same event comes again by
-/// another path or another try, which is the normal case in a network that retransmits.
-pub struct Verifier {
-    directory: Arc<Directory>,
-    keys: BTreeMap<(OfficeId, KeyId), KeyEntry>,
-    memory: Option<Arc<VerifyMemory>>,
-}
-
-struct KeyEntry {
-    key: VerifyingKey,
-    validity: KeyValidity,
-}
-
-/// The hashes that are remembered, and the same in the order they came.
-type Triples = (HashSet<[u8; 32]>, VecDeque<[u8; 32]>);
-
-/// Triples (key, event id, signature) that were found valid; bounded, oldest forgotten first.
-#[derive(Default)]
-pub struct VerifyMemory {
-    held: Mutex<Triples>,
-}
-
-impl VerifyMemory {
-    /// How many triples are remembered.
-    pub const TRIPLES_MAX: usize = 65_536;
-
-    fn triple(key: &VerifyingKey, event: &UnverifiedEvent) -> [u8; 32] {
-        let mut bytes = [0; 128];
-        bytes[..32].copy_from_slice(key.as_bytes());
-        bytes[32..64].copy_from_slice(event.id.as_bytes());
-        bytes[64..].copy_from_slice(&event.signature);
-        sha256(&bytes)
-    }
-
-    fn knows(&self, triple: &[u8; 32]) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).0.contains(triple)
-    }
-
-    fn remember(&self, triple: [u8; 32]) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.0.insert(triple) {
-            held.1.push_back(triple);
-        }
-        if held.1.len() > Self::TRIPLES_MAX
-            && let Some(oldest) = held.1.pop_front()
-        {
-            held.0.remove(&oldest);
-        }
-    }
-}
-
-/// A key that is not a curve point, or a weak one, can verify nothing: there is none then.
-fn key_entry(office: OfficeId, listed: &OfficeKey) -> Option<((OfficeId, KeyId), KeyEntry)> {
-    let key = VerifyingKey::from_bytes(&listed.key).ok().filter(|key| !key.is_weak())?;
-    Some(((office, key_id(&listed.key)), KeyEntry { key, validity: listed.validity }))
-}
-
-impl Verifier {
-    /// Prepares the keys of every enrolled office.
-    pub fn new(directory: Arc<Directory>) -> Self {
-        let keys =
-            directory.signing_keys().filter_map(|(office, listed)| key_entry(office, &listed)).collect();
-        Self { directory, keys, memory: None }
-    }
-
-    /// Prepares the keys of one office: enough for its own events.
-    pub fn for_office(directory: Arc<Directory>, office: &OfficeId) -> Self {
-        let listed = directory.office(office).into_iter().flat_map(|found| found.keys.iter());
-        let keys = listed.filter_map(|listed| key_entry(*office, listed)).collect();
-        Self { directory, keys, memory: None }
-    }
-
-    /// Also remembers what it verified, in a memory that several verifiers may share.
-    #[must_use]
-    pub fn with_memory(mut self, memory: Arc<VerifyMemory>) -> Self {
-        self.memory = Some(memory);
-        self
-    }
-
-    /// The directory it judges by.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
-    }
-
-    /// Checks that the office's key signed exactly these bytes (RFC 8032, strict: no malleable signature, no weak
-    /// key).
-    ///
-    /// # Errors
-    /// When office, key or signature do not hold; the bytes then belong in quarantine.
-    pub fn verify(&self, event: UnverifiedEvent) -> Result<VerifiedEvent, VerifyError> {
-        let office = event.event.office;
-        let directory = self.directory.version();
-        let Some(entry) = self.keys.get(&(office, event.key)) else {
-            return Err(match self.directory.office(&office) {
-                None => VerifyError::UnknownOffice { office, directory },
-                Some(_) => VerifyError::UnknownKey { office, key: event.key, directory },
-            });
-        };
-        if !entry.validity.contains(event.event.claimed_at) {
-            return Err(VerifyError::UnknownKey { office, key: event.key, directory });
-        }
-        let triple = self.memory.as_ref().map(|memory| (memory, VerifyMemory::triple(&entry.key, &event)));
-        let known = triple.as_ref().is_some_and(|(memory, triple)| memory.knows(triple));
-        if !known {
-            let signature = Signature::from_bytes(&event.signature);
-            let holds = entry.key.verify_strict(&event.signed, &signature).is_ok();
-            if !holds && !mutant::is(Mutant::NoSignatureCheck) {
-                return Err(VerifyError::Signature { id: event.id, office, key: event.key });
-            }
-            if let Some((memory, triple)) = triple {
-                memory.remember(triple);
-            }
-        }
-        Ok(VerifiedEvent { bytes: event.bytes, version: event.version, id: event.id, event: event.event })
-    }
-
-    /// Checks an event that a store has held for some time: a key that its office has, or once had, signed exactly
-    /// these bytes. Whether the key was valid then was judged when the event was recorded, and is not asked again.
-    ///
-    /// # Errors
-    /// [`VerifyError::Signature`] when the bytes were changed since; else that the directory does not know who or
-    /// what signed, so that nothing can be said.
-    pub fn check_recorded(&self, event: &UnverifiedEvent) -> Result<(), VerifyError> {
-        let (office, key) = (event.event.office, event.key);
-        let directory = self.directory.version();
-        let Some(entry) = self.keys.get(&(office, key)) else {
-            return Err(match self.directory.office(&office) {
-                None => VerifyError::UnknownOffice { office, directory },
-                Some(_) => VerifyError::UnknownKey { office, key, directory },
-            });
-        };
-        let holds = entry.key.verify_strict(&event.signed, &Signature::from_bytes(&event.signature));
-        holds.map_err(|_| VerifyError::Signature { id: event.id, office, key })
     }
 }

@@ -2,9 +2,16 @@
 //!
 //! Kinds whose rules are not written yet travel with an opaque body: kept, forwarded, shown as unsupported.
 
+mod trust;
+
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+
+pub use trust::{
+    CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, FindingCode, JUDGEMENTS_MAX, Judgement,
+    KeyAnnouncement, KeyPurpose, LAYERS_MAX, Layer, ListHash, RegistryChange, Verdicts,
+};
 
 use crate::blob::BLOBS_MAX;
 use crate::cose::{encodes_to, infallible};
@@ -200,6 +207,9 @@ pub enum RestoreReason {
     /// A correspondent knew events that the station does not: its data went backwards.
     #[n(1)]
     Correspondent,
+    /// Its signing key was lost and another one certified: what nobody has receipted is signed again.
+    #[n(2)]
+    KeyReplaced,
 }
 
 /// A station was restored or rebuilt (*đã khôi phục dữ liệu*). First event of each incarnation after the first, one
@@ -327,6 +337,12 @@ pub enum Body {
     Restored(Restored),
     /// Events given back to their author.
     Returned(Returned),
+    /// New items in the registry.
+    RegistryChange(RegistryChange),
+    /// The office's next key.
+    KeyAnnouncement(KeyAnnouncement),
+    /// What signatures on documents are worth.
+    Verdict(Verdicts),
     /// A kind or version this code does not interpret: kept and forwarded, never applied.
     Unsupported,
 }
@@ -348,12 +364,12 @@ impl Body {
             Kind::Head => Self::Head(exact(event.kind, bytes)?),
             Kind::Restored => Self::Restored(exact(event.kind, bytes)?),
             Kind::Returned => Self::Returned(exact(event.kind, bytes)?),
-            Kind::DirectoryChange
-            | Kind::KeyAnnouncement
-            | Kind::BusinessRequest
-            | Kind::DossierChange
-            | Kind::Report
-            | Kind::Unknown(_) => Self::Unsupported,
+            Kind::RegistryChange => Self::RegistryChange(exact(event.kind, bytes)?),
+            Kind::KeyAnnouncement => Self::KeyAnnouncement(exact(event.kind, bytes)?),
+            Kind::Verdict => Self::Verdict(exact(event.kind, bytes)?),
+            Kind::BusinessRequest | Kind::DossierChange | Kind::Report | Kind::Unknown(_) => {
+                Self::Unsupported
+            }
         };
         body.check(event)?;
         Ok(body)
@@ -369,6 +385,9 @@ impl Body {
             Self::Head(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Restored(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Returned(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::RegistryChange(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::KeyAnnouncement(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Verdict(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Unsupported => return None,
         }
         Some(bytes)
@@ -383,6 +402,9 @@ impl Body {
             Self::Head(_) => Some(Kind::Head),
             Self::Restored(_) => Some(Kind::Restored),
             Self::Returned(_) => Some(Kind::Returned),
+            Self::RegistryChange(_) => Some(Kind::RegistryChange),
+            Self::KeyAnnouncement(_) => Some(Kind::KeyAnnouncement),
+            Self::Verdict(_) => Some(Kind::Verdict),
             Self::Unsupported => None,
         }
     }
@@ -432,6 +454,21 @@ impl Body {
                 }
                 if event.to.len() != 1 {
                     return rule("one recipient");
+                }
+            }
+            Self::RegistryChange(change) => {
+                if !change.is_bounded() || !event.to.is_empty() {
+                    return rule("no recipients, at most 512 items and 64 keys");
+                }
+            }
+            Self::KeyAnnouncement(_) => {
+                if !event.to.is_empty() {
+                    return rule("no recipients: it travels with the registry");
+                }
+            }
+            Self::Verdict(verdicts) => {
+                if !verdicts.is_bounded() || event.to.len() > 1 {
+                    return rule("at most one recipient, 1 to 32 judgements within their limits");
                 }
             }
             Self::Unsupported => {}

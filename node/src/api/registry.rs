@@ -1,0 +1,178 @@
+//! The registry, and what signatures are worth: shown to people, and taken in from a file.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schema::directory::Directory;
+use schema::id::OfficeId;
+use schema::registry::{KeyStanding, NodeKey, REGISTRY_BYTES_MAX, Registry, decode_items};
+use schema::time::Millis;
+use schema::trust::{Language, SigningTime, Verdict};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::present::Presenter;
+use super::problem::Problem;
+use super::{SharedApi, check_length, day_in_vietnam, lang_of};
+use crate::runtime::now;
+use crate::store::JudgementView;
+use crate::words::{KEY_STANDING, Lang, word};
+
+/// Days before the end of this station's certificate from which on the status warns: the first of 60, 30 and 7.
+const WARN_DAYS: u64 = 60;
+/// How long a registry file may take to come.
+const UPLOAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// What a station holds about everybody, and how old it is.
+pub(super) async fn show(State(api): State<SharedApi>, headers: HeaderMap) -> Response {
+    let (registry, lang) = (api.keeper.registry(), lang_of(&headers));
+    Json(described(&registry, api.office, now(), lang)).into_response()
+}
+
+/// Takes in a registry file. Every item proves itself; the rest is named and left out.
+pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
+    check_length(request.headers(), REGISTRY_BYTES_MAX as u64)?;
+    let reading = axum::body::to_bytes(request.into_body(), REGISTRY_BYTES_MAX);
+    let bytes = match timeout(UPLOAD_TIMEOUT, reading).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => return Err(Problem::new(StatusCode::BAD_REQUEST, "cut").detail(error.to_string())),
+        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
+    };
+    let items = decode_items(&bytes)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "registry").detail(error.to_string()))?;
+    let taken = api.keeper.take_in(items, "file").await;
+    let answer = json!({ "new": taken.new, "known": taken.known, "refused": taken.refused });
+    Ok(Json(answer).into_response())
+}
+
+/// The registry in words and figures.
+pub fn described(registry: &Registry, me: OfficeId, now: Millis, lang: Lang) -> Value {
+    let directory = registry.directory();
+    let lists = registry.list_ages().into_iter().map(|age| {
+        json!({
+            "authority": age.authority.to_string(),
+            "number": age.newest.map(|(number, _)| number.to_string()),
+            "made_at": age.newest.map(|(_, window)| window.this_update),
+            "next_at": age.newest.map(|(_, window)| window.next_update),
+            "age_ms": age.age_ms(now),
+            "stale": age.is_stale(now),
+            "revoked": age.revoked,
+        })
+    });
+    let contested = registry.contested().map(|(office, key)| {
+        json!({ "office": office, "office_name": name_of(directory, &office, now, lang), "key": key })
+    });
+    json!({
+        "directory": {
+            "version": directory.version(),
+            "issued_at": directory.issued_at(),
+            "offices": directory.office_count(),
+        },
+        "authorities": registry.trust().authorities().map(|ca| json!({
+            "subject": ca.subject().to_string(),
+            "serial": ca.serial().to_string(),
+            "not_after": ca.validity().not_after,
+        })).collect::<Vec<_>>(),
+        "lists": lists.collect::<Vec<_>>(),
+        "contested": contested.collect::<Vec<_>>(),
+        "keys": registry.keys(&me).iter().map(|key| key_view(registry, key, lang)).collect::<Vec<_>>(),
+    })
+}
+
+fn key_view(registry: &Registry, key: &NodeKey, lang: Lang) -> Value {
+    let standing = match key.standing() {
+        KeyStanding::First => "first",
+        KeyStanding::Announced { .. } => "announced",
+        KeyStanding::Recovered => "recovered",
+        KeyStanding::Contested => "contested",
+    };
+    let certificates = key.certificates().iter().map(|certificate| {
+        let revoked = registry.trust().revocation_of(certificate);
+        json!({
+            "serial": certificate.serial().to_string(),
+            "issuer": certificate.issuer().to_string(),
+            "not_before": certificate.validity().not_before,
+            "not_after": certificate.validity().not_after,
+            "revoked_from": revoked.map(|entry| entry.effective_at()),
+        })
+    });
+    json!({
+        "key": key.id(),
+        "standing": standing,
+        "standing_text": word(KEY_STANDING, standing, lang),
+        "not_after": key.not_after(),
+        "certificates": certificates.collect::<Vec<_>>(),
+    })
+}
+
+fn name_of(directory: &Directory, office: &OfficeId, now: Millis, lang: Lang) -> Option<String> {
+    let presenter = Presenter { directory, today: day_in_vietnam(now), lang };
+    directory.office(office).map(|office| presenter.name(office))
+}
+
+/// What the signatures on a document are worth: what was recorded, and the reasons in words as of the present registry.
+pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, lang: Lang) -> Value {
+    let JudgementView { judgement, key, claimed_at, recorded_at, event } = view;
+    let proven_at = registry.sound_proof(&judgement.from, *key, &judgement.stamps);
+    let time = SigningTime { claimed_at: Some(*claimed_at), after: None, proven_at };
+    let judged = registry.judge_key(&judgement.from, *key, &time, now);
+    let seal = judged.map(|(certificate, verdict)| {
+        json!({
+            "signer": certificate.subject().to_string(),
+            "issuer": certificate.issuer().to_string(),
+            "serial": certificate.serial().to_string(),
+            "not_before": certificate.validity().not_before,
+            "not_after": certificate.validity().not_after,
+            "findings": findings(&verdict, lang),
+        })
+    });
+    let outcome = judgement.outcome();
+    json!({
+        "outcome": outcome,
+        "outcome_text": outcome.text(language_of(lang)),
+        "may_change": judgement.open,
+        "recorded_at": recorded_at,
+        "event": event,
+        "proven_at": proven_at,
+        "proven_by": judgement.stamps.iter().map(|stamp| json!({ "relay": stamp.region, "at": stamp.at })).collect::<Vec<_>>(),
+        "seal": seal,
+    })
+}
+
+fn findings(verdict: &Verdict, lang: Lang) -> Vec<Value> {
+    let language = language_of(lang);
+    let shown = verdict.findings().iter().map(|finding| {
+        json!({
+            "item": finding.item,
+            "item_text": finding.item.text(language),
+            "outcome": finding.outcome,
+            "outcome_text": finding.outcome.text(language),
+            "reason": finding.reason.text(language),
+        })
+    });
+    shown.collect()
+}
+
+pub(super) const fn language_of(lang: Lang) -> Language {
+    match lang {
+        Lang::Vi => Language::Vietnamese,
+        Lang::En => Language::English,
+    }
+}
+
+/// What the status says about trust: what somebody should look at.
+pub(super) fn summary(registry: &Registry, me: &OfficeId, now: Millis) -> Value {
+    let ages = registry.list_ages();
+    let counting = registry.keys(me).iter().filter(|key| key.standing().counts());
+    let not_after = counting.map(NodeKey::not_after).max();
+    let days_left = not_after.map(|end| end.since(now) / Millis::DAY);
+    json!({
+        "stale_lists": ages.iter().filter(|age| age.is_stale(now)).count(),
+        "authorities": ages.len(),
+        "contested_keys": registry.contested().count(),
+        "certificate_not_after": not_after,
+        "certificate_days_left": days_left,
+        "certificate_warning": days_left.is_none_or(|days| days <= WARN_DAYS),
+    })
+}

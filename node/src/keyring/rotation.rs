@@ -1,0 +1,101 @@
+//! The station's next signing key: made beside the present one, certified, announced, then put in its place.
+//!
+//! ```text
+//! node.key         signs
+//! node.next.key    waits for its certificate, under the passphrase of the present one
+//! ```
+//!
+//! The running station changes to the next key by itself as soon as its certificate is in the registry and the
+//! announcement of it, signed with the present key, as well (`crate::node`). Its journal is what counts: a crash between the
+//! first event under the new key and the exchange of the files is settled at the next start.
+
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+
+use super::change::{OldBytes, succeed};
+use super::{
+    KeyringError, Passphrase, Source, generate_signing_key, open_given, write_protected_key,
+    write_signing_key,
+};
+
+/// Where the key that follows the one in `path` waits.
+pub fn next_path(path: &Path) -> PathBuf {
+    path.with_extension("next.key")
+}
+
+/// Makes the key that is to follow the one in `path`; under the same passphrase.
+///
+/// # Errors
+/// When one waits already, or it cannot be written.
+pub fn prepare(path: &Path, passphrase: Option<&Passphrase>) -> Result<SigningKey, KeyringError> {
+    let (next, place) = (generate_signing_key()?, next_path(path));
+    match passphrase {
+        Some(passphrase) => write_protected_key(&place, &next, passphrase)?,
+        None => write_signing_key(&place, &next)?,
+    }
+    Ok(next)
+}
+
+/// Opens the key that waits; `None` when none does. `passphrase` is the one that opened the present key.
+///
+/// # Errors
+/// When it cannot be read, or is under another passphrase.
+pub fn open_next(path: &Path, passphrase: Option<&Passphrase>) -> Result<Option<SigningKey>, KeyringError> {
+    let place = next_path(path);
+    if !place.exists() {
+        return Ok(None);
+    }
+    open_given(&place, passphrase, &Source::File(path.to_owned())).map(Some)
+}
+
+/// Puts the key that waits in the place of the one before, whose bytes are overwritten as well as that goes; `None` when none
+/// waits.
+///
+/// # Errors
+/// When the files cannot be exchanged: the one before is in place then.
+pub fn put_in_place(path: &Path) -> Result<Option<OldBytes>, KeyringError> {
+    let place = next_path(path);
+    if place.exists() { succeed(path, &place).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::{Unlock, open_signing_key};
+
+    #[test]
+    fn next_key_waits_beside_the_present_one_and_takes_its_place() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("node.key");
+        let present = generate_signing_key().expect("randomness");
+        write_signing_key(&path, &present).expect("a new file");
+        assert!(open_next(&path, None).expect("none waits").is_none());
+        assert_eq!(put_in_place(&path).expect("none waits"), None);
+
+        let next = prepare(&path, None).expect("a new file");
+        assert!(matches!(prepare(&path, None), Err(KeyringError::Exists { .. })), "one at a time");
+        let waiting = open_next(&path, None).expect("readable").expect("it waits");
+        assert_eq!(waiting.to_bytes(), next.to_bytes());
+        let opened = open_signing_key(&path, &[], &Unlock::default()).expect("the present one");
+        assert_eq!(opened.key.to_bytes(), present.to_bytes());
+
+        assert_eq!(put_in_place(&path).expect("exchanged"), Some(OldBytes::Overwritten));
+        let opened = open_signing_key(&path, &[], &Unlock::default()).expect("the next one");
+        assert_eq!(opened.key.to_bytes(), next.to_bytes());
+        assert!(!next_path(&path).exists());
+    }
+
+    #[test]
+    fn next_key_lies_under_the_passphrase_of_the_present_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("node.key");
+        let passphrase = Passphrase::parse("một cụm mật khẩu đủ dài".as_bytes()).expect("a passphrase");
+        let next = prepare(&path, Some(&passphrase)).expect("a new file");
+        let waiting = open_next(&path, Some(&passphrase)).expect("readable").expect("it waits");
+        assert_eq!(waiting.to_bytes(), next.to_bytes());
+        assert!(matches!(open_next(&path, None), Err(KeyringError::Locked { .. })));
+        let other = Passphrase::parse("một cụm mật khẩu khác hẳn".as_bytes()).expect("a passphrase");
+        assert!(matches!(open_next(&path, Some(&other)), Err(KeyringError::WrongPassphrase { .. })));
+    }
+}

@@ -1,0 +1,258 @@
+//! What the signatures on documents are worth, and what becomes of that when something newer comes.
+//!
+//! A document is judged when it comes in. What may still change is judged again, in small portions, whenever the registry
+//! changes or a relay's word on the time comes late; what came out differently is recorded, and when it is worse, told to
+//! the sender as well.
+
+use std::sync::Arc;
+
+use schema::body::{
+    Body, CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, JUDGEMENTS_MAX, Judgement,
+    KeyAnnouncement, KeyPurpose, Place, RegistryChange, Verdicts,
+};
+use schema::event::{Kind, Proof, RecordedEvent, Urgency, key_id};
+use schema::exchange::{Draft, Records};
+use schema::id::{OfficeId, Position};
+use schema::registry::{Item, ItemKind, Registry};
+use schema::stamp::Stamp;
+use schema::time::Millis;
+use schema::trust::{Certificate, TrustStore};
+
+use super::{Node, StepError, Work};
+use crate::step::Effect;
+use crate::store::StoreError;
+
+/// Documents that are judged again in one step.
+pub(super) const REJUDGED_MAX: usize = 128;
+
+impl Node {
+    /// Judges by a newer registry from now on; `items` are new in it. What that may change is judged again in the steps
+    /// that follow.
+    pub(super) fn use_registry(
+        &mut self,
+        registry: Arc<Registry>,
+        items: &[Item],
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let earlier = std::mem::replace(&mut self.registry, registry);
+        self.store.keep_items(items)?;
+        let known: Vec<_> = earlier.contested().collect();
+        let contested = self.registry.contested().filter(|key| !known.contains(key));
+        let contested: Vec<ContestedKey> =
+            contested.map(|(office, key)| ContestedKey { office, key }).collect();
+        let items: Vec<ChangedItem> =
+            items.iter().map(|item| ChangedItem { kind: item.kind(), id: item.id() }).collect();
+        let parts = items.len().div_ceil(CHANGED_ITEMS_MAX).max(contested.len().div_ceil(CONTESTED_KEYS_MAX));
+        for part in 0..parts {
+            let piece =
+                |most: usize, length: usize| (part * most).min(length)..((part + 1) * most).min(length);
+            let change = RegistryChange {
+                items: items[piece(CHANGED_ITEMS_MAX, items.len())].to_vec(),
+                contested: contested[piece(CONTESTED_KEYS_MAX, contested.len())].to_vec(),
+            };
+            let draft = self.local(Kind::RegistryChange, &Body::RegistryChange(change));
+            self.record(&draft, now, work)?;
+        }
+        self.mark_for_judging(&earlier)?;
+        self.follow_key(now, work)
+    }
+
+    /// Marks the documents whose judgement a change of the registry may have changed: those that were open, and those
+    /// signed with a certificate of which something else is known now.
+    fn mark_for_judging(&mut self, earlier: &Registry) -> Result<(), StepError> {
+        let (before, after) = (earlier.trust(), self.registry.trust());
+        if before.generation() == after.generation() && earlier.fingerprint() == self.registry.fingerprint() {
+            return Ok(());
+        }
+        self.store.mark_open_judgements()?;
+        for (number, der) in self.store.signers()? {
+            let Ok(certificate) = Certificate::parse(&der) else { continue };
+            if is_judged_otherwise(&certificate, before, after) {
+                self.store.mark_judged_by(number)?;
+            }
+        }
+        self.judging = true;
+        Ok(())
+    }
+
+    /// Judges a document that has just come in.
+    pub(super) fn judge_new(
+        &mut self,
+        from: OfficeId,
+        place: Place,
+        proof: &Proof,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let Some(row) = self.store.held(&from, place.incarnation, place.counter)? else { return Ok(()) };
+        let recorded = self.recorded_at(row.position)?;
+        let judgement = self.judge(&recorded, place, proof.stamps.clone())?;
+        work.judgements.push((judgement, false));
+        Ok(())
+    }
+
+    /// A repeat of a held event brings a relay's word on the time that was missing: by courier it came without.
+    pub(super) fn note_proof(
+        &mut self,
+        from: &OfficeId,
+        place: Place,
+        proof: &Proof,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let Some(proven_at) = proof.at() else { return Ok(()) };
+        let row = self.store.held(from, place.incarnation, place.counter)?;
+        let Some(row) = row.filter(|row| row.place.id == place.id) else { return Ok(()) };
+        let Some(judged) = row.judged.filter(|judged| judged.open) else { return Ok(()) };
+        let known = self.judgement_at(judged.position, from, &place)?;
+        let mut stamps = known.map(|known| known.stamps).unwrap_or_default();
+        if stamps.first().is_some_and(|stamp| stamp.at <= proven_at) {
+            return Ok(());
+        }
+        // Earlier than what is known, or the first one at all.
+        stamps.retain(|known| proof.stamps.iter().all(|new| new.region != known.region));
+        stamps.splice(0..0, proof.stamps.iter().cloned());
+        stamps.sort_by_key(|stamp| stamp.at);
+        stamps.truncate(schema::stamp::STAMPS_MAX);
+        let recorded = self.recorded_at(row.position)?;
+        let judgement = self.judge(&recorded, place, stamps)?;
+        work.judgements.push((judgement, false));
+        Ok(())
+    }
+
+    /// Judges a portion of what is marked. The marks are in the store, so a crash forgets none.
+    pub(super) fn judge_again(&mut self, work: &mut Work) -> Result<(), StepError> {
+        if !self.judging {
+            return Ok(());
+        }
+        let marked = self.store.marked_for_judging(REJUDGED_MAX)?;
+        self.judging = marked.len() == REJUDGED_MAX;
+        for (from, place) in marked {
+            self.store.unmark_for_judging(&from, &place)?;
+            let Some(row) = self.store.held(&from, place.incarnation, place.counter)? else { continue };
+            let Some(judged) = row.judged else { continue };
+            let Some(known) = self.judgement_at(judged.position, &from, &place)? else { continue };
+            let recorded = self.recorded_at(row.position)?;
+            let judgement = self.judge(&recorded, place, known.stamps.clone())?;
+            if judgement != known {
+                let worse = judgement.outcome() > known.outcome();
+                work.judgements.push((judgement, worse));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what was found out in this step; what is worse than before is told to the sender too.
+    pub(super) fn record_judgements(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let (told, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut work.judgements).into_iter().partition(|(_, worse)| *worse);
+        let kept: Vec<Judgement> = kept.into_iter().map(|(judgement, _)| judgement).collect();
+        for entries in kept.chunks(JUDGEMENTS_MAX) {
+            let draft = self.local(Kind::Verdict, &Body::Verdict(Verdicts { entries: entries.to_vec() }));
+            self.record(&draft, now, work)?;
+        }
+        for (judgement, _) in told {
+            tracing::warn!(
+                from = %judgement.from, event = %judgement.place.id, outcome = ?judgement.outcome(),
+                "the signatures on a document are worth less than before"
+            );
+            let to = vec![judgement.from];
+            let body = Body::Verdict(Verdicts { entries: vec![judgement] });
+            let draft = Draft { to, ..self.local(Kind::Verdict, &body) };
+            self.record(&draft, now, work)?;
+        }
+        Ok(())
+    }
+
+    /// What the signatures on this document are worth, as of the proof.
+    fn judge(
+        &mut self,
+        recorded: &RecordedEvent,
+        place: Place,
+        stamps: Vec<Stamp>,
+    ) -> Result<Judgement, StepError> {
+        let (judgement, certificate) = self.registry.judge_event(recorded, place, stamps);
+        if let Some(certificate) = certificate {
+            self.store.note_signer(&certificate, &judgement.from, &place)?;
+        }
+        Ok(judgement)
+    }
+
+    fn judgement_at(
+        &self,
+        position: Position,
+        from: &OfficeId,
+        place: &Place,
+    ) -> Result<Option<Judgement>, StepError> {
+        let recorded = self.recorded_at(position)?;
+        let Ok(Body::Verdict(verdicts)) = Body::read(recorded.version, &recorded.event) else {
+            return Ok(None);
+        };
+        let mut found = verdicts.entries.into_iter();
+        Ok(found.find(|entry| entry.from == *from && entry.place == *place))
+    }
+
+    fn recorded_at(&self, position: Position) -> Result<RecordedEvent, StepError> {
+        let bytes = self.store.bytes_at(position)?;
+        let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
+        Ok(RecordedEvent::read(&bytes).map_err(damaged)?)
+    }
+
+    /// An event for this station's own journal.
+    fn local(&self, kind: Kind, body: &Body) -> Draft {
+        Draft {
+            incarnation: self.exchange.incarnation(),
+            kind,
+            urgency: Urgency::Normal,
+            to: Vec::new(),
+            blobs: Vec::new(),
+            body: body.encode().unwrap_or_default(),
+        }
+    }
+
+    /// Changes to the next signing key, once it is certified. While the present one counts it announces the next one,
+    /// and the change waits until the announcement is part of the registry, so that relays hear of the key before they
+    /// see an event signed with it. When the present one is over (it was lost, and revoked), nothing is announced.
+    pub(super) fn follow_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let Some(next) = &self.next_key else { return Ok(()) };
+        let public = next.verifying_key().to_bytes();
+        let me = self.exchange.me();
+        let Ok(known) = self.registry.known_key(&me, key_id(&public)) else { return Ok(()) };
+        if known.standing().counts() {
+            if let Some(next) = self.next_key.take() {
+                let replaced = key_id(self.key.verifying_key().as_bytes());
+                self.key = next;
+                tracing::info!(key = %key_id(&public), %replaced, "the station signs with its next key");
+                work.effects.push(Effect::KeyChanged { public });
+                self.key_looked_at = false;
+                self.replace_lost_key(now, work)?;
+            }
+            return Ok(());
+        }
+        if self.announced == Some(public) {
+            return Ok(());
+        }
+        let announcement = KeyAnnouncement { purpose: KeyPurpose::Signing, key: public };
+        let draft = self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(announcement));
+        let event = self.record(&draft, now, work)?;
+        self.announced = Some(public);
+        // An event is never larger than an item may be.
+        if let Ok(item) = Item::new(ItemKind::Announcement, event.bytes()) {
+            work.effects.push(Effect::Announce { item });
+        }
+        Ok(())
+    }
+}
+
+/// Whether something else is known about this certificate now.
+fn is_judged_otherwise(certificate: &Certificate, before: &TrustStore, after: &TrustStore) -> bool {
+    before.revocation_of(certificate) != after.revocation_of(certificate)
+        || before.standing_of(certificate).lists().is_empty()
+            != after.standing_of(certificate).lists().is_empty()
+        || authorities_differ(certificate, before, after)
+}
+
+/// Whether the list of a root names its authority now, or another time of it.
+fn authorities_differ(certificate: &Certificate, before: &TrustStore, after: &TrustStore) -> bool {
+    let above = after.authorities().filter(|authority| authority.subject() == certificate.issuer());
+    above.into_iter().any(|authority| before.revocation_of(authority) != after.revocation_of(authority))
+}

@@ -1,0 +1,184 @@
+//! Bodies about trust: what came into the registry, which key follows, what signatures on documents are worth.
+
+use minicbor::{Decode, Encode};
+
+use crate::event::key_id;
+use crate::id::{KeyId, OfficeId};
+use crate::registry::{ItemId, ItemKind};
+use crate::stamp::{STAMPS_MAX, Stamp};
+use crate::trust::Outcome;
+
+use super::Place;
+
+/// Most items that one event records.
+pub const CHANGED_ITEMS_MAX: usize = 512;
+/// Most contested keys that one event records.
+pub const CONTESTED_KEYS_MAX: usize = 64;
+/// Most judgements in one event.
+pub const JUDGEMENTS_MAX: usize = 32;
+/// Most signatures of one document that are judged: the office's, and those of persons.
+pub const LAYERS_MAX: usize = 9;
+/// Most findings about one signature.
+const FINDINGS_MAX: usize = 16;
+/// Most lists that one judgement rests on.
+const LISTS_MAX: usize = 4;
+
+/// New items in the registry of this station (*cập nhật danh bạ, chứng thư, danh sách thu hồi*). Never leaves it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RegistryChange {
+    /// What came, in the order it was taken in.
+    #[n(1)]
+    pub items: Vec<ChangedItem>,
+    /// Second keys of offices that nobody announced, new since the last change.
+    #[n(2)]
+    pub contested: Vec<ContestedKey>,
+}
+
+/// An item that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct ChangedItem {
+    /// What it is.
+    #[n(0)]
+    pub kind: ItemKind,
+    /// Which one.
+    #[n(1)]
+    pub id: ItemId,
+}
+
+/// A key that is certified for an office, but does not count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+pub struct ContestedKey {
+    /// Whose.
+    #[n(0)]
+    pub office: OfficeId,
+    /// Which.
+    #[n(1)]
+    pub key: KeyId,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeyPurpose {
+    /// Signs events: the next key of the office's node (*thay khóa ký*).
+    #[n(1)]
+    Signing,
+}
+
+/// An office announces a key, signed with the one it has. Public: it travels with the registry.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct KeyAnnouncement {
+    /// What it is for.
+    #[n(1)]
+    pub purpose: KeyPurpose,
+    /// The public key.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub key: [u8; 32],
+}
+
+impl KeyAnnouncement {
+    /// How frames name the announced key.
+    pub fn key_id(&self) -> KeyId {
+        key_id(&self.key)
+    }
+}
+
+/// What signatures on documents are worth (*kết quả kiểm tra chữ ký*). Recorded when a document comes, and again whenever
+/// a fresher list, a certificate or a proof changes it; then its sender is told too.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Verdicts {
+    /// One for each document.
+    #[n(1)]
+    pub entries: Vec<Judgement>,
+}
+
+/// What the signatures on one document are worth.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Judgement {
+    /// Who sent the document.
+    #[n(1)]
+    pub from: OfficeId,
+    /// The event that carries it.
+    #[n(2)]
+    pub place: Place,
+    /// The office's signature on the event, then those of persons on the document.
+    #[n(3)]
+    pub layers: Vec<Layer>,
+    /// Relays' word on when it was there.
+    #[n(4)]
+    pub stamps: Vec<Stamp>,
+    /// A fresher list, a certificate or a proof may still change it.
+    #[n(5)]
+    pub open: bool,
+}
+
+/// What one signature is worth, and what that rests on.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Layer {
+    /// SHA-256 of the signer's certificate; zero when none could be read.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub certificate: [u8; 32],
+    /// One for each item that must be checked.
+    #[n(1)]
+    pub findings: Vec<FindingCode>,
+    /// SHA-256 of the newest list of each authority on the way to the root.
+    #[n(2)]
+    pub lists: Vec<ListHash>,
+}
+
+/// SHA-256 of a revocation list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ListHash(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 32]);
+
+/// What came out for one item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct FindingCode {
+    /// The item's number ([`crate::trust::Item::number`]).
+    #[n(0)]
+    pub item: u8,
+    /// What came out.
+    #[n(1)]
+    pub outcome: Outcome,
+    /// The reason's number ([`crate::trust::Reason::number`]).
+    #[n(2)]
+    pub reason: u16,
+}
+
+impl Layer {
+    /// The worst of its findings.
+    pub fn outcome(&self) -> Outcome {
+        self.findings.iter().map(|finding| finding.outcome).max().unwrap_or(Outcome::Undetermined)
+    }
+}
+
+impl Judgement {
+    /// The worst of its signatures.
+    pub fn outcome(&self) -> Outcome {
+        self.layers.iter().map(Layer::outcome).max().unwrap_or(Outcome::Undetermined)
+    }
+
+    fn is_bounded(&self) -> bool {
+        (1..=LAYERS_MAX).contains(&self.layers.len())
+            && self.stamps.len() <= STAMPS_MAX
+            && self.layers.iter().all(|layer| {
+                (1..=FINDINGS_MAX).contains(&layer.findings.len()) && layer.lists.len() <= LISTS_MAX
+            })
+    }
+}
+
+impl Verdicts {
+    pub(super) fn is_bounded(&self) -> bool {
+        (1..=JUDGEMENTS_MAX).contains(&self.entries.len()) && self.entries.iter().all(Judgement::is_bounded)
+    }
+}
+
+impl RegistryChange {
+    pub(super) fn is_bounded(&self) -> bool {
+        self.items.len() <= CHANGED_ITEMS_MAX && self.contested.len() <= CONTESTED_KEYS_MAX
+    }
+}

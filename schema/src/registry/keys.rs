@@ -1,0 +1,161 @@
+//! The keys of one office's node: what certifies them, and how one follows another.
+//!
+//! A certificate alone does not make a second key: an authority that was broken into could issue one for any of its
+//! offices. A key counts when it is the first one seen, when the key before it announced it, or when every key before it
+//! is over (all of its certificates revoked, or expired before the new one began): then the old key was lost, and the
+//! authority's list says so. Any other key is *contested*: nothing is accepted under it, and everybody who sees it tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ed25519_dalek::VerifyingKey;
+
+use crate::event::key_id;
+use crate::id::KeyId;
+use crate::time::Millis;
+use crate::trust::crl::RevocationReason;
+use crate::trust::{Certificate, TrustStore};
+
+/// Most certificates of one office over its whole life.
+pub const CERTIFICATES_MAX: usize = 128;
+
+/// How a key came to count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyStanding {
+    /// The first one that was seen of its office.
+    First,
+    /// The key before it announced it.
+    Announced {
+        /// Which key.
+        by: KeyId,
+    },
+    /// The keys before it are over: revoked or expired.
+    Recovered,
+    /// None of that: it does not count, and somebody must find out where it comes from.
+    Contested,
+}
+
+impl KeyStanding {
+    /// Whether events under it are accepted.
+    pub const fn counts(self) -> bool {
+        !matches!(self, Self::Contested)
+    }
+}
+
+/// One certified key.
+#[derive(Clone, Debug)]
+pub struct NodeKey {
+    id: KeyId,
+    key: VerifyingKey,
+    certificates: Vec<Arc<Certificate>>,
+    standing: KeyStanding,
+}
+
+impl NodeKey {
+    /// How frames name it.
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The key.
+    pub const fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// What certifies it, in the order it was taken in; a renewal adds one.
+    pub fn certificates(&self) -> &[Arc<Certificate>] {
+        &self.certificates
+    }
+
+    /// How it came to count.
+    pub const fn standing(&self) -> KeyStanding {
+        self.standing
+    }
+
+    /// When the newest of its certificates ends.
+    pub fn not_after(&self) -> Millis {
+        let ends = self.certificates.iter().map(|certificate| certificate.validity().not_after);
+        ends.max().unwrap_or_default()
+    }
+
+    fn not_before(&self) -> Millis {
+        let begins = self.certificates.iter().map(|certificate| certificate.validity().not_before);
+        begins.min().unwrap_or_default()
+    }
+
+    fn is_over(&self, trust: &TrustStore, at: Millis) -> bool {
+        self.certificates.iter().all(|certificate| {
+            let revoked = trust.revocation_of(certificate);
+            certificate.validity().is_over(at)
+                || revoked.is_some_and(|entry| entry.reason != RevocationReason::CertificateHold)
+        })
+    }
+}
+
+/// The keys of one office.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfficeKeys {
+    keys: Vec<NodeKey>,
+    /// A key, and the one that announced it.
+    announced: BTreeMap<KeyId, KeyId>,
+}
+
+impl OfficeKeys {
+    pub(super) fn keys(&self) -> &[NodeKey] {
+        &self.keys
+    }
+
+    pub(super) fn key(&self, id: KeyId) -> Option<&NodeKey> {
+        self.keys.iter().find(|key| key.id == id)
+    }
+
+    pub(super) fn certificates(&self) -> usize {
+        self.keys.iter().map(|key| key.certificates.len()).sum()
+    }
+
+    /// Adds a certificate; false when it is there already. The caller settles afterwards.
+    pub(super) fn add(&mut self, certificate: Arc<Certificate>, public: &[u8; 32]) -> bool {
+        let id = key_id(public);
+        if let Some(known) = self.keys.iter_mut().find(|key| key.id == id) {
+            if known.certificates.iter().any(|held| held.hash() == certificate.hash()) {
+                return false;
+            }
+            known.certificates.push(certificate);
+            return true;
+        }
+        // The certificate was read: its key is a sound point.
+        let Ok(key) = VerifyingKey::from_bytes(public) else { return false };
+        let (certificates, standing) = (vec![certificate], KeyStanding::Contested);
+        self.keys.push(NodeKey { id, key, certificates, standing });
+        true
+    }
+
+    /// Notes that one key announced another; false when that is known.
+    pub(super) fn announce(&mut self, key: KeyId, by: KeyId) -> bool {
+        self.announced.insert(key, by) != Some(by)
+    }
+
+    /// Decides anew about the keys that do not count yet. One that counts goes on counting: whether its certificate
+    /// does is asked for each event.
+    pub(super) fn settle(&mut self, trust: &TrustStore) {
+        while let Some((n, standing)) = self.next_that_counts(trust) {
+            self.keys[n].standing = standing;
+        }
+    }
+
+    fn next_that_counts(&self, trust: &TrustStore) -> Option<(usize, KeyStanding)> {
+        let counting: Vec<&NodeKey> = self.keys.iter().filter(|key| key.standing.counts()).collect();
+        self.keys.iter().enumerate().filter(|(_, key)| !key.standing.counts()).find_map(|(n, key)| {
+            let by = self.announced.get(&key.id).copied();
+            let standing = match by.filter(|by| counting.iter().any(|other| other.id == *by)) {
+                Some(by) => KeyStanding::Announced { by },
+                None if counting.is_empty() => KeyStanding::First,
+                None if counting.iter().all(|other| other.is_over(trust, key.not_before())) => {
+                    KeyStanding::Recovered
+                }
+                None => return None,
+            };
+            Some((n, standing))
+        })
+    }
+}

@@ -1,0 +1,304 @@
+//! Whose key counts: certificates, announcements and revocation lists, taken in whatever order they come.
+
+mod fixture;
+
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use fixture::certified::{BEGAN, ENDS, Registrar, Revoked, Why};
+use fixture::*;
+use schema::body::{Body, KeyAnnouncement, KeyPurpose};
+use schema::event::{Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
+use schema::registry::{
+    Item, ItemError, ItemKind, KeyStanding, Registry, RegistryError, Taken, decode_items, encode_items,
+};
+use schema::stamp::{Stamp, stamp};
+use schema::time::Millis;
+use schema::trust::{Item as Mandatory, Outcome};
+
+/// 2026-01-01T00:00:00Z.
+const NEW_YEAR: Millis = Millis(1_767_225_600_000);
+
+fn day(n: u64) -> Millis {
+    NEW_YEAR.plus(n * Millis::DAY)
+}
+
+fn public(key: &SigningKey) -> [u8; 32] {
+    key.verifying_key().to_bytes()
+}
+
+fn next_key() -> SigningKey {
+    SigningKey::from_bytes(&[0x46; 32])
+}
+
+fn sent_by(key: &SigningKey, claimed_at: Millis) -> Vec<u8> {
+    let fields = Event { claimed_at, ..event(Kind::Dispatch) };
+    seal(fields, key).expect("sound").bytes().to_vec()
+}
+
+fn judge(registry: &Registry, bytes: &[u8], stamps: Vec<Stamp>) -> Result<(), VerifyError> {
+    let verifier = Verifier::new(Arc::new(registry.clone()));
+    let event = UnverifiedEvent::parse(bytes).expect("an event");
+    let proof = verifier.proof(&event.id(), stamps);
+    verifier.verify(event, &proof).map(drop)
+}
+
+fn stamped(bytes: &[u8], at: Millis) -> Vec<Stamp> {
+    let id = UnverifiedEvent::parse(bytes).expect("an event").id();
+    stamp(&region("p01"), at, &[id], &stamp_key())
+}
+
+fn announcement(of: &SigningKey, by: &SigningKey) -> Item {
+    let body = Body::KeyAnnouncement(KeyAnnouncement { purpose: KeyPurpose::Signing, key: public(of) });
+    let body = body.encode().expect("a body");
+    let fields = Event { body, to: Vec::new(), claimed_at: day(1), ..event(Kind::KeyAnnouncement) };
+    let sealed = seal(fields, by).expect("sound");
+    Item::new(ItemKind::Announcement, sealed.bytes()).expect("small")
+}
+
+fn base() -> (Registrar, Registry) {
+    let registrar = Registrar::new();
+    let registry = registrar.registry(&directory(), &keys());
+    (registrar, Arc::unwrap_or_clone(registry))
+}
+
+fn with(registry: &Registry, items: Vec<Item>) -> Registry {
+    let (next, outcomes) = registry.with(items);
+    for (id, outcome) in outcomes {
+        assert!(matches!(outcome, Ok(Taken::New)), "{id}: {outcome:?}");
+    }
+    next
+}
+
+fn standing(registry: &Registry, key: &SigningKey) -> Option<KeyStanding> {
+    let id = key_id(&public(key));
+    registry.keys(&SENDER).iter().find(|known| known.id() == id).map(|known| known.standing())
+}
+
+#[test]
+fn only_certified_keys_are_accepted() {
+    let (_, registry) = base();
+    assert_eq!(judge(&registry, &sent_by(&key(), day(1)), Vec::new()), Ok(()));
+    let stranger = sent_by(&next_key(), day(1));
+    assert!(matches!(judge(&registry, &stranger, Vec::new()), Err(VerifyError::UnknownKey { .. })));
+}
+
+#[test]
+fn nothing_of_another_root_or_registrar_is_taken_in() {
+    let (_, registry) = base();
+    let impostor = Registrar::impostor();
+    let forged = impostor.items(&directory(), &[(SENDER, public(&next_key()))]);
+    let (next, outcomes) = registry.with(forged);
+    for (_, outcome) in &outcomes {
+        assert!(outcome.is_err(), "{outcome:?}");
+    }
+    assert_eq!(next.fingerprint(), registry.fingerprint());
+    let opened = Registry::open(Registrar::new().roots(), impostor.items(&directory(), &keys()));
+    assert!(matches!(opened, Err(RegistryError::NoAnchor { .. })));
+    let mut mixed = impostor.items(&directory(), &keys());
+    mixed[0] = Registrar::new().anchor();
+    let opened = Registry::open(Registrar::new().roots(), mixed);
+    assert!(matches!(opened, Err(RegistryError::NoDirectory { source: Some(_), .. })));
+}
+
+#[test]
+fn persons_and_roots_do_not_get_in_through_the_registry() {
+    let (registrar, registry) = base();
+    let (_, outcomes) = registry.with(vec![registrar.anchor()]);
+    assert!(matches!(outcomes[0].1, Err(ItemError::Anchor)));
+}
+
+#[test]
+fn second_key_counts_for_nothing_until_the_first_one_announces_it() {
+    let (registrar, registry) = base();
+    let certificate = registrar.certificate_for(SENDER, public(&next_key()), 30, (day(0), ENDS));
+    let contested = with(&registry, vec![certificate]);
+    assert_eq!(standing(&contested, &next_key()), Some(KeyStanding::Contested));
+    assert_eq!(contested.contested().collect::<Vec<_>>(), [(SENDER, key_id(&public(&next_key())))]);
+    let bytes = sent_by(&next_key(), day(2));
+    assert!(matches!(judge(&contested, &bytes, Vec::new()), Err(VerifyError::ContestedKey { .. })));
+    assert_eq!(judge(&contested, &sent_by(&key(), day(2)), Vec::new()), Ok(()), "the first one goes on");
+
+    let announced = with(&contested, vec![announcement(&next_key(), &key())]);
+    let by = key_id(&public(&key()));
+    assert_eq!(standing(&announced, &next_key()), Some(KeyStanding::Announced { by }));
+    assert_eq!(judge(&announced, &bytes, Vec::new()), Ok(()));
+    assert_eq!(announced.contested().count(), 0);
+}
+
+#[test]
+fn announcement_may_come_before_the_certificate() {
+    let (registrar, registry) = base();
+    let announced = with(&registry, vec![announcement(&next_key(), &key())]);
+    let certificate = registrar.certificate_for(SENDER, public(&next_key()), 30, (day(0), ENDS));
+    let certified = with(&announced, vec![certificate]);
+    assert_eq!(judge(&certified, &sent_by(&next_key(), day(2)), Vec::new()), Ok(()));
+}
+
+#[test]
+fn key_announces_itself_to_nobody() {
+    let (registrar, registry) = base();
+    let certificate = registrar.certificate_for(SENDER, public(&next_key()), 30, (day(0), ENDS));
+    let contested = with(&registry, vec![certificate]);
+    for by in [next_key(), other_key(), SigningKey::from_bytes(&[0x47; 32])] {
+        let (next, outcomes) = contested.with(vec![announcement(&next_key(), &by)]);
+        assert!(matches!(outcomes[0].1, Err(ItemError::Unproven(_))), "{:?}", outcomes[0].1);
+        assert_eq!(standing(&next, &next_key()), Some(KeyStanding::Contested));
+    }
+}
+
+#[test]
+fn lost_key_is_replaced_once_the_authority_has_revoked_it() {
+    let (registrar, registry) = base();
+    let certificate = registrar.certificate_for(SENDER, public(&next_key()), 30, (day(0), ENDS));
+    let lost = [Revoked { serial: 10, at: day(1), why: Why::KeyCompromise }];
+    let list = registrar.list(2, (day(1), day(36)), &lost);
+    for order in [[&certificate, &list], [&list, &certificate]] {
+        let mut recovered = registry.clone();
+        for item in order {
+            recovered = with(&recovered, vec![item.clone()]);
+        }
+        assert_eq!(standing(&recovered, &next_key()), Some(KeyStanding::Recovered));
+        assert_eq!(judge(&recovered, &sent_by(&next_key(), day(2)), Vec::new()), Ok(()));
+    }
+    // A hold is no end.
+    let held = [Revoked { serial: 10, at: day(1), why: Why::CertificateHold }];
+    let on_hold = with(&registry, vec![certificate, registrar.list(2, (day(1), day(36)), &held)]);
+    assert_eq!(standing(&on_hold, &next_key()), Some(KeyStanding::Contested));
+}
+
+#[test]
+fn expired_key_is_followed_by_the_next_certified_one() {
+    let registrar = Registrar::new();
+    let (registry, _) = Registry::open(
+        registrar.roots(),
+        vec![
+            registrar.anchor(),
+            registrar.directory(&directory()),
+            registrar.authority(),
+            registrar.certificate_for(SENDER, public(&next_key()), 31, (day(11), ENDS)),
+            registrar.certificate_for(SENDER, public(&key()), 30, (BEGAN, day(10))),
+        ],
+    )
+    .expect("a registry");
+    // Whichever comes first in the file: the one that began first was the first.
+    assert_eq!(standing(&registry, &key()), Some(KeyStanding::First));
+    assert_eq!(standing(&registry, &next_key()), Some(KeyStanding::Recovered));
+}
+
+#[test]
+fn revoked_key_is_refused_unless_a_relay_saw_the_event_before() {
+    let (registrar, registry) = base();
+    let stolen = [Revoked { serial: 10, at: day(10), why: Why::KeyCompromise }];
+    let revoked = with(&registry, vec![registrar.list(2, (day(10), day(45)), &stolen)]);
+    let before = sent_by(&key(), day(9));
+    assert_eq!(judge(&revoked, &before, stamped(&before, day(9))), Ok(()), "proven before");
+    for (what, claimed, stamps) in [
+        ("proven after", day(11), Some(day(11))),
+        ("back-dated, proven after", day(9), Some(day(11))),
+        ("back-dated, no proof", day(9), None),
+        ("no proof", day(11), None),
+    ] {
+        let bytes = sent_by(&key(), claimed);
+        let stamps = stamps.map_or_else(Vec::new, |at| stamped(&bytes, at));
+        let refused = judge(&revoked, &bytes, stamps);
+        let Err(VerifyError::Certificate { verdict: Some(verdict), .. }) = &refused else {
+            panic!("{what}: {refused:?}")
+        };
+        let finding = verdict.of(Mandatory::Revocation).expect("always there");
+        assert_ne!(finding.outcome, Outcome::Valid, "{what}");
+        let words = refused.as_ref().map_err(ToString::to_string).expect_err("refused");
+        assert!(words.contains("revoked"), "{what}: {words}");
+    }
+    let forged = stamp(
+        &region("p01"),
+        day(9),
+        &[UnverifiedEvent::parse(&sent_by(&key(), day(9))).expect("an event").id()],
+        &SigningKey::from_bytes(&[0x48; 32]),
+    );
+    assert!(judge(&revoked, &sent_by(&key(), day(9)), forged).is_err(), "somebody else's stamp");
+}
+
+#[test]
+fn suspended_key_and_stale_lists_do_not_stop_the_exchange() {
+    let (registrar, registry) = base();
+    let held = [Revoked { serial: 10, at: day(10), why: Why::CertificateHold }];
+    let on_hold = with(&registry, vec![registrar.list(2, (day(10), day(45)), &held)]);
+    let bytes = sent_by(&key(), day(11));
+    assert_eq!(judge(&on_hold, &bytes, stamped(&bytes, day(11))), Ok(()));
+    let stale = with(&registry, vec![registrar.list(2, (day(0), day(1)), &[])]);
+    assert_eq!(judge(&stale, &bytes, stamped(&bytes, day(300))), Ok(()));
+}
+
+#[test]
+fn clocks_that_are_years_off_shut_nobody_out() {
+    let registrar = Registrar::new();
+    let items = vec![
+        registrar.anchor(),
+        registrar.directory(&directory()),
+        registrar.authority(),
+        registrar.certificate_for(SENDER, public(&key()), 30, (day(0), day(700))),
+    ];
+    let (registry, _) = Registry::open(registrar.roots(), items).expect("a registry");
+    for claimed in [Millis(0), day(20_000)] {
+        let bytes = sent_by(&key(), claimed);
+        assert_eq!(judge(&registry, &bytes, Vec::new()), Ok(()), "no proof, claimed {claimed:?}");
+        assert_eq!(judge(&registry, &bytes, stamped(&bytes, day(3))), Ok(()), "claimed {claimed:?}");
+    }
+    // The relay's clock stands at 1970: such a stamp says nothing.
+    let bytes = sent_by(&key(), day(3));
+    assert_eq!(judge(&registry, &bytes, stamped(&bytes, Millis(1_000))), Ok(()));
+    // It runs ahead beyond the certificate's end: undetermined, not invalid.
+    assert_eq!(judge(&registry, &bytes, stamped(&bytes, day(900))), Ok(()));
+    // Claimed and proven after the end.
+    let late = sent_by(&key(), day(800));
+    assert!(matches!(
+        judge(&registry, &late, stamped(&late, day(801))),
+        Err(VerifyError::Certificate { .. })
+    ));
+}
+
+#[test]
+fn earliest_stamp_of_each_relay_counts_and_forged_ones_do_not() {
+    let (_, registry) = base();
+    let bytes = sent_by(&key(), day(1));
+    let id = UnverifiedEvent::parse(&bytes).expect("an event").id();
+    let verifier = Verifier::new(Arc::new(registry));
+    let [late, early] = [day(5), day(2)].map(|at| stamp(&region("p01"), at, &[id], &stamp_key()).remove(0));
+    let nowhere = stamp(&region("p09"), day(1), &[id], &stamp_key()).remove(0);
+    let proof = verifier.proof(&id, vec![late, nowhere, early.clone()]);
+    assert_eq!((proof.at(), proof.stamps), (Some(day(2)), vec![early]));
+}
+
+#[test]
+fn newest_lists_and_directory_are_enough_to_start_anew() {
+    let (registrar, registry) = base();
+    let stolen = [Revoked { serial: 10, at: day(10), why: Why::KeyCompromise }];
+    let lists = (2..6).map(|number| registrar.list(number, (day(number), day(45)), &stolen));
+    let grown = lists.fold(registry.clone(), |registry, list| with(&registry, vec![list]));
+    assert_eq!(
+        grown.items().count(),
+        registry.items().count(),
+        "each list takes the place of the one before"
+    );
+    let file = encode_items(grown.all_items());
+    let items = decode_items(&file).expect("its own file");
+    let (again, outcomes) = Registry::open(registrar.roots(), items).expect("complete");
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+    assert_eq!(again.fingerprint(), grown.fingerprint());
+    let bytes = sent_by(&key(), day(11));
+    assert!(judge(&again, &bytes, Vec::new()).is_err());
+}
+
+#[test]
+fn older_lists_and_directories_change_nothing() {
+    let (registrar, registry) = base();
+    let newer = with(&registry, vec![registrar.list(3, (day(10), day(45)), &[])]);
+    let (next, outcomes) =
+        newer.with(vec![registrar.list(2, (day(9), day(45)), &[]), registrar.directory(&directory())]);
+    assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Ok(Taken::Known))), "{outcomes:?}");
+    assert_eq!(next.fingerprint(), newer.fingerprint());
+    // Two lists under one number are evidence against the authority.
+    let (_, outcomes) = newer.with(vec![registrar.list(3, (day(11), day(45)), &[])]);
+    assert!(matches!(outcomes[0].1, Err(ItemError::List(_))), "{outcomes:?}");
+}
