@@ -241,6 +241,10 @@ table! {
             "The document is not acceptable; nothing was saved.";
         "attachment-missing" => "Tệp đính kèm chưa có đủ tại trạm; hãy tải lên rồi gửi lại.",
             "An attachment is not here completely; upload it, then try again.";
+        "signature-invalid" => "Một chữ ký số của cá nhân trên văn bản không hợp lệ, nơi nhận sẽ không chấp nhận; chưa có \
+            gì được lưu. Hãy ký lại.",
+            "A person's signature on the document is not valid, and no recipient would accept it; nothing was saved. \
+                Have it signed again.";
         "text-too-large" => "Phần chữ của văn bản quá dài; hãy đưa vào tệp đính kèm.",
             "The document's own text is too long; put it in an attachment.";
         "blob-mismatch" => "Tệp không khớp mã băm đã báo; tệp đã bị bỏ, hãy tải lên lại.",

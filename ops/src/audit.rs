@@ -297,8 +297,8 @@ impl Walk {
             }
             let entry = reader.journal(row.position, 1)?.pop().context("a held event has a journal entry")?;
             let recorded = RecordedEvent::read(&entry.bytes)?;
-            let (again, _) = registry.judge_event(&recorded, known.place, known.stamps.clone());
-            if again.layers.first() != known.layers.first() {
+            let again = registry.judge_event(&recorded, known.place, known.stamps.clone()).judgement;
+            if again.layers != known.layers {
                 broken.get_or_insert_with(|| {
                     let now = again.outcome().text(Language::English);
                     format!("document event {id} is judged {now} now, and otherwise in the journal")
@@ -493,6 +493,7 @@ mod tests {
     use node::config::Bundle;
     use node::keyring::Unlock;
     use node::step::{Answer, Effect, Input, Ticket};
+    use schema::body::Manifest;
     use schema::event::Urgency;
     use schema::exchange::Command;
     use std::net::SocketAddr;
@@ -542,15 +543,15 @@ mod tests {
         let registry = config.load_registry().expect("signed");
         let store = Store::open(&data.database()).expect("a store");
         let mut node = Node::open(store, key, registry, me, [7; 32], now).expect("opened");
-        let dispatch = Dispatch {
+        let manifest = Manifest {
             document: DocumentId::new([1; 16]),
+            issuer: me,
             subject: SUBJECT.to_owned(),
-            number: None,
             document_type: None,
             attachments: Vec::new(),
         };
-        let command =
-            Command::Dispatch { to: vec![other], urgency: Urgency::Normal, blobs: Vec::new(), dispatch };
+        let dispatch = Dispatch::unsigned(manifest);
+        let command = Command::Dispatch { to: vec![other], urgency: Urgency::Normal, dispatch };
         let effects = node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
         let sent =
             |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. });

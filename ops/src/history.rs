@@ -120,11 +120,11 @@ fn says(recorded: &RecordedEvent) -> String {
     match Body::read(recorded.version, &recorded.event) {
         Ok(Body::Dispatch(dispatch)) => {
             let number = dispatch.number.map(|number| format!("{number} ")).unwrap_or_default();
-            let attachments = match dispatch.attachments.len() {
+            let attachments = match dispatch.manifest.attachments.len() {
                 0 => String::new(),
                 count => format!(" [+{count}]"),
             };
-            format!("{number}{}{attachments}", dispatch.subject)
+            format!("{number}{}{attachments}", dispatch.manifest.subject)
         }
         Ok(Body::Status(status)) => {
             let region = status.region.map_or_else(|| "courier".to_owned(), |region| region.to_string());

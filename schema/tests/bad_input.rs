@@ -9,7 +9,10 @@ use schema::blob::{
     BLOB_MESSAGE_BYTES_MAX, BLOBS_MAX, BlobReply, BlobRequest, CHUNK_BYTES, MISSING_MAX, encode_blob_message,
     parse_blob_message,
 };
-use schema::body::{AttachmentName, Body, BodyError, Dispatch, ENTRIES_MAX, HELD_MAX, Heads, Receipt};
+use schema::body::{
+    Attachment, Body, BodyError, Dispatch, ENTRIES_MAX, HELD_MAX, Heads, MANIFEST_BYTES_MAX, Manifest,
+    Receipt, SIGNATURES_MAX,
+};
 use schema::courier::{CourierError, CourierReader, MAGIC, Record};
 use schema::directory::{
     DELTA_BYTES_MAX, DirectoryDelta, DirectorySnapshot, SNAPSHOT_BYTES_MAX, SignedDirectoryError,
@@ -27,6 +30,7 @@ use schema::pack::{
 use schema::stamp::STAMPS_MAX;
 use schema::text::TextError;
 use schema::time::Millis;
+use schema::trust::cms::SIGNATURE_BYTES_MAX;
 
 const V1: &str = "tram/event/v1";
 
@@ -433,10 +437,36 @@ mod bodies {
     fn decomposed_text_is_refused() {
         let decomposed = "Hoa\u{300} Bi\u{300}nh";
         let expected = BodyError::Text(TextError::NotNfc { text: decomposed.to_owned() });
-        assert_eq!(dispatch_with(|d| d.subject = decomposed.into()), Err(expected.clone()));
+        assert_eq!(dispatch_with(|d| d.manifest.subject = decomposed.into()), Err(expected.clone()));
         assert_eq!(dispatch_with(|d| d.number = Some(decomposed.into())), Err(expected.clone()));
-        assert_eq!(dispatch_with(|d| d.document_type = Some(decomposed.into())), Err(expected.clone()));
-        assert_eq!(dispatch_with(|d| d.attachments[0].name = decomposed.into()), Err(expected));
+        assert_eq!(
+            dispatch_with(|d| d.manifest.document_type = Some(decomposed.into())),
+            Err(expected.clone())
+        );
+        assert_eq!(dispatch_with(|d| d.manifest.attachments[0].name = decomposed.into()), Err(expected));
+    }
+
+    /// Otherwise an office could send on what persons signed for another one, as if it were its own.
+    #[test]
+    fn manifest_of_another_office_is_refused() {
+        let found = dispatch_with(|d| d.manifest.issuer = STRANGER);
+        let rule = "the issuing authority is the office that sends";
+        assert_eq!(found, Err(BodyError::Rule { kind: Kind::Dispatch, rule }));
+    }
+
+    #[test]
+    fn frozen_manifest_is_read_exactly() {
+        let manifest = dispatch().manifest;
+        let bytes = manifest.encode();
+        assert_eq!(Manifest::decode(&bytes), Ok(manifest.clone()));
+        let kind = Kind::Dispatch;
+        assert_eq!(Manifest::decode(&[&bytes[..], &[0]].concat()), Err(BodyError::NotDeterministic { kind }));
+        assert!(matches!(Manifest::decode(b""), Err(BodyError::Malformed { .. })));
+        let rule = "a manifest has at most 48 KiB";
+        assert_eq!(Manifest::decode(&vec![0; MANIFEST_BYTES_MAX + 1]), Err(BodyError::Rule { kind, rule }));
+        let nameless = Manifest { subject: " ".to_owned(), ..manifest };
+        let rule = "an abstract is required";
+        assert_eq!(Manifest::decode(&nameless.encode()), Err(BodyError::Rule { kind, rule }));
     }
 
     #[test]
@@ -452,9 +482,12 @@ mod bodies {
             let text = format!("x{text}");
             let escaped = text.escape_default().to_string();
             let expected = BodyError::Text(TextError::Control { text: escaped, code });
-            assert_eq!(dispatch_with(|d| d.subject = text.clone()), Err(expected.clone()));
-            assert_eq!(dispatch_with(|d| d.attachments[0].name = text.clone()), Err(expected.clone()));
-            assert_eq!(dispatch_with(|d| d.attachments[0].media_type = text), Err(expected));
+            assert_eq!(dispatch_with(|d| d.manifest.subject = text.clone()), Err(expected.clone()));
+            assert_eq!(
+                dispatch_with(|d| d.manifest.attachments[0].name = text.clone()),
+                Err(expected.clone())
+            );
+            assert_eq!(dispatch_with(|d| d.manifest.attachments[0].media_type = text), Err(expected));
         }
     }
 
@@ -462,10 +495,10 @@ mod bodies {
     fn attachment_name_is_a_name_and_no_path() {
         let rule = |rule| Err(BodyError::Rule { kind: Kind::Dispatch, rule });
         for name in ["../../etc/passwd", "a/b.pdf", "C:\\a.pdf", "C:a.pdf", "", ".", ".."] {
-            let found = dispatch_with(|d| d.attachments[1].name = name.into());
+            let found = dispatch_with(|d| d.manifest.attachments[1].name = name.into());
             assert_eq!(found, rule("a file name without a path"), "{name}");
         }
-        assert!(dispatch_with(|d| d.attachments[1].name = "…giấy mời (2).pdf".into()).is_ok());
+        assert!(dispatch_with(|d| d.manifest.attachments[1].name = "…giấy mời (2).pdf".into()).is_ok());
     }
 
     #[test]
@@ -473,24 +506,38 @@ mod bodies {
         let too_long = |found: Result<Body, BodyError>| {
             assert!(matches!(found, Err(BodyError::Text(TextError::TooLong { .. }))), "{found:?}");
         };
-        too_long(dispatch_with(|d| d.subject = "đ".repeat(2_001)));
+        too_long(dispatch_with(|d| d.manifest.subject = "đ".repeat(2_001)));
         too_long(dispatch_with(|d| d.number = Some("đ".repeat(43))));
-        too_long(dispatch_with(|d| d.attachments[0].name = "đ".repeat(256)));
-        assert!(dispatch_with(|d| d.subject = "đ".repeat(2_000)).is_ok());
+        too_long(dispatch_with(|d| d.manifest.attachments[0].name = "đ".repeat(256)));
+        assert!(dispatch_with(|d| d.manifest.subject = "đ".repeat(2_000)).is_ok());
         let rule = |kind, rule| Err(BodyError::Rule { kind, rule });
         assert_eq!(
-            dispatch_with(|d| d.subject = " \u{a0}".into()),
+            dispatch_with(|d| d.manifest.subject = " \u{a0}".into()),
             rule(Kind::Dispatch, "an abstract is required")
         );
         assert_eq!(
-            dispatch_with(|d| drop(d.attachments.pop())),
-            rule(Kind::Dispatch, "one name for each attachment")
+            dispatch_with(|d| drop(d.manifest.attachments.pop())),
+            rule(Kind::Dispatch, "the manifest names the attachments of the event")
         );
-        let name = AttachmentName { name: "a".into(), media_type: "b".into() };
         assert_eq!(
-            dispatch_with(|d| d.attachments = vec![name; BLOBS_MAX + 1]),
-            rule(Kind::Dispatch, "one name for each attachment")
+            dispatch_with(|d| d.manifest.attachments.reverse()),
+            rule(Kind::Dispatch, "the manifest names the attachments of the event")
         );
+        let attachment = |n| Attachment { name: "a".into(), media_type: "b".into(), blob: blob(n) };
+        assert_eq!(
+            dispatch_with(|d| d.manifest.attachments = (0..=BLOBS_MAX as u8).map(attachment).collect()),
+            rule(Kind::Dispatch, "at most 32 attachments")
+        );
+        assert_eq!(
+            dispatch_with(|d| d.signatures = vec![vec![0].into(); SIGNATURES_MAX + 1]),
+            rule(Kind::Dispatch, "at most 8 signatures")
+        );
+        for bytes in [Vec::new(), vec![0; SIGNATURE_BYTES_MAX + 1]] {
+            assert_eq!(
+                dispatch_with(|d| d.signatures = vec![bytes.clone().into()]),
+                rule(Kind::Dispatch, "a signature has 1 byte to 16 KiB")
+            );
+        }
         let receipt = |entries: usize, held: usize| {
             let heads = Heads { held: vec![place(1); held], ..Heads::default() };
             let body = Receipt { entries: vec![place(2); entries], heads };

@@ -65,7 +65,9 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
         Ok(Body::Restored(restored)) => {
             line += &format!(" held{}", restored.heads.held.iter().map(place).collect::<String>());
         }
-        Ok(Body::Dispatch(dispatch)) => line += &format!(" document {}", short(dispatch.document.as_bytes())),
+        Ok(Body::Dispatch(dispatch)) => {
+            line += &format!(" document {}", short(dispatch.manifest.document.as_bytes()));
+        }
         Ok(Body::Status(status)) => line += &format!(" {:?} {} events", status.code, status.entries.len()),
         _ => {}
     }

@@ -10,7 +10,7 @@ use node::step::{Answer, Delivery, Effect, Input, Ticket};
 use node::store::Store;
 use rand_chacha::rand_core::Rng;
 use schema::blob::{BlobRef, CHUNK_BYTES};
-use schema::body::{AttachmentName, Dispatch, Place};
+use schema::body::{Attachment, Dispatch, Manifest, Place};
 use schema::event::{Urgency, VerifiedEvent};
 use schema::exchange::Command;
 use schema::id::{BlobHash, DocumentId, OfficeId, Position};
@@ -180,17 +180,20 @@ impl World<'_> {
             }
             blobs.push(blob);
         }
-        let attachments = blobs
-            .iter()
-            .map(|_| AttachmentName { name: "phu-luc.pdf".into(), media_type: "application/pdf".into() });
-        let dispatch = Dispatch {
+        let attachments = blobs.into_iter().map(|blob| Attachment {
+            name: "phu-luc.pdf".into(),
+            media_type: "application/pdf".into(),
+            blob,
+        });
+        let manifest = Manifest {
             document,
+            issuer: self.stations[number].office,
             subject: format!("Về việc số {}", self.tickets),
-            number: None,
             document_type: None,
             attachments: attachments.collect(),
         };
-        let command = Command::Dispatch { to: to.clone(), urgency, blobs, dispatch };
+        let dispatch = Dispatch::unsigned(manifest);
+        let command = Command::Dispatch { to: to.clone(), urgency, dispatch };
         inputs.push(Input::Command { ticket, command });
         self.asked.insert(ticket, (number, document, to));
         self.step(number, inputs)

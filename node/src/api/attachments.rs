@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
+use schema::body::Attachment;
 use schema::id::BlobHash;
 use serde::Deserialize;
 use serde_json::json;
@@ -115,10 +116,10 @@ pub(super) async fn give(
     let Some(attachment) = attachment else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-attachment"));
     };
-    let (name, blob) = (attachment.name, attachment.blob);
     if !attachment.complete {
         return Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited"));
     }
+    let Attachment { name, blob, .. } = attachment.attachment;
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let reader = api.take_reader()?;
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
@@ -155,7 +156,7 @@ pub(super) async fn give(
         // Never the sender's media type: a browser must not be told to run what came from outside.
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_LENGTH, HeaderValue::from(blob.length)),
-        (header::CONTENT_DISPOSITION, text(format!("attachment; filename*=UTF-8''{}", percent(&name.name)))),
+        (header::CONTENT_DISPOSITION, text(format!("attachment; filename*=UTF-8''{}", percent(&name)))),
         (header::ETAG, text(format!("\"{}\"", blob.hash))),
     ];
     Ok((headers, body).into_response())

@@ -3,7 +3,8 @@
 //! | | |
 //! |---|---|
 //! | `PUT /api/v1/blobs/{sha256}?length=` | keep an attachment; its hash is checked |
-//! | `POST /api/v1/documents` | send a document: saved when answered, queued for its recipients |
+//! | `POST /api/v1/manifests` | freeze a document: the bytes that persons sign; nothing is recorded |
+//! | `POST /api/v1/documents` | send a document, with signatures or without: saved when answered, queued for its recipients |
 //! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first |
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
@@ -19,6 +20,7 @@
 
 mod attachments;
 mod courier;
+mod documents;
 mod guard;
 mod present;
 mod problem;
@@ -37,12 +39,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use schema::blob::{BLOBS_MAX, BlobRef};
-use schema::body::{AttachmentName, Dispatch};
 use schema::directory::{CodeSystem, Directory, Office, Tier};
-use schema::event::Urgency;
-use schema::exchange::Command;
-use schema::id::{BlobHash, DocumentId, OfficeId};
+use schema::id::{DocumentId, OfficeId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -52,10 +50,9 @@ pub use present::{day_in_vietnam, time_in_vietnam};
 pub use registry::described as registry_described;
 pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
-use crate::keyring::{Protection, random_bytes};
+use crate::keyring::Protection;
 use crate::link::LinkBoard;
 use crate::runtime::{Inputs, Keeper, now};
-use crate::step::{Answer, Input};
 use crate::store::{Reader, StoreError};
 use crate::verify::FullCheck;
 use crate::words::{Lang, with_causes};
@@ -137,8 +134,9 @@ pub fn router(setting: ApiSetting) -> Router {
     });
     let v1 = Router::new()
         .route("/blobs/{hash}", put(attachments::keep))
-        .route("/documents", post(dispatch))
-        .route("/documents/{id}", get(document))
+        .route("/manifests", post(documents::freeze))
+        .route("/documents", post(documents::send))
+        .route("/documents/{id}", get(documents::show))
         .route("/documents/{id}/why", get(why))
         .route("/documents/{id}/attachments/{n}", get(attachments::give))
         .route("/incoming", get(incoming))
@@ -245,94 +243,6 @@ async fn json_body(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// What a clerk sends.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SendRequest {
-    /// Chosen by whoever asks, so that a repeated request is the same document; fresh when left out.
-    document: Option<DocumentId>,
-    /// Office ids, codes valid today, or `tier:code` for a code of the statistics office.
-    #[serde(default)]
-    to: Vec<String>,
-    /// Every office that has a station, except this one.
-    #[serde(default)]
-    to_all: bool,
-    #[serde(default)]
-    urgency: Urgency,
-    /// Anything but `normal` (*Thường*) is refused: state secrets never touch this disk.
-    secrecy: Option<String>,
-    subject: String,
-    number: Option<String>,
-    document_type: Option<String>,
-    #[serde(default)]
-    attachments: Vec<AttachmentRequest>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AttachmentRequest {
-    blob: BlobHash,
-    length: u64,
-    name: String,
-    media_type: String,
-}
-
-async fn dispatch(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let body = json_body(request).await?;
-    let unexpected = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "body").detail(detail);
-    let request: SendRequest =
-        serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
-    if request.secrecy.as_deref().is_some_and(|secrecy| secrecy != "normal") {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy"));
-    }
-    if request.attachments.len() > BLOBS_MAX {
-        return Err(unexpected(format!("at most {BLOBS_MAX} attachments are possible")));
-    }
-    let document = match request.document {
-        Some(document) => document,
-        None => DocumentId::new(random_bytes().map_err(|error| {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped").detail(error.to_string())
-        })?),
-    };
-    let to = recipients(&api, &request)?;
-    let blobs = request.attachments.iter().map(|a| BlobRef { hash: a.blob, length: a.length }).collect();
-    let name = |a: AttachmentRequest| AttachmentName { name: a.name, media_type: a.media_type };
-    let dispatch = Dispatch {
-        document,
-        subject: request.subject,
-        number: request.number,
-        document_type: request.document_type,
-        attachments: request.attachments.into_iter().map(name).collect(),
-    };
-    let command = Command::Dispatch { to, urgency: request.urgency, blobs, dispatch };
-    match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
-        Answer::Dispatched { document, recipients } => {
-            let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });
-            Ok((StatusCode::CREATED, api.presented(&headers, &saved)).into_response())
-        }
-        Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
-            unreachable!("the core answers a dispatch with what became of the dispatch")
-        }
-    }
-}
-
-fn recipients(api: &Api, request: &SendRequest) -> Result<Vec<OfficeId>, Problem> {
-    let directory = api.directory();
-    let today = day_in_vietnam(now());
-    let mut to = Vec::with_capacity(request.to.len());
-    for text in &request.to {
-        to.push(resolve(&directory, text, today)?);
-    }
-    if request.to_all {
-        let enrolled = directory.offices().filter(|office| office.is_enrolled());
-        to.extend(enrolled.map(|office| office.id).filter(|id| *id != api.office));
-    }
-    Ok(to)
-}
-
 /// The office that is meant by an id, by a code that is valid today, or by `tier:code`.
 fn resolve(directory: &Directory, text: &str, today: jiff::civil::Date) -> Result<OfficeId, Problem> {
     if let Ok(id) = text.parse::<OfficeId>() {
@@ -384,23 +294,6 @@ fn document_id(path: Result<Path<String>, PathRejection>) -> Result<DocumentId, 
 
 fn no_document(id: &DocumentId) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no-document").detail(format!("document `{id}`"))
-}
-
-async fn document(
-    State(api): State<SharedApi>,
-    headers: HeaderMap,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = document_id(path)?;
-    let found = api.read(move |reader| Ok((reader.document(&id, now())?, reader.judgement(&id)?))).await?;
-    let (Some(view), judgement) = found else { return Err(no_document(&id)) };
-    let mut answer = serde_json::to_value(&view).unwrap_or_default();
-    if let (Some(judgement), Value::Object(answer)) = (judgement, &mut answer) {
-        let registry = api.keeper.registry();
-        answer
-            .insert("verdict".to_owned(), registry::verdict(&registry, &judgement, now(), lang_of(&headers)));
-    }
-    Ok(api.presented(&headers, &answer))
 }
 
 async fn why(

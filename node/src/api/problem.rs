@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schema::directory::ResolveError;
 use schema::exchange::Refusal;
+use schema::trust::Language;
 use serde_json::{Value, json};
 
 use crate::runtime::AskError;
@@ -16,9 +17,17 @@ use crate::words::{self, Lang, with_causes};
 pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
-    /// What was found, in the program's words (English).
-    detail: Option<String>,
+    detail: Option<Detail>,
     retry_after_s: Option<u32>,
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Detail {
+    /// In the program's words (English).
+    Program(String),
+    /// In a person's words.
+    Words { vi: String, en: String },
 }
 
 impl Problem {
@@ -27,7 +36,7 @@ impl Problem {
     }
 
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(Detail::Program(detail.into()));
         self
     }
 
@@ -49,10 +58,15 @@ impl Problem {
     }
 
     fn json(&self, lang: Lang) -> Value {
+        let detail = self.detail.as_ref().map(|detail| match (detail, lang) {
+            (Detail::Program(text), _)
+            | (Detail::Words { vi: text, .. }, Lang::Vi)
+            | (Detail::Words { en: text, .. }, Lang::En) => text,
+        });
         json!({
             "error": self.code,
             "message": words::word(words::PROBLEM, self.code, lang),
-            "detail": self.detail,
+            "detail": detail,
         })
     }
 
@@ -121,9 +135,21 @@ impl From<Refusal> for Problem {
             Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
             Refusal::Document(_) => (UNPROCESSABLE, "document"),
             Refusal::AttachmentMissing { .. } => (StatusCode::CONFLICT, "attachment-missing"),
+            Refusal::SignatureInvalid { .. } => (UNPROCESSABLE, "signature-invalid"),
             Refusal::TooLarge => (UNPROCESSABLE, "text-too-large"),
         };
-        Self::new(status, code).detail(with_causes(&refusal))
+        let problem = Self::new(status, code);
+        match &refusal {
+            Refusal::SignatureInvalid { number, why } => {
+                let [vi, en] = [Language::Vietnamese, Language::English].map(|language| why.told(language));
+                let detail = Detail::Words {
+                    vi: format!("Chữ ký thứ {number}: {vi}"),
+                    en: format!("Signature {number}: {en}"),
+                };
+                Self { detail: Some(detail), ..problem }
+            }
+            refusal => problem.detail(with_causes(refusal)),
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schema::body::Dispatch;
 use schema::directory::Directory;
 use schema::id::OfficeId;
-use schema::registry::{KeyStanding, NodeKey, REGISTRY_BYTES_MAX, Registry, decode_items};
+use schema::registry::{KeyStanding, NodeKey, PersonSignature, REGISTRY_BYTES_MAX, Registry, decode_items};
+use schema::stamp::Stamp;
 use schema::time::Millis;
-use schema::trust::{Language, SigningTime, Verdict};
+use schema::trust::{Language, SignerView, SigningTime, Verdict};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -138,6 +140,38 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
         "proven_by": judgement.stamps.iter().map(|stamp| json!({ "relay": stamp.region, "at": stamp.at })).collect::<Vec<_>>(),
         "seal": seal,
     })
+}
+
+/// The signatures of persons on a document, as of these stamps. Citizen numbers are masked.
+pub(super) fn persons(
+    registry: &Registry,
+    dispatch: &Dispatch,
+    stamps: &[Stamp],
+    now: Millis,
+    lang: Lang,
+) -> Vec<Value> {
+    let judged = registry.judge_persons(dispatch, stamps, now);
+    let shown = judged.into_iter().map(|PersonSignature { signature, time, verdict }| {
+        let mut shown = json!({ "outcome": verdict.outcome(), "findings": findings(&verdict, lang) });
+        if let (Ok(signature), Value::Object(shown)) = (&signature, &mut shown) {
+            let view = SignerView::new(signature, &verdict, &time);
+            let who = json!({
+                "identified": view.identified,
+                "signer": view.signer,
+                "title": view.title,
+                "unit": view.unit,
+                "issuer": view.issuer,
+                "serial": view.serial,
+                "claimed_at": view.claimed_at,
+                "proven_at": view.proven_at,
+                "not_before": view.period.map(|period| period.not_before),
+                "not_after": view.period.map(|period| period.not_after),
+            });
+            shown.extend(who.as_object().cloned().unwrap_or_default());
+        }
+        shown
+    });
+    shown.collect()
 }
 
 fn findings(verdict: &Verdict, lang: Lang) -> Vec<Value> {

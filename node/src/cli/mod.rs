@@ -68,6 +68,11 @@ enum Command {
     Run(UnlockArgs),
     /// Send a document: saved when this returns, queued for its recipients.
     Send(send::SendArgs),
+    /// Freeze a document: write the bytes that persons sign. Attachments are brought to the station; nothing is sent.
+    ///
+    /// Sign the file (`openssl cms -sign -binary -cades -nosmimecap -outform DER` does), then
+    /// `tram-node send --manifest FILE --signature FILE.p7s`.
+    Freeze(send::FreezeArgs),
     /// List documents that have arrived here, newest first.
     Incoming(PageArgs),
     /// List documents sent from here, newest first.
@@ -312,6 +317,7 @@ fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), Cli
             output.show(&answer, text)
         }
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
+        Command::Freeze(args) => output.show(&send::freeze(&client()?, &args)?, show::frozen),
         Command::Incoming(page) => {
             output.show(&client()?.get(&page_path("/incoming", &page))?, show::incoming)
         }

@@ -92,6 +92,21 @@ pub(super) fn saved(value: &Value, lang: Lang) -> String {
     text
 }
 
+pub(super) fn frozen(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{} {}", say(lang, "Đã chốt nội dung vào tệp:", "Frozen in:"), field(value, "file"));
+    line!(text, "  {} {}", say(lang, "văn bản:", "document:"), field(value, "document"));
+    line!(text, "  {} {}", say(lang, "trích yếu:", "abstract:"), field(value, "subject"));
+    line!(text, "  sha256: {}", field(value, "sha256"));
+    let next = say(
+        lang,
+        "Chưa gửi gì. Hãy để người có thẩm quyền ký tệp này, rồi gửi bằng: tram-node send --manifest",
+        "Nothing was sent. Have this file signed, then: tram-node send --manifest",
+    );
+    line!(text, "{next} {} --signature …", field(value, "file"));
+    text
+}
+
 pub(super) fn incoming(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let rows = rows(value, "rows");
@@ -188,6 +203,9 @@ pub(super) fn document(value: &Value, lang: Lang) -> String {
         line!(text, "      sha256 {}", field(attachment, "hash"));
     }
     verdict(&mut text, &value["verdict"], lang);
+    for signature in rows(value, "signatures") {
+        person(&mut text, signature, lang);
+    }
     timeline(&mut text, rows(value, "steps"), lang);
     for recipient in rows(value, "recipients") {
         line!(text, "→ {}: {}", field(recipient, "office_name"), field(recipient, "status_text"));
@@ -215,7 +233,44 @@ fn verdict(text: &mut String, value: &Value, lang: Lang) {
     let seal = &value["seal"];
     line!(text, "    {} {}", say(lang, "người ký:", "signer:"), field(seal, "signer"));
     line!(text, "    {} {}", say(lang, "nơi cấp chứng thư:", "issuer:"), field(seal, "issuer"));
-    for finding in rows(seal, "findings") {
+    findings(text, seal);
+}
+
+/// The signature of a person on the document.
+fn person(text: &mut String, signature: &Value, lang: Lang) {
+    let outcome = field(signature, "outcome_text");
+    line!(text, "  {} {outcome}", say(lang, "chữ ký của cá nhân:", "a person's signature:"));
+    if !signature["signer"].is_null() {
+        let claimed = if signature["identified"] == Value::Bool(true) {
+            ""
+        } else {
+            say(lang, " (theo chứng thư số, chưa được chứng minh)", " (says the certificate; not proven)")
+        };
+        let title = if signature["title"].is_null() {
+            String::new()
+        } else {
+            format!(", {}", field(signature, "title"))
+        };
+        line!(
+            text,
+            "    {} {}{title}{claimed}",
+            say(lang, "người ký:", "signer:"),
+            field(signature, "signer")
+        );
+        line!(text, "    {} {}", say(lang, "đơn vị:", "unit:"), field(signature, "unit"));
+        line!(text, "    {} {}", say(lang, "nơi cấp chứng thư:", "issuer:"), field(signature, "issuer"));
+        let at = time(signature, "claimed_at");
+        line!(
+            text,
+            "    {} {at}",
+            say(lang, "thời gian ký (theo người ký):", "signed at (the signer says):")
+        );
+    }
+    findings(text, signature);
+}
+
+fn findings(text: &mut String, signature: &Value) {
+    for finding in rows(signature, "findings") {
         let (item, outcome) = (field(finding, "item_text"), field(finding, "outcome_text"));
         line!(text, "    {item}: {outcome}. {}", field(finding, "reason"));
     }

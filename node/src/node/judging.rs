@@ -13,10 +13,10 @@ use schema::body::{
 use schema::event::{Kind, Proof, RecordedEvent, Urgency, key_id};
 use schema::exchange::{Draft, Records};
 use schema::id::{OfficeId, Position};
-use schema::registry::{Item, ItemKind, Registry};
+use schema::registry::{Item, ItemKind, Judged, Registry};
 use schema::stamp::Stamp;
 use schema::time::Millis;
-use schema::trust::{Certificate, TrustStore};
+use schema::trust::{Certificate, SigningTime, TrustStore};
 
 use super::{Node, StepError, Work};
 use crate::step::Effect;
@@ -91,7 +91,8 @@ impl Node {
         Ok(())
     }
 
-    /// A repeat of a held event brings a relay's word on the time that was missing: by courier it came without.
+    /// A repeat of a held event brings a relay's word on the time that was missing (by courier it came without), or an
+    /// earlier one. A relay whose clock is so far behind that its word proves nothing keeps out nobody else's.
     pub(super) fn note_proof(
         &mut self,
         from: &OfficeId,
@@ -99,21 +100,27 @@ impl Node {
         proof: &Proof,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let Some(proven_at) = proof.at() else { return Ok(()) };
+        if proof.stamps.is_empty() {
+            return Ok(());
+        }
         let row = self.store.held(from, place.incarnation, place.counter)?;
         let Some(row) = row.filter(|row| row.place.id == place.id) else { return Ok(()) };
         let Some(judged) = row.judged.filter(|judged| judged.open) else { return Ok(()) };
-        let known = self.judgement_at(judged.position, from, &place)?;
-        let mut stamps = known.map(|known| known.stamps).unwrap_or_default();
-        if stamps.first().is_some_and(|stamp| stamp.at <= proven_at) {
+        let Some(known) = self.judgement_at(judged.position, from, &place)? else { return Ok(()) };
+        let recorded = self.recorded_at(row.position)?;
+        let sound = |stamps: &[Stamp]| self.registry.sound_proof(from, recorded.key, stamps);
+        let better = match (sound(&known.stamps), sound(&proof.stamps)) {
+            (Some(known), Some(new)) => new < known,
+            (known, _) => known.is_none(),
+        };
+        if known.is_proven() && !better {
             return Ok(());
         }
-        // Earlier than what is known, or the first one at all.
-        stamps.retain(|known| proof.stamps.iter().all(|new| new.region != known.region));
-        stamps.splice(0..0, proof.stamps.iter().cloned());
-        stamps.sort_by_key(|stamp| stamp.at);
-        stamps.truncate(schema::stamp::STAMPS_MAX);
-        let recorded = self.recorded_at(row.position)?;
+        let all = known.stamps.iter().chain(&proof.stamps).cloned().collect();
+        let stamps = self.registry.useful_stamps(&recorded, all);
+        if stamps == known.stamps {
+            return Ok(());
+        }
         let judgement = self.judge(&recorded, place, stamps)?;
         work.judgements.push((judgement, false));
         Ok(())
@@ -170,8 +177,8 @@ impl Node {
         place: Place,
         stamps: Vec<Stamp>,
     ) -> Result<Judgement, StepError> {
-        let (judgement, certificate) = self.registry.judge_event(recorded, place, stamps);
-        if let Some(certificate) = certificate {
+        let Judged { judgement, signers } = self.registry.judge_event(recorded, place, stamps);
+        for certificate in signers {
             self.store.note_signer(&certificate, &judgement.from, &place)?;
         }
         Ok(judgement)
@@ -209,26 +216,20 @@ impl Node {
         }
     }
 
-    /// Changes to the next signing key, once it is certified. While the present one counts it announces the next one,
-    /// and the change waits until the announcement is part of the registry, so that relays hear of the key before they
-    /// see an event signed with it. When the present one is over (it was lost, and revoked), nothing is announced.
+    /// Announces the next signing key while the present one counts, and changes to it once it is certified. It is
+    /// announced *before* it is certified, so that nobody ever sees a certificate of a second key without knowing
+    /// whose it is; the change waits for the registry, so that relays hear of the key before they see an event signed with
+    /// it. When the present key is over (it was lost, and revoked), nothing is announced: nobody would believe it.
     pub(super) fn follow_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
         let Some(next) = &self.next_key else { return Ok(()) };
         let public = next.verifying_key().to_bytes();
-        let me = self.exchange.me();
-        let Ok(known) = self.registry.known_key(&me, key_id(&public)) else { return Ok(()) };
-        if known.standing().counts() {
-            if let Some(next) = self.next_key.take() {
-                let replaced = key_id(self.key.verifying_key().as_bytes());
-                self.key = next;
-                tracing::info!(key = %key_id(&public), %replaced, "the station signs with its next key");
-                work.effects.push(Effect::KeyChanged { public });
-                self.key_looked_at = false;
-                self.replace_lost_key(now, work)?;
-            }
-            return Ok(());
+        let (me, id) = (self.exchange.me(), key_id(&public));
+        if self.registry.known_key(&me, id).is_ok_and(|known| known.standing().counts()) {
+            return self.change_key(now, work);
         }
-        if self.announced == Some(public) {
+        let present = key_id(self.key.verifying_key().as_bytes());
+        let counts = self.registry.usable_key(&me, present, &SigningTime::default()).is_ok();
+        if !counts || self.announced == Some(public) || self.registry.is_announced(&me, id) {
             return Ok(());
         }
         let announcement = KeyAnnouncement { purpose: KeyPurpose::Signing, key: public };
@@ -240,6 +241,17 @@ impl Node {
             work.effects.push(Effect::Announce { item });
         }
         Ok(())
+    }
+
+    fn change_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let Some(next) = self.next_key.take() else { return Ok(()) };
+        let public = next.verifying_key().to_bytes();
+        let replaced = key_id(self.key.verifying_key().as_bytes());
+        self.key = next;
+        tracing::info!(key = %key_id(&public), %replaced, "the station signs with its next key");
+        work.effects.push(Effect::KeyChanged { public });
+        self.key_looked_at = false;
+        self.replace_lost_key(now, work)
     }
 }
 

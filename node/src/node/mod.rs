@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use schema::body::{Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
+use schema::body::{Attachment, Dispatch, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
 use schema::id::{Incarnation, OfficeId, Position, StateHash, hex};
 use schema::registry::Registry;
 use schema::time::Millis;
+use schema::trust::Outcome;
 use sha2::{Digest, Sha256};
 
 use self::attachments::Transfers;
@@ -310,11 +311,14 @@ impl Node {
     }
 
     fn command(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
-        let Command::Dispatch { blobs, dispatch, .. } = command;
-        for blob in blobs {
+        let Command::Dispatch { dispatch, .. } = command;
+        for Attachment { blob, .. } in &dispatch.manifest.attachments {
             if !self.store.has_blob(&blob.hash)? {
                 return Ok(Answer::Refused(Refusal::AttachmentMissing { hash: blob.hash }));
             }
+        }
+        if let Some(refusal) = self.invalid_signature(dispatch, now) {
+            return Ok(Answer::Refused(refusal));
         }
         let drafts = match exchange::decide(&self.exchange, &self.store, self.registry.directory(), command)?
         {
@@ -332,7 +336,15 @@ impl Node {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Answer::Dispatched { document: dispatch.document, recipients })
+        Ok(Answer::Dispatched { document: dispatch.manifest.document, recipients })
+    }
+
+    /// The first signature of a person that would be invalid everywhere. One that nobody can tell about yet leaves.
+    fn invalid_signature(&self, dispatch: &Dispatch, now: Millis) -> Option<Refusal> {
+        let judged = self.registry.judge_persons(dispatch, &[], now);
+        let mut judged = judged.into_iter().map(|person| person.verdict).enumerate();
+        let (n, why) = judged.find(|(_, verdict)| verdict.outcome() == Outcome::Invalid)?;
+        Some(Refusal::SignatureInvalid { number: n + 1, why: Box::new(why) })
     }
 
     /// Seals a draft as the next event of the chain, and applies it.

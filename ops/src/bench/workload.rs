@@ -10,7 +10,7 @@ use node::step::{Answer, Effect, Input, Ticket};
 use node::store::Store;
 use ops::ca::rehearsal::Rehearsal;
 use ops::ca::{Cost, Passphrase, Place};
-use schema::body::Dispatch;
+use schema::body::{Dispatch, Manifest};
 use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity, sign_directory};
 use schema::event::Urgency;
 use schema::exchange::Command;
@@ -108,13 +108,16 @@ pub(super) fn letter(sender: u8, n: u64, to: Vec<OfficeId>) -> Command {
     Command::Dispatch {
         to,
         urgency: Urgency::Normal,
-        blobs: Vec::new(),
         dispatch: Dispatch {
-            document: document(sender, n),
-            subject: SUBJECT.to_owned(),
+            manifest: Manifest {
+                document: document(sender, n),
+                issuer: office(sender),
+                subject: SUBJECT.to_owned(),
+                document_type: Some("CV".to_owned()),
+                attachments: Vec::new(),
+            },
             number: Some(format!("{n}/UBND-VP")),
-            document_type: Some("CV".to_owned()),
-            attachments: Vec::new(),
+            signatures: Vec::new(),
         },
     }
 }

@@ -118,7 +118,7 @@ impl Manifest {
                 let recorded = RecordedEvent::read(&item.event).with_context(attempted)?;
                 match Body::read(recorded.version, &recorded.event).with_context(attempted)? {
                     Body::Dispatch(dispatch) => {
-                        manifest.documents.insert(dispatch.document);
+                        manifest.documents.insert(dispatch.manifest.document);
                     }
                     Body::Receipt(receipt) => {
                         let entries = receipt.entries.iter();

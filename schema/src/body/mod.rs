@@ -2,21 +2,25 @@
 //!
 //! Kinds whose rules are not written yet travel with an opaque body: kept, forwarded, shown as unsupported.
 
+mod dispatch;
 mod trust;
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+pub use dispatch::{
+    ABSTRACT_CHARS_MAX, Attachment, Dispatch, MANIFEST_BYTES_MAX, Manifest, NAME_CHARS_MAX, NUMBER_CHARS_MAX,
+    SIGNATURES_MAX,
+};
 pub use trust::{
     CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, FindingCode, JUDGEMENTS_MAX, Judgement,
     KeyAnnouncement, KeyPurpose, LAYERS_MAX, Layer, ListHash, RegistryChange, Verdicts,
 };
 
-use crate::blob::BLOBS_MAX;
 use crate::cose::{encodes_to, infallible};
 use crate::event::{EVENT_BYTES_MAX, Event, Kind, VERSION};
-use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, RegionId, Seq};
+use crate::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use crate::text;
 
 /// Most entries of one receipt or status.
@@ -29,12 +33,6 @@ pub const ASKS_MAX: usize = 8;
 pub const RETURNED_EVENTS_MAX: usize = 64;
 /// Most bytes of them together. A dispatch is kept smaller than this, so that it can be given back.
 pub const RETURNED_BYTES_MAX: usize = EVENT_BYTES_MAX - 2_048;
-/// Longest abstract (*trích yếu*), in characters. Decree 30/2020 appendix VI says 500, products in use allow 2,000.
-pub const ABSTRACT_CHARS_MAX: usize = 2_000;
-/// Longest number and symbol (*số, ký hiệu*), in characters: 11 + 30 in appendix VI and a separator.
-pub const NUMBER_CHARS_MAX: usize = 42;
-/// Longest attachment name and media type, in characters.
-pub const NAME_CHARS_MAX: usize = 255;
 
 /// Why a body is refused. The event that carries it stays stored, and is shown with this reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,38 +62,6 @@ pub enum BodyError {
     /// A text is not acceptable.
     #[error("a text of the body is refused: {0}")]
     Text(#[from] text::TextError),
-}
-
-/// A document as it is sent.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
-#[cbor(map)]
-pub struct Dispatch {
-    /// The document; the same in every event that carries it.
-    #[n(1)]
-    pub document: DocumentId,
-    /// The abstract (*trích yếu*); edXML `Subject`.
-    #[n(2)]
-    pub subject: String,
-    /// Number and symbol (*số, ký hiệu*), such as `7816/VPCP-TTĐT`; edXML `Code`.
-    #[n(3)]
-    pub number: Option<String>,
-    /// Abbreviation of one of the 29 types of Decree 30/2020 article 7 (*tên loại*); edXML `DocumentType`.
-    #[n(4)]
-    pub document_type: Option<String>,
-    /// Attachments, in the order of the event's `blobs`; edXML `Attachment`.
-    #[n(5)]
-    pub attachments: Vec<AttachmentName>,
-}
-
-/// What an attachment is called; its bytes are the blob at the same index of the event.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
-pub struct AttachmentName {
-    /// File name; edXML `AttachmentName`.
-    #[n(0)]
-    pub name: String,
-    /// Media type (RFC 6838); edXML `ContentType`.
-    #[n(1)]
-    pub media_type: String,
 }
 
 /// One event of a channel: what a receipt or a local status is about.
@@ -412,12 +378,7 @@ impl Body {
     fn check(&self, event: &Event) -> Result<(), BodyError> {
         let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
         match self {
-            Self::Dispatch(dispatch) => {
-                if dispatch.attachments.len() != event.blobs.len() || dispatch.attachments.len() > BLOBS_MAX {
-                    return rule("one name for each attachment");
-                }
-                dispatch.check_texts()?;
-            }
+            Self::Dispatch(dispatch) => dispatch.check(event)?,
             Self::Status(status) if status.entries.len() > ENTRIES_MAX => {
                 return rule("at most 512 entries");
             }
@@ -472,36 +433,6 @@ impl Body {
                 }
             }
             Self::Unsupported => {}
-        }
-        Ok(())
-    }
-}
-
-impl Dispatch {
-    /// Checks every text: NFC, no control characters, within its length.
-    ///
-    /// # Errors
-    /// Names the text that is refused.
-    pub fn check_texts(&self) -> Result<(), BodyError> {
-        text::require_plain(&self.subject, ABSTRACT_CHARS_MAX)?;
-        if self.subject.trim().is_empty() {
-            return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "an abstract is required" });
-        }
-        if let Some(number) = &self.number {
-            text::require_plain(number, NUMBER_CHARS_MAX)?;
-        }
-        if let Some(document_type) = &self.document_type {
-            text::require_plain(document_type, NUMBER_CHARS_MAX)?;
-        }
-        for attachment in &self.attachments {
-            text::require_plain(&attachment.name, NAME_CHARS_MAX)?;
-            text::require_plain(&attachment.media_type, NAME_CHARS_MAX)?;
-            // A name becomes a file on the recipient's disk.
-            if attachment.name.contains(['/', '\\', ':'])
-                || matches!(attachment.name.as_str(), "" | "." | "..")
-            {
-                return Err(BodyError::Rule { kind: Kind::Dispatch, rule: "a file name without a path" });
-            }
         }
         Ok(())
     }

@@ -6,9 +6,9 @@ use crate::event::key_id;
 use crate::id::{KeyId, OfficeId};
 use crate::registry::{ItemId, ItemKind};
 use crate::stamp::{STAMPS_MAX, Stamp};
-use crate::trust::Outcome;
+use crate::trust::{Item, Outcome};
 
-use super::Place;
+use super::{Place, SIGNATURES_MAX};
 
 /// Most items that one event records.
 pub const CHANGED_ITEMS_MAX: usize = 512;
@@ -17,7 +17,7 @@ pub const CONTESTED_KEYS_MAX: usize = 64;
 /// Most judgements in one event.
 pub const JUDGEMENTS_MAX: usize = 32;
 /// Most signatures of one document that are judged: the office's, and those of persons.
-pub const LAYERS_MAX: usize = 9;
+pub const LAYERS_MAX: usize = 1 + SIGNATURES_MAX;
 /// Most findings about one signature.
 const FINDINGS_MAX: usize = 16;
 /// Most lists that one judgement rests on.
@@ -160,6 +160,14 @@ impl Judgement {
     /// The worst of its signatures.
     pub fn outcome(&self) -> Outcome {
         self.layers.iter().map(Layer::outcome).max().unwrap_or(Outcome::Undetermined)
+    }
+
+    /// Whether there is trusted time for every signature.
+    pub fn is_proven(&self) -> bool {
+        let proven = |finding: &FindingCode| {
+            finding.item == Item::ProvenTime.number() && finding.outcome == Outcome::Valid
+        };
+        self.layers.iter().all(|layer| layer.findings.iter().any(proven))
     }
 
     fn is_bounded(&self) -> bool {

@@ -6,7 +6,7 @@ use minicbor::bytes::ByteVec;
 
 use super::settle::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
-use crate::blob::{self, BLOBS_MAX, BlobRef};
+use crate::blob::{BLOBS_MAX, BlobRef};
 use crate::body::{
     Ask, Body, BodyError, Dispatch, ENTRIES_MAX, HELD_MAX, Heads, Place, RETURNED_BYTES_MAX,
     RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status, StatusCode,
@@ -16,6 +16,7 @@ use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
 use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId};
 use crate::mutant::{self, Mutant};
 use crate::time::Millis;
+use crate::trust::{Language, Verdict};
 
 /// Most recipients of one document.
 pub const DOCUMENT_RECIPIENTS_MAX: usize = 16_384;
@@ -36,8 +37,6 @@ pub enum Command {
         to: Vec<OfficeId>,
         /// How urgent it is.
         urgency: Urgency,
-        /// Its attachments; names are in the dispatch.
-        blobs: Vec<BlobRef>,
         /// The document.
         dispatch: Dispatch,
     },
@@ -128,8 +127,18 @@ pub enum Refusal {
         /// The attachment.
         hash: BlobHash,
     },
+    /// A signature on the document is not worth anything: every recipient would see it as invalid.
+    #[error("signature {number} on the document is not valid: {}", why.told(Language::English))]
+    SignatureInvalid {
+        /// Which, counted from 1.
+        number: usize,
+        /// What was found.
+        why: Box<Verdict>,
+    },
     /// The event would be larger than an event may be.
-    #[error("the document's own text makes an event of more than 64 KiB; put it in an attachment")]
+    #[error(
+        "the document's own text and signatures make an event of more than 64 KiB; put the text in an attachment"
+    )]
     TooLarge,
 }
 
@@ -144,11 +153,12 @@ pub fn decide<R: Records>(
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
-        Command::Dispatch { to, urgency, blobs, dispatch } => {
-            if records.knows_outgoing(&dispatch.document)? {
-                return Ok(Err(Refusal::AlreadyDispatched { document: dispatch.document }));
+        Command::Dispatch { to, urgency, dispatch } => {
+            let document = dispatch.manifest.document;
+            if records.knows_outgoing(&document)? {
+                return Ok(Err(Refusal::AlreadyDispatched { document }));
             }
-            Ok(decide_dispatch(exchange, directory, to, *urgency, blobs, dispatch))
+            Ok(decide_dispatch(exchange, directory, to, *urgency, dispatch))
         }
     }
 }
@@ -158,7 +168,6 @@ fn decide_dispatch(
     directory: &Directory,
     to: &[OfficeId],
     urgency: Urgency,
-    blobs: &[BlobRef],
     dispatch: &Dispatch,
 ) -> Result<Vec<Draft>, Refusal> {
     let mut to = to.to_vec();
@@ -173,20 +182,16 @@ fn decide_dispatch(
     for office in &to {
         check_recipient(exchange, directory, *office)?;
     }
-    dispatch.check_texts()?;
-    let rule = |rule| BodyError::Rule { kind: Kind::Dispatch, rule };
-    if dispatch.attachments.len() != blobs.len() {
-        return Err(rule("one name for each attachment").into());
-    }
     // Sealing would find it too, but as a fault of this station instead of an answer to the clerk.
-    blob::check_list(blobs).map_err(rule)?;
+    dispatch.check_by(&exchange.me())?;
+    let blobs = dispatch.manifest.blobs();
     let body = Body::Dispatch(dispatch.clone()).encode().unwrap_or_default();
     let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
         incarnation: exchange.incarnation(),
         kind: Kind::Dispatch,
         urgency,
         to: to.to_vec(),
-        blobs: blobs.to_vec(),
+        blobs: blobs.clone(),
         body: body.clone(),
     });
     Ok(drafts.collect())

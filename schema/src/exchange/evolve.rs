@@ -385,7 +385,7 @@ impl Exchange {
             return Ok(());
         };
         self.chain.remember(event.incarnation);
-        let document = dispatch.document;
+        let document = dispatch.manifest.document;
         changes.push(Change::Regained { document, id: entry.id, position: entry.position });
         for to in &event.to {
             self.peers.entry(to.office).or_default();
@@ -555,7 +555,7 @@ impl Exchange {
 
 fn document_of(body: &Body) -> Option<DocumentId> {
     match body {
-        Body::Dispatch(dispatch) => Some(dispatch.document),
+        Body::Dispatch(dispatch) => Some(dispatch.manifest.document),
         _ => None,
     }
 }

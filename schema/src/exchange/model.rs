@@ -115,7 +115,9 @@ impl World {
                     urgency: if express { Urgency::Express } else { Urgency::Normal },
                     to,
                     blobs: Vec::new(),
-                    body: Body::Dispatch(dispatch(self.documents)).encode().expect("a dispatch"),
+                    body: Body::Dispatch(dispatch(OFFICES[from], self.documents))
+                        .encode()
+                        .expect("a dispatch"),
                 };
                 self.record(from, &draft);
             }

@@ -135,6 +135,11 @@ impl OfficeKeys {
         self.announced.insert(key, by) != Some(by)
     }
 
+    /// Whether some key announced this one.
+    pub(super) fn is_announced(&self, key: KeyId) -> bool {
+        self.announced.contains_key(&key)
+    }
+
     /// Decides anew about the keys that do not count yet. One that counts goes on counting: whether its certificate
     /// does is asked for each event.
     pub(super) fn settle(&mut self, trust: &TrustStore) {

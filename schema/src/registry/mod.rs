@@ -30,6 +30,7 @@ use sha2::{Digest, Sha256};
 pub use item::{
     ITEMS_MAX, Item, ItemFormatError, ItemId, ItemKind, REGISTRY_BYTES_MAX, decode_items, encode_items,
 };
+pub use judgement::{Judged, PersonSignature};
 pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey};
 
 use crate::body::{Body, KeyPurpose};
@@ -410,9 +411,14 @@ impl Registry {
     /// The earliest of these times that is not before the key was certified: an earlier one comes from a clock that is
     /// behind, and proves nothing. The stamps must have been checked, the earliest first.
     pub fn sound_proof(&self, office: &OfficeId, key: KeyId, stamps: &[Stamp]) -> Option<Millis> {
-        let key = self.known_key(office, key).ok()?;
-        let begun = key.certificates().iter().map(|certificate| certificate.validity().not_before).min()?;
+        let begun = self.begun(office, key)?;
         stamps.iter().map(|stamp| stamp.at).find(|at| *at >= begun)
+    }
+
+    /// When the first certificate of this key began.
+    fn begun(&self, office: &OfficeId, key: KeyId) -> Option<Millis> {
+        let certificates = self.known_key(office, key).ok()?.certificates().iter();
+        certificates.map(|certificate| certificate.validity().not_before).min()
     }
 
     /// What a signature of this key of an office is worth as of that time: the best verdict of its certificates, of
@@ -435,6 +441,11 @@ impl Registry {
     /// The keys of this office, in the order they were seen.
     pub fn keys(&self, office: &OfficeId) -> &[NodeKey] {
         self.offices.get(office).map_or(&[], OfficeKeys::keys)
+    }
+
+    /// Whether a key of this office that counted announced this one, certified or not.
+    pub fn is_announced(&self, office: &OfficeId, key: KeyId) -> bool {
+        self.offices.get(office).is_some_and(|keys| keys.is_announced(key))
     }
 
     /// Whether the office has a station: a mailbox, and a key that counts.

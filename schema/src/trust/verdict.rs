@@ -30,7 +30,7 @@ use super::certificate::{Certificate, CertificateError, CertificateValidity, Ser
 use super::crl::{Coverage, Revocation, RevocationReason, Revocations};
 use super::path::{Above, PathError};
 use super::profile::{Purpose, Role, RoleError};
-use super::reason::Reason;
+use super::reason::{Language, Reason};
 use crate::time::Millis;
 
 /// One of three answers; there is no fourth. Numbers are stable for ever.
@@ -174,6 +174,12 @@ impl Verdict {
     /// The findings that keep it from being valid.
     pub fn troubles(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.outcome != Outcome::Valid)
+    }
+
+    /// The worst finding in words: why it is not valid, or that it is.
+    pub fn told(&self, language: Language) -> String {
+        let worst = self.findings.iter().rev().max_by_key(|finding| finding.outcome);
+        worst.map_or_else(String::new, |finding| finding.reason.text(language))
     }
 
     /// Whether fresher lists, authorities or proofs could change it, so that it must be judged again when

@@ -18,7 +18,7 @@ use schema::id::OfficeId;
 use schema::registry::{Item, ItemKind, Registry, Roots};
 use schema::time::Millis;
 use schema::trust::CertificateHash;
-use schema::trust::profile::{PURPOSE_OFFICE, purpose_extension};
+use schema::trust::profile::{PURPOSE_OFFICE, PURPOSE_OFFICER, purpose_extension};
 
 pub use rcgen::RevocationReason as Why;
 
@@ -193,6 +193,29 @@ impl Registrar {
         let issuer = Issuer::from_params(params, key);
         let leaf = leaf.signed_by(&Key { key: None, public }, &issuer).expect("a certificate");
         item(ItemKind::Certificate, leaf.der().to_vec())
+    }
+
+    /// The certificate (DER) of a person with an Ed25519 key; `serial` from 10 on.
+    pub fn officer(&self, public: [u8; 32], serial: u64, validity: (Millis, Millis)) -> Vec<u8> {
+        self.officer_with(&Key { key: None, public }, serial, validity)
+    }
+
+    /// As [`Registrar::officer`], with whatever key.
+    pub fn officer_with(&self, key: &impl PublicKeyData, serial: u64, validity: (Millis, Millis)) -> Vec<u8> {
+        let subject = name(&[
+            (DnType::CountryName, "VN"),
+            (DnType::StateOrProvinceName, PROVINCE),
+            (DnType::CommonName, "Nguyễn Văn An"),
+            (DnType::CustomDnType(vec![0, 9, 2342, 19_200_300, 100, 1, 1]), "CCCD:001099012345"),
+        ]);
+        let mut leaf = params(subject, serial, validity);
+        leaf.is_ca = IsCa::ExplicitNoCa;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::ContentCommitment];
+        let purposes = purpose_extension(&[PURPOSE_OFFICER]);
+        leaf.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 37], purposes));
+        let (params, authority_key, _) = &self.province;
+        let issuer = Issuer::from_params(params, authority_key);
+        leaf.signed_by(key, &issuer).expect("a certificate").der().to_vec()
     }
 
     /// The authority's list of this number.

@@ -63,14 +63,14 @@ impl Reader {
             };
             list.push(IncomingView {
                 ordinal: row.get::<_, i64>(0).attempted(read)?.unsigned_abs(),
-                document: dispatch.document,
+                document: dispatch.manifest.document,
                 from: event.event.office,
-                subject: dispatch.subject,
+                subject: dispatch.manifest.subject,
                 number: dispatch.number,
                 urgency: event.event.urgency,
                 claimed_at: event.event.claimed_at,
                 arrived_at: millis(row.get(4).attempted(read)?),
-                attachments: dispatch.attachments.len(),
+                attachments: dispatch.manifest.attachments.len(),
                 in_order: row.get(1).attempted(read)?,
                 event: event.id,
                 outcome: row.get::<_, Option<u8>>(5).attempted(read)?.and_then(Outcome::from_number),

@@ -63,12 +63,12 @@ impl Reader {
                 continue;
             };
             let queued_at = millis(row.get(2).attempted(read)?);
-            let [recipients, left, arrived] = self.settled(&dispatch.document)?;
+            let [recipients, left, arrived] = self.settled(&dispatch.manifest.document)?;
             let late = now.since(queued_at) > OVERDUE_MS;
             list.push(OutgoingView {
                 position: position.unsigned_abs(),
-                document: dispatch.document,
-                subject: dispatch.subject,
+                document: dispatch.manifest.document,
+                subject: dispatch.manifest.subject,
                 number: dispatch.number,
                 urgency: event.event.urgency,
                 queued_at,

@@ -1,8 +1,7 @@
 //! One document: what is proven about it, and why it has not arrived.
 
 use rusqlite::OptionalExtension;
-use schema::blob::BlobRef;
-use schema::body::{AttachmentName, Body, Judgement, Place, Status, StatusCode};
+use schema::body::{Attachment, Body, Dispatch, Judgement, Place, Status, StatusCode};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
 use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, RegionId};
@@ -88,6 +87,9 @@ pub struct DocumentView {
     pub claimed_at: Millis,
     /// Attachments: names and blobs.
     pub attachments: Vec<AttachmentView>,
+    /// As it was sent: what persons signed, and their signatures.
+    #[serde(skip)]
+    pub dispatch: Dispatch,
     /// The event that carries it.
     pub event: EventId,
     /// Recipients, for an outgoing one.
@@ -99,12 +101,9 @@ pub struct DocumentView {
 /// An attachment of a document.
 #[derive(Clone, Debug, Serialize)]
 pub struct AttachmentView {
-    /// Its name.
+    /// Its name and its bytes.
     #[serde(flatten)]
-    pub name: AttachmentName,
-    /// Its bytes.
-    #[serde(flatten)]
-    pub blob: BlobRef,
+    pub attachment: Attachment,
     /// Whether they are here.
     pub complete: bool,
 }
@@ -174,18 +173,20 @@ impl Reader {
             return Ok(None);
         };
         let mut attachments = Vec::new();
-        for (name, blob) in dispatch.attachments.into_iter().zip(&event.event.blobs) {
-            attachments.push(AttachmentView { name, blob: *blob, complete: self.has_blob(&blob.hash)? });
+        for attachment in &dispatch.manifest.attachments {
+            let complete = self.has_blob(&attachment.blob.hash)?;
+            attachments.push(AttachmentView { attachment: attachment.clone(), complete });
         }
         Ok(Some(DocumentView {
             document: *document,
             from: event.event.office,
-            subject: dispatch.subject,
-            number: dispatch.number,
-            document_type: dispatch.document_type,
+            subject: dispatch.manifest.subject.clone(),
+            number: dispatch.number.clone(),
+            document_type: dispatch.manifest.document_type.clone(),
             urgency: event.event.urgency,
             claimed_at: event.event.claimed_at,
             attachments,
+            dispatch,
             event: event.id,
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
             steps: if outgoing { Vec::new() } else { self.received_steps(position)? },

@@ -34,10 +34,11 @@ fn what_sealing_would_refuse_is_refused_as_an_answer() {
     let refused = |rule| format!("refused: the document is refused: the Dispatch breaks a rule: {rule}");
     let blob = |n, length| BlobRef { hash: BlobHash::new([n; 32]), length };
     let with = |blobs: Vec<BlobRef>| {
-        let mut dispatch = dispatch(1);
-        let name = AttachmentName { name: "a.pdf".into(), media_type: "application/pdf".into() };
-        dispatch.attachments = vec![name; blobs.len()];
-        asks_with(&[A], blobs, dispatch)
+        let mut dispatch = dispatch(ME, 1);
+        let attachment =
+            |blob| Attachment { name: "a.pdf".into(), media_type: "application/pdf".into(), blob };
+        dispatch.manifest.attachments = blobs.into_iter().map(attachment).collect();
+        asks_with(&[A], dispatch)
     };
     check([], with(vec![blob(1, 5), blob(2, 5)]), &["Dispatch to 1"]);
     let many = (0..=32).map(|n| blob(n, 1)).collect();
@@ -49,6 +50,6 @@ fn what_sealing_would_refuse_is_refused_as_an_answer() {
     ] {
         check([], with(blobs), &[&refused(rule)]);
     }
-    let nameless = asks_with(&[A], vec![blob(1, 5)], dispatch(1));
-    check([], nameless, &[&refused("one name for each attachment")]);
+    let foreign = asks_with(&[A], dispatch(B, 1));
+    check([], foreign, &[&refused("the issuing authority is the office that sends")]);
 }

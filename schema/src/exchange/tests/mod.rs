@@ -11,8 +11,8 @@ use ed25519_dalek::SigningKey;
 use super::*;
 use crate::blob::BlobRef;
 use crate::body::{
-    Ask, AttachmentName, Body, Dispatch, ENTRIES_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace,
-    StatusCode,
+    Ask, Attachment, Body, Dispatch, ENTRIES_MAX, Manifest, Receipt, RestoreReason, Restored, Returned,
+    SentPlace, StatusCode,
 };
 use crate::directory::{Directory, DirectoryBuilder, Enrolment, Name, Office, Region, Validity};
 use crate::event::{Kind, Urgency, VerifiedEvent, seal};
@@ -33,14 +33,14 @@ pub(super) fn document(n: u64) -> DocumentId {
     DocumentId::new(bytes)
 }
 
-pub(super) fn dispatch(n: u64) -> Dispatch {
-    Dispatch {
+pub(super) fn dispatch(issuer: OfficeId, n: u64) -> Dispatch {
+    Dispatch::unsigned(Manifest {
         document: document(n),
+        issuer,
         subject: format!("Công văn số {n}"),
-        number: None,
         document_type: None,
         attachments: Vec::new(),
-    }
+    })
 }
 
 /// A station in memory: its journal and what follows from it.
@@ -272,12 +272,12 @@ fn from_a(incarnation: u32, counter: u64, body: &Body) -> VerifiedEvent {
 
 /// A document of this station that its store does not know.
 fn from_me_to_a(counter: u64) -> VerifiedEvent {
-    let body = Body::Dispatch(dispatch(counter)).encode().expect("a known kind");
+    let body = Body::Dispatch(dispatch(ME, counter)).encode().expect("a known kind");
     sealed(event(ME, A, 0, counter, Kind::Dispatch, body))
 }
 
 fn doc(incarnation: u32, counter: u64) -> VerifiedEvent {
-    from_a(incarnation, counter, &Body::Dispatch(dispatch(u64::from(incarnation) * 1_000 + counter)))
+    from_a(incarnation, counter, &Body::Dispatch(dispatch(A, u64::from(incarnation) * 1_000 + counter)))
 }
 
 fn express(incarnation: u32, counter: u64) -> VerifiedEvent {
@@ -325,7 +325,7 @@ fn draft(to: &[OfficeId], body: &Body) -> Draft {
 }
 
 fn sends(n: u64) -> Fact {
-    Own(draft(&[A], &Body::Dispatch(dispatch(n))))
+    Own(draft(&[A], &Body::Dispatch(dispatch(ME, n))))
 }
 
 /// Answers A's events.
@@ -396,9 +396,9 @@ fn directory() -> Directory {
 }
 
 fn asks(to: &[OfficeId]) -> Fact {
-    asks_with(to, Vec::new(), dispatch(1))
+    asks_with(to, dispatch(ME, 1))
 }
 
-fn asks_with(to: &[OfficeId], blobs: Vec<BlobRef>, dispatch: Dispatch) -> Fact {
-    Asked(Command::Dispatch { to: to.to_vec(), urgency: Urgency::Normal, blobs, dispatch })
+fn asks_with(to: &[OfficeId], dispatch: Dispatch) -> Fact {
+    Asked(Command::Dispatch { to: to.to_vec(), urgency: Urgency::Normal, dispatch })
 }

@@ -78,7 +78,7 @@ fn second_answer_shows_nothing_again() {
 
 #[test]
 fn another_event_at_a_held_place_is_evidence_and_alarmed() {
-    let other = from_a(0, 1, &Body::Dispatch(dispatch(77)));
+    let other = from_a(0, 1, &Body::Dispatch(dispatch(A, 77)));
     let station = check([From(doc(0, 1))], From(other.clone()), &["alarm: fork at 1"]);
     let alarm = Alarm::Fork {
         office: A,
@@ -130,7 +130,7 @@ fn body_that_cannot_be_read_is_held_and_alarmed_and_blocks_nothing() {
 #[test]
 fn document_that_comes_again_in_a_new_incarnation_is_held_and_not_shown_twice() {
     let first = doc(0, 1);
-    let again = from_a(1, 2, &Body::Dispatch(dispatch(1)));
+    let again = from_a(1, 2, &Body::Dispatch(dispatch(A, 1)));
     let given =
         [From(first.clone()), answers(&[&first]), From(restored(1, 0, Some(place_of(&first, ME)), vec![]))];
     check(given.clone(), From(again.clone()), &["held 1/2"]);

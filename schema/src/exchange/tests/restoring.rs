@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn new_incarnation_supersedes_what_is_open_and_tells_every_correspondent() {
-    let given = [sends(1), Own(draft(&[B], &Body::Dispatch(dispatch(2))))];
+    let given = [sends(1), Own(draft(&[B], &Body::Dispatch(dispatch(ME, 2))))];
     let station = check(
         given,
         Raised(0, RestoreReason::Correspondent),
@@ -232,11 +232,11 @@ fn head_names_what_is_held_where_two_lives_of_its_author_contradict_each_other()
     }
     let held = place_of(&doc(0, 2), ME);
     assert!(!heads_told(&mut station, Millis(1)).held.contains(&held));
-    station.take(Class::Evidence, &from_a(0, 2, &Body::Dispatch(dispatch(77))));
+    station.take(Class::Evidence, &from_a(0, 2, &Body::Dispatch(dispatch(A, 77))));
     assert!(heads_told(&mut station, Millis(2)).held.contains(&held));
     // What stands beyond a gap is not held to the end.
     station.take(Class::Received, &doc(0, 11));
-    station.take(Class::Evidence, &from_a(0, 11, &Body::Dispatch(dispatch(78))));
+    station.take(Class::Evidence, &from_a(0, 11, &Body::Dispatch(dispatch(A, 78))));
     assert!(!heads_told(&mut station, Millis(3)).held.contains(&place_of(&doc(0, 11), ME)));
     assert_eq!(station.replayed().hash(), station.hash(), "P7");
 }

@@ -172,7 +172,7 @@ fn walk_over_settled_rows_is_bounded() {
     let mut station = Station::new(ME);
     let mut places = Vec::new();
     for n in 0..AHEAD_MAX as u64 + 600 {
-        let (event, _) = station.record(&draft(&[A], &Body::Dispatch(dispatch(n))), Millis(n));
+        let (event, _) = station.record(&draft(&[A], &Body::Dispatch(dispatch(ME, n))), Millis(n));
         places.push(place_of(&event, A));
     }
     for (n, entries) in places.chunks(ENTRIES_MAX).enumerate() {

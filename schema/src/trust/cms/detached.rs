@@ -146,7 +146,8 @@ impl DetachedSignature {
         &self.signer.serial
     }
 
-    pub(super) const fn validity(&self) -> Option<CertificateValidity> {
+    /// From when until when the signer's certificate counts; `None` when that cannot be read.
+    pub const fn validity(&self) -> Option<CertificateValidity> {
         self.signer.validity
     }
 }

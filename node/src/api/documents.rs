@@ -1,0 +1,246 @@
+//! Documents through the clerk's door: frozen, sent, shown.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64;
+use schema::blob::{BLOBS_MAX, BlobRef};
+use schema::body::{Attachment, Dispatch, Manifest, SIGNATURES_MAX};
+use schema::event::Urgency;
+use schema::exchange::{Command, Refusal};
+use schema::id::{BlobHash, DocumentId, OfficeId, hex};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use super::{
+    PATIENCE, SharedApi, day_in_vietnam, document_id, json_body, lang_of, no_document, registry, resolve,
+};
+use crate::keyring::random_bytes;
+use crate::runtime::now;
+use crate::step::{Answer, Input};
+
+/// Bytes of a file inside JSON: base64 (RFC 4648 section 4).
+struct FileBytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for FileBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(|error| D::Error::custom(format!("no base64: {error}")))
+    }
+}
+
+/// What a document says, before it is frozen.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    /// Chosen by whoever asks, so that a repeated request is the same document; fresh when left out.
+    document: Option<DocumentId>,
+    /// Anything but `normal` (*Thường*) is refused: state secrets never touch this disk.
+    secrecy: Option<String>,
+    subject: String,
+    document_type: Option<String>,
+    #[serde(default)]
+    attachments: Vec<AttachmentRequest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttachmentRequest {
+    blob: BlobHash,
+    length: u64,
+    name: String,
+    media_type: String,
+}
+
+/// What a clerk sends: the fields of a [`Content`], or a frozen `manifest` in their place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SendRequest {
+    /// Office ids, codes valid today, or `tier:code` for a code of the statistics office.
+    #[serde(default)]
+    to: Vec<String>,
+    /// Every office that has a station, except this one.
+    #[serde(default)]
+    to_all: bool,
+    #[serde(default)]
+    urgency: Urgency,
+    number: Option<String>,
+    /// What [`freeze`] answered, so that it is what persons have signed.
+    manifest: Option<FileBytes>,
+    /// Signatures of persons on the manifest: detached CMS in DER.
+    #[serde(default)]
+    signatures: Vec<FileBytes>,
+    document: Option<DocumentId>,
+    secrecy: Option<String>,
+    subject: Option<String>,
+    document_type: Option<String>,
+    #[serde(default)]
+    attachments: Vec<AttachmentRequest>,
+}
+
+fn unexpected(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "body").detail(detail)
+}
+
+fn parsed_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| unexpected(error.to_string()))
+}
+
+fn refused(refusal: impl Into<Refusal>) -> Problem {
+    refusal.into().into()
+}
+
+impl Content {
+    fn frozen(self, issuer: OfficeId) -> Result<Manifest, Problem> {
+        if self.secrecy.as_deref().is_some_and(|secrecy| secrecy != "normal") {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy"));
+        }
+        if self.attachments.len() > BLOBS_MAX {
+            return Err(unexpected(format!("at most {BLOBS_MAX} attachments are possible")));
+        }
+        let document = match self.document {
+            Some(document) => document,
+            None => DocumentId::new(random_bytes().map_err(|error| {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped").detail(error.to_string())
+            })?),
+        };
+        let attachment = |AttachmentRequest { blob: hash, length, name, media_type }| Attachment {
+            name,
+            media_type,
+            blob: BlobRef { hash, length },
+        };
+        let manifest = Manifest {
+            document,
+            issuer,
+            subject: self.subject,
+            document_type: self.document_type,
+            attachments: self.attachments.into_iter().map(attachment).collect(),
+        };
+        manifest.check().map_err(refused)?;
+        Ok(manifest)
+    }
+}
+
+/// Freezes a document: checks it, and gives the bytes that persons sign. Records nothing; its attachments are here.
+pub(super) async fn freeze(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
+    let content: Content = parsed_body(&json_body(request).await?)?;
+    let manifest = content.frozen(api.office)?;
+    let blobs = manifest.blobs();
+    let missing = api
+        .read(move |reader| {
+            for blob in blobs {
+                if !reader.has_blob(&blob.hash)? {
+                    return Ok(Some(blob.hash));
+                }
+            }
+            Ok(None)
+        })
+        .await?;
+    if let Some(hash) = missing {
+        return Err(refused(Refusal::AttachmentMissing { hash }));
+    }
+    let bytes = manifest.encode();
+    let answer = json!({
+        "document": manifest.document,
+        "subject": manifest.subject,
+        "manifest": BASE64.encode(&bytes),
+        "sha256": hex(&Sha256::digest(&bytes)),
+        "length": bytes.len(),
+    });
+    Ok(Json(answer).into_response())
+}
+
+impl SendRequest {
+    fn dispatch(self, issuer: OfficeId) -> Result<Dispatch, Problem> {
+        if self.signatures.len() > SIGNATURES_MAX {
+            return Err(unexpected(format!("at most {SIGNATURES_MAX} signatures are possible")));
+        }
+        let Self { document, secrecy, subject, document_type, attachments, .. } = self;
+        let manifest = match (self.manifest, subject) {
+            (Some(FileBytes(bytes)), None)
+                if document.is_none()
+                    && secrecy.is_none()
+                    && document_type.is_none()
+                    && attachments.is_empty() =>
+            {
+                Manifest::decode(&bytes).map_err(refused)?
+            }
+            (Some(_), _) => {
+                return Err(unexpected(
+                    "a frozen manifest says everything itself: leave the other fields out",
+                ));
+            }
+            (None, Some(subject)) => {
+                Content { document, secrecy, subject, document_type, attachments }.frozen(issuer)?
+            }
+            (None, None) => return Err(unexpected("missing field `subject`, or `manifest` in its place")),
+        };
+        let signatures = self.signatures.into_iter().map(|signature| signature.0.into()).collect();
+        let dispatch = Dispatch { manifest, number: self.number, signatures };
+        dispatch.check_by(&issuer).map_err(refused)?;
+        Ok(dispatch)
+    }
+}
+
+/// Sends a document: saved when this answers.
+pub(super) async fn send(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let request: SendRequest = parsed_body(&json_body(request).await?)?;
+    let (to, urgency) = (recipients(&api, &request)?, request.urgency);
+    let command = Command::Dispatch { to, urgency, dispatch: request.dispatch(api.office)? };
+    match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
+        Answer::Dispatched { document, recipients } => {
+            let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });
+            Ok((StatusCode::CREATED, api.presented(&headers, &saved)).into_response())
+        }
+        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::DiskFull => Err(Problem::disk_full()),
+        Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
+            unreachable!("the core answers a dispatch with what became of the dispatch")
+        }
+    }
+}
+
+fn recipients(api: &SharedApi, request: &SendRequest) -> Result<Vec<OfficeId>, Problem> {
+    let directory = api.directory();
+    let today = day_in_vietnam(now());
+    let mut to = Vec::with_capacity(request.to.len());
+    for text in &request.to {
+        to.push(resolve(&directory, text, today)?);
+    }
+    if request.to_all {
+        let enrolled = directory.offices().filter(|office| office.is_enrolled());
+        to.extend(enrolled.map(|office| office.id).filter(|id| *id != api.office));
+    }
+    Ok(to)
+}
+
+/// A document with everything that is proven about it, and what the signatures on it are worth.
+pub(super) async fn show(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = document_id(path)?;
+    let found = api.read(move |reader| Ok((reader.document(&id, now())?, reader.judgement(&id)?))).await?;
+    let (Some(view), judgement) = found else { return Err(no_document(&id)) };
+    let (registry, lang) = (api.keeper.registry(), lang_of(&headers));
+    let mut answer = serde_json::to_value(&view).unwrap_or_default();
+    if let Value::Object(answer) = &mut answer {
+        let stamps = judgement.as_ref().map_or(&[][..], |view| &view.judgement.stamps);
+        let persons = registry::persons(&registry, &view.dispatch, stamps, now(), lang);
+        answer.insert("signatures".to_owned(), persons.into());
+        if let Some(judgement) = &judgement {
+            answer.insert("verdict".to_owned(), registry::verdict(&registry, judgement, now(), lang));
+        }
+    }
+    Ok(api.presented(&headers, &answer))
+}

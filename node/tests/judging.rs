@@ -1,0 +1,525 @@
+//! What signatures are worth at a station: judged when a document comes, again when something newer does, told to whom
+//! it concerns; and how a station changes its own key.
+
+mod station;
+
+use std::sync::Arc;
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use node::Node;
+use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
+use node::store::Store;
+use schema::body::{Body, Dispatch, FindingCode, Judgement, Manifest};
+use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
+use schema::exchange::{Command, Refusal};
+use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId, Seq};
+use schema::inbound;
+use schema::pack::{Message, PackItem};
+use schema::registry::{Item, Registry, Taken};
+use schema::stamp::{Stamp, stamp};
+use schema::time::Millis;
+use schema::trust::{Item as Checked, Language, Outcome, Preparation};
+use station::certified::{BEGAN, ENDS, Registrar, Revoked, Why};
+use station::{RECIPIENT, SENDER, directory, key, keys, office_id, registry, stamp_key};
+
+/// 2025-06-10T00:00:00Z.
+const DAY: Millis = Millis(1_749_513_600_000);
+const SENDERS_SERIAL: u64 = 10;
+const OFFICERS_SERIAL: u64 = 50;
+
+fn p01() -> RegionId {
+    "p01".parse().expect("a region")
+}
+
+fn hours(n: u64) -> Millis {
+    DAY.plus(n * Millis::HOUR)
+}
+
+/// What the authority's second list says.
+fn list(revoked: &[(u64, Millis, Why)]) -> Item {
+    let entry = |&(serial, at, why): &(u64, Millis, Why)| Revoked { serial, at, why };
+    let revoked: Vec<Revoked> = revoked.iter().map(entry).collect();
+    Registrar::new().list(2, (hours(20), ENDS), &revoked)
+}
+
+/// The office that writes, without a station of its own.
+struct Writer {
+    key: SigningKey,
+    seq: u64,
+    head: EventId,
+}
+
+impl Writer {
+    fn new() -> Self {
+        Self { key: key(SENDER), seq: 0, head: EventId::NONE }
+    }
+
+    fn write(&mut self, dispatch: Dispatch, claimed_at: Millis) -> VerifiedEvent {
+        self.seq += 1;
+        let event = Event {
+            office: office_id(SENDER),
+            incarnation: Incarnation::FIRST,
+            seq: Seq(self.seq),
+            prev: self.head,
+            claimed_at,
+            kind: Kind::Dispatch,
+            urgency: Urgency::Normal,
+            to: vec![Addressee { office: office_id(RECIPIENT), counter: Counter(self.seq) }],
+            seen: Vec::new(),
+            blobs: Vec::new(),
+            body: Body::Dispatch(dispatch).encode().expect("a dispatch"),
+        };
+        let event = seal(event, &self.key).expect("a sound event");
+        self.head = event.id();
+        event
+    }
+
+    /// A letter that nobody but the office signed.
+    fn letter(&mut self, claimed_at: Millis) -> VerifiedEvent {
+        self.write(Dispatch::unsigned(manifest(SENDER, self.seq)), claimed_at)
+    }
+}
+
+fn manifest(issuer: u8, n: u64) -> Manifest {
+    Manifest {
+        document: DocumentId::new((u128::from(issuer) << 64 | u128::from(n)).to_be_bytes()),
+        issuer: office_id(issuer),
+        subject: format!("V/v kiểm tra hồ chứa số {n}"),
+        document_type: Some("CV".to_owned()),
+        attachments: Vec::new(),
+    }
+}
+
+/// A person with a certificate.
+struct Officer {
+    key: SigningKey,
+    certificate: Vec<u8>,
+}
+
+impl Officer {
+    fn of(registrar: &Registrar) -> Self {
+        let key = SigningKey::from_bytes(&[0x5a; 32]);
+        let certificate = registrar.officer(key.verifying_key().to_bytes(), OFFICERS_SERIAL, (BEGAN, ENDS));
+        Self { key, certificate }
+    }
+
+    fn sign(&self, content: &[u8], at: Millis) -> Vec<u8> {
+        let preparation = Preparation::new(content, &self.certificate, at).expect("an officer");
+        let signature = self.key.sign(preparation.to_be_signed()).to_bytes();
+        preparation.finish(&signature, &[]).expect("a signature")
+    }
+}
+
+/// A station that receives, on a real store.
+struct Receiver {
+    node: Node,
+    folder: tempfile::TempDir,
+}
+
+impl Receiver {
+    fn new() -> Self {
+        Self::of(RECIPIENT)
+    }
+
+    fn of(n: u8) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let node = Self::open(&folder, n, registry("nats://127.0.0.1:1"));
+        Self { node, folder }
+    }
+
+    fn open(folder: &tempfile::TempDir, n: u8, registry: Arc<Registry>) -> Node {
+        let store = Store::open(&folder.path().join("tram.db")).expect("a store");
+        Node::open(store, key(n), registry, office_id(n), [n; 32], DAY).expect("a node")
+    }
+
+    /// After a crash: nothing that was only in memory is left.
+    fn reopened(self) -> Self {
+        let Self { node, folder } = self;
+        let (me, registry) = (node.me(), Arc::clone(node.registry()));
+        drop(node);
+        let node = Self::open(&folder, me.as_bytes()[0], registry);
+        Self { node, folder }
+    }
+
+    /// An event comes, with these stamps.
+    fn take(&mut self, event: &VerifiedEvent, stamps: Vec<Stamp>, now: Millis) -> ImportSummary {
+        let item = PackItem { stamps, ..PackItem::new(0, event.bytes()) };
+        let verifier = Verifier::new(Arc::clone(self.node.registry()));
+        let opened = inbound::open(&verifier, &Message::Pack(vec![item]).encode()).expect("a pack");
+        let effects = self.step(Input::Imported { ticket: Ticket(1), opened }, now);
+        let answers = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Answer { answer: Answer::Imported(summary), .. } => Some(summary),
+            _ => None,
+        });
+        answers.last().expect("an answer")
+    }
+
+    /// Something newer comes into the registry.
+    fn learn(&mut self, items: Vec<Item>, now: Millis) -> Vec<Effect> {
+        let (registry, outcomes) = self.node.registry().with(items.clone());
+        for (_, outcome) in outcomes {
+            assert!(matches!(outcome, Ok(Taken::New)), "{outcome:?}");
+        }
+        self.step(Input::Registry { registry: Arc::new(registry), items }, now)
+    }
+
+    fn step(&mut self, input: Input, now: Millis) -> Vec<Effect> {
+        let mut effects = self.node.step(vec![input], now).expect("a step");
+        while self.node.wakeup().is_some_and(|at| at <= now) {
+            effects.extend(self.node.step(vec![Input::Tick], now).expect("a step"));
+        }
+        effects
+    }
+
+    fn journal(&self) -> Vec<RecordedEvent> {
+        let entries = self.node.store().journal(Position(1), 10_000).expect("a journal");
+        entries.iter().map(|entry| RecordedEvent::read(&entry.bytes).expect("an event")).collect()
+    }
+
+    fn own_bodies(&self) -> Vec<(Vec<OfficeId>, Body)> {
+        let own = self.journal().into_iter().filter(|recorded| recorded.event.office == self.node.me());
+        let read = |recorded: RecordedEvent| {
+            let to = recorded.event.to.iter().map(|to| to.office).collect();
+            (to, Body::read(recorded.version, &recorded.event).expect("a body"))
+        };
+        own.map(read).collect()
+    }
+
+    /// Every judgement in the journal: about which event, and to whom it was told.
+    fn judgements(&self) -> Vec<(Judgement, Vec<OfficeId>)> {
+        let bodies = self.own_bodies().into_iter().filter_map(|(to, body)| match body {
+            Body::Verdict(verdicts) => Some((to, verdicts.entries)),
+            _ => None,
+        });
+        bodies.flat_map(|(to, entries)| entries.into_iter().map(move |entry| (entry, to.clone()))).collect()
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.judgements().iter().map(|(judgement, _)| judgement.outcome()).collect()
+    }
+}
+
+fn stamped(event: &VerifiedEvent, at: Millis) -> Vec<Stamp> {
+    stamp(&p01(), at, &[event.id()], &stamp_key())
+}
+
+fn finding(judgement: &Judgement, layer: usize, item: Checked) -> Outcome {
+    let found = judgement.layers[layer].findings.iter().find(|f: &&FindingCode| f.item == item.number());
+    found.expect("a finding").outcome
+}
+
+#[test]
+fn document_is_judged_when_it_comes_as_of_the_time_a_relay_saw_it() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let (seen, unseen) = (writer.letter(hours(1)), writer.letter(hours(1)));
+    receiver.take(&seen, stamped(&seen, hours(2)), hours(3));
+    receiver.take(&unseen, Vec::new(), hours(3));
+    assert_eq!(receiver.outcomes(), [Outcome::Valid, Outcome::Undetermined]);
+    let (judgement, told) = receiver.judgements().swap_remove(0);
+    assert_eq!(judgement.stamps[0].at, hours(2));
+    assert!(judgement.open && told.is_empty());
+}
+
+/// No clock of the station decides: years off at both ends, the verdict is the same.
+#[test]
+fn clock_years_off_changes_no_verdict() {
+    for now in [Millis(0), DAY, Millis(ENDS.0 + 40 * 365 * Millis::DAY)] {
+        let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+        let letter = writer.letter(hours(1));
+        receiver.take(&letter, stamped(&letter, hours(2)), now);
+        assert_eq!(receiver.outcomes(), [Outcome::Valid], "{}", now.0);
+    }
+}
+
+#[test]
+fn key_that_nobody_certified_and_one_that_is_contested_bring_nothing_in() {
+    let mut receiver = Receiver::new();
+    let mut stranger = Writer { key: key(9), ..Writer::new() };
+    let letter = stranger.letter(hours(1));
+    let summary = receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
+    assert_eq!((summary.new, summary.refused), (0, 1));
+
+    let public = key(9).verifying_key().to_bytes();
+    let second = Registrar::new().certificate_for(office_id(SENDER), public, 60, (hours(4), ENDS));
+    receiver.learn(vec![second], hours(5));
+    let summary = receiver.take(&letter, stamped(&letter, hours(6)), hours(6));
+    assert_eq!((summary.new, summary.refused), (0, 1), "certified, but nobody announced it");
+    assert!(receiver.judgements().is_empty());
+    let contested: Vec<_> = receiver
+        .own_bodies()
+        .into_iter()
+        .filter_map(|(_, body)| match body {
+            Body::RegistryChange(change) => Some(change.contested),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    assert_eq!(contested.len(), 1);
+    assert_eq!((contested[0].office, contested[0].key), (office_id(SENDER), key_id(&public)));
+}
+
+#[test]
+fn newer_list_has_what_it_concerns_judged_again_and_the_sender_told() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let (before, after) = (writer.letter(hours(1)), writer.letter(hours(9)));
+    receiver.take(&before, stamped(&before, hours(2)), hours(3));
+    receiver.take(&after, stamped(&after, hours(10)), hours(11));
+    assert_eq!(receiver.outcomes(), [Outcome::Valid, Outcome::Valid]);
+
+    // The key was stolen between the two.
+    receiver.learn(vec![list(&[(SENDERS_SERIAL, hours(5), Why::KeyCompromise)])], hours(21));
+    let judged = receiver.judgements();
+    let again: Vec<_> = judged[2..].iter().map(|(j, told)| (j.place.id, j.outcome(), told.clone())).collect();
+    assert!(again.contains(&(after.id(), Outcome::Invalid, vec![office_id(SENDER)])), "{again:?}");
+    let first = again.iter().find(|(id, ..)| *id == before.id()).expect("something else is known of it");
+    assert_eq!((first.1, first.2.len()), (Outcome::Valid, 0), "a relay saw it before the theft");
+    assert_eq!(again.len(), 2);
+    // And nothing comes in under it any more without proof from before.
+    let late = writer.letter(hours(22));
+    assert_eq!(receiver.take(&late, stamped(&late, hours(23)), hours(23)).refused, 1);
+    let early = writer.letter(hours(4));
+    assert_eq!(receiver.take(&early, stamped(&early, hours(4)), hours(24)).new, 1);
+}
+
+#[test]
+fn list_that_is_silent_about_a_signer_changes_nothing() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let letter = writer.letter(hours(1));
+    receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
+    receiver.learn(vec![list(&[(99, hours(5), Why::KeyCompromise)])], hours(21));
+    for (judgement, told) in &receiver.judgements() {
+        assert_eq!((judgement.outcome(), told.len()), (Outcome::Valid, 0));
+    }
+}
+
+#[test]
+fn suspended_key_makes_documents_undetermined_and_its_release_valid_again() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    receiver.learn(vec![list(&[(SENDERS_SERIAL, hours(1), Why::CertificateHold)])], hours(21));
+    let letter = writer.letter(hours(22));
+    receiver.take(&letter, stamped(&letter, hours(23)), hours(24));
+    assert_eq!(receiver.outcomes(), [Outcome::Undetermined], "it comes in all the same");
+    receiver.learn(vec![Registrar::new().list(3, (hours(30), ENDS), &[])], hours(31));
+    assert_eq!(receiver.outcomes().last(), Some(&Outcome::Valid));
+    assert!(receiver.judgements().iter().all(|(_, told)| told.is_empty()), "better news is no alarm");
+}
+
+#[test]
+fn crash_between_a_list_and_its_judgements_forgets_none() {
+    const LETTERS: usize = 300; // more than one portion
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    for _ in 0..LETTERS {
+        let letter = writer.letter(hours(9));
+        receiver.take(&letter, stamped(&letter, hours(10)), hours(11));
+    }
+    let items = vec![list(&[(SENDERS_SERIAL, hours(5), Why::KeyCompromise)])];
+    let (registry, _) = receiver.node.registry().with(items.clone());
+    let input = Input::Registry { registry: Arc::new(registry), items };
+    receiver.node.step(vec![input], hours(21)).expect("one step, and then the power goes");
+    let invalid = |r: &Receiver| r.outcomes().iter().filter(|outcome| **outcome == Outcome::Invalid).count();
+    let first = invalid(&receiver);
+    assert!(first > 0 && first < LETTERS, "{first}");
+    let mut receiver = receiver.reopened();
+    receiver.step(Input::Tick, hours(22));
+    assert_eq!(invalid(&receiver), LETTERS);
+}
+
+#[test]
+fn proof_that_comes_late_counts() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let letter = writer.letter(hours(1));
+    receiver.take(&letter, Vec::new(), hours(3));
+    assert_eq!(receiver.outcomes(), [Outcome::Undetermined], "by courier");
+    receiver.take(&letter, stamped(&letter, hours(2)), hours(4));
+    assert_eq!(receiver.outcomes(), [Outcome::Undetermined, Outcome::Valid]);
+    // The same again, and a later one, say nothing new.
+    receiver.take(&letter, stamped(&letter, hours(2)), hours(5));
+    receiver.take(&letter, stamped(&letter, hours(4)), hours(5));
+    assert_eq!(receiver.outcomes().len(), 2);
+}
+
+/// A relay whose clock stands before the certificate began proves nothing, and keeps out nobody's better word.
+#[test]
+fn relay_with_a_wrong_clock_keeps_out_no_better_stamp() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let letter = writer.letter(hours(1));
+    receiver.take(&letter, stamped(&letter, Millis(BEGAN.0 - Millis::DAY)), hours(3));
+    assert_eq!(receiver.outcomes(), [Outcome::Undetermined]);
+    receiver.take(&letter, stamped(&letter, Millis(BEGAN.0 - Millis::HOUR)), hours(4));
+    assert_eq!(receiver.outcomes().last(), Some(&Outcome::Undetermined));
+    // The directory of these tests names one region; the same relay, with its clock mended.
+    let found = receiver.take(&letter, stamped(&letter, hours(2)), hours(5));
+    assert_eq!(found.repeated, 1);
+    assert_eq!(receiver.outcomes().last(), Some(&Outcome::Valid));
+}
+
+#[test]
+fn stamp_of_an_unknown_key_proves_nothing() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let letter = writer.letter(hours(1));
+    let forged = stamp(&p01(), hours(2), &[letter.id()], &key(9));
+    receiver.take(&letter, forged, hours(3));
+    assert_eq!(receiver.outcomes(), [Outcome::Undetermined]);
+    assert!(receiver.judgements()[0].0.stamps.is_empty());
+}
+
+#[test]
+fn signature_of_a_person_is_judged_beside_the_offices() {
+    let officer = Officer::of(&Registrar::new());
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let frozen = manifest(SENDER, 1);
+    let sound = officer.sign(&frozen.encode(), hours(1));
+    let of_another = officer.sign(&manifest(SENDER, 2).encode(), hours(1));
+    let mut expected = Vec::new();
+    for (n, (signature, outcome)) in [
+        (sound, Outcome::Valid),
+        (of_another, Outcome::Invalid),
+        (b"no signature".to_vec(), Outcome::Invalid),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let manifest = Manifest { document: DocumentId::new([n as u8; 16]), ..frozen.clone() };
+        let manifest = if n == 0 { frozen.clone() } else { manifest };
+        let dispatch =
+            Dispatch { manifest, number: Some("1/UBND-VP".to_owned()), signatures: vec![signature.into()] };
+        let letter = writer.write(dispatch, hours(1));
+        receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
+        expected.push(outcome);
+    }
+    let judged = receiver.judgements();
+    assert_eq!(receiver.outcomes(), expected);
+    for (judgement, _) in &judged {
+        assert_eq!(judgement.layers[0].outcome(), Outcome::Valid, "the office's own");
+    }
+    assert_eq!(finding(&judged[1].0, 1, Checked::Content), Outcome::Invalid);
+    assert_eq!(finding(&judged[1].0, 1, Checked::Signature), Outcome::Valid);
+    assert_eq!(finding(&judged[2].0, 1, Checked::Signature), Outcome::Invalid);
+    // The person's card is stolen, and it is said since when: what a relay saw before stays good.
+    receiver.learn(vec![list(&[(OFFICERS_SERIAL, Millis(hours(1).0 + 1), Why::KeyCompromise)])], hours(21));
+    let (last, told) =
+        receiver.judgements().into_iter().rfind(|(j, _)| j.place.counter == Counter(1)).expect("it");
+    assert_eq!((last.outcome(), told), (Outcome::Invalid, vec![office_id(SENDER)]));
+    assert_eq!(last.layers[0].outcome(), Outcome::Valid);
+}
+
+#[test]
+fn persons_card_revoked_after_the_proof_changes_nothing() {
+    let officer = Officer::of(&Registrar::new());
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let frozen = manifest(SENDER, 1);
+    let signatures = vec![officer.sign(&frozen.encode(), hours(1)).into()];
+    let letter = writer.write(Dispatch { manifest: frozen, number: None, signatures }, hours(1));
+    receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
+    receiver.learn(vec![list(&[(OFFICERS_SERIAL, hours(5), Why::KeyCompromise)])], hours(21));
+    let (last, told) = receiver.judgements().pop().expect("judged");
+    assert_eq!((last.outcome(), told.len()), (Outcome::Valid, 0));
+}
+
+#[test]
+fn station_sends_no_signature_that_would_be_invalid_everywhere() {
+    let officer = Officer::of(&Registrar::new());
+    let mut station = Receiver::of(SENDER);
+    let command = |station: &mut Receiver, signatures: Vec<Vec<u8>>| {
+        let signatures = signatures.into_iter().map(Into::into).collect();
+        let dispatch = Dispatch { manifest: manifest(SENDER, 1), number: None, signatures };
+        let command =
+            Command::Dispatch { to: vec![office_id(RECIPIENT)], urgency: Urgency::Normal, dispatch };
+        let mut effects = station.step(Input::Command { ticket: Ticket(1), command }, hours(3));
+        let Some(Effect::Answer { answer, .. }) = effects.pop() else { panic!("no answer") };
+        answer
+    };
+    let sound = officer.sign(&manifest(SENDER, 1).encode(), hours(1));
+    let other = officer.sign(&manifest(SENDER, 2).encode(), hours(1));
+    let refused = command(&mut station, vec![sound.clone(), other]);
+    let Answer::Refused(Refusal::SignatureInvalid { number: 2, why }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(why.told(Language::Vietnamese).contains("văn bản"), "{}", why.told(Language::Vietnamese));
+    // A stranger's: nobody trusted certified the key.
+    let stranger = Officer::of(&Registrar::impostor()).sign(&manifest(SENDER, 1).encode(), hours(1));
+    let refused = command(&mut station, vec![stranger]);
+    assert!(matches!(refused, Answer::Refused(Refusal::SignatureInvalid { number: 1, .. })), "{refused:?}");
+    assert!(station.journal().is_empty(), "nothing was recorded");
+    let sent = command(&mut station, vec![sound]);
+    assert!(
+        matches!(sent, Answer::Dispatched { recipients: 1, .. }),
+        "no proof of time yet, and it leaves: {sent:?}"
+    );
+}
+
+#[test]
+fn next_key_is_announced_before_it_is_certified_and_used_afterwards() {
+    let mut station = Receiver::of(SENDER);
+    let next = SigningKey::from_bytes(&[0x77; 32]);
+    let public = next.verifying_key().to_bytes();
+    station.node = station.node.with_next_key(Some(next));
+    let same = Arc::clone(station.node.registry());
+    let effects = station.step(Input::Registry { registry: same, items: Vec::new() }, hours(1));
+    let announced: Vec<Item> = effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Announce { item } => Some(item),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(announced.len(), 1);
+    // What the keeper gives back does not have it announced once more, nor does a start.
+    station.learn(announced.clone(), hours(1));
+    assert_eq!(announcements(&station), 1);
+
+    // Whoever hears both never sees a key that is contested.
+    let certificate = Registrar::new().certificate_for(office_id(SENDER), public, 60, (hours(2), ENDS));
+    let mut receiver = Receiver::new();
+    receiver.learn([announced, vec![certificate.clone()]].concat(), hours(3));
+    assert_eq!(receiver.node.registry().contested().count(), 0);
+    let effects = station.learn(vec![certificate], hours(3));
+    assert!(effects.iter().any(|e| matches!(e, Effect::KeyChanged { public: new } if *new == public)));
+    let newest = station.node.store().newest_own().expect("readable").expect("an event");
+    assert_eq!(newest.key, key_id(&key(SENDER).verifying_key().to_bytes()), "announced with the old one");
+
+    let mut writer = Writer { key: SigningKey::from_bytes(&[0x77; 32]), ..Writer::new() };
+    let letter = writer.letter(hours(4));
+    assert_eq!(receiver.take(&letter, stamped(&letter, hours(5)), hours(5)).new, 1);
+    assert_eq!(receiver.outcomes(), [Outcome::Valid]);
+}
+
+fn announcements(station: &Receiver) -> usize {
+    station.own_bodies().iter().filter(|(_, body)| matches!(body, Body::KeyAnnouncement(_))).count()
+}
+
+#[test]
+fn station_whose_key_was_lost_announces_nothing_and_goes_on_in_a_new_life() {
+    let mut station = Receiver::of(SENDER);
+    let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
+    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], urgency: Urgency::Normal, dispatch };
+    station.step(Input::Command { ticket: Ticket(1), command }, hours(1));
+    station.learn(vec![list(&[(SENDERS_SERIAL, hours(2), Why::KeyCompromise)])], hours(21));
+    let next = SigningKey::from_bytes(&[0x78; 32]);
+    let public = next.verifying_key().to_bytes();
+    station.node = station.node.with_next_key(Some(next));
+    let same = Arc::clone(station.node.registry());
+    station.step(Input::Registry { registry: same, items: Vec::new() }, hours(22));
+    assert_eq!(announcements(&station), 0, "nobody would believe it");
+
+    let certificate = Registrar::new().certificate_for(office_id(SENDER), public, 60, (hours(22), ENDS));
+    station.learn(vec![certificate], hours(23));
+    assert_eq!(station.node.exchange().incarnation().ordinal(), 1);
+    let new: Vec<Kind> = station
+        .journal()
+        .into_iter()
+        .filter(|recorded| recorded.key == key_id(&public))
+        .map(|recorded| recorded.event.kind)
+        .collect();
+    assert!(
+        new.contains(&Kind::Restored) && new.contains(&Kind::Dispatch),
+        "what nobody receipted goes again: {new:?}"
+    );
+}
+
+/// What the judgement rests on is kept in the store: a registry file that was lost takes no verdict with it.
+#[test]
+fn keys_and_directory_of_these_tests_agree() {
+    let registry = Registrar::new().registry(&directory("nats://127.0.0.1:1"), &keys());
+    assert!(registry.has_station(&office_id(SENDER)) && registry.has_station(&office_id(RECIPIENT)));
+}
