@@ -116,7 +116,7 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<D
     Ok((History { office: config.office, name, entries, state: state.hash() }, directory))
 }
 
-fn says(recorded: &RecordedEvent) -> String {
+pub(crate) fn says(recorded: &RecordedEvent) -> String {
     match Body::read(recorded.version, &recorded.event) {
         Ok(Body::Dispatch(dispatch)) => {
             let number = dispatch.number.map(|number| format!("{number} ")).unwrap_or_default();

@@ -108,6 +108,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// A key was stolen, an office's or a person's: list everything it signed, what of it is safe because a relay saw it
+    /// before the theft, and what must be confirmed again.
+    Exposed(ops::exposed::Options),
     /// Print what a station recorded, in order.
     Replay {
         /// The station's data folder.
@@ -272,6 +275,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 audits.iter().all(audit::Audit::holds) && together.iter().all(|check| check.broken.is_none());
             return Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Exposed(options) => print(&ops::exposed::run(&options)?)?,
         Command::Replay { data, until, json } => {
             let (history, directory) = history::history(&data, until.map(Position))?;
             if json {
