@@ -371,16 +371,12 @@ fn signature_of_a_person_is_judged_beside_the_offices() {
     let sound = officer.sign(&frozen.encode(), hours(1));
     let of_another = officer.sign(&manifest(SENDER, 2).encode(), hours(1));
     let mut expected = Vec::new();
-    for (n, (signature, outcome)) in [
-        (sound, Outcome::Valid),
-        (of_another, Outcome::Invalid),
-        (b"no signature".to_vec(), Outcome::Invalid),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let manifest = Manifest { document: DocumentId::new([n as u8; 16]), ..frozen.clone() };
-        let manifest = if n == 0 { frozen.clone() } else { manifest };
+    let another = |n| Manifest { document: DocumentId::new([n; 16]), ..frozen.clone() };
+    for (manifest, signature, outcome) in [
+        (frozen.clone(), sound, Outcome::Valid),
+        (another(1), of_another, Outcome::Invalid),
+        (another(2), b"no signature".to_vec(), Outcome::Invalid),
+    ] {
         let dispatch =
             Dispatch { manifest, number: Some("1/UBND-VP".to_owned()), signatures: vec![signature.into()] };
         let letter = writer.write(dispatch, hours(1));
