@@ -319,6 +319,35 @@ table! {
             "The key is not that of the officer's certificate; nothing was signed with it. Check the settings.";
         "algorithm" => "Thiết bị hoặc dịch vụ ký không ký được bằng loại khóa của chứng thư số này.",
             "This signer cannot sign with the kind of key that the certificate has.";
+        "token-module" => "Không nạp được thư viện của thiết bị ký; hãy báo người quản trị kiểm tra cấu hình.",
+            "The token's library cannot be loaded; have the administrator check the settings.";
+        "token-absent" => "Chưa cắm thiết bị ký, hoặc thiết bị đã bị rút. Hãy cắm đúng thiết bị rồi ký lại.",
+            "The token is not plugged in, or was taken out. Plug in the right one, then sign again.";
+        "token-busy" => "Thiết bị ký đang bận yêu cầu khác; chưa thử mã PIN. Hãy ký lại sau ít giây.",
+            "The token is busy with another request; the PIN was not tried. Sign again in some seconds.";
+        "token-silent" => "Thiết bị ký không trả lời; hãy rút ra cắm lại rồi ký lại.",
+            "The token does not answer; take it out, put it back, then sign again.";
+        "token-failed" => "Thiết bị ký báo lỗi; chưa có chữ ký. Hãy báo người quản trị.",
+            "The token failed; there is no signature. Tell the administrator.";
+        "token-key" => "Thiết bị ký không có khóa nêu trong cấu hình; hãy báo người quản trị.",
+            "The token does not hold the key that the settings name; tell the administrator.";
+        "wrong-pin" => "Sai mã PIN. Chỉ thử một lần; còn ít lần thử trước khi thiết bị bị khóa, hãy nhập lại cẩn thận.",
+            "The PIN is wrong. It was tried once; few tries are left before the token locks itself: type it with care.";
+        "wrong-pin-one-left" => "Sai mã PIN. CẢNH BÁO: sai thêm một lần nữa thiết bị sẽ bị khóa. Hãy hỏi người cấp thiết bị \
+            nếu không chắc.",
+            "The PIN is wrong. WARNING: one more wrong PIN locks the token. If in doubt, ask whoever issued it.";
+        "pin-locked" => "Thiết bị ký đã bị khóa vì sai mã PIN nhiều lần; không thử nữa. Hãy nhờ người cấp thiết bị mở khóa.",
+            "The token has locked itself after wrong PINs; no PIN was tried. Whoever issued it can unlock it.";
+        "provider-account" => "Không đọc được tệp tài khoản của trạm tại dịch vụ ký số; hãy báo người quản trị.",
+            "The file with this station's account at the provider cannot be read; tell the administrator.";
+        "unreachable" => "Chưa liên lạc được với dịch vụ ký số; trạm sẽ tự hỏi lại.",
+            "The provider cannot be reached; the station asks again by itself.";
+        "garbled" => "Dịch vụ ký số trả lời không đúng mẫu; trạm sẽ tự hỏi lại.",
+            "The provider's answer makes no sense; the station asks again by itself.";
+        "provider-refused" => "Dịch vụ ký số không nhận yêu cầu; hãy hỏi nhà cung cấp.",
+            "The provider does not take the request; ask it why.";
+        "other-certificate" => "Dịch vụ ký số không giữ đúng chứng thư số nêu trong cấu hình; chưa hỏi người ký.",
+            "The provider does not hold the certificate of the settings; the officer was not asked.";
         "interrupted" => "Trạm đã dừng trong lúc đang ký; chưa có chữ ký. Hãy ký lại.",
             "The station stopped while it was signing; there is no signature. Sign again.";
         "damaged" => "Yêu cầu ký trong kho dữ liệu bị hỏng; hãy ký lại và báo người quản trị.",

@@ -468,7 +468,10 @@ impl Desk {
         if error.is_passing() {
             self.store().note(id, error.word())?;
             self.paced(id, now, true);
-            return Ok(Outcome::Unreachable);
+            return Ok(match error {
+                SignerError::Unreachable { .. } => Outcome::Unreachable,
+                _ => Outcome::Waiting,
+            });
         }
         self.end(id, RequestState::Failed, error.word(), now)?;
         Ok(Outcome::Settled)

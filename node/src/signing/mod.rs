@@ -11,7 +11,9 @@
 
 mod desk;
 mod file;
+mod remote;
 mod seat;
+mod token;
 
 use std::path::PathBuf;
 
@@ -24,7 +26,9 @@ pub use desk::{
     POLL_MS_MAX, REQUEST_MS, RequestView, keep_polling,
 };
 pub use file::FileSigner;
+pub use remote::{ANSWER_BYTES_MAX, ANSWER_SECONDS_MAX, Provider, RemoteSigner, TRANSACTION_CHARS_MAX};
 pub use seat::{Seat, SeatError};
+pub use token::{TOKEN_SECONDS_MAX, TokenSigner, TriesLeft};
 
 use crate::keyring::{KeyringError, Passphrase};
 use crate::words::{Lang, SIGNING, with_causes, word};
@@ -117,6 +121,74 @@ pub enum SignerError {
         /// What the certificate's key would need.
         algorithm: SignatureAlgorithm,
     },
+    /// The library of a token's maker cannot be used.
+    #[error("the token's library `{}` cannot be used: {found}", path.display())]
+    Module {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        found: String,
+    },
+    /// The token is not plugged in, or was taken out.
+    #[error("no token with serial number `{serial}` is there")]
+    TokenAbsent {
+        /// Which one.
+        serial: String,
+    },
+    /// The token does something else.
+    #[error("the token is busy with another request; this one was not tried")]
+    TokenBusy,
+    /// The token does not answer.
+    #[error("the token has not answered within {seconds} s")]
+    TokenSilent {
+        /// How long it was waited for, in seconds.
+        seconds: u64,
+    },
+    /// The token failed.
+    #[error("the token failed: {found}")]
+    TokenFailed {
+        /// What its library said.
+        found: String,
+    },
+    /// The key is not on the token.
+    #[error("the token does not hold the key that the settings name")]
+    KeyAbsent,
+    /// The PIN is wrong. It is not tried again.
+    #[error("the PIN is wrong; it was tried once, tries left: {tries:?}")]
+    WrongPin {
+        /// How many more a person has.
+        tries: TriesLeft,
+    },
+    /// Too many wrong PINs were tried.
+    #[error("the token has locked its PIN; nothing was tried")]
+    PinLocked,
+    /// What the provider knows this station by cannot be read.
+    #[error("what the provider knows this station by cannot be read")]
+    Account(#[source] KeyringError),
+    /// The provider cannot be reached, or has trouble of its own.
+    #[error("the provider does not answer: {found}")]
+    Unreachable {
+        /// What was found.
+        found: String,
+    },
+    /// The provider says something that cannot be understood.
+    #[error("the provider's answer is not as expected: {found}")]
+    Garbled {
+        /// What was found.
+        found: String,
+    },
+    /// The provider does not take the request.
+    #[error("the provider refuses with status {status}")]
+    ProviderRefused {
+        /// Of HTTP.
+        status: u16,
+    },
+    /// The provider would sign as somebody else, or as nobody.
+    #[error("the provider does not list credential `{credential}` with the certificate of the settings")]
+    OtherCertificate {
+        /// Its name for it.
+        credential: String,
+    },
     /// It signs at once, and was asked about later.
     #[error("this signer keeps no requests")]
     NoRequests,
@@ -133,20 +205,27 @@ impl SignerError {
             Self::Keyring(_) | Self::KeyUnusable { .. } => "key-unusable",
             Self::OtherKey => "other-key",
             Self::Algorithm { .. } => "algorithm",
+            Self::Module { .. } => "token-module",
+            Self::TokenAbsent { .. } => "token-absent",
+            Self::TokenBusy => "token-busy",
+            Self::TokenSilent { .. } => "token-silent",
+            Self::TokenFailed { .. } => "token-failed",
+            Self::KeyAbsent => "token-key",
+            Self::WrongPin { tries: TriesLeft::Enough | TriesLeft::Few } => "wrong-pin",
+            Self::WrongPin { tries: TriesLeft::One } => "wrong-pin-one-left",
+            Self::WrongPin { tries: TriesLeft::None } | Self::PinLocked => "pin-locked",
+            Self::Account(_) => "provider-account",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Garbled { .. } => "garbled",
+            Self::ProviderRefused { .. } => "provider-refused",
+            Self::OtherCertificate { .. } => "other-certificate",
             Self::NoRequests => "lost",
         }
     }
 
     /// Whether the request may still be signed although this went wrong: nobody is asked a second time for it.
     pub const fn is_passing(&self) -> bool {
-        match self {
-            Self::SecretMissing
-            | Self::Keyring(_)
-            | Self::KeyUnusable { .. }
-            | Self::OtherKey
-            | Self::Algorithm { .. }
-            | Self::NoRequests => false,
-        }
+        matches!(self, Self::Unreachable { .. } | Self::Garbled { .. })
     }
 
     /// The words for a clerk: what happened, then what to do.

@@ -9,7 +9,7 @@ use schema::trust::certificate::CERTIFICATE_BYTES_MAX;
 use schema::trust::profile::{RoleError, role_of};
 use schema::trust::{Certificate, CertificateError, Purpose};
 
-use super::{FileSigner, Signer};
+use super::{FileSigner, Provider, RemoteSigner, Signer, TokenSigner};
 use crate::config::{ConfigError, SignerConfig, SignerKind, read_bounded};
 
 /// Why nobody can sign at a place.
@@ -47,12 +47,6 @@ pub enum SeatError {
     NotAnOfficer {
         /// Whose, masked.
         subject: String,
-    },
-    /// Another kind of signer.
-    #[error("this version has no signers of kind `{kind}`")]
-    Kind {
-        /// Its word in the settings.
-        kind: &'static str,
     },
     /// It certified nobody here.
     #[error("`{subject}` certified neither the signer nor another certificate of the chain")]
@@ -96,8 +90,12 @@ impl Seat {
             config.chain.iter().map(|path| Ok((path.clone(), read_certificate(path)?))).collect();
         let signer: Box<dyn Signer> = match &config.kind {
             SignerKind::File { key } => Box::new(FileSigner::new(key)),
-            SignerKind::Token { .. } | SignerKind::Remote { .. } => {
-                return Err(SeatError::Kind { kind: config.kind.word() });
+            SignerKind::Token { module, serial, key_id } => {
+                Box::new(TokenSigner::new(module, serial, key_id))
+            }
+            SignerKind::Remote { url, credential, token_file, roots } => {
+                let (token_file, roots) = (token_file.as_deref(), roots.as_deref());
+                Box::new(RemoteSigner::new(Provider { url, credential, token_file, roots })?)
             }
         };
         Self::of(&config.name, config.kind.clone(), (&config.certificate, &certificate), &chain?, signer)

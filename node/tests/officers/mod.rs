@@ -122,6 +122,7 @@ impl Workshop {
         let mut arguments = vec!["genpkey", "-out", "plain"];
         arguments.extend(kind.generate);
         self.must("openssl", &arguments);
+        fs::copy(self.path("plain"), self.path(&format!("{name}.plain"))).expect("copied");
         let key = format!("{name}.key");
         self.must(
             "openssl",
