@@ -974,7 +974,7 @@ mod tests {
             let (certificate, chain) = (folder.path().join(&key), vec![folder.path().join("ca.pem")]);
             let kinds = [
                 SignerKind::File { key: folder.path().join("officer.key") },
-                SignerKind::Token { module: "/usr/lib/t.so".into(), serial: "01 \"23".to_owned(), key_id: vec![1, 0xaf] },
+                SignerKind::Token { module: "/usr/t.so".into(), serial: "01 \"23".to_owned(), key_id: vec![1, 0xaf] },
                 SignerKind::Remote {
                     url: "https://ca.example:8443/v1".to_owned(),
                     credential: "CN=Lan \\ 1".to_owned(),

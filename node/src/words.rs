@@ -333,10 +333,11 @@ table! {
             "The token does not hold the key that the settings name; tell the administrator.";
         "wrong-pin" => "Sai mã PIN. Chỉ thử một lần; còn ít lần thử trước khi thiết bị bị khóa, hãy nhập lại cẩn thận.",
             "The PIN is wrong. It was tried once; few tries are left before the token locks itself: type it with care.";
-        "wrong-pin-one-left" => "Sai mã PIN. CẢNH BÁO: sai thêm một lần nữa thiết bị sẽ bị khóa. Hãy hỏi người cấp thiết bị \
-            nếu không chắc.",
+        "wrong-pin-one-left" => "Sai mã PIN. CẢNH BÁO: sai thêm một lần nữa thiết bị sẽ bị khóa. Hãy hỏi \
+            người cấp thiết bị nếu không chắc.",
             "The PIN is wrong. WARNING: one more wrong PIN locks the token. If in doubt, ask whoever issued it.";
-        "pin-locked" => "Thiết bị ký đã bị khóa vì sai mã PIN nhiều lần; không thử nữa. Hãy nhờ người cấp thiết bị mở khóa.",
+        "pin-locked" => "Thiết bị ký đã bị khóa vì sai mã PIN nhiều lần; không thử nữa. Hãy nhờ \
+            người cấp thiết bị mở khóa.",
             "The token has locked itself after wrong PINs; no PIN was tried. Whoever issued it can unlock it.";
         "provider-account" => "Không đọc được tệp tài khoản của trạm tại dịch vụ ký số; hãy báo người quản trị.",
             "The file with this station's account at the provider cannot be read; tell the administrator.";
@@ -361,8 +362,8 @@ table! {
             "The provider no longer knows of this request; ask again.";
         "not-made" => "Chữ ký trả về KHÔNG khớp với văn bản và chứng thư số; đã loại bỏ. Nếu lặp lại, hãy báo nhà cung \
             cấp và người quản trị.",
-            "What came back is NOT a signature of this document under the certificate; it was thrown away. If it happens \
-                again, tell the provider and the administrator.";
+            "What came back is NOT a signature of this document under the certificate; it was thrown away. If it \
+                happens again, tell the provider and the administrator.";
         "mixed-up" => "Dịch vụ ký số trả lời nhầm yêu cầu khác; đã loại bỏ.",
             "The provider answered for another request; the answer was thrown away.";
     }

@@ -1,4 +1,5 @@
-//! Officers' keys in encrypted files, and what the desk keeps: keys of `openssl genpkey`, signatures before `openssl cms`.
+//! Officers' keys in encrypted files, and what the desk keeps: keys of `openssl genpkey`, signatures before `openssl
+//! cms`.
 
 mod officers;
 #[path = "../../schema/tests/signed_document/mod.rs"]

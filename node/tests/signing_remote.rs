@@ -1,5 +1,5 @@
-//! An officer who is asked on the telephone: the provider is late, repeats itself, mixes up, lies, fails, or is gone, and
-//! the station dies in between.
+//! An officer who is asked on the telephone: the provider is late, repeats itself, mixes up, lies, fails, or is gone,
+//! and the station dies in between.
 
 mod office;
 mod officers;
@@ -48,15 +48,27 @@ impl Scene {
     }
 
     fn with(kind: &Kind, token_file: Option<PathBuf>) -> Self {
-        let (workshop, provider) = (Workshop::new(), Provider::start());
+        let provider = Provider::start();
+        let url = provider.url();
+        Self::at(kind, provider, url, token_file, None)
+    }
+
+    fn at(
+        kind: &Kind,
+        provider: Provider,
+        url: String,
+        token_file: Option<PathBuf>,
+        roots: Option<PathBuf>,
+    ) -> Self {
+        let workshop = Workshop::new();
         let der = workshop.officer("lan", kind);
         provider.keeps("lan-1", &der, &workshop.path("lan.plain"));
-        let (url, credential) = (provider.url(), "lan-1".to_owned());
+        let credential = "lan-1".to_owned();
         let config = SignerConfig {
             name: "lan".to_owned(),
             certificate: workshop.path("lan.pem"),
             chain: vec![workshop.path("here.pem")],
-            kind: SignerKind::Remote { url, credential, token_file, roots: None },
+            kind: SignerKind::Remote { url, credential, token_file, roots },
         };
         let now = day(50);
         let desk = Desk::open(&workshop.database(), std::slice::from_ref(&config), now).expect("a desk");
@@ -334,6 +346,35 @@ fn station_shows_its_account_and_keeps_it_to_itself() {
     secrets.mode("account", 0o644);
     let asked = scene.ask(b"another document");
     assert_eq!(scene.outcome(&asked.id), ended(RequestState::Failed, "provider-account"));
+}
+
+#[test]
+fn provider_is_believed_over_tls_only_with_the_roots_that_are_pinned() {
+    if !is_here("openssl", "version") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let (right, other) = (server(), server());
+    for (pinned, reason) in [(&right, None), (&other, Some("unreachable"))] {
+        let roots = folder.path().join("roots.pem");
+        fs::write(&roots, trust_country::pem("CERTIFICATE", pinned.cert.der())).expect("written");
+        let provider = Provider::start_tls(right.cert.der().to_vec(), right.signing_key.serialize_der());
+        let url = format!("https://localhost:{}/v1", provider.address.port());
+        let mut scene = Scene::at(P256, provider, url, None, Some(roots));
+        let asked = scene.ask(CONTENT);
+        assert_eq!(scene.outcome(&asked.id).1.as_deref(), reason);
+        assert_eq!(
+            scene.provider.state().questions.is_empty(),
+            reason.is_some(),
+            "something was told to a stranger"
+        );
+        scene.poll(Mood::Honest);
+        match reason {
+            None => scene.require_signed(&asked.id, CONTENT),
+            Some(reason) => assert_eq!(scene.outcome(&asked.id), ended(RequestState::Recorded, reason)),
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Officers' keys on tokens: SoftHSM2 plays the token, `pkcs11-tool` makes the keys, `pkcs11-spy` counts the PINs that were
-//! tried, and openssl judges the signatures. Every test has tokens of its own.
+//! Officers' keys on tokens: SoftHSM2 plays the token, `pkcs11-tool` makes the keys, `pkcs11-spy` counts the PINs
+//! that were tried, and openssl judges the signatures. Every test has tokens of its own.
 
 mod office;
 mod officers;

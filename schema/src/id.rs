@@ -165,8 +165,8 @@ byte_id! {
 }
 
 byte_id! {
-    /// A request for an officer's signature, at the station that asks for it. Drawn at random; the same for whoever signs,
-    /// so that asking twice is asking once.
+    /// A request for an officer's signature, at the station that asks for it. Drawn at random; the same for whoever
+    /// signs, so that asking twice is asking once.
     RequestId, 16, "signing request id"
 }
 

@@ -83,16 +83,16 @@ pub(super) async fn ask(State(api): State<SharedApi>, request: Request) -> Resul
         asked
     });
     let view = asking.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
-    let view = view.map_err(|error| refused(error, lang))?;
+    let view = view.map_err(|error| refused(&error, lang))?;
     Ok((StatusCode::CREATED, Json(shown(&view, lang))).into_response())
 }
 
-fn refused(error: DeskError, lang: Lang) -> Problem {
+fn refused(error: &DeskError, lang: Lang) -> Problem {
     let code = error.word();
-    let status = match &error {
+    let status = match error {
         DeskError::Store(error) if error.is_disk_full() => return Problem::disk_full(),
         DeskError::Store(_) | DeskError::Randomness(_) => {
-            tracing::error!(error = with_causes(&error), "a signing request was not taken");
+            tracing::error!(error = with_causes(error), "a signing request was not taken");
             return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string());
         }
         DeskError::Preparation(error) => {

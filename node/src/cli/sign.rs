@@ -56,7 +56,8 @@ pub(super) struct SignArgs {
 
 #[derive(Subcommand)]
 pub(super) enum SignerCommand {
-    /// List the officers of the settings: certificate, kind of signer, and what is wrong with those that cannot be used.
+    /// List the officers of the settings: certificate, kind of signer, and what is wrong with those that cannot be
+    /// used.
     List,
 }
 

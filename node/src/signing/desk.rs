@@ -1,8 +1,8 @@
 //! The desk: requests for signatures that outlive the process that made them.
 //!
 //! A request is in the store before anybody is asked. An answer becomes a signature only when it holds under the
-//! officer's certificate, over exactly what was written down; and a request that has ended never changes. So answers may
-//! come late, twice, in another order, for another request, or be made up.
+//! officer's certificate, over exactly what was written down; and a request that has ended never changes. So answers
+//! may come late, twice, in another order, for another request, or be made up.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,8 +30,8 @@ pub const CONTENT_BYTES_MAX: usize = 64 * 1024;
 pub const DESCRIPTION_BYTES_MAX: usize = 256;
 /// How long an officer may take, in milliseconds: providers give up after about five minutes.
 pub const REQUEST_MS: u64 = 15 * Millis::MINUTE;
-/// How long a request that is over is still asked about while its provider is out of reach, in milliseconds: the officer
-/// may have signed in time, and the line was down.
+/// How long a request that is over is still asked about while its provider is out of reach, in milliseconds: the
+/// officer may have signed in time, and the line was down.
 pub const GRACE_MS: u64 = Millis::DAY;
 /// How long a provider is left alone between two questions about one request, in milliseconds.
 pub const POLL_MS: u64 = 5_000;
@@ -193,8 +193,8 @@ enum Outcome {
 }
 
 impl Desk {
-    /// Opens the desk of a station: `database` is its store, which is open already. A signer that cannot be used is named
-    /// in the list of signers and does not keep the station from starting.
+    /// Opens the desk of a station: `database` is its store, which is open already. A signer that cannot be used is
+    /// named in the list of signers and does not keep the station from starting.
     ///
     /// # Errors
     /// When the store fails.

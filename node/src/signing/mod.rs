@@ -6,8 +6,8 @@
 //!                  CMS ◄─ verified here, against the certificate ◄─ whatever came back
 //! ```
 //!
-//! Start with [`Desk`]. A [`Signer`] is not believed: it gives bytes, and only [`Preparation::finish`] makes a document's
-//! signature of them. A secret (passphrase, PIN) is given with one request, tried once, and forgotten.
+//! Start with [`Desk`]. A [`Signer`] is not believed: it gives bytes, and only [`Preparation::finish`] makes a
+//! document's signature of them. A secret (passphrase, PIN) is given with one request, tried once, and forgotten.
 
 mod desk;
 mod file;

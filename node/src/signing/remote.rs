@@ -1,5 +1,5 @@
-//! A provider in the shape of the country's cloud and SIM services (*ký số từ xa, SIM PKI*): it gets the SHA-256 of what
-//! is to be signed, asks the officer on the telephone, and is asked again until it answers.
+//! A provider in the shape of the country's cloud and SIM services (*ký số từ xa, SIM PKI*): it gets the SHA-256 of
+//! what is to be signed, asks the officer on the telephone, and is asked again until it answers.
 //!
 //! ```text
 //! POST {url}/credentials/list      {}                                → {credentials: [{credential, certificate}]}
@@ -10,10 +10,10 @@
 //! status: pending | completed | declined | failed | expired | unknown
 //! ```
 //!
-//! Bytes are base64, `request` is 32 hexadecimal digits and ours: the same again is the same request. Public services say
-//! the same in other words; whoever speaks to one of them puts a translation in between. The document never leaves the
-//! station, and a call from the provider is never needed. The whole answer of a status counts for nothing unless it names
-//! both our request and its transaction.
+//! Bytes are base64, `request` is 32 hexadecimal digits and ours: the same again is the same request. Public services
+//! say the same in other words; whoever speaks to one of them puts a translation in between. The document never
+//! leaves the station, and a call from the provider is never needed. The whole answer of a status counts for nothing
+//! unless it names both our request and its transaction.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

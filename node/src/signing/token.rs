@@ -1,11 +1,11 @@
 //! A key on a PKCS#11 token (*USB token*), through the library of its maker.
 //!
-//! Such a library is blocking, knows one state for a whole process, and may hang. So each has one thread of its own, which
-//! does one request at a time from beginning to end: initialise, find the token by its serial number, log in, sign, log
-//! out, finalise. Nothing is kept in between; a token that was taken out and put back is simply found again.
+//! Such a library is blocking, knows one state for a whole process, and may hang. So each has one thread of its own,
+//! which does one request at a time from beginning to end: initialise, find the token by its serial number, log in,
+//! sign, log out, finalise. Nothing is kept in between; a token that was taken out and put back is simply found again.
 //!
-//! **A PIN is tried once.** A token locks itself after a few wrong ones, so nothing here tries one again, and a request that
-//! had to wait too long is thrown away with its PIN untried.
+//! **A PIN is tried once.** A token locks itself after a few wrong ones, so nothing here tries one again, and a
+//! request that had to wait too long is thrown away with its PIN untried.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -278,7 +278,7 @@ fn fault(job: &Job, error: Pkcs11Error) -> SignerError {
 fn ecdsa_sig_value(raw: &[u8]) -> Option<Vec<u8>> {
     let half = raw.len() / 2;
     // Up to P-384 every length fits into one byte.
-    if raw.len() % 2 != 0 || !(1..=48).contains(&half) {
+    if !raw.len().is_multiple_of(2) || !(1..=48).contains(&half) {
         return None;
     }
     let mut inside = Vec::with_capacity(raw.len() + 6);

@@ -1,5 +1,5 @@
-//! The station's store: the only SQL. One file, one writer; readers open their own connection ([`Reader`]), and so do the
-//! requests for officers' signatures, which are a table by themselves ([`SigningStore`]).
+//! The station's store: the only SQL. One file, one writer; readers open their own connection ([`Reader`]), and so do
+//! the requests for officers' signatures, which are a table by themselves ([`SigningStore`]).
 //!
 //! WAL with `synchronous = FULL`: a commit that returned survives a power cut. Received bytes are kept for ever;
 //! everything else follows from the journal.

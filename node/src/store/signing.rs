@@ -1,7 +1,7 @@
 //! Requests for officers' signatures, as they are written down.
 //!
-//! A second connection writes this one table: its transactions are single rows, the exchange never reads them, and SQLite
-//! lets one writer wait for the other.
+//! A second connection writes this one table: its transactions are single rows, the exchange never reads them, and
+//! SQLite lets one writer wait for the other.
 
 use std::path::Path;
 use std::time::Duration;

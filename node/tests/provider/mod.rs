@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of this module")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -68,7 +68,23 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Without TLS.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// With TLS: this server's certificate and its key (PKCS#8), both in DER.
+    pub fn start_tls(certificate: Vec<u8>, key: Vec<u8>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key).into();
+        let config =
+            config.expect("versions").with_no_client_auth().with_single_cert(vec![certificate.into()], key);
+        Self::start_with(Some(Arc::new(config.expect("a certificate with its key"))))
+    }
+
+    fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(Mutex::new(State {
@@ -82,9 +98,18 @@ impl Provider {
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let shared = Arc::clone(&shared);
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
                 // Whoever asks may have gone away.
-                thread::spawn(move || stream.map(|stream| serve(stream, &shared)));
+                thread::spawn(move || {
+                    let stream = stream.ok()?;
+                    match tls {
+                        None => serve(stream, &shared),
+                        Some(tls) => {
+                            let secured = rustls::ServerConnection::new(tls).ok()?;
+                            serve(rustls::StreamOwned::new(secured, stream), &shared)
+                        }
+                    }
+                });
             }
         });
         Self { address, state }
@@ -112,8 +137,8 @@ impl Provider {
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
+fn serve(stream: impl Read + Write, state: &Mutex<State>) -> Option<()> {
+    let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).ok()? == 0 {
@@ -149,8 +174,10 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         _ => (200, answer.to_string().into_bytes()),
     };
     let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let stream = reader.get_mut();
     stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(&body).ok()
+    stream.write_all(&body).ok()?;
+    stream.flush().ok()
 }
 
 impl State {
