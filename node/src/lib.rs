@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod link;
 pub mod node;
 pub mod runtime;
+pub mod signing;
 pub mod step;
 pub mod store;
 pub mod verify;

@@ -273,8 +273,103 @@ table! {
             "The courier file could not be read to its end; what was intact before that was taken.";
         "registry" => "Tệp này không phải tệp danh bạ và chứng thư (registry.cbor); chưa có gì thay đổi.",
             "This file is no registry file (registry.cbor); nothing was changed.";
+        "unknown-signer" => "Cấu hình của trạm không có người ký này; xem `tram-node signer list`.",
+            "The settings name no such signer; see `tram-node signer list`.";
+        "signer-unusable" => "Chưa dùng được người ký này; xem lý do bằng `tram-node signer list`.",
+            "This signer cannot be used; `tram-node signer list` says why.";
+        "content-length" => "Nội dung cần ký rỗng hoặc quá lớn; chưa gửi yêu cầu ký.",
+            "What is to be signed is empty or too large; nobody was asked.";
+        "description" => "Mô tả cho người ký rỗng, quá dài hoặc có ký tự lạ; chưa gửi yêu cầu ký.",
+            "The description for the officer is empty, too long, or not plain text; nobody was asked.";
+        "preparation" => "Không ký được bằng chứng thư số này lúc này; chưa gửi yêu cầu ký.",
+            "Nothing can be signed with this certificate now; nobody was asked.";
+        "too-many-requests" => "Quá nhiều yêu cầu đang chờ ký; hãy chờ bớt rồi gửi lại.",
+            "Too many requests wait for signatures; wait until some have ended.";
+        "no-request" => "Không có yêu cầu ký này.", "There is no such signing request.";
         "secrecy" => "Không nhận văn bản mật: Trạm chỉ dành cho văn bản độ mật Thường.",
             "Documents with a degree of secrecy are refused: this system is for unclassified ones only.";
+    }
+}
+
+table! {
+    /// How far a request for an officer's signature is.
+    SIGNING_STATE {
+        "recorded" => "đã ghi, chưa rõ bên ký đã nhận chưa", "written down; it is not known whether the signer has it";
+        "asked" => "đang chờ người ký xác nhận", "waiting for the officer";
+        "signed" => "đã ký, chữ ký đã được kiểm tra", "signed, and the signature was verified";
+        "declined" => "người ký từ chối", "declined by the officer";
+        "expired" => "quá hạn", "expired";
+        "failed" => "không ký được", "failed";
+    }
+}
+
+table! {
+    /// Why an officer's signature is missing, and what to do.
+    SIGNING {
+        "secret-missing" => "Chưa nhập mật khẩu hoặc mã PIN của người ký; hãy chạy lại lệnh và nhập.",
+            "No passphrase or PIN was given; run the command again and type it.";
+        "wrong-passphrase" => "Cụm mật khẩu không mở được khóa của người ký (hoặc tệp khóa bị hỏng). Chỉ thử một lần; \
+            hãy kiểm tra bộ gõ và phím Caps Lock rồi ký lại.",
+            "The passphrase does not open the officer's key (or its file is damaged). It was tried once; check the \
+                keyboard and Caps Lock, then sign again.";
+        "key-exposed" => "Người khác trên máy này đọc được tệp khóa của người ký. Hãy báo cơ quan cấp chứng thư số; \
+            không ký bằng khóa đó.",
+            "Others on this machine can read the officer's key file. Tell the certificate authority; it was not used.";
+        "key-unencrypted" => "Tệp khóa của người ký chưa mã hóa nên không được dùng; hãy mã hóa bằng cụm mật khẩu.",
+            "The officer's key file is not encrypted and was not used; put it under a passphrase.";
+        "key-unusable" => "Không dùng được tệp khóa của người ký; hãy kiểm tra tệp và cấu hình.",
+            "The officer's key file cannot be used; check the file and the settings.";
+        "other-key" => "Khóa không khớp với chứng thư số của người ký; không dùng chữ ký đó. Hãy kiểm tra cấu hình.",
+            "The key is not that of the officer's certificate; nothing was signed with it. Check the settings.";
+        "algorithm" => "Thiết bị hoặc dịch vụ ký không ký được bằng loại khóa của chứng thư số này.",
+            "This signer cannot sign with the kind of key that the certificate has.";
+        "token-module" => "Không nạp được thư viện của thiết bị ký; hãy báo người quản trị kiểm tra cấu hình.",
+            "The token's library cannot be loaded; have the administrator check the settings.";
+        "token-absent" => "Chưa cắm thiết bị ký, hoặc thiết bị đã bị rút. Hãy cắm đúng thiết bị rồi ký lại.",
+            "The token is not plugged in, or was taken out. Plug in the right one, then sign again.";
+        "token-busy" => "Thiết bị ký đang bận yêu cầu khác; chưa thử mã PIN. Hãy ký lại sau ít giây.",
+            "The token is busy with another request; the PIN was not tried. Sign again in some seconds.";
+        "token-silent" => "Thiết bị ký không trả lời; hãy rút ra cắm lại rồi ký lại.",
+            "The token does not answer; take it out, put it back, then sign again.";
+        "token-failed" => "Thiết bị ký báo lỗi; chưa có chữ ký. Hãy báo người quản trị.",
+            "The token failed; there is no signature. Tell the administrator.";
+        "token-key" => "Thiết bị ký không có khóa nêu trong cấu hình; hãy báo người quản trị.",
+            "The token does not hold the key that the settings name; tell the administrator.";
+        "wrong-pin" => "Sai mã PIN. Chỉ thử một lần; còn ít lần thử trước khi thiết bị bị khóa, hãy nhập lại cẩn thận.",
+            "The PIN is wrong. It was tried once; few tries are left before the token locks itself: type it with care.";
+        "wrong-pin-one-left" => "Sai mã PIN. CẢNH BÁO: sai thêm một lần nữa thiết bị sẽ bị khóa. Hãy hỏi \
+            người cấp thiết bị nếu không chắc.",
+            "The PIN is wrong. WARNING: one more wrong PIN locks the token. If in doubt, ask whoever issued it.";
+        "pin-locked" => "Thiết bị ký đã bị khóa vì sai mã PIN nhiều lần; không thử nữa. Hãy nhờ \
+            người cấp thiết bị mở khóa.",
+            "The token has locked itself after wrong PINs; no PIN was tried. Whoever issued it can unlock it.";
+        "provider-account" => "Không đọc được tệp tài khoản của trạm tại dịch vụ ký số; hãy báo người quản trị.",
+            "The file with this station's account at the provider cannot be read; tell the administrator.";
+        "unreachable" => "Chưa liên lạc được với dịch vụ ký số; trạm sẽ tự hỏi lại.",
+            "The provider cannot be reached; the station asks again by itself.";
+        "garbled" => "Dịch vụ ký số trả lời không đúng mẫu; trạm sẽ tự hỏi lại.",
+            "The provider's answer makes no sense; the station asks again by itself.";
+        "provider-refused" => "Dịch vụ ký số không nhận yêu cầu; hãy hỏi nhà cung cấp.",
+            "The provider does not take the request; ask it why.";
+        "other-certificate" => "Dịch vụ ký số không giữ đúng chứng thư số nêu trong cấu hình; chưa hỏi người ký.",
+            "The provider does not hold the certificate of the settings; the officer was not asked.";
+        "interrupted" => "Trạm đã dừng trong lúc đang ký; chưa có chữ ký. Hãy ký lại.",
+            "The station stopped while it was signing; there is no signature. Sign again.";
+        "damaged" => "Yêu cầu ký trong kho dữ liệu bị hỏng; hãy ký lại và báo người quản trị.",
+            "The request in the store is damaged; sign again and tell the administrator.";
+        "declined" => "Người ký đã từ chối trên điện thoại.", "The officer declined on the telephone.";
+        "expired" => "Hết thời gian mà chưa được xác nhận; hãy gửi lại yêu cầu ký.",
+            "Nobody confirmed in time; ask again.";
+        "provider-failed" => "Dịch vụ ký số báo lỗi; hãy thử lại hoặc hỏi nhà cung cấp.",
+            "The provider failed; try again or ask it.";
+        "lost" => "Dịch vụ ký số không còn giữ yêu cầu này; hãy gửi lại yêu cầu ký.",
+            "The provider no longer knows of this request; ask again.";
+        "not-made" => "Chữ ký trả về KHÔNG khớp với văn bản và chứng thư số; đã loại bỏ. Nếu lặp lại, hãy báo nhà cung \
+            cấp và người quản trị.",
+            "What came back is NOT a signature of this document under the certificate; it was thrown away. If it \
+                happens again, tell the provider and the administrator.";
+        "mixed-up" => "Dịch vụ ký số trả lời nhầm yêu cầu khác; đã loại bỏ.",
+            "The provider answered for another request; the answer was thrown away.";
     }
 }
 
@@ -285,6 +380,8 @@ table! {
         "new" => "Cụm mật khẩu mới cho khóa ký (ít nhất 12 ký tự)",
             "New passphrase for the signing key (at least 12 characters)";
         "again" => "Nhập lại cụm mật khẩu mới", "The new passphrase again";
+        "officer" => "Cụm mật khẩu khóa của người ký", "Passphrase of the officer's key";
+        "pin" => "Mã PIN của thiết bị ký", "PIN of the officer's token";
     }
 }
 
@@ -378,6 +475,8 @@ mod tests {
             ALARM,
             URGENCY,
             PROBLEM,
+            SIGNING_STATE,
+            SIGNING,
             PROMPT,
             KEY,
             UNLOCK,

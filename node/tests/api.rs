@@ -197,3 +197,25 @@ fn offices_are_found_without_diacritics() {
     let enrolled = station.get("/offices?enrolled=true").json();
     assert_eq!(enrolled["rows"].as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn signing_request_that_is_not_understood_is_refused_and_its_secret_not_repeated() {
+    let station = Station::of(SENDER);
+    let ask = |content: &str, secret: Value| json!({ "signer": "lan", "content": content, "description": "CV 12", "secret": secret });
+    for body in [
+        ask("!!", json!("hush-hush")),
+        ask("YQ==", json!({ "hush-hush": 1 })),
+        ask("YQ==", json!("hush-hush\n2")),
+        json!({ "hush-hush": 1 }),
+    ] {
+        let answer = station.post("/signatures", &body);
+        assert_eq!(answer.refusal(), (400, "body".into()), "{body}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("hush"), "{:?}", answer.json());
+    }
+    let unknown = station.post("/signatures", &ask("YQ==", json!(null)));
+    assert_eq!(unknown.refusal(), (404, "unknown-signer".into()));
+    assert_eq!(station.get("/signatures/xyz").refusal(), (400, "parameter".into()));
+    assert_eq!(station.get(&format!("/signatures/{}", "0".repeat(32))).refusal(), (404, "no-request".into()));
+    assert_eq!(station.get("/signatures").json()["rows"], json!([]));
+    assert_eq!(station.get("/signers").json()["rows"], json!([]));
+}

@@ -165,6 +165,12 @@ byte_id! {
 }
 
 byte_id! {
+    /// A request for an officer's signature, at the station that asks for it. Drawn at random; the same for whoever
+    /// signs, so that asking twice is asking once.
+    RequestId, 16, "signing request id"
+}
+
+byte_id! {
     /// SHA-256 over a station's state after replay: two replays agree when it does (P7).
     StateHash, 32, "state hash"
 }

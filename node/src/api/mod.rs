@@ -12,6 +12,8 @@
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
+//! | `GET /api/v1/signers` | which officers can sign here, and with what |
+//! | `POST /api/v1/signatures`, `GET`, `GET …/{id}` | ask an officer to sign frozen bytes; what became of it |
 //! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
 //!
 //! Every request carries the token of `api.json`; foreign `Host` and `Origin` are refused. A refusal is
@@ -26,6 +28,7 @@ mod present;
 mod problem;
 mod registry;
 mod serve;
+mod signing;
 mod stream;
 
 use std::path::PathBuf;
@@ -53,6 +56,7 @@ pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 use crate::keyring::Protection;
 use crate::link::LinkBoard;
 use crate::runtime::{Inputs, Keeper, now};
+use crate::signing::Desk;
 use crate::store::{Reader, StoreError};
 use crate::verify::FullCheck;
 use crate::words::{Lang, with_causes};
@@ -71,6 +75,8 @@ const READERS_KEPT: usize = 3;
 const READS_MAX: usize = 8;
 /// Long transfers (downloads, courier files) at the same time; each holds a thread.
 const TRANSFERS_MAX: usize = 6;
+/// Officers who are asked for a signature at the same time; each holds a thread.
+const ASKS_MAX: usize = 4;
 /// Rows of a page unless told otherwise.
 const PAGE_ROWS: u32 = 50;
 
@@ -87,6 +93,8 @@ pub struct Api {
     token_hash: [u8; 32],
     readers: Mutex<Vec<Reader>>,
     reads: Arc<Semaphore>,
+    desk: Arc<Desk>,
+    asks: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
 }
 
@@ -110,13 +118,15 @@ pub struct ApiSetting {
     pub hosts: Vec<String>,
     /// What a request must carry.
     pub token: String,
+    /// Officers, and the requests for their signatures.
+    pub desk: Arc<Desk>,
 }
 
 type SharedApi = Arc<Api>;
 
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, database, full_check, signing_key, inputs, keeper, board, hosts, token } =
+    let ApiSetting { office, database, full_check, signing_key, inputs, keeper, board, hosts, token, desk } =
         setting;
     let api = Arc::new(Api {
         office,
@@ -130,6 +140,8 @@ pub fn router(setting: ApiSetting) -> Router {
         token_hash: guard::token_hash(&token),
         readers: Mutex::new(Vec::new()),
         reads: Arc::new(Semaphore::new(READS_MAX)),
+        desk,
+        asks: Arc::new(Semaphore::new(ASKS_MAX)),
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
     });
     let v1 = Router::new()
@@ -146,6 +158,9 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/quarantine", get(quarantine))
         .route("/offices", get(offices))
         .route("/registry", get(registry::show).post(registry::import))
+        .route("/signers", get(signing::signers))
+        .route("/signatures", get(signing::list).post(signing::ask))
+        .route("/signatures/{id}", get(signing::show))
         .route("/courier/export", post(courier::export))
         .route("/courier/import", post(courier::import));
     Router::new()

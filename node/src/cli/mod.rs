@@ -10,6 +10,7 @@ mod key;
 mod registry;
 mod send;
 mod show;
+mod sign;
 mod unlock;
 
 use std::fs::{self, File};
@@ -131,6 +132,13 @@ enum Command {
     /// Who is certified, and how old the revocation lists are; take a registry file in, or write one for others.
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Have an officer sign frozen bytes with a key file, a token or on the telephone; look after such requests.
+    ///
+    /// Ends with 0 also when the officer has not answered yet: the answer tells the state, and `--resume` looks again.
+    Sign(sign::SignArgs),
+    /// Who can sign documents here, as officers.
+    #[command(subcommand)]
+    Signer(sign::SignerCommand),
     /// Carry the same bytes in a file, on a USB stick.
     #[command(subcommand)]
     Courier(CourierCommand),
@@ -316,6 +324,8 @@ fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), Cli
             let (answer, text) = registry::registry(folder, command, output.lang)?;
             output.show(&answer, text)
         }
+        Command::Sign(args) => sign::sign(&client()?, &args, output),
+        Command::Signer(command) => sign::signer(&client()?, &command, output),
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
         Command::Freeze(args) => output.show(&send::freeze(&client()?, &args)?, show::frozen),
         Command::Incoming(page) => {

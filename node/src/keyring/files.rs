@@ -71,16 +71,25 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringErr
     read_private_from(&mut File::open(path).map_err(wrap)?, path)
 }
 
+/// As [`read_private`], for a file of at most `max` bytes.
+pub(super) fn read_private_of(path: &Path, max: u64) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let wrap = |source| KeyringError::Read { path: path.to_owned(), source };
+    read_private_up_to(&mut File::open(path).map_err(wrap)?, path, max)
+}
+
 /// Reads an open key file.
 pub(super) fn read_private_from(file: &mut File, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    read_private_up_to(file, path, super::KEY_FILE_BYTES_MAX)
+}
+
+fn read_private_up_to(file: &mut File, path: &Path, max: u64) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
     let wrap = |source| KeyringError::Read { path: path.to_owned(), source };
     let mode = mode_of(file).map_err(wrap)?;
     if mode & ALL_OTHERS != 0 {
         return Err(KeyringError::Exposed { path: path.to_owned(), mode });
     }
-    read_secret(file, super::KEY_FILE_BYTES_MAX)
-        .map_err(wrap)?
-        .ok_or_else(|| KeyringError::TooLarge { path: path.to_owned(), max: super::KEY_FILE_BYTES_MAX })
+    let bytes = read_secret(file, max).map_err(wrap)?;
+    bytes.ok_or_else(|| KeyringError::TooLarge { path: path.to_owned(), max })
 }
 
 /// Reads to the end; `None` when there are more than `bytes_max`. What was read is wiped when it is dropped.

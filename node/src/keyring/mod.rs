@@ -27,12 +27,13 @@ use ed25519_dalek::SigningKey;
 use schema::id::hex;
 use zeroize::Zeroizing;
 
-use files::{read_private, write_new};
-use sealed::{KeyFile, plain_pem, sealed_pem};
+use files::{read_private, read_private_of, write_new};
+use sealed::{KeyFile, ProtectedKey, plain_pem, sealed_pem};
 
 pub use files::replace_private;
 pub use login::Login;
 pub use passphrase::{CREDENTIAL, Passphrase, PassphraseDefect, Source, Unlock};
+pub use pkcs8::SecretDocument;
 pub use sealed::Protection;
 
 /// Largest key file that is read, in bytes; a PKCS#8 Ed25519 key in PEM has 119.
@@ -343,6 +344,23 @@ pub fn write_protected_key(
     passphrase: &Passphrase,
 ) -> Result<(), KeyringError> {
     write_new(path, sealed_pem(path, key, passphrase)?.as_bytes())
+}
+
+/// Largest file with an officer's key that is read, in bytes: RSA with 8,192 bits takes about 6,500.
+pub const OFFICER_KEY_BYTES_MAX: u64 = 16 * 1024;
+
+/// Opens the key of an officer, of any kind, in an encrypted key file that only its owner can read. A wrong passphrase
+/// may pass and give noise: whoever uses the document checks that its public half is the certificate's.
+///
+/// # Errors
+/// When the file cannot be read, is exposed or unencrypted, asks for too much, or the passphrase does not open it.
+pub fn open_officer_key(
+    path: &Path,
+    passphrase: &Passphrase,
+    source: &Source,
+) -> Result<SecretDocument, KeyringError> {
+    let bytes = read_private_of(path, OFFICER_KEY_BYTES_MAX)?;
+    ProtectedKey::parse(path, &bytes)?.decrypt(path, passphrase, source)
 }
 
 /// Bytes from the operating system.

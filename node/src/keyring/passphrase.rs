@@ -114,6 +114,20 @@ impl Passphrase {
         }
     }
 
+    /// Asks a person at the terminal for the secret `what` (a key of [`PROMPT`]) of `whom`; `None` when nobody is
+    /// there.
+    ///
+    /// # Errors
+    /// When the person gave up, or typed what cannot be used.
+    pub fn ask(what: &'static str, whom: &str, lang: Lang) -> Result<Option<Self>, KeyringError> {
+        typed(&format!("{} ({whom}): ", word(PROMPT, what, lang)))
+    }
+
+    /// The secret itself, for whoever hands it to what it opens.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -128,6 +142,8 @@ pub enum Source {
     Credential(PathBuf),
     /// A person.
     Terminal,
+    /// A request to the station's own door.
+    Request,
 }
 
 impl fmt::Display for Source {
@@ -136,6 +152,7 @@ impl fmt::Display for Source {
             Self::File(path) => write!(f, "file `{}`", path.display()),
             Self::Credential(path) => write!(f, "systemd credential `{}`", path.display()),
             Self::Terminal => f.write_str("the terminal"),
+            Self::Request => f.write_str("the request"),
         }
     }
 }
@@ -229,8 +246,11 @@ fn locked(key: &Path) -> KeyringError {
 
 /// Asks a person; `None` when nobody is there.
 fn ask(what: &'static str, key: &Path, lang: Lang) -> Result<Option<Passphrase>, KeyringError> {
-    let prompt = format!("{} ({}): ", word(PROMPT, what, lang), key.display());
-    match terminal::ask(&prompt) {
+    typed(&format!("{} ({}): ", word(PROMPT, what, lang), key.display()))
+}
+
+fn typed(prompt: &str) -> Result<Option<Passphrase>, KeyringError> {
+    match terminal::ask(prompt) {
         Ok(None) => Ok(None),
         Ok(Some(typed)) => Passphrase::parse(&typed)
             .map(Some)

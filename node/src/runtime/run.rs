@@ -20,6 +20,7 @@ use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
 use crate::keyring::{self, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
+use crate::signing::{Desk, keep_polling};
 use crate::step::{Effect, Input};
 use crate::store::{Inspection, Store, StoreError};
 use crate::words::with_causes;
@@ -109,6 +110,11 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let version = registry.directory().version();
     tracing::info!(%office, %incarnation, %seq, directory = version, "station opened");
 
+    let desk =
+        Desk::open(&folder.database(), &config.signers, now()).context("failed to open the signing desk")?;
+    let desk = Arc::new(desk);
+    let _polling = keep_polling(&desk).context("failed to start the thread of the signing desk")?;
+
     // Before the door opens: whoever sees it open may already ask the station to stop.
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
@@ -123,7 +129,7 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         tokio::spawn(do_chores(chores, keeper.clone(), config.signing_key.clone()));
     }
     let (stop, stopping) = watch::channel(false);
-    let door = open_door(folder, config, &inputs, &links, &keeper, stopping).await;
+    let door = open_door(folder, config, &inputs, &links, &keeper, &desk, stopping).await;
     let door = match door {
         Ok(door) => door,
         Err(error) => {
@@ -190,6 +196,7 @@ async fn open_door(
     inputs: &Inputs,
     links: &Links,
     keeper: &Keeper,
+    desk: &Arc<Desk>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = config.api.listen;
@@ -210,6 +217,7 @@ async fn open_door(
         board: links.board(),
         hosts,
         token: token.clone(),
+        desk: Arc::clone(desk),
     };
     let door = tokio::spawn(api::serve(listener, api::router(setting), stopping));
     let known = ApiAddress { address, token, pid: std::process::id() };

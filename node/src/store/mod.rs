@@ -1,4 +1,5 @@
-//! The station's store: the only SQL. One file, one writer; readers open their own connection ([`Reader`]).
+//! The station's store: the only SQL. One file, one writer; readers open their own connection ([`Reader`]), and so do
+//! the requests for officers' signatures, which are a table by themselves ([`SigningStore`]).
 //!
 //! WAL with `synchronous = FULL`: a commit that returned survives a power cut. Received bytes are kept for ever;
 //! everything else follows from the journal.
@@ -9,6 +10,7 @@ mod judgements;
 mod outbox;
 mod reader;
 mod records;
+mod signing;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,10 +33,17 @@ pub use reader::{
     QuarantineView, Reader, RecipientView, StatusView, Step, StepKind, WhyView,
 };
 pub use records::ReplayedState;
+pub use signing::{
+    ENDED_REQUESTS_MAX, Ending, LISTED_REQUESTS_MAX, NewRequest, OPEN_REQUESTS_MAX, OpenRequest, Recorded,
+    RequestRow, RequestState, SigningStore,
+};
 
 /// The newest schema this version writes, kept in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_station.sql")];
+const SCHEMA_VERSION: i64 = 2;
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/0001_station.sql"),
+    include_str!("../../migrations/0002_signing_request.sql"),
+];
 
 /// "TRAM" in ASCII: tells a foreign database from ours.
 const APPLICATION_ID: i64 = 0x5452_414d;

@@ -69,8 +69,14 @@ impl Office {
     }
 
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// With these variables in the station's environment.
+    pub fn start_with(&mut self, variables: &[(&str, &str)]) {
         let _ = fs::remove_file(self.data().join("api.json"));
         let mut command = Command::new(PROGRAM);
+        command.envs(variables.iter().copied());
         command.arg("--data").arg(self.data()).arg("run").stdout(Stdio::null()).stderr(Stdio::null());
         self.running = Some(command.spawn().expect("the station starts"));
         let deadline = Instant::now() + Duration::from_secs(20);

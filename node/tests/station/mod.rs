@@ -15,6 +15,7 @@ use node::Node;
 use node::api::{ApiSetting, router, serve};
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
+use node::signing::Desk;
 use node::store::Store;
 use schema::directory::{Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Validity};
 use schema::id::{OfficeId, hex};
@@ -114,6 +115,7 @@ impl Station {
             if linked {
                 links.serve(vec![("p01".parse().expect("a region"), url.to_owned())], &inputs);
             }
+            let desk = Arc::new(Desk::open(&database, &[], now()).expect("a desk"));
             let setting = ApiSetting {
                 office: office_id(n),
                 full_check: folder.path().join("verify.json"),
@@ -124,6 +126,7 @@ impl Station {
                 board: links.board(),
                 hosts: vec![address.to_string()],
                 token: TOKEN.to_owned(),
+                desk,
             };
             tokio::spawn(serve(listener, router(setting), stopping));
             (address, links)

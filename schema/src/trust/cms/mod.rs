@@ -30,7 +30,7 @@ pub mod view;
 
 pub use detached::DetachedSignature;
 pub use digest::DigestAlgorithm;
-pub use preparation::{FinishError, Preparation, PreparationError};
+pub use preparation::{FinishError, Preparation, PreparationError, SIGNATURE_VALUE_BYTES_MAX};
 pub use refusal::CmsError;
 pub use view::SignerView;
 
