@@ -30,12 +30,12 @@ struct Args {
     /// Go on after a violation and report them all.
     #[arg(long)]
     keep_going: bool,
-    /// Add this kind of fault to every scenario.
+    /// Add this kind of fault to every scenario; may be given several times.
     #[arg(long)]
-    also: Option<Fault>,
-    /// Take this kind of fault out of every scenario.
+    also: Vec<Fault>,
+    /// Take this kind of fault out of every scenario; may be given several times.
     #[arg(long)]
-    without: Option<Fault>,
+    without: Vec<Fault>,
     /// Also require that every document a clerk has is known to its sender again, given back after any restore.
     #[arg(long)]
     given_back: bool,
@@ -56,18 +56,23 @@ impl Args {
     fn scenario(&self, seed: u64) -> Options {
         let mut options = Options::from_seed(seed);
         options.all_given_back = self.given_back;
-        options.faults.retain(|fault| Some(*fault) != self.without);
-        options.faults.extend(self.also.filter(|fault| !options.faults.contains(fault)));
+        options.faults.retain(|fault| !self.without.contains(fault));
+        for fault in &self.also {
+            if !options.faults.contains(fault) {
+                options.faults.push(*fault);
+            }
+        }
         options
     }
 
     /// What makes a replay the same scenario.
     fn changes(&self) -> String {
-        let name = |fault: Option<Fault>| Some(fault?.to_possible_value()?.get_name().to_owned());
-        let [also, without] = [("also", self.also), ("without", self.without)]
-            .map(|(option, fault)| name(fault).map(|name| format!(" --{option} {name}")).unwrap_or_default());
-        let given_back = if self.given_back { " --given-back" } else { "" };
-        also + &without + given_back
+        let name = |fault: &Fault| Some(fault.to_possible_value()?.get_name().to_owned());
+        let mut changes = String::new();
+        for (option, faults) in [("also", &self.also), ("without", &self.without)] {
+            changes.extend(faults.iter().filter_map(name).map(|name| format!(" --{option} {name}")));
+        }
+        changes + if self.given_back { " --given-back" } else { "" }
     }
 }
 

@@ -50,10 +50,22 @@ const CLONES: [u64; 5] = [
     1909, // a clone's heads lay where the original's own had been lost, and nobody was told
 ];
 
-/// A seed as it was before there were clones.
+/// Seeds that failed when a station's key was lost as well.
+const KEYS_LOST: [u64; 6] = [
+    4, // what had been receipted under the lost key was offered as it stood to a recipient that was restored since
+    6, // the same
+    18, // the same, and its sender waited for a receipt
+    43, // the same, and stations greeted each other without end
+    54, // the same, and a receipt stood for what was not held
+    60, // a key that nobody had signed with counted for some only
+];
+/// Seeds in which a newer registry met a full disk: the announcement of the next key was rolled back and not made again.
+const REGISTRY_ON_FULL_DISK: [u64; 2] = [275, 753];
+
+/// A seed as it was before there were clones and newer certificates.
 fn without_clones(seed: u64) -> Options {
     let mut options = Options::from_seed(seed);
-    options.faults.retain(|fault| *fault != Fault::NodeCloned);
+    options.faults.retain(|fault| *fault < Fault::NodeCloned);
     options
 }
 
@@ -64,6 +76,19 @@ fn given_back(seed: u64) -> Options {
 fn with_clones(seed: u64) -> Options {
     let mut options = without_clones(seed);
     options.faults.push(Fault::NodeCloned);
+    options
+}
+
+fn with_lost_keys(seed: u64) -> Options {
+    let mut options = Options::from_seed(seed);
+    options.faults.retain(|fault| *fault != Fault::KeyLost);
+    options.faults.push(Fault::KeyLost);
+    options
+}
+
+fn without_lost_keys(seed: u64) -> Options {
+    let mut options = Options::from_seed(seed);
+    options.faults.retain(|fault| *fault != Fault::KeyLost);
     options
 }
 
@@ -94,6 +119,8 @@ fn country_keeps_its_promises_under_faults_and_becomes_quiet_after_them() {
         .into_iter()
         .map(without_clones)
         .chain(CLONES.into_iter().map(with_clones))
+        .chain(KEYS_LOST.into_iter().map(with_lost_keys))
+        .chain(REGISTRY_ON_FULL_DISK.into_iter().map(without_lost_keys))
         .chain(GIVEN_BACK.into_iter().map(given_back))
         .chain(
             GIVEN_BACK_AS_DRAWN
@@ -108,10 +135,17 @@ fn country_keeps_its_promises_under_faults_and_becomes_quiet_after_them() {
 
 fn replay_line(violated: &Violated) -> String {
     let seed = violated.seed;
-    let also = if CLONES.contains(&seed) { " --also node-cloned" } else { "" };
-    let without = if CORPUS.contains(&seed) { " --without node-cloned" } else { "" };
+    let without_later = " --without node-cloned --without list-published --without certificate-held \
+                         --without key-renewed --without key-lost";
+    let changes = match seed {
+        _ if CLONES.contains(&seed) => format!("{without_later} --also node-cloned"),
+        _ if CORPUS.contains(&seed) => without_later.to_owned(),
+        _ if KEYS_LOST.contains(&seed) => " --also key-lost".to_owned(),
+        _ if REGISTRY_ON_FULL_DISK.contains(&seed) => " --without key-lost".to_owned(),
+        _ => String::new(),
+    };
     format!(
-        "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {seed}{also}{without} --trace"
+        "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {seed}{changes} --trace"
     )
 }
 

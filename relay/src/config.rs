@@ -72,7 +72,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Directory, certificates and revocation lists from the registrar; `registry.cbor` beside this file when not given.
     /// Read again when it changes, so that an enrolment does not need a restart. What comes from offices and other relays
-    /// is kept in `data_dir`.
+    /// is kept in `data_dir`, under another name: the two must not overwrite each other.
     pub registry: Option<PathBuf>,
     /// The public key that signs the directory, 64 hexadecimal digits. Prevents a directory that somebody else
     /// made from giving offices' mailboxes away.
@@ -221,12 +221,12 @@ impl Config {
 
     /// Where the registrar's registry file lies.
     pub fn registry_path(&self) -> PathBuf {
-        self.registry.clone().unwrap_or_else(|| self.data_dir.join("registrar.cbor"))
+        self.registry.clone().unwrap_or_else(|| self.data_dir.join("registry.cbor"))
     }
 
     /// Where the registry is kept as it is held now: the registrar's file and what came from offices and peers.
     pub fn held_registry_path(&self) -> PathBuf {
-        self.data_dir.join("registry.cbor")
+        self.data_dir.join("registry-held.cbor")
     }
 
     /// Where the key lies with which the relay says when events were there.
@@ -315,10 +315,37 @@ mod tests {
         let config = Config::parse(MINIMAL, Path::new("/etc/tram/relay.toml")).expect("accepted");
         assert_eq!(config.data_dir, Path::new("/etc/tram/data"));
         assert_eq!(config.registry_path(), Path::new("/etc/tram/registry.cbor"));
-        assert_eq!(config.held_registry_path(), Path::new("/etc/tram/data/registry.cbor"));
+        assert_eq!(config.held_registry_path(), Path::new("/etc/tram/data/registry-held.cbor"));
         assert_eq!(config.own_url(), "nats://127.0.0.1:4222");
         assert_eq!(config.root_key, [0xaa; 32]);
         assert_eq!(config.trust_anchors, [CertificateHash([0xbb; 32])]);
+    }
+
+    #[test]
+    fn registrars_file_is_never_the_one_that_the_relay_writes() {
+        // As `tram-relay init` writes it: everything in one folder.
+        let text = MINIMAL.replace("data_dir = 'data'", "data_dir = '.'");
+        let config = Config::parse(&text, Path::new("/etc/tram/relay.toml")).expect("accepted");
+        let same = |a: PathBuf, b: PathBuf| a.components().eq(b.components());
+        assert!(!same(config.registry_path(), config.held_registry_path()), "{config:?}");
+    }
+
+    #[test]
+    fn pins_are_one_to_four_hashes_of_64_digits() {
+        let good = format!("'{}'", "b".repeat(64));
+        let with = |anchors: &[&str]| {
+            let text = MINIMAL.replace(&format!("[{good}]"), &format!("[{}]", anchors.join(", ")));
+            Config::parse(&text, Path::new("relay.toml")).map(|config| config.trust_anchors.len())
+        };
+        let (short, long) = (format!("'{}'", "b".repeat(63)), format!("'{}'", "b".repeat(65)));
+        let capital = format!("'{}'", "B".repeat(64));
+        let good = good.as_str();
+        assert_eq!(with(&[good; 4]).expect("accepted"), 4);
+        for anchors in [&[] as &[&str], &[good; 5], &[&short], &[&long], &[&capital], &[good, "''"]] {
+            let error = with(anchors).expect_err("not a pin");
+            let cause = std::error::Error::source(&error).expect("a cause").to_string();
+            assert!(cause.contains("`trust_anchors` must be"), "{anchors:?}: {cause}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The relay's key cabinet: its NATS login and the token of its loopback door.
+//! The relay's key cabinet: its NATS login, the key with which it stamps, and the token of its loopback door.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -27,6 +27,15 @@ pub enum KeyringError {
         path: PathBuf,
         /// What was found.
         found: String,
+    },
+    /// The file holds something else than a key for stamps. What it holds is not told: it may be most of a key.
+    #[error(
+        "`{path}` does not hold the stamp key of a relay (64 lower-case hexadecimal digits); restore it from the \
+         backup, or remove it and have the registrar enter the new one into the directory"
+    )]
+    StampKey {
+        /// Which file.
+        path: PathBuf,
     },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers for a new key")]
@@ -79,8 +88,7 @@ pub fn stamp_key(path: &Path) -> Result<SigningKey, KeyringError> {
         Ok(schema::id::BlobHash::new(bytes).to_string())
     })?;
     let seed: Result<schema::id::BlobHash, _> = text.parse();
-    let seed =
-        seed.map_err(|error| KeyringError::Seed { path: path.to_owned(), found: error.to_string() })?;
+    let seed = seed.map_err(|_| KeyringError::StampKey { path: path.to_owned() })?;
     Ok(SigningKey::from_bytes(seed.as_bytes()))
 }
 
@@ -135,6 +143,40 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             let mode = fs::metadata(&path).expect("the file").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn stamp_key_is_made_once_and_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys/stamp.key");
+        let first = stamp_key(&path).expect("a new key");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(&path).expect("the file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert_eq!(stamp_key(&path).expect("the same key").to_bytes(), first.to_bytes());
+        let text = fs::read_to_string(&path).expect("the file");
+        assert_eq!(text, schema::id::hex(&first.to_bytes()));
+        fs::write(&path, format!("{text}\n")).expect("as an editor leaves it");
+        assert_eq!(stamp_key(&path).expect("the same key").to_bytes(), first.to_bytes());
+        let other = stamp_key(&folder.path().join("stamp.key")).expect("another relay's");
+        assert_ne!(other.to_bytes(), first.to_bytes());
+    }
+
+    #[test]
+    fn garbage_is_no_stamp_key_and_stays_as_it_is_and_untold() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("stamp.key");
+        let digits = "5a".repeat(32);
+        for text in [String::new(), digits[1..].to_owned(), format!("{digits}5"), digits.to_uppercase()] {
+            fs::write(&path, &text).expect("written");
+            let error = stamp_key(&path).expect_err("not a key");
+            assert!(matches!(error, KeyringError::StampKey { .. }), "{error:?}");
+            assert!(!error.to_string().to_lowercase().contains("5a5a"), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("the file"), text);
         }
     }
 

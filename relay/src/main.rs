@@ -230,7 +230,6 @@ fn init(init: &Init) -> anyhow::Result<String> {
             .ok()
             .context("`--root-key` and `--trust-anchor` must be 64 lower-case hexadecimal digits each")?;
     }
-    fs::create_dir_all(&init.data).with_context(|| format!("cannot make `{}`", init.data.display()))?;
     let path = init.data.join("relay.toml");
     let Init { region, root_key, trust_anchor, listen, .. } = init;
     let anchors: Vec<_> = trust_anchor.iter().map(|anchor| format!("\"{anchor}\"")).collect();
@@ -239,6 +238,9 @@ fn init(init: &Init) -> anyhow::Result<String> {
         anchors.join(", ")
     );
     if !path.exists() {
+        // What would not be read must not stand there the next time.
+        Config::parse(&text, &path)?;
+        fs::create_dir_all(&init.data).with_context(|| format!("cannot make `{}`", init.data.display()))?;
         fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     let config = Config::load(&path)?;

@@ -329,14 +329,21 @@ async fn catch_up(keeper: &Keeper, client: &Client, region: &RegionId) -> Result
         }
     };
     let mut catching = Catching::new(&before);
+    let mut heard = Ok(());
     for _ in 0..QUESTIONS_MAX {
         let Some(question) = catching.next() else { break };
-        catching.heard(ask(question).await?, &before).map_err(|error| error.to_string())?;
+        let reply = ask(question).await;
+        heard = reply.and_then(|reply| catching.heard(reply, &before).map_err(|error| error.to_string()));
+        if heard.is_err() {
+            break;
+        }
     }
+    // Also what came before the line broke: over a bad one a large registry would never be whole otherwise.
     let (items, theirs) = catching.finish();
     if !items.is_empty() {
         keeper.take_in(items, region.as_str()).await;
     }
+    heard?;
     for item in theirs.map(|theirs| theirs.to_bring(&keeper.registry())).unwrap_or_default() {
         let bring = RegistryRequest::Bring { kind: item.kind(), bytes: item.bytes().to_vec().into() };
         if let RegistryReply::Refused { reason } = ask(bring).await? {

@@ -14,7 +14,7 @@ use schema::id::{EventId, Incarnation, KeyId, OfficeId, RegionId, Seq, hex};
 use schema::inbound::{Arrival, Opened};
 use schema::pack::{MESSAGE_BYTES_MAX, Message, MessageError, Notice, PACK_EVENTS_MAX, PackItem, packs};
 use schema::registry::Registry;
-use schema::stamp::{Stamp, stamp};
+use schema::stamp::{STAMPS_MAX, Stamp, stamp};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
@@ -307,7 +307,9 @@ impl Relay {
 
     /// Signs that the events which nobody has stamped yet were here by now.
     fn stamp(&self, batch: &mut Batch, now: Millis) {
-        let ids: Vec<EventId> = batch.unstamped.iter().copied().collect();
+        // The same event may have come twice at once, and once with a stamp.
+        let ids = batch.unstamped.iter().filter(|id| !batch.stamps.contains_key(*id));
+        let ids: Vec<EventId> = ids.copied().collect();
         let stamps = stamp(&self.region, now, &ids, &self.stamp_key);
         batch.stamps.extend(ids.into_iter().zip(stamps.into_iter().map(|stamp| vec![stamp])));
     }
@@ -467,7 +469,7 @@ impl Relay {
             }
         }
         if !arrival.proof.stamps.is_empty() {
-            batch.stamps.entry(id).or_insert_with(|| arrival.proof.stamps.clone());
+            batch.stamped(id, &arrival.proof.stamps);
         } else if event.kind.wants_receipt() {
             batch.unstamped.insert(id);
         }
@@ -627,6 +629,20 @@ struct Batch {
 impl Batch {
     fn keep(&mut self, uploader: &Uploader, reason: Reason, detail: String, bytes: Bytes) {
         self.quarantine.push((uploader.clone(), reason, detail, bytes));
+    }
+
+    /// Notes what relays said about an event that may come twice at once: of two words of one relay the earlier one.
+    fn stamped(&mut self, id: EventId, stamps: &[Stamp]) {
+        let known = self.stamps.entry(id).or_default();
+        for stamp in stamps {
+            match known.iter_mut().find(|other| other.region == stamp.region) {
+                Some(other) if other.at > stamp.at => *other = stamp.clone(),
+                Some(_) => {}
+                None => known.push(stamp.clone()),
+            }
+        }
+        known.sort_by(|a, b| (a.at, &a.region).cmp(&(b.at, &b.region)));
+        known.truncate(STAMPS_MAX);
     }
 
     fn refuse(

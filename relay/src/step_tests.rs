@@ -71,6 +71,10 @@ fn relay(name: &str) -> Relay {
 }
 
 fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
+    sealed_as(Kind::Dispatch, from, seq, to, body)
+}
+
+fn sealed_as(kind: Kind, from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
     let prev =
         if seq == 1 { EventId::NONE } else { EventId::new([u8::try_from(seq).unwrap_or(u8::MAX); 32]) };
     let event = Event {
@@ -79,7 +83,7 @@ fn sealed(from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEvent {
         seq: Seq(seq * 2 - 1),
         prev,
         claimed_at: NOW,
-        kind: Kind::Dispatch,
+        kind,
         urgency: Urgency::Normal,
         to: to.iter().map(|to| Addressee { office: office(*to), counter: Counter(seq) }).collect(),
         seen: Vec::new(),
@@ -370,12 +374,14 @@ fn broadcasts_in_one_pack_stay_below_the_message_limit() {
     assert_eq!(items, 64);
 }
 
-/// The stamps of every item that is delivered, in order.
+/// The stamps of every item that is delivered or forwarded, in order.
 fn stamps_of(effects: &[Effect]) -> Vec<(EventId, Vec<Stamp>)> {
     let mut found = Vec::new();
     for effect in effects {
-        let Effect::Deliver { message, .. } = effect else { continue };
-        let Ok(Message::Pack(items)) = Message::parse(message) else { panic!("our own message") };
+        let (Effect::Deliver { message, .. } | Effect::Forward { message, .. }) = effect else { continue };
+        let (Ok(Message::Pack(items)) | Ok(Message::Forward { items, .. })) = Message::parse(message) else {
+            panic!("our own message")
+        };
         for item in items {
             found.push((RecordedEvent::read(&item.event).expect("an event").id, item.stamps));
         }
@@ -391,23 +397,75 @@ fn what_wants_a_receipt_is_stamped_once_and_sixteen_share_a_signature() {
     let stamped = stamps_of(&effects);
     assert_eq!(stamped.len(), 20);
     let verifier = Verifier::new(registry());
-    let mut signatures = BTreeSet::new();
+    let listed = directory().region(&region("a")).and_then(|region| region.stamp_key).expect("listed");
+    let listed = ed25519_dalek::VerifyingKey::from_bytes(&listed).expect("a key");
+    let mut signatures = BTreeMap::<_, usize>::new();
     for (id, stamps) in &stamped {
         assert_eq!(stamps.len(), 1, "one relay, one word");
+        assert!(stamps[0].holds(id, &listed), "not by the key that the directory lists");
         let proof = verifier.proof(id, stamps.clone());
         assert_eq!((proof.at(), proof.by()), (Some(NOW), Some(&region("a"))));
-        signatures.insert(stamps[0].signature);
+        *signatures.entry(stamps[0].signature).or_default() += 1;
         let other = verifier.proof(&EventId::new([3; 32]), stamps.clone());
         assert_eq!(other.at(), None, "a stamp of one event counts for another");
     }
-    assert_eq!(signatures.len(), 2, "20 events in groups of at most 16");
+    let shares: BTreeSet<_> = signatures.into_values().collect();
+    assert_eq!(shares, BTreeSet::from([4, 16]), "20 events in groups of at most 16");
+}
 
-    // On its way through another region nothing is added, and nothing is lost.
-    let (id, stamps) = &stamped[0];
-    let item = PackItem { stamps: stamps.clone(), ..PackItem::new(0, events[0].bytes()) };
-    let message = Message::Forward { to: region("a"), path: vec![region("b")], items: vec![item] };
-    let later = relay.step(vec![from_peer("b", &message)], Millis(NOW.0 + 5));
-    assert_eq!(stamps_of(&later), [(*id, stamps.clone())]);
+fn forward_to(to: &str, event: &VerifiedEvent, stamps: Vec<Stamp>) -> Input {
+    let item = PackItem { stamps, ..PackItem::new(0, event.bytes()) };
+    from_peer("a", &Message::Forward { to: region(to), path: vec![region("a")], items: vec![item] })
+}
+
+fn stamped_by(name: &str, at: Millis, event: &VerifiedEvent) -> Stamp {
+    stamp(&region(name), at, &[event.id()], &stamp_key(name)).remove(0)
+}
+
+#[test]
+fn stamped_events_pass_as_they_are_and_what_wants_no_receipt_gets_no_stamp() {
+    // Mailboxes here and on the way to elsewhere; nothing is added, nothing is lost.
+    let event = sealed(1, 1, &[4], 0);
+    let by_a = stamped_by("a", NOW, &event);
+    for name in ["b", "c"] {
+        let effects = relay(name).step(vec![forward_to("b", &event, vec![by_a.clone()])], Millis(NOW.0 + 5));
+        assert_eq!(stamps_of(&effects), [(event.id(), vec![by_a.clone()])], "at `{name}`");
+    }
+    // What does not hold is nobody's word: left out, and a sound one put in its place.
+    let forged = Stamp { at: Millis(5), ..by_a };
+    let later = Millis(NOW.0 + 5);
+    let effects = relay("b").step(vec![forward_to("b", &event, vec![forged])], later);
+    assert_eq!(stamps_of(&effects), [(event.id(), vec![stamped_by("b", later, &event)])]);
+
+    for kind in [Kind::Receipt, Kind::Head] {
+        let event = sealed_as(kind, 1, 1, &[2, 4], 0);
+        let effects = relay("a").step(vec![from_office(1, &pack(0, &[&event]))], NOW);
+        assert_eq!(stamps_of(&effects), [(event.id(), vec![]), (event.id(), vec![])], "{kind:?}");
+    }
+}
+
+#[test]
+fn event_that_comes_twice_at_once_keeps_the_earliest_words_about_it() {
+    let event = sealed(1, 1, &[4], 0);
+    let plain = || from_office(1, &pack(0, &[&event]));
+    let (early, late) = (Millis(NOW.0 - 9), Millis(NOW.0 - 1));
+    let [by_a, by_c, late_by_c] =
+        [stamped_by("a", late, &event), stamped_by("c", early, &event), stamped_by("c", late, &event)];
+    let with = |stamps: &[&Stamp]| forward_to("b", &event, stamps.iter().copied().cloned().collect());
+    for (inputs, wanted) in [
+        (vec![with(&[&by_a]), plain()], vec![&by_a]),
+        (vec![plain(), with(&[&by_a])], vec![&by_a]),
+        (vec![with(&[&by_a]), with(&[&by_c])], vec![&by_c, &by_a]),
+        (vec![with(&[&late_by_c]), with(&[&by_c, &by_a])], vec![&by_c, &by_a]),
+        (vec![with(&[&by_c]), with(&[&late_by_c])], vec![&by_c]),
+    ] {
+        let effects = relay("b").step(inputs, NOW);
+        let found = stamps_of(&effects);
+        assert_eq!(found.len(), 2, "two copies");
+        for (_, stamps) in found {
+            assert_eq!(stamps.iter().collect::<Vec<_>>(), wanted);
+        }
+    }
 }
 
 #[test]
@@ -420,6 +478,11 @@ fn second_key_that_nobody_announced_is_alarmed_once_and_admits_nothing() {
     let hear = |relay: &mut Relay| told(&relay.step(vec![Input::Registry(Arc::clone(&contested))], NOW));
     assert_eq!(hear(&mut relay), ["alarm contested key"]);
     assert_eq!(hear(&mut relay), [""; 0], "told again");
+    // Nor when something else is new; and a relay that starts with it tells it as well.
+    let list = registrar.list(2, (NOW, ENDS), &[]);
+    let newer = Arc::new(contested.with(vec![list]).0);
+    assert_eq!(told(&relay.step(vec![Input::Registry(newer)], NOW)), [""; 0], "told again");
+    assert_eq!(hear(&mut relay_by("a", Arc::clone(&contested))), ["alarm contested key"]);
 
     let mut event = RecordedEvent::read(sealed(1, 1, &[2], 0).bytes()).expect("an event").event;
     event.body = vec![9];
@@ -428,6 +491,8 @@ fn second_key_that_nobody_announced_is_alarmed_once_and_admits_nothing() {
     let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
     let effects = relay.step(vec![input], NOW);
     assert_eq!(told(&effects), ["quarantine unproven", "notify 1: unproven: ke", "ack 1"]);
+    let Effect::Quarantine { detail, bytes, .. } = &effects[0] else { panic!("{effects:?}") };
+    assert!(detail.contains("neither announced") && **bytes == *forged.bytes(), "{detail}");
     // The key that was there first still counts.
     let (opened, bytes) = opened_by(contested, &pack(0, &[&sealed(1, 1, &[2], 0)]));
     let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
@@ -443,17 +508,22 @@ fn revoked_key_admits_only_what_a_relay_saw_before_and_a_suspended_one_everythin
         let list = Registrar::new().list(2, (revoked_at, ENDS), &[revoked]);
         Arc::new(registry().with(vec![list]).0)
     };
+    let words = std::cell::RefCell::new(String::new());
     let admitted = |registry: &Arc<Registry>, stamps: Vec<Stamp>| {
         let item = PackItem { stamps, ..PackItem::new(0, event.bytes()) };
         let (opened, bytes) = opened_by(Arc::clone(registry), &Message::Pack(vec![item]));
         let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
         let effects = relay_by("a", Arc::clone(registry)).step(vec![input], revoked_at);
+        if let Some(Effect::Quarantine { detail, .. }) = effects.first() {
+            detail.clone_into(&mut words.borrow_mut());
+        }
         told(&effects).first().cloned().expect("effects")
     };
     let at = |at: Millis| stamp(&region("b"), at, &[event.id()], &stamp_key("b"));
     for why in [Why::KeyCompromise, Why::Superseded] {
         let lost = by(why);
         assert_eq!(admitted(&lost, Vec::new()), "quarantine unproven");
+        assert!(words.take().contains("revoked"), "the reason is kept");
         assert_eq!(admitted(&lost, at(Millis(revoked_at.0 + 1))), "quarantine unproven", "seen too late");
         assert_eq!(admitted(&lost, at(NOW)), "deliver 2: 1 events", "seen before it was revoked");
         let forged = stamp(&region("b"), NOW, &[event.id()], &key(1));

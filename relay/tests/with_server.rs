@@ -6,12 +6,20 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::ContextBuilder;
-use country::{Country, Line, event, event_with, eventually, kill_9, office, pack};
+use country::certified::{BEGAN, ENDS, Registrar, Revoked, Why};
+use country::{
+    Country, Line, OfficeClient, ask, event, event_with, eventually, kill_9, office, pack, signing_key,
+};
 use futures_util::future::join_all;
 use relay::admin;
 use schema::blob::{BlobRef, BlobReply, BlobRequest, CHUNK_BYTES};
 use schema::id::BlobHash;
 use schema::pack::{Message, PackItem};
+use schema::registry::talk::{
+    BROUGHT_BYTES_MAX, PIECE_BYTES_MAX, RegistryReply, RegistryRequest, parse_talk,
+};
+use schema::registry::{Item, ItemKind, Registry};
+use schema::time::Millis;
 use schema::wire;
 use sha2::{Digest as _, Sha256};
 
@@ -404,14 +412,7 @@ async fn full_mailbox_refuses_with_words_and_blocks_nobody() {
 async fn peers_login_publishes_into_its_own_subject_only() {
     let Some(country) = Country::new() else { return };
     let a = country.start("a").await;
-    country.config("b", "");
-    let seed = std::fs::read_to_string(country.data_dir("b").join("relay.nk")).expect("a seed");
-    let client = async_nats::ConnectOptions::with_nkey(seed)
-        .custom_inbox_prefix("_INBOX_b")
-        .request_timeout(Some(Duration::from_secs(2)))
-        .connect(format!("127.0.0.1:{}", country.port("a")))
-        .await
-        .expect("a login");
+    let client = country.peer("b", "a").await;
     let context = ContextBuilder::new().timeout(Duration::from_secs(2)).build(client.clone());
     for (subject, allowed) in
         [("t.px.b.ev", true), ("t.px.c.ev", false), ("t.dn.x.ev", false), ("t.up.x.ev", false)]
@@ -426,5 +427,209 @@ async fn peers_login_publishes_into_its_own_subject_only() {
     let reader: Result<PullConsumer, _> =
         context.create_consumer_on_stream(pull::Config::default(), "PX").await;
     assert!(reader.is_err());
+    a.stop().await;
+}
+
+/// Asks for everything that is there, piece by piece.
+async fn fetch_all(one: &OfficeClient) -> Vec<Item> {
+    let mut listed = Vec::new();
+    loop {
+        let from = u32::try_from(listed.len()).expect("few");
+        let answer = one.ask(&RegistryRequest::List { fingerprint: [0; 32], from }).await;
+        let Some(RegistryReply::Items { items, more }) = answer else { panic!("{answer:?}") };
+        listed.extend(items);
+        if !more {
+            break;
+        }
+    }
+    let mut found = Vec::new();
+    for item in listed {
+        let mut bytes = Vec::new();
+        while bytes.len() < item.length as usize {
+            let from = u32::try_from(bytes.len()).expect("small");
+            let answer = one.ask(&RegistryRequest::Fetch { id: item.id, from }).await;
+            let Some(RegistryReply::Piece { bytes: piece }) = answer else { panic!("{answer:?}") };
+            assert!(!piece.is_empty() && piece.len() <= PIECE_BYTES_MAX);
+            bytes.extend_from_slice(&piece);
+        }
+        let whole = Item::new(item.kind, bytes).expect("small");
+        assert_eq!(whole.id(), item.id);
+        found.push(whole);
+    }
+    found
+}
+
+fn revoked(serial: u64) -> Revoked {
+    Revoked { serial, at: Millis(1_600_000_000_000), why: Why::KeyCompromise }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn office_lists_and_fetches_the_whole_registry_byte_for_byte() {
+    let Some(country) = Country::new() else { return };
+    let registrar = Registrar::new();
+    let mut items = registrar.items(&country.directory(), &country.keys());
+    // Longer than one piece.
+    let entries: Vec<_> = (1_000..6_000).map(revoked).collect();
+    let long = registrar.list(2, (BEGAN, ENDS), &entries);
+    assert!(long.bytes().len() > PIECE_BYTES_MAX);
+    let replaced = items.iter_mut().rfind(|item| item.kind() == ItemKind::RevocationList);
+    *replaced.expect("the authority's list") = long;
+    country.write_items(&items, &["a"]);
+    let a = country.start("a").await;
+    let one = country.office(1, "a").await;
+    let mut found = fetch_all(&one).await;
+    found.sort_by_key(Item::id);
+    items.retain(|item| item.kind() != ItemKind::Anchor);
+    items.sort_by_key(Item::id);
+    assert!(found == items, "{found:?} instead of {items:?}");
+
+    // With that one holds the same, and one question says so.
+    let mut all = vec![registrar.anchor()];
+    all.extend(found);
+    let (registry, _) = Registry::open(registrar.roots(), all).expect("complete");
+    let question = RegistryRequest::List { fingerprint: registry.fingerprint(), from: 0 };
+    assert_eq!(one.ask(&question).await, Some(RegistryReply::Same));
+    let end = RegistryRequest::Fetch { id: items[0].id(), from: u32::MAX };
+    assert_eq!(one.ask(&end).await, Some(RegistryReply::Absent));
+    let nothing = RegistryRequest::Fetch { id: registrar.anchor().id(), from: 0 };
+    assert_eq!(one.ask(&nothing).await, Some(RegistryReply::Absent), "roots are pinned, never given");
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newer_list_that_an_office_brings_reaches_the_peer_and_counts_there() {
+    let Some(country) = Country::new() else { return };
+    let (a, b) = (country.start("a").await, country.start("b").await);
+    let (one, three, four) =
+        (country.office(1, "a").await, country.office(3, "b").await, country.office(4, "b").await);
+    let before = event(4, 1, &[3], b"");
+    four.publish(&pack(&[&before])).await;
+    three.expect(before.id()).await;
+
+    // Office 4 has the fourth certificate.
+    let list = Registrar::new().list(2, (BEGAN, ENDS), &[revoked(13)]);
+    assert!(!three.sees(&list).await);
+    assert_eq!(one.bring(&list).await, Some(RegistryReply::Taken));
+    assert!(one.sees(&list).await);
+    eventually("the peer holds it", || three.sees(&list)).await;
+    assert_eq!(one.bring(&list).await, Some(RegistryReply::Taken), "again is no mistake");
+    let after = event(4, 2, &[3], b"");
+    four.publish(&pack(&[&after])).await;
+    eventually("the office whose key is revoked is told", || async {
+        four.pull().await.notices.iter().any(|notice| notice.id == Some(after.id()))
+    })
+    .await;
+    let entries = admin::quarantine_list(&b.config, 10).await.expect("listed");
+    assert!(entries.iter().any(|entry| entry.detail.contains("revoked")), "{entries:?}");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_office_may_not_bring_is_refused_with_words() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let one = country.office(1, "a").await;
+    let (registrar, impostor) = (Registrar::new(), Registrar::impostor());
+    let held = fetch_all(&one).await;
+    let stranger = signing_key(222).verifying_key().to_bytes();
+    let garbage = Item::new(ItemKind::Certificate, *b"garbage").expect("small");
+    let large = Item::new(ItemKind::RevocationList, vec![0; BROUGHT_BYTES_MAX + 8 * 1024]).expect("small");
+    for (item, why) in [
+        (registrar.anchor(), "not taken this way"),
+        (impostor.anchor(), "not taken this way"),
+        // Newer, and signed by the registrar: a directory changes who may log in.
+        (registrar.directory(&country.directory()), "not taken this way"),
+        (impostor.authority(), "not accepted"),
+        (impostor.certificate(office(1), stranger, 90), "does not lead to a trusted root"),
+        (impostor.list(5, (BEGAN, ENDS), &[revoked(10)]), "not accepted"),
+        (garbage, "not accepted"),
+        (large, "cannot be read"),
+    ] {
+        let answer = one.bring(&item).await;
+        let Some(RegistryReply::Refused { reason }) = answer else { panic!("{item:?}: {answer:?}") };
+        assert!(reason.contains(why), "{item:?}: {reason}");
+    }
+    let junk = one.client.request(wire::registry_request(&office(1)), "junk".into()).await.expect("answered");
+    let answer: RegistryReply = parse_talk(&junk.payload).expect("a relay's answer");
+    assert!(matches!(answer, RegistryReply::Refused { .. }), "{answer:?}");
+    assert!(fetch_all(&one).await == held, "something was taken in");
+    // The roots in particular stayed what the settings pin.
+    let kept = relay::registry::load(&a.config).expect("a registry");
+    assert_eq!((kept.roots(), kept.directory().version()), (&registrar.roots(), 1));
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_asks_about_the_registry_in_somebody_elses_name() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let one = country.office(1, "a").await;
+    let peer = country.peer("b", "a").await;
+    let question = RegistryRequest::List { fingerprint: [0; 32], from: 0 };
+    let [own, other] = [1, 2].map(|n| wire::registry_request(&office(n)));
+    let [as_b, as_c, as_a] =
+        ["b", "c", "a"].map(|name| wire::peer_registry_request(&name.parse().expect("a region")));
+    assert!(ask(&one.client, own.clone(), &question).await.is_some());
+    assert!(ask(&peer, as_b.clone(), &question).await.is_some());
+    let foreign = [
+        (&one.client, &other),
+        (&one.client, &as_b),
+        (&one.client, &as_a),
+        (&peer, &as_c),
+        (&peer, &as_a),
+        (&peer, &own),
+    ];
+    let asked = foreign.map(|(client, subject)| ask(client, subject.clone(), &question));
+    for ((_, subject), answer) in foreign.iter().zip(join_all(asked).await) {
+        assert_eq!(answer, None, "`{subject}` was answered");
+    }
+    // Refused by the server, not merely unanswered.
+    eventually("each is a violation", || async {
+        let errors = one.errors.lock().expect("no panic").clone();
+        errors.iter().filter(|error| error.contains("Permissions Violation for Publish")).count() == 3
+    })
+    .await;
+    // Nor do they hear what others ask.
+    for subject in [&own, &other, &as_b, &"t.rq.*.reg".to_owned()] {
+        let _ = one.client.subscribe(subject.clone()).await;
+    }
+    eventually("every subscription is refused", || async {
+        let errors = one.errors.lock().expect("no panic").clone();
+        errors.iter().filter(|error| error.contains("Permissions Violation for Subscription")).count() == 4
+    })
+    .await;
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wiped_relay_has_the_registry_again_from_its_file_and_its_peers() {
+    let Some(country) = Country::new() else { return };
+    let (a, b) = (country.start("a").await, country.start("b").await);
+    let (one, three) = (country.office(1, "a").await, country.office(3, "b").await);
+    let list = Registrar::new().list(2, (BEGAN, ENDS), &[revoked(13)]);
+    assert_eq!(one.bring(&list).await, Some(RegistryReply::Taken));
+    eventually("the peer holds it", || three.sees(&list)).await;
+    a.stop().await;
+    std::fs::remove_dir_all(country.data_dir("a")).expect("wiped");
+
+    // From the registrar's file it starts, and it knows everybody at once.
+    let a = country.start("a").await;
+    let question = RegistryRequest::List { fingerprint: [0; 32], from: 0 };
+    eventually("the office is connected again", || async { one.ask(&question).await.is_some() }).await;
+    let certificates =
+        |items: Vec<Item>| items.into_iter().filter(|item| item.kind() == ItemKind::Certificate).count();
+    assert_eq!(certificates(fetch_all(&one).await), 1 + country.homes.len());
+    eventually("what the peers hold is back", || one.sees(&list)).await;
+    // And it stays, whoever is in reach: also when the registrar's file still has the older one.
+    b.stop().await;
+    a.stop().await;
+    let a = country.start("a").await;
+    eventually("the office is connected again", || async { one.ask(&question).await.is_some() }).await;
+    assert!(one.sees(&list).await);
+    let held = relay::registry::read_items(&a.config.held_registry_path()).expect("kept");
+    assert!(held.contains(&list));
+    let from_registrar = relay::registry::read_items(&a.config.registry_path()).expect("the file");
+    assert!(!from_registrar.contains(&list), "the registrar's file is not the relay's to write");
     a.stop().await;
 }

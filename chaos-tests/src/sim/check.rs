@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
 use schema::blob::BlobRef;
-use schema::body::{Ask, Body, Place};
+use schema::body::{Ask, Body, Judgement, Place};
 use schema::event::RecordedEvent;
 use schema::exchange::{Alarm, Class, HeldRow, Records, SentRow};
-use schema::id::{EventId, Incarnation, OfficeId, Position, hex};
+use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, hex};
 use schema::invariant::{self, Violation};
+use schema::registry::{ItemKind, NodeKey, Registry};
+use schema::trust::Outcome;
 
+use super::registry::Holder;
 use super::world::{Sent, World};
 
 fn unreadable(error: impl std::fmt::Display) -> Violation {
@@ -28,9 +31,26 @@ fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
     Ok(rows)
 }
 
+fn recorded_at(node: &Node, position: Position) -> Result<RecordedEvent, Violation> {
+    RecordedEvent::read(&node.store().bytes_at(position).map_err(unreadable)?).map_err(unreadable)
+}
+
+/// What the station found out about the signatures on a held document, in full.
+fn judgement_of(node: &Node, row: &HeldRow) -> Result<Option<Judgement>, Violation> {
+    let Some(judged) = row.judged else { return Ok(None) };
+    let recorded = recorded_at(node, judged.position)?;
+    let Ok(Body::Verdict(verdicts)) = Body::read(recorded.version, &recorded.event) else { return Ok(None) };
+    let mut entries = verdicts.entries.into_iter();
+    Ok(entries.find(|entry| entry.from == row.from && entry.place == row.place))
+}
+
 fn blobs_of(node: &Node, position: Position) -> Result<Vec<BlobRef>, Violation> {
-    let bytes = node.store().bytes_at(position).map_err(unreadable)?;
-    Ok(RecordedEvent::read(&bytes).map_err(unreadable)?.event.blobs)
+    Ok(recorded_at(node, position)?.event.blobs)
+}
+
+/// The keys of this office that count.
+fn counting(registry: &Registry, office: &OfficeId) -> BTreeSet<KeyId> {
+    registry.keys(office).iter().filter(|key| key.standing().counts()).map(NodeKey::id).collect()
 }
 
 /// One journal entry in a line: who recorded what, and its numbers among the events to each recipient.
@@ -126,6 +146,7 @@ impl World<'_> {
                 let recorded = RecordedEvent::read(&entry.bytes).map_err(unreadable)?;
                 self.explain(|| described(number, entry.class, &recorded));
                 if entry.class == Class::Own {
+                    self.signed_with.insert(recorded.key);
                     let clone = self.stations[number].clone.as_mut();
                     if self.authentic.insert(recorded.id)
                         && let Some(clone) = clone
@@ -180,9 +201,17 @@ impl World<'_> {
             if node.store().next_due().map_err(unreadable)?.is_some() {
                 return Ok(false);
             }
+            if station.next_key.is_some()
+                || !node.store().marked_for_judging(1).map_err(unreadable)?.is_empty()
+            {
+                return Ok(false);
+            }
             if !node.store().awaited_blobs(1).map_err(unreadable)?.is_empty() {
                 return Ok(false);
             }
+        }
+        if self.registries_differ().is_some() {
+            return Ok(false);
         }
         // A document that is held behind a gap waits for an event in front of it.
         let presented = self.presented()?;
@@ -290,6 +319,11 @@ impl World<'_> {
                 return Err(Violation { promise: "P10", found });
             }
             self.check_station(number)?;
+            self.check_verdicts(number)?;
+        }
+        if let Some(lacking) = self.registries_differ() {
+            let found = format!("not everybody holds the same registry: {lacking}");
+            return Err(Violation { promise: "P10", found });
         }
         let presented = self.presented()?;
         for station in &self.stations {
@@ -322,6 +356,79 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What signatures are worth is known of every document that is held, is what the registry says now, and no honest
+    /// document is called invalid but for a key that was lost.
+    fn check_verdicts(&self, number: usize) -> Result<(), Violation> {
+        let station = &self.stations[number];
+        let Some(node) = &station.node else { return Ok(()) };
+        let broken = |promise, found| Err(Violation { promise, found });
+        if station.next_key.is_some() {
+            return broken("P10", format!("station {number} never came to use its next key"));
+        }
+        if node.registry().fingerprint() != station.verifier.registry().fingerprint() {
+            return broken("P10", format!("station {number} judges by an older registry than it holds"));
+        }
+        if let Some((from, place)) = node.store().marked_for_judging(1).map_err(unreadable)?.first() {
+            return broken("P10", format!("event {} of {from} still waits to be judged again", place.id));
+        }
+        for row in held_rows(node)?.into_iter().filter(|row| row.document.is_some()) {
+            let (id, from) = (row.place.id, row.from);
+            let recorded = recorded_at(node, row.position)?;
+            let (Some(judged), Some(known)) = (row.judged, judgement_of(node, &row)?) else {
+                return broken("P4", format!("nobody has judged event {id} of {from}"));
+            };
+            let now = node.registry().judge_event(&recorded, row.place, known.stamps.clone()).judgement;
+            let (found, should) = ((judged.outcome, judged.open), (now.outcome(), now.open));
+            if found != should {
+                return broken(
+                    "P4",
+                    format!("event {id} of {from} is judged {found:?}, and would be {should:?} now"),
+                );
+            }
+            let lost_at = self.authority.lost_at(&from, recorded.key);
+            let lost = lost_at.is_some_and(|at| known.stamps.iter().all(|stamp| stamp.at >= at));
+            if judged.outcome == Outcome::Invalid && !lost {
+                return broken(
+                    "P4",
+                    format!("event {id} of {from} is judged invalid, and its key counts: {known:?}"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// An item that one holds and another does not, or a key that counts for one only. Announcements are left out: whoever
+    /// hears of one after the announcing key was revoked does not take it, and needs it no more. So are keys that nobody
+    /// has signed with: one that is certified and lost before its station heard of it counts for nobody who hears of its
+    /// successor first.
+    fn registries_differ(&self) -> Option<String> {
+        let stations = self.stations.iter().enumerate().filter(|(_, station)| !station.is_retired());
+        let stations = stations.map(|(number, station)| (Holder::Station(number), &station.verifier));
+        let relays = self.relays.iter().enumerate();
+        let relays = relays.map(|(number, relay)| (Holder::Relay(number), &relay.verifier));
+        let all: Vec<_> = stations.chain(relays).map(|(holder, held)| (holder, held.registry())).collect();
+        let (first, reference) = all.first()?;
+        all.iter().find_map(|(holder, registry)| {
+            let lacks = |one: &Registry, other: &Registry| {
+                let mut items = one.items().filter(|item| item.kind() != ItemKind::Announcement);
+                let item = items.find(|item| other.item(&item.id()).is_none())?;
+                Some(format!("{} {}", item.kind().word(), item.id()))
+            };
+            let here = lacks(reference, registry).map(|item| format!("{holder:?} lacks the {item}"));
+            let there =
+                || lacks(registry, reference).map(|item| format!("{first:?} lacks the {item} of {holder:?}"));
+            let keys = || {
+                let used = |registry: &Registry, office: &OfficeId| -> BTreeSet<KeyId> {
+                    counting(registry, office).intersection(&self.signed_with).copied().collect()
+                };
+                let differs = |office: &OfficeId| used(reference, office) != used(registry, office);
+                let office = self.stations.iter().map(|station| station.office).find(differs)?;
+                Some(format!("{first:?} and {holder:?} take other keys for those of {office}"))
+            };
+            here.or_else(there).or_else(keys)
+        })
     }
 
     /// Whether no station has an attachment of this event any more: its sender lost it with a disk, and whoever gave the

@@ -1,6 +1,7 @@
 //! Two machines with one key: a copy of a station's disk is started elsewhere, and found after some hours.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use schema::id::{EventId, Incarnation};
 use schema::invariant::Violation;
@@ -43,7 +44,9 @@ impl World<'_> {
             return;
         }
         station.cloned = true;
-        let mut twin = Station::new(station.office, station.key.clone(), station.homes.clone());
+        let (key, verifier) = (station.key.clone(), Arc::clone(&station.verifier));
+        let mut twin = Station::new(station.office, key, station.homes.clone(), verifier);
+        twin.next_key.clone_from(&station.next_key);
         twin.disk = Disk::from_snapshot(&station.disk.snapshot());
         twin.clock_ms = station.clock_ms;
         twin.clone = Some(CloneOf {

@@ -44,7 +44,8 @@ impl World<'_> {
                 self.stop_relay(relay);
             }
             Fault::RelayWipe => {
-                self.relays[relay].wipe();
+                let verifier = self.authority.first();
+                self.relays[relay].wipe(verifier);
                 self.stop_relay(relay);
             }
             Fault::RelayRollback => {
@@ -79,6 +80,10 @@ impl World<'_> {
                 self.at(later, Event::FreeDisk(number));
             }
             Fault::Partition => self.partition(number, relay),
+            Fault::ListPublished => self.publish_lists(),
+            Fault::CertificateHeld => self.hold(number),
+            Fault::KeyRenewed => self.renew_key(self.original_of(number)),
+            Fault::KeyLost => self.lose_key(self.original_of(number)),
             Fault::Clock => {
                 let years = [0, 0, 1, -1, 6, -6][index(&mut self.rng, 6)];
                 self.stations[number].clock_ms = years * 365 * Millis::DAY as i64;
@@ -86,6 +91,10 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    fn original_of(&self, number: usize) -> usize {
+        self.stations[number].clone.as_ref().map_or(number, |clone| clone.original)
     }
 
     fn back_up(&mut self) {
@@ -205,6 +214,7 @@ impl World<'_> {
             }
             self.wake(station);
         }
+        self.settle_certificates();
         self.at(LOOK_EVERY_MS, Event::Look);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What travels between a station and its home relays: messages, acknowledgements, attachments.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use node::step::{Delivery, Effect, Input, PublishOutcome};
 use schema::id::{BlobHash, OfficeId};
@@ -18,8 +20,8 @@ impl World<'_> {
         let epoch = self.stations[number].epoch;
         match effect {
             Effect::Answer { .. } => {}
-            // Nobody changes keys here.
-            Effect::Announce { .. } | Effect::KeyChanged { .. } => {}
+            Effect::Announce { item } => self.announce(number, &item),
+            Effect::KeyChanged { .. } => self.key_changed(number),
             Effect::Rest { until } => {
                 let rest_ms = until.since(self.clock(number));
                 self.stations[number].resting_until = self.now.plus(rest_ms);
@@ -130,13 +132,14 @@ impl World<'_> {
         let next = mailbox.next_delivery(now);
         let region = host.region.clone();
         for (sequence, _, message) in fetched {
+            let verifier = Arc::clone(&self.stations[number].verifier);
             let station = &mut self.stations[number];
             station.last_delivery += 1;
             let delivery = Delivery(station.last_delivery);
             station.deliveries.insert(delivery, (relay, sequence));
             let epoch = station.epoch;
             let delay = self.delay();
-            let Ok(opened) = inbound::open(&self.verifier, &message) else {
+            let Ok(opened) = inbound::open(&verifier, &message) else {
                 // Not a message: the edge acknowledges it and says so.
                 if let Some(mailbox) = self.relays[relay].mailboxes.get_mut(&office) {
                     mailbox.ack(sequence);

@@ -11,7 +11,7 @@ use node::store::Store;
 use rand_chacha::rand_core::Rng;
 use schema::blob::{BlobRef, CHUNK_BYTES};
 use schema::body::{Attachment, Dispatch, Manifest, Place};
-use schema::event::{Urgency, VerifiedEvent};
+use schema::event::{Urgency, VerifiedEvent, Verifier, key_id};
 use schema::exchange::Command;
 use schema::id::{BlobHash, DocumentId, OfficeId, Position};
 use schema::invariant::Violation;
@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::clones::CloneOf;
 use super::options::{Fault, below, chance, index};
+use super::registry::{Holder, as_recorded};
 use super::world::{EPOCH, Event, Sent, World, id16};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
 
@@ -29,6 +30,10 @@ type Backup = (Snapshot, BTreeSet<Sent>);
 pub(super) struct Station {
     pub(super) office: OfficeId,
     pub(super) key: SigningKey,
+    /// Waits for its certificate.
+    pub(super) next_key: Option<SigningKey>,
+    /// Judges by what it holds about everybody.
+    pub(super) verifier: Arc<Verifier>,
     pub(super) homes: Vec<usize>,
     pub(super) disk: Disk,
     pub(super) node: Option<Node>,
@@ -52,10 +57,12 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(office: OfficeId, key: SigningKey, homes: Vec<usize>) -> Self {
+    pub(super) fn new(office: OfficeId, key: SigningKey, homes: Vec<usize>, verifier: Arc<Verifier>) -> Self {
         Self {
             office,
             key,
+            next_key: None,
+            verifier,
             homes,
             disk: Disk::new(),
             node: None,
@@ -102,10 +109,21 @@ impl World<'_> {
         station.woken_at = None;
         let opened = Store::open_on(&station.disk.path("tram.db"), VFS_NAME).and_then(|store| {
             store.self_check(50)?;
-            Node::open(store, station.key.clone(), Arc::clone(&self.registry), station.office, seed, now)
+            let newest = store.newest_own()?.map(|newest| newest.key);
+            let signed = |key: &mut SigningKey| newest == Some(key_id(key.verifying_key().as_bytes()));
+            if let Some(next) = station.next_key.take_if(signed) {
+                // The change was broken off after its commit.
+                station.key = next;
+            }
+            let (recorded, unrecorded) = as_recorded(&self.authority, station.verifier.registry(), &store)?;
+            let node = Node::open(store, station.key.clone(), recorded, station.office, seed, now)?;
+            Ok((node.with_next_key(station.next_key.clone()), unrecorded))
         });
-        match opened {
-            Ok(node) => station.node = Some(node),
+        let unrecorded = match opened {
+            Ok((node, unrecorded)) => {
+                station.node = Some(node);
+                unrecorded
+            }
             // The power went again while the store was opened, or the disk is full: try again later.
             Err(_) if station.disk.is_dead() || self.faulty => {
                 station.disk.restart(&mut self.rng);
@@ -119,8 +137,16 @@ impl World<'_> {
                 );
                 return Err(Violation { promise: "P1", found });
             }
-        }
+        };
         self.check_station(number)?;
+        let station = &self.stations[number];
+        // Also without anything new: the next key may be certified by now.
+        if !unrecorded.is_empty() || station.next_key.is_some() {
+            let registry = Arc::clone(station.verifier.registry());
+            let input = Input::Registry { registry, items: unrecorded };
+            let epoch = station.epoch;
+            self.at(0, Event::Inputs(number, epoch, vec![input]));
+        }
         for relay in self.stations[number].homes.clone() {
             self.connect(number, relay);
         }
@@ -134,6 +160,7 @@ impl World<'_> {
         if possible && self.stations[station].linked.insert(relay) {
             let (epoch, region) = (self.stations[station].epoch, self.relays[relay].region.clone());
             let delay = self.delay();
+            self.talk_in(1, Holder::Station(station), Holder::Relay(relay));
             self.at(delay, Event::Inputs(station, epoch, vec![Input::Connected(region)]));
             self.poll_in(delay + 1, relay, station);
         }

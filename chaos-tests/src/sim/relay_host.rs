@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use relay::{Effect as RelayEffect, Input as RelayInput, Limits, Relay, Token};
+use schema::event::Verifier;
 use schema::id::{OfficeId, RegionId};
 use schema::inbound;
 use schema::invariant::Violation;
@@ -15,7 +16,8 @@ use sha2::{Digest, Sha256};
 use super::broker::{Content, Stream};
 use super::faults::forge;
 use super::options::{below, chance};
-use super::world::{Event, World, stamp_key};
+use super::registry::stamp_key;
+use super::world::{Event, World};
 
 /// Relays notice a dead link to a peer within this time.
 pub(super) const LINK_CHECK_MS: u64 = 15 * Millis::SECOND;
@@ -23,6 +25,8 @@ pub(super) const LINK_CHECK_MS: u64 = 15 * Millis::SECOND;
 pub(super) struct RelayHost {
     pub(super) region: RegionId,
     pub(super) relay: Option<Relay>,
+    /// Judges by what it holds about everybody.
+    pub(super) verifier: Arc<Verifier>,
     pub(super) up: Stream,
     pub(super) peers: Stream,
     pub(super) mailboxes: BTreeMap<OfficeId, Stream>,
@@ -36,10 +40,11 @@ pub(super) struct RelayHost {
 }
 
 impl RelayHost {
-    pub(super) fn new(region: RegionId) -> Self {
+    pub(super) fn new(region: RegionId, verifier: Arc<Verifier>) -> Self {
         Self {
             region,
             relay: None,
+            verifier,
             up: Stream::default(),
             peers: Stream::default(),
             mailboxes: BTreeMap::new(),
@@ -68,7 +73,9 @@ impl RelayHost {
         self.streams().for_each(Stream::lose_power);
     }
 
-    pub(super) fn wipe(&mut self) {
+    /// Whoever sets it up anew has what everybody had from the beginning.
+    pub(super) fn wipe(&mut self, verifier: Arc<Verifier>) {
+        self.verifier = verifier;
         self.up = Stream::default();
         self.peers = Stream::default();
         self.mailboxes.clear();
@@ -89,12 +96,13 @@ impl World<'_> {
         }
         host.seeds += 1;
         let seed: [u8; 32] = Sha256::digest(format!("{} {number} {}", self.options.seed, host.seeds)).into();
-        let (registry, stamp_key) = (Arc::clone(&self.registry), stamp_key(&host.region));
+        let (registry, stamp_key) = (Arc::clone(host.verifier.registry()), stamp_key(&host.region));
         host.relay = Some(Relay::new(host.region.clone(), registry, Limits::default(), stamp_key, seed));
         host.up.guard();
         host.peers.guard();
         host.mailboxes.values_mut().chain(host.out.values_mut()).for_each(Stream::guard);
         self.check_links(number);
+        self.talk_to_peers(number);
         for station in 0..self.stations.len() {
             if self.stations[station].homes.contains(&number) {
                 self.connect(station, number);
@@ -133,6 +141,7 @@ impl World<'_> {
         }
         if news {
             self.push_in(1, number);
+            self.talk_to_peers(number);
         }
     }
 
@@ -146,8 +155,8 @@ impl World<'_> {
     pub(super) fn pump(&mut self, number: usize) {
         const BATCH: usize = 32;
         let now = self.now;
-        let verifier = Arc::clone(&self.verifier);
         let host = &mut self.relays[number];
+        let verifier = Arc::clone(&host.verifier);
         host.pumping = false;
         let Some(relay) = host.relay.as_mut() else { return };
         let mut inputs = Vec::new();

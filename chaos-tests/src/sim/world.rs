@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
@@ -12,17 +11,16 @@ use node::store::Store;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use schema::directory::{DirectoryBuilder, Enrolment, Name, Office, Region, Validity};
-use schema::event::{Verifier, VerifyMemory};
-use schema::id::{DocumentId, EventId, OfficeId, RegionId};
+use schema::id::{DocumentId, EventId, KeyId, OfficeId, RegionId};
 use schema::invariant::Violation;
-use schema::registry::Registry;
+use schema::registry::Item;
 use schema::time::Millis;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::certified::Registrar;
 use super::office::Station;
 use super::options::{Options, below, chance};
+use super::registry::{Authority, Holder, stamp_key};
 use super::relay_host::{LINK_CHECK_MS, RelayHost};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
 
@@ -111,6 +109,12 @@ pub(super) enum Event {
     SyncRelays,
     Links(usize),
     FreeDisk(usize),
+    /// One brings itself and another up to date.
+    Talk(Holder, Holder),
+    /// Somebody is handed newer items of the registry.
+    Given(Holder, Vec<Item>),
+    /// What is on hold of an office is released.
+    Release(OfficeId),
     EndTrick(usize),
     Retire(usize),
     Heal,
@@ -126,8 +130,7 @@ pub(super) struct World<'a> {
     pub(super) scheduled: u64,
     pub(super) stations: Vec<Station>,
     pub(super) relays: Vec<RelayHost>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) verifier: Arc<Verifier>,
+    pub(super) authority: Authority,
     /// Lines that are down: (station, relay).
     pub(super) cut: BTreeSet<(usize, usize)>,
     /// Lines between relays that are down.
@@ -140,6 +143,8 @@ pub(super) struct World<'a> {
     pub(super) saved: BTreeSet<(OfficeId, OfficeId, DocumentId)>,
     pub(super) asked: BTreeMap<Ticket, (usize, DocumentId, Vec<OfficeId>)>,
     pub(super) authentic: BTreeSet<EventId>,
+    /// Keys that stations have signed events with.
+    pub(super) signed_with: BTreeSet<KeyId>,
     pub(super) documents_left: usize,
     pub(super) tickets: u64,
     pub(super) refused: usize,
@@ -151,19 +156,8 @@ pub(super) struct World<'a> {
 }
 
 thread_local! {
-    /// Who certifies; the same in every run, and its keys and own certificates take time to make.
-    static REGISTRAR: Registrar = Registrar::new();
     /// An empty store with its tables: making one takes longer than many a run.
     static TEMPLATE: RefCell<Option<Snapshot>> = const { RefCell::new(None) };
-}
-
-pub(super) fn with_registrar<T>(certify: impl FnOnce(&Registrar) -> T) -> T {
-    REGISTRAR.with(certify)
-}
-
-/// The key with which the relay of a region says when events were there.
-pub(super) fn stamp_key(region: &RegionId) -> SigningKey {
-    SigningKey::from_bytes(&Sha256::digest(format!("stamps of {region}")).into())
 }
 
 fn template() -> Snapshot {
@@ -236,7 +230,7 @@ impl<'a> World<'a> {
                 stamp_key: Some(stamp_key(region).verifying_key().to_bytes()),
             });
         }
-        let mut stations = Vec::new();
+        let mut machines = Vec::new();
         for number in 0..options.offices {
             let office = OfficeId::new(id16(seed, "office", number as u64));
             let digest: [u8; 32] = Sha256::digest(format!("{seed} key {number}")).into();
@@ -251,15 +245,15 @@ impl<'a> World<'a> {
             let enrolment =
                 Enrolment { login: None, relays: homes.iter().map(|home| regions[*home].clone()).collect() };
             builder.enrol(&office, enrolment).expect("the office was just added");
-            stations.push(Station::new(office, key, homes));
+            machines.push((office, key, homes));
         }
         let directory = builder.build(1, EPOCH).expect("a sound directory");
-        let keys = |station: &Station| (station.office, station.key.verifying_key().to_bytes());
-        let keys: Vec<_> = stations.iter().map(keys).collect();
-        let registry = with_registrar(|registrar| registrar.registry(&directory, &keys));
-        let memory = Arc::new(VerifyMemory::default());
-        let verifier = Arc::new(Verifier::new(Arc::clone(&registry)).with_memory(memory));
-        let relays = regions.iter().map(|region| RelayHost::new(region.clone())).collect();
+        let keys = machines.iter().map(|(office, key, _)| (*office, key.verifying_key().to_bytes()));
+        let authority = Authority::new(seed, &directory, &keys.collect::<Vec<_>>());
+        let station = |(office, key, homes)| Station::new(office, key, homes, authority.first());
+        let stations = machines.into_iter().map(station).collect();
+        let relay = |region: &RegionId| RelayHost::new(region.clone(), authority.first());
+        let relays = regions.iter().map(relay).collect();
         Self {
             now: EPOCH,
             rng,
@@ -268,8 +262,7 @@ impl<'a> World<'a> {
             scheduled: 0,
             stations,
             relays,
-            registry,
-            verifier,
+            authority,
             cut: BTreeSet::new(),
             cut_peers: BTreeSet::new(),
             polls: BTreeMap::new(),
@@ -279,6 +272,7 @@ impl<'a> World<'a> {
             saved: BTreeSet::new(),
             asked: BTreeMap::new(),
             authentic: BTreeSet::new(),
+            signed_with: BTreeSet::new(),
             documents_left: options.documents,
             tickets: 0,
             refused: 0,
@@ -400,6 +394,9 @@ impl<'a> World<'a> {
             }
             Event::Links(relay) => self.check_links(relay),
             Event::FreeDisk(station) => self.stations[station].disk.free_space(),
+            Event::Talk(asker, asked) => self.talk(asker, asked),
+            Event::Given(holder, items) => self.take_in(holder, items),
+            Event::Release(office) => self.release(&office),
             Event::EndTrick(relay) => {
                 self.relays[relay].withholds = None;
                 self.relays[relay].forges = false;

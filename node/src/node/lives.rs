@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, StatusCode};
 use schema::event::{RecordedEvent, UnverifiedEvent, Verifier, key_id};
 use schema::exchange::{Class, Draft, Records, SentRow};
-use schema::id::{Incarnation, OfficeId, Position};
+use schema::id::{Incarnation, KeyId, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 use schema::trust::SigningTime;
@@ -67,13 +67,30 @@ impl Node {
             return Ok(());
         }
         let Some(newest) = self.store.newest_own()? else { return Ok(()) };
-        let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
-        if newest.key == present || self.registry.usable_key(&me, newest.key, &SigningTime::default()).is_ok()
-        {
+        if !self.is_lost(newest.key) {
             return Ok(());
         }
+        let present = key_id(self.key.verifying_key().as_bytes());
         tracing::warn!(lost = %newest.key, key = %present, "the signing key was lost and replaced");
         self.raise(self.exchange.incarnation(), RestoreReason::KeyReplaced, now, work)
+    }
+
+    /// Whether nobody takes in what this earlier key of the station has signed.
+    pub(super) fn is_lost(&self, key: KeyId) -> bool {
+        let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
+        key != present && self.registry.usable_key(&me, key, &SigningTime::default()).is_err()
+    }
+
+    /// Signs again what is to be sent and was signed with a key that is over. It was receipted when the key was lost, and
+    /// its recipient has gone back to before it since: as it stands, no relay would take it.
+    pub(super) fn sign_again(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let present = self.exchange.incarnation();
+        if work.anew.iter().any(|row| row.place.incarnation == present) {
+            // What stands behind it must not wait for it.
+            work.anew.clear();
+            return self.raise(present, RestoreReason::KeyReplaced, now, work);
+        }
+        self.send_anew(now, work)
     }
 
     /// Records an event's content again, as a new event of the current incarnation.

@@ -15,7 +15,7 @@ use schema::body::{Attachment, Dispatch, Judgement, Place, RETURNED_BYTES_MAX, R
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
 use schema::id::{Incarnation, OfficeId, Position, StateHash, hex};
-use schema::registry::Registry;
+use schema::registry::{Item, Registry};
 use schema::time::Millis;
 use schema::trust::Outcome;
 use sha2::{Digest, Sha256};
@@ -53,6 +53,8 @@ pub struct Node {
     /// The next key that was announced already.
     announced: Option<[u8; 32]>,
     registry: Arc<Registry>,
+    /// What came while the disk was full; taken in with the next step, because whoever brought it has forgotten it.
+    unrecorded: Option<(Arc<Registry>, Vec<Item>)>,
     exchange: Exchange,
     nonces: Nonces,
     sending: Sending,
@@ -94,6 +96,14 @@ impl Nonces {
     }
 }
 
+/// What a step changes in memory and not in the tables: as it was when nothing of the step was recorded.
+struct Trusted {
+    key: SigningKey,
+    next_key: Option<SigningKey>,
+    announced: Option<[u8; 32]>,
+    registry: Arc<Registry>,
+}
+
 /// What one step gathers while it runs.
 #[derive(Default)]
 struct Work {
@@ -130,6 +140,7 @@ impl Node {
             next_key: None,
             announced: None,
             registry,
+            unrecorded: None,
             exchange,
             nonces: Nonces { seed, used: 0 },
             sending: Sending::default(),
@@ -190,7 +201,7 @@ impl Node {
 
     /// When the station wants to be called again although nothing happens; `None` when only an input matters.
     pub fn wakeup(&self) -> Option<Millis> {
-        if self.judging {
+        if self.judging || self.unrecorded.is_some() {
             return Some(self.last_now.max(self.resting_until));
         }
         if !self.sending.is_linked() {
@@ -214,6 +225,8 @@ impl Node {
         self.last_now = now;
         self.store.begin()?;
         let mut work = Work::default();
+        let newer = self.newer_registry(&inputs);
+        let before = self.trusted();
         let done = self.run(inputs, now, &mut work).and_then(|()| Ok(self.store.commit()?));
         match done {
             Ok(()) => Ok(work.effects),
@@ -221,6 +234,8 @@ impl Node {
                 self.store.rollback();
                 // Memory may be ahead of the tables now; the tables are the truth.
                 self.exchange = self.store.load_exchange(self.exchange.me())?;
+                self.trust_again(before);
+                self.unrecorded = newer;
                 self.sending.undo();
                 self.transfers = Transfers::default();
                 self.greetings.undo(work.told_heads);
@@ -256,7 +271,33 @@ impl Node {
         self.transfers.not_before(until);
     }
 
+    /// What of the registry a step takes in, together with what an earlier one could not record.
+    fn newer_registry(&self, inputs: &[Input]) -> Option<(Arc<Registry>, Vec<Item>)> {
+        let mut newer = self.unrecorded.clone();
+        for input in inputs {
+            let Input::Registry { registry, items } = input else { continue };
+            let mut known = newer.take().map(|(_, items)| items).unwrap_or_default();
+            known.extend(items.iter().cloned());
+            newer = Some((Arc::clone(registry), known));
+        }
+        newer
+    }
+
+    fn trusted(&self) -> Trusted {
+        let registry = Arc::clone(&self.registry);
+        let Self { key, next_key, announced, .. } = self;
+        Trusted { key: key.clone(), next_key: next_key.clone(), announced: *announced, registry }
+    }
+
+    fn trust_again(&mut self, before: Trusted) {
+        let Trusted { key, next_key, announced, registry } = before;
+        (self.key, self.next_key, self.announced, self.registry) = (key, next_key, announced, registry);
+    }
+
     fn run(&mut self, inputs: Vec<Input>, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        if let Some((registry, items)) = self.unrecorded.take() {
+            self.use_registry(registry, &items, now, work)?;
+        }
         self.replace_lost_key(now, work)?;
         for input in inputs {
             self.take(input, now, work)?;
@@ -274,6 +315,10 @@ impl Node {
         }
         self.send_heads(now, work)?;
         self.publish(now, work)?;
+        if !work.anew.is_empty() {
+            self.sign_again(now, work)?;
+            self.publish(now, work)?;
+        }
         self.fetch(now, work)?;
         self.store.save_exchange(&self.exchange, &work.touched)?;
         self.look_at_outbox(now)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use schema::body::{SentPlace, StatusCode};
 use schema::event::{RecordedEvent, Urgency};
+use schema::exchange::Records as _;
 use schema::id::{EventId, OfficeId, Position, RegionId};
 use schema::pack::{self, Message, PACK_EVENTS_MAX, PackItem};
 use schema::time::Millis;
@@ -206,7 +207,14 @@ impl Node {
             let attempt = rows.iter().map(|row| row.attempts).max().unwrap_or(0);
             let relay = &up[attempt as usize % up.len()];
             let bytes = self.store.bytes_at(position)?;
-            let event = RecordedEvent::read(&bytes)?.event;
+            let RecordedEvent { key, event, .. } = RecordedEvent::read(&bytes)?;
+            if self.is_lost(key) {
+                for row in rows {
+                    self.store.schedule(&row.key(), now.plus(OUTCOME_WAIT_MS), row.attempts)?;
+                    work.anew.extend(self.store.sent(&row.to, row.place.incarnation, row.place.counter)?);
+                }
+                continue;
+            }
             let wait_ms = match self.blobs_at(relay, &event.blobs, &rows, urgency, now, work)? {
                 BlobsAt::Relay => 0,
                 BlobsAt::UnderWay => OUTCOME_WAIT_MS,

@@ -23,10 +23,11 @@ use relay::config::Config;
 use relay::status::Status;
 use relay::{RunError, admin};
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
-use schema::directory::{DirectoryBuilder, Name, Office, Region, Validity};
+use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, seal};
 use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq, hex};
 use schema::pack::{Message, Notice, PackItem};
+use schema::registry::talk::{RegistryReply, RegistryRequest, encode_talk, parse_talk};
 use schema::registry::{Item, encode_items};
 use schema::time::Millis;
 use schema::wire;
@@ -134,6 +135,18 @@ impl Country {
 
     /// Signs a new version of the directory and puts it where all relays look.
     pub(crate) fn write_directory(&self) {
+        let directory = self.directory();
+        self.write_items(&Registrar::new().items(&directory, &self.keys()), &["a", "b", "c"]);
+    }
+
+    /// The keys that are certified, in the order of their serial numbers from 10 on.
+    pub(crate) fn keys(&self) -> Vec<(OfficeId, [u8; 32])> {
+        let public = |n| signing_key(n).verifying_key().to_bytes();
+        self.homes.iter().map(|(n, _)| (office(*n), public(*n))).collect()
+    }
+
+    /// The directory in its next version.
+    pub(crate) fn directory(&self) -> Directory {
         let mut builder = DirectoryBuilder::new();
         for (name, n) in [("a", 101), ("b", 102), ("c", 103)] {
             let url = format!("nats://127.0.0.1:{}", self.ports[Self::index(name)].0);
@@ -150,13 +163,7 @@ impl Country {
         }
         let mut version = self.version.lock().expect("one writer");
         *version += 1;
-        let directory = builder.build(*version, Millis(0)).expect("a sound directory");
-        let keys: Vec<_> = self
-            .homes
-            .iter()
-            .map(|(n, _)| (office(*n), signing_key(*n).verifying_key().to_bytes()))
-            .collect();
-        self.write_items(&Registrar::new().items(&directory, &keys), &["a", "b", "c"]);
+        builder.build(*version, Millis(0)).expect("a sound directory")
     }
 
     /// Puts a registry where these relays look.
@@ -220,6 +227,18 @@ impl Country {
         })
         .await;
         relay
+    }
+
+    /// The login of one region's relay at another's server.
+    pub(crate) async fn peer(&self, name: &str, at: &str) -> Client {
+        self.config(name, "");
+        let seed = std::fs::read_to_string(self.data_dir(name).join("relay.nk")).expect("a seed");
+        ConnectOptions::with_nkey(seed)
+            .custom_inbox_prefix(format!("_INBOX_{name}"))
+            .request_timeout(Some(Duration::from_secs(2)))
+            .connect(format!("127.0.0.1:{}", self.port(at)))
+            .await
+            .expect("a login")
     }
 
     pub(crate) async fn office(&self, n: u8, at: &str) -> OfficeClient {
@@ -363,6 +382,32 @@ impl OfficeClient {
         let payload = encode_blob_message(request).into();
         let answer = self.client.request(wire::blob_request(&office(self.n)), payload).await.ok()?;
         Some(parse_blob_message(&answer.payload).expect("a relay's answer"))
+    }
+}
+
+/// Asks a relay about the registry, on that subject; `None` when nobody answers.
+pub(crate) async fn ask(
+    client: &Client,
+    subject: String,
+    request: &RegistryRequest,
+) -> Option<RegistryReply> {
+    let answer = client.request(subject, encode_talk(request).into()).await.ok()?;
+    Some(parse_talk(&answer.payload).expect("a relay's answer"))
+}
+
+impl OfficeClient {
+    pub(crate) async fn ask(&self, request: &RegistryRequest) -> Option<RegistryReply> {
+        ask(&self.client, wire::registry_request(&office(self.n)), request).await
+    }
+
+    pub(crate) async fn bring(&self, item: &Item) -> Option<RegistryReply> {
+        self.ask(&RegistryRequest::Bring { kind: item.kind(), bytes: item.bytes().to_vec().into() }).await
+    }
+
+    /// Whether the relay it is connected to holds this item.
+    pub(crate) async fn sees(&self, item: &Item) -> bool {
+        let request = RegistryRequest::Fetch { id: item.id(), from: 0 };
+        matches!(self.ask(&request).await, Some(RegistryReply::Piece { .. }))
     }
 }
 
