@@ -80,10 +80,12 @@ step "lints, every target and feature" \
 step "documentation" cargo doc --locked --workspace --no-deps
 step "tests" cargo nextest run --locked --workspace
 step "programs, release" cargo build --locked --release --workspace --bins
-step "simulated country, 5,000 seeds" \
-    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 5000
+step "simulated country, 5,000 seeds, few faults each" \
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 5000 --fast
+step "simulated country, 1,500 seeds, long histories" \
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 1500
 step "simulated country, what was lost is given back" \
-    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 2000 --given-back
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 1000 --given-back
 step "20,000 power cuts under SQLite" \
     env TRAM_POWER_CUT_RUNS=7000 cargo test --locked --package chaos-tests --test power_cut --quiet
 step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/release/tram" demo

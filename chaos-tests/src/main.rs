@@ -39,6 +39,9 @@ struct Args {
     /// Also require that every document a clerk has is known to its sender again, given back after any restore.
     #[arg(long)]
     given_back: bool,
+    /// Few documents and faults in every scenario: for a quick look after a change.
+    #[arg(long)]
+    fast: bool,
     /// Print the reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -55,6 +58,9 @@ fn main() -> ExitCode {
 impl Args {
     fn scenario(&self, seed: u64) -> Options {
         let mut options = Options::from_seed(seed);
+        if self.fast {
+            options = options.shortened();
+        }
         options.all_given_back = self.given_back;
         options.faults.retain(|fault| !self.without.contains(fault));
         for fault in &self.also {
@@ -72,7 +78,10 @@ impl Args {
         for (option, faults) in [("also", &self.also), ("without", &self.without)] {
             changes.extend(faults.iter().filter_map(name).map(|name| format!(" --{option} {name}")));
         }
-        changes + if self.given_back { " --given-back" } else { "" }
+        for (option, given) in [(" --given-back", self.given_back), (" --fast", self.fast)] {
+            changes += if given { option } else { "" };
+        }
+        changes
     }
 }
 

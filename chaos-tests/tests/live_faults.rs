@@ -124,6 +124,54 @@ fn flipped_bit_in_a_stream_file_loses_nothing() {
 }
 
 #[test]
+fn station_changes_its_key_twice_while_mail_goes_on_and_a_third_key_is_an_alarm() {
+    let mut country = Country::start();
+    let station = 0;
+    country.send_all_around();
+
+    // The present key announces the next one; the certificate comes later, with the registry of a relay.
+    let second = country.make_next_key(station);
+    country.stop_station(station);
+    country.start_station(station);
+    country.send_all_around();
+    country.renew(station, &second);
+    country.hand_out();
+    country.carry_registry(station);
+    wait_for("the station to sign with its second key", MAIL_SECONDS_MAX, || {
+        country.send(station, &[1]);
+        country.signs_with(station, &second).then_some(())
+    });
+    country.send_all_around();
+    country.settle();
+
+    // It is stolen: revoked first, replaced afterwards.
+    let third = country.make_next_key(station);
+    country.replace_stolen_key(station, &third);
+    country.stop_station(station);
+    country.hand_out();
+    country.start_station(station);
+    wait_for("the station to sign with its third key", MAIL_SECONDS_MAX, || {
+        country.signs_with(station, &third).then_some(())
+    });
+    country.send_all_around();
+    country.settle();
+    let before: Vec<u64> = (0..4).map(|station| country.contested_keys(station)).collect();
+    assert_eq!(before, [0; 4], "somebody mistrusts a key that was announced, or followed a stolen one");
+
+    // A key that nobody announced, beside one that counts.
+    country.certify_strange_key(1);
+    country.hand_out();
+    (0..4).for_each(|station| country.carry_registry(station));
+    wait_for("everybody to be warned", MAIL_SECONDS_MAX, || {
+        let stations = (0..4).all(|station| country.contested_keys(station) == 1);
+        (stations && (0..2).all(|relay| country.relay_alarms_of_contested_key(relay))).then_some(())
+    });
+    country.send_all_around();
+    country.settle();
+    country.judge();
+}
+
+#[test]
 fn frozen_relay_leaves_unknown_outcomes_and_no_doubles() {
     let mut country = Country::start();
     country.send_all_around();

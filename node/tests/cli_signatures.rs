@@ -5,6 +5,8 @@ mod office;
 mod station;
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use office::Office;
@@ -108,6 +110,51 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
     for text in [shown, json.to_string(), sender.text(&["show", document])] {
         assert!(!text.contains("001099012345"), "the citizen number is shown: {text}");
     }
+}
+
+#[test]
+fn officer_signs_at_the_desk_what_the_station_then_sends() {
+    let (mut sender, mut recipient) = (Office::enrolled(SENDER), Office::enrolled(RECIPIENT));
+    let [plain, key, certificate, words] =
+        ["an.plain", "an.key", "an.pem", "an.words"].map(|name| sender.path(name));
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+    fs::write(&plain, pair.serialize_der()).expect("written");
+    private(&words, "cầu Long Biên 1902");
+    let protect = ["pkcs8", "-topk8", "-scrypt", "-inform", "DER", "-in", &plain, "-out", &key, "-passout"];
+    openssl(&[&protect[..], &[&format!("file:{words}")]].concat());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("owned");
+    let der = Registrar::new().officer_with(&pair, 51, (BEGAN, ENDS));
+    fs::write(&certificate, der).expect("written");
+    let mut settings = fs::OpenOptions::new();
+    let mut settings = settings.append(true).open(sender.data().join("config.toml")).expect("there");
+    writeln!(settings, "\n[[signers]]\nname = \"an\"\nkind = \"file\"").expect("written");
+    writeln!(settings, "certificate = \"{certificate}\"\nkey = \"{key}\"").expect("written");
+    sender.start();
+    recipient.start();
+
+    let manifest = sender.path("to-trinh.manifest");
+    sender.text(&["freeze", "--subject", "Tờ trình về cầu", "--type", "TTr", "--out", &manifest]);
+    sender.text(&["sign", &manifest, "--signer", "an", "--passphrase-file", &words]);
+    let signature = format!("{manifest}.p7s");
+    let send = ["send", "--to", "H02.18", "--manifest", &manifest, "--number", "7/TTr-UBND"];
+    let sent = sender.json(&[&send[..], &["--signature", &signature]].concat());
+    let file = sender.path("there.courier");
+    sender.text(&["courier", "export", "--out", &file]);
+    recipient.text(&["courier", "import", &file]);
+    let shown = recipient.json(&["show", sent["document"].as_str().expect("an id")]);
+    let finding = |item: &str| {
+        let findings = shown["signatures"][0]["findings"].as_array().expect("findings");
+        findings.iter().find(|finding| finding["item"] == item).map(|finding| finding["outcome"].clone())
+    };
+    for item in ["content", "signature"] {
+        assert_eq!(finding(item), Some("valid".into()), "{item}: {shown}");
+    }
+}
+
+/// Writes a file that only its owner can read.
+fn private(path: &str, words: &str) {
+    fs::write(path, words).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("owned");
 }
 
 #[test]

@@ -160,4 +160,19 @@ impl Options {
         options.faults.extend(later.filter(|_| !calm && chance(rng, 250)));
         options
     }
+
+    /// The same country with less to do: few documents, few faults. Says sooner whether a change broke something plain;
+    /// what needs a long history is left to the full scenarios.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        self.documents = self.documents.min(Self::SHORT_DOCUMENTS_MAX);
+        self.fault_every_ms = self.fault_every_ms.max(self.faulty_ms / Self::SHORT_FAULTS_MAX);
+        self
+    }
+
+    /// How many documents a shortened scenario has at most.
+    const SHORT_DOCUMENTS_MAX: usize = 6;
+
+    /// About how many faults happen in a shortened scenario at most.
+    const SHORT_FAULTS_MAX: u64 = 10;
 }

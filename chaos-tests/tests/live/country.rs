@@ -7,15 +7,21 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use ed25519_dalek::SigningKey;
 use node::config::DataFolder;
 use node::keyring::Unlock;
 use ops::audit::{self, Audit};
-use ops::ca::rehearsal::Rehearsal;
-use ops::ca::{Cost, Passphrase};
+use ops::ca::book::{Reason, SerialNo};
+use ops::ca::build::{self, Kind};
+use ops::ca::rehearsal::{self, Rehearsal};
+use ops::ca::request::Request;
+use ops::ca::{Authority, Cost, LeafTerms, Passphrase};
 use ops::deployment::{Deployment, NewRegion, install_relay_keys, office_key};
-use schema::id::{DocumentId, OfficeId};
+use schema::directory::Directory;
+use schema::id::{DocumentId, OfficeId, hex};
 use schema::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -84,10 +90,33 @@ struct Station {
     office: OfficeId,
     data: PathBuf,
     process: Option<Process>,
+    /// Of the newest certificate of its key.
+    certificate: SerialNo,
+}
+
+/// Who certifies keys, and hands out what everybody must know.
+struct Registrar {
+    directory: Arc<Directory>,
+    authorities: Rehearsal,
+    deployment: Deployment,
+}
+
+impl Registrar {
+    fn hand_out(&mut self) {
+        let papers = self.authorities.papers().expect("papers");
+        let added = self.deployment.add(papers).expect("handed out");
+        assert!(added.refused.is_empty(), "{added:?}");
+    }
+}
+
+fn now() -> Millis {
+    let since = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970");
+    Millis(u64::try_from(since.as_millis()).expect("a clock before the year 584,556,019"))
 }
 
 /// The country. Dropping it ends all its processes.
 pub(crate) struct Country {
+    registrar: Registrar,
     relays: Vec<Relay>,
     stations: Vec<Station>,
     /// What stations answered for: sender, recipient, document.
@@ -107,10 +136,7 @@ impl Country {
     /// Sets a country up and starts everything.
     pub(crate) fn start_in(landscape: &Landscape) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let now = Millis(
-            u64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_millis())
-                .expect("a clock before the year 584,556,019"),
-        );
+        let now = now();
         let passphrase = Passphrase::new("những khoá này chỉ để thử").expect("a passphrase");
         let authorities = folder.path().join("authorities");
         let mut authorities = Rehearsal::found(&authorities, passphrase, Cost::FOR_TESTS, now)
@@ -142,32 +168,34 @@ impl Country {
             writeln!(config, "nats_server = {:?}", nats_server.display().to_string()).expect("written");
             relays.push(Relay { folder, namespace, process: None });
         }
-        let country = ops::lookup::load(None).expect("tables");
+        let directory = ops::lookup::load(None).expect("tables");
         let mut bundles = Vec::new();
         for (code, region) in OFFICES {
-            let office = country.resolve(code, DAY).expect("an office").id;
+            let office = directory.resolve(code, DAY).expect("an office").id;
             let home = [REGIONS[region].parse().expect("a region")];
-            bundles.push((office, deployment.enrol(&office, code, &home).expect("enrolled")));
+            let bundle = deployment.enrol(&office, code, &home).expect("enrolled");
             let key = office_key(deployment.folder(), &office, code).expect("its key");
-            authorities.certify(&country, &office, DAY, &key, now).expect("certified");
+            let certificate = authorities.certify(&directory, &office, DAY, &key, now).expect("certified");
+            bundles.push((office, bundle, certificate));
         }
         deployment.publish(now).expect("signed");
-        let added = deployment.add(authorities.papers().expect("papers")).expect("handed out");
-        assert!(added.refused.is_empty(), "{added:?}");
+        let mut registrar = Registrar { directory, authorities, deployment };
+        registrar.hand_out();
         let mut stations = Vec::new();
-        for (index, (office, bundle)) in bundles.into_iter().enumerate() {
+        for (index, (office, bundle, certificate)) in bundles.into_iter().enumerate() {
             let beside = folder.path().join(format!("station-{index}"));
             let data = landscape.first_station.clone().filter(|_| index == 0).unwrap_or(beside);
             let mut init = Command::new(program("tram-node"));
             init.arg("--data").arg(&data).args(["init", "--listen", "127.0.0.1:0", "--bundle"]).arg(bundle);
             let output = init.output().expect("a program");
             assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
-            stations.push(Station { office, data, process: None });
+            stations.push(Station { office, data, process: None, certificate });
         }
         let config =
             ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).http_status_as_error(false);
         let agent = config.build().into();
-        let mut country = Self { relays, stations, saved: BTreeSet::new(), next_document: 0, agent, folder };
+        let saved = BTreeSet::new();
+        let mut country = Self { registrar, relays, stations, saved, next_document: 0, agent, folder };
         for relay in 0..REGIONS.len() {
             country.start_relay(relay);
         }
@@ -301,6 +329,101 @@ impl Country {
     /// Forgets a process that has ended by itself.
     pub(crate) fn bury_station(&mut self, station: usize) {
         self.stations[station].process = None;
+    }
+
+    /// Makes the key that is to follow a station's, as its clerk does; gives the request for its certificate.
+    pub(crate) fn make_next_key(&self, station: usize) -> Request {
+        let answer = self.ask_station(station, &["key", "next"]).expect("made");
+        let certificate = self.stations[station].certificate.to_string();
+        assert_eq!(answer["certificate"], certificate, "the number that the authority asks for");
+        let request = answer["request"].as_str().expect("a path");
+        Request::read(Path::new(request)).expect("a request that the key itself signed")
+    }
+
+    /// Certifies a key beside the present one of a station. Nobody knows yet.
+    pub(crate) fn renew(&mut self, station: usize, request: &Request) {
+        self.certify(station, |authority, certificate| {
+            authority.renew(certificate, Some(request), 365, None, now())
+        });
+    }
+
+    /// Certifies a key that nobody has proven to hold. Nobody knows yet.
+    pub(crate) fn certify_strange_key(&mut self, station: usize) {
+        let key = SigningKey::from_bytes(&[0x58; 32]).verifying_key().to_bytes();
+        let key = build::ed25519_spki(&key).expect("a key");
+        self.certify(station, |authority, certificate| {
+            authority.renew_for_key(certificate, key, 365, None, now())
+        });
+    }
+
+    /// Revokes what a station has, whose key is in strange hands since now, and certifies another key. Nobody knows yet.
+    pub(crate) fn replace_stolen_key(&mut self, station: usize, request: &Request) {
+        let office = self.stations[station].office;
+        self.certify(station, |authority, certificate| {
+            let subject = authority.book().certificates[&certificate].words.subject.clone();
+            let all = authority.book().certificates.values();
+            let of_the_office = all.filter(|record| record.words.kind == Kind::Office(office));
+            let serials: Vec<SerialNo> = of_the_office.map(|record| record.words.serial).collect();
+            for serial in serials {
+                authority.revoke(serial, Reason::KeyCompromise, Some(now()), now())?;
+            }
+            let spki = request.spki().to_vec();
+            let terms = LeafTerms { kind: Kind::Office(office), subject, spki, days: 365, device: None };
+            authority.issue(terms, now())
+        });
+    }
+
+    fn certify(
+        &mut self,
+        station: usize,
+        act: impl FnOnce(&mut Authority, SerialNo) -> anyhow::Result<SerialNo>,
+    ) {
+        let Registrar { directory, authorities, .. } = &mut self.registrar;
+        let Station { office, certificate, .. } = &mut self.stations[station];
+        let place = rehearsal::place_of(directory, office, DAY).expect("a place");
+        let authority = authorities.authority(&place, now()).expect("an authority");
+        *certificate = act(authority, *certificate).expect("certified");
+    }
+
+    /// The registrar hands what is new to the relays.
+    pub(crate) fn hand_out(&mut self) {
+        self.registrar.hand_out();
+    }
+
+    /// Carries what a relay was handed to a station, which would hear of it within a minute.
+    pub(crate) fn carry_registry(&self, station: usize) {
+        let file = self.relays[OFFICES[station].1].folder.join("registry.cbor");
+        let answer = self.ask_station(station, &["registry", "import", &file.display().to_string()]);
+        let answer = answer.expect("taken in");
+        assert_eq!(answer["refused"], json!([]), "{answer}");
+    }
+
+    /// Whether a station has put this key in the place of the one before.
+    pub(crate) fn signs_with(&self, station: usize, request: &Request) -> bool {
+        // No answer: the key has just changed, and was held against the registry that was read a moment before.
+        let Some(answer) = self.ask_station(station, &["key", "show"]) else { return false };
+        let public = answer["public_key"].as_str().expect("a public key");
+        hex(request.spki()).ends_with(public) && answer["certified"] == "certified"
+    }
+
+    fn ask_station(&self, station: usize, arguments: &[&str]) -> Option<Value> {
+        let mut ask = Command::new(program("tram-node"));
+        ask.arg("--data").arg(&self.stations[station].data).arg("--json").args(arguments);
+        let output = ask.stdin(Stdio::null()).output().expect("a program");
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    /// How many keys a station says are contested.
+    pub(crate) fn contested_keys(&self, station: usize) -> u64 {
+        let status = self.get(station, "/status").expect("the station runs");
+        status["trust"]["contested_keys"].as_u64().expect("a number of keys")
+    }
+
+    /// Whether a relay has alarmed its operator about a contested key.
+    pub(crate) fn relay_alarms_of_contested_key(&self, relay: usize) -> bool {
+        let status = self.ask_relay(relay, &["status"]).expect("the relay runs");
+        let alarms = status["alarms"].as_array().expect("alarms");
+        alarms.iter().any(|alarm| alarm["sort"] == "contested-key")
     }
 
     /// The folder of a station.
@@ -446,15 +569,30 @@ impl Country {
         }
     }
 
-    /// Waits until every send has its receipt.
+    /// Documents that are presented at their recipients, and sends to them that were answered for, of all stations that
+    /// run. A receipt comes before that when something that was sent earlier is still on its way.
+    fn presented(&self) -> (u64, u64) {
+        let (mut found, mut expected) = (0, 0);
+        for (index, station) in
+            self.stations.iter().enumerate().filter(|(_, station)| station.process.is_some())
+        {
+            found += self.incoming(index);
+            expected += self.saved.iter().filter(|(_, to, _)| *to == station.office).count() as u64;
+        }
+        (found, expected)
+    }
+
+    /// Waits until every send has its receipt and is presented.
     pub(crate) fn settle(&self) -> Duration {
         let started = Instant::now();
-        let mut last = (0, 0);
+        let mut last = ((0, 0), (0, 0));
         let deadline = Instant::now() + Duration::from_secs(SETTLE_SECONDS_MAX);
-        wait_for("every receipt", SETTLE_SECONDS_MAX + 1, || {
-            last = self.receipts();
-            assert!(Instant::now() < deadline, "{} of {} receipts", last.0, last.1);
-            (last.0 == last.1).then_some(())
+        wait_for("every receipt, and every document at its place", SETTLE_SECONDS_MAX + 1, || {
+            let receipts = self.receipts();
+            // Many questions: not before there is hope.
+            last = (receipts, if receipts.0 == receipts.1 { self.presented() } else { last.1 });
+            assert!(Instant::now() < deadline, "receipts, presented documents, of how many: {last:?}");
+            (receipts.0 == receipts.1 && last.1.0 == last.1.1).then_some(())
         });
         started.elapsed()
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use schema::event::key_id;
 use schema::id::hex;
-use schema::registry::{KeyStanding, Registry};
+use schema::registry::{KeyStanding, NodeKey, Registry};
 use serde_json::{Value, json};
 
 use crate::cli::backup::Answer;
@@ -49,9 +49,10 @@ pub(super) enum KeyCommand {
     },
     /// Make the key that is to follow, beside the present one and under its passphrase (thay khóa ký).
     ///
-    /// Have its public half certified (`tram ca renew SERIAL --csr` or a new certificate). The station changes to it by
-    /// itself once the certificate has come: start it again once, so that it knows that a key waits. While the present key
-    /// counts it announces the next one; when it was lost, have its certificate revoked first.
+    /// Start the station again once, so that it knows that a key waits: it announces it with the present one. Carry the
+    /// request that lies beside it to the authority, which answers with `tram ca renew FOLDER SERIAL --csr FILE`; when the
+    /// present key was stolen, with `tram ca revoke FOLDER SERIAL --reason key-compromise` and `tram ca issue-office … --csr
+    /// FILE`. The station changes to the key by itself once the certificate has come.
     Next {
         #[command(flatten)]
         unlock: UnlockArgs,
@@ -165,9 +166,15 @@ impl Station {
         let path = &self.config.signing_key;
         let opened =
             self.config.open_key(self.registry.as_deref(), &unlock.places(self.lang)).map_err(failed)?;
-        let next = rotation::prepare(path, opened.passphrase.as_ref()).map_err(failed)?;
+        let office = self.config.office;
+        let next = rotation::prepare(path, &office, opened.passphrase.as_ref()).map_err(failed)?;
+        let known = self.registry.iter().flat_map(|registry| registry.keys(&office));
+        let present = known.filter(|key| key.id() == key_id(&opened.public()));
+        let certificate = present.flat_map(NodeKey::certificates).last();
         let answer = json!({
             "file": rotation::next_path(path),
+            "request": rotation::request_path(path),
+            "certificate": certificate.map(|certificate| certificate.serial().to_string()),
             "office": self.config.office,
             "public_key": hex(&next.verifying_key().to_bytes()),
             "present_key": hex(&opened.public()),
@@ -258,12 +265,17 @@ fn shown_next(value: &Value, lang: Lang) -> String {
         field(value, "file")
     );
     line!(text, "  {} {}", say(lang, "khóa công khai:", "public key:"), field(value, "public_key"));
+    line!(text, "  {} {}", say(lang, "đề nghị cấp chứng thư:", "request:"), field(value, "request"));
+    let number = say(lang, "chứng thư hiện tại, số:", "present certificate, number:");
+    line!(text, "  {number} {}", field(value, "certificate"));
     let next = say(
         lang,
-        "Bước tiếp: đề nghị cấp chứng thư cho khóa này, khởi động lại trạm một lần; trạm tự chuyển sang khóa mới khi \
-         chứng thư về tới.",
-        "Next: have this key certified, and start the station again once; it changes to the key by itself when the \
-         certificate has come.",
+        "Bước tiếp: khởi động lại trạm một lần để trạm công bố khóa này; chuyển tệp đề nghị và số chứng thư hiện tại \
+         đến cơ quan cấp chứng thư (`tram ca renew`). Trạm tự chuyển sang khóa mới khi chứng thư về tới. Khóa hiện tại \
+         bị lộ: báo ngay để thu hồi chứng thư của khóa đó.",
+        "Next: start the station again once, so that it announces this key; carry the request and the number of the \
+         present certificate to the authority (`tram ca renew`). The station changes to the key by itself when the \
+         certificate has come. If the present key was stolen, report it at once, so that its certificate is revoked.",
     );
     line!(text, "{next}");
     text

@@ -205,7 +205,8 @@ fn request(value: &Value, lang: Lang) -> String {
         let check = say(lang, "mã đối chiếu trên điện thoại:", "check code on the telephone:");
         line!(text, "  {check} {}", field(value, "check"));
         let resume = say(lang, "xem lại:", "look again:");
-        line!(text, "  {resume} tram-node sign --resume {}", field(value, "request"));
+        let file = say(lang, "TỆP.p7s", "FILE.p7s");
+        line!(text, "  {resume} tram-node sign --resume {} --out {file}", field(value, "request"));
     }
     if !value["reason_text"].is_null() {
         line!(text, "  {}", field(value, "reason_text"));

@@ -208,6 +208,12 @@ pub enum KeyringError {
         /// Which file.
         path: PathBuf,
     },
+    /// No request for a certificate.
+    #[error("the request for the next key's certificate cannot be built: {found}")]
+    Request {
+        /// What the builder said.
+        found: String,
+    },
     /// The system gave no randomness.
     #[error("the operating system gave no random bytes for a new key")]
     Randomness,
@@ -238,6 +244,7 @@ impl KeyringError {
             | Self::Terminal { .. }
             | Self::InUse { .. }
             | Self::NotReadBack { .. }
+            | Self::Request { .. }
             | Self::Randomness => None,
         }
     }

@@ -1,8 +1,9 @@
 //! The station's next signing key: made beside the present one, certified, announced, then put in its place.
 //!
 //! ```text
-//! node.key         signs
-//! node.next.key    waits for its certificate, under the passphrase of the present one
+//! node.key            signs
+//! node.next.key       waits for its certificate, under the passphrase of the present one
+//! node.next.csr.pem   asks for that certificate: what the authority is given
 //! ```
 //!
 //! The running station changes to the next key by itself as soon as its certificate is in the registry and the
@@ -11,30 +12,86 @@
 
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
+use pkcs8::{Document, LineEnding};
+use rcgen::{CertificateParams, DistinguishedName, DnType, PublicKeyData, SignatureAlgorithm};
+use schema::id::OfficeId;
+use schema::trust::profile::OFFICE_UID_PREFIX;
 
 use super::change::{OldBytes, succeed};
 use super::{
-    KeyringError, Passphrase, Source, generate_signing_key, open_given, write_protected_key,
+    KeyringError, Passphrase, Source, generate_signing_key, open_given, replace_private, write_protected_key,
     write_signing_key,
 };
+
+/// `UID` (RFC 4519 section 2.39).
+const UID: &[u64] = &[0, 9, 2342, 19_200_300, 100, 1, 1];
 
 /// Where the key that follows the one in `path` waits.
 pub fn next_path(path: &Path) -> PathBuf {
     path.with_extension("next.key")
 }
 
-/// Makes the key that is to follow the one in `path`; under the same passphrase.
+/// Where the request for its certificate lies.
+pub fn request_path(path: &Path) -> PathBuf {
+    path.with_extension("next.csr.pem")
+}
+
+/// Makes the key that is to follow the one in `path`, under the same passphrase, and the request for its certificate.
 ///
 /// # Errors
 /// When one waits already, or it cannot be written.
-pub fn prepare(path: &Path, passphrase: Option<&Passphrase>) -> Result<SigningKey, KeyringError> {
+pub fn prepare(
+    path: &Path,
+    office: &OfficeId,
+    passphrase: Option<&Passphrase>,
+) -> Result<SigningKey, KeyringError> {
     let (next, place) = (generate_signing_key()?, next_path(path));
+    let request = request(&next, office)?;
     match passphrase {
         Some(passphrase) => write_protected_key(&place, &next, passphrase)?,
         None => write_signing_key(&place, &next)?,
     }
+    replace_private(&request_path(path), request.as_bytes())?;
     Ok(next)
+}
+
+/// A request for a certificate (PKCS#10, RFC 2986, in PEM), signed by the key itself. It names the office; everything else
+/// the authority takes from its own books.
+fn request(key: &SigningKey, office: &OfficeId) -> Result<String, KeyringError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CountryName, "VN");
+    params
+        .distinguished_name
+        .push(DnType::CustomDnType(UID.to_vec()), format!("{OFFICE_UID_PREFIX}{office}"));
+    let unbuilt = |found: String| KeyringError::Request { found };
+    let requester = Requester { key, public: key.verifying_key().to_bytes() };
+    let request = params.serialize_request(&requester).map_err(|error| unbuilt(error.to_string()))?;
+    let document = Document::try_from(request.der().as_ref()).map_err(|error| unbuilt(error.to_string()))?;
+    document.to_pem("CERTIFICATE REQUEST", LineEnding::LF).map_err(|error| unbuilt(error.to_string()))
+}
+
+/// A key that signs a request for its own certificate.
+struct Requester<'a> {
+    key: &'a SigningKey,
+    public: [u8; 32],
+}
+
+impl PublicKeyData for Requester<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ED25519
+    }
+}
+
+impl rcgen::SigningKey for Requester<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(self.key.sign(message).to_vec())
+    }
 }
 
 /// Opens the key that waits; `None` when none does. `passphrase` is the one that opened the present key.
@@ -64,6 +121,8 @@ mod tests {
     use super::*;
     use crate::keyring::{Unlock, open_signing_key};
 
+    const OFFICE: OfficeId = OfficeId::new([7; 16]);
+
     #[test]
     fn next_key_waits_beside_the_present_one_and_takes_its_place() {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -73,8 +132,8 @@ mod tests {
         assert!(open_next(&path, None).expect("none waits").is_none());
         assert_eq!(put_in_place(&path).expect("none waits"), None);
 
-        let next = prepare(&path, None).expect("a new file");
-        assert!(matches!(prepare(&path, None), Err(KeyringError::Exists { .. })), "one at a time");
+        let next = prepare(&path, &OFFICE, None).expect("a new file");
+        assert!(matches!(prepare(&path, &OFFICE, None), Err(KeyringError::Exists { .. })), "one at a time");
         let waiting = open_next(&path, None).expect("readable").expect("it waits");
         assert_eq!(waiting.to_bytes(), next.to_bytes());
         let opened = open_signing_key(&path, &[], &Unlock::default()).expect("the present one");
@@ -91,7 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("node.key");
         let passphrase = Passphrase::parse("một cụm mật khẩu đủ dài".as_bytes()).expect("a passphrase");
-        let next = prepare(&path, Some(&passphrase)).expect("a new file");
+        let next = prepare(&path, &OFFICE, Some(&passphrase)).expect("a new file");
         let waiting = open_next(&path, Some(&passphrase)).expect("readable").expect("it waits");
         assert_eq!(waiting.to_bytes(), next.to_bytes());
         assert!(matches!(open_next(&path, None), Err(KeyringError::Locked { .. })));

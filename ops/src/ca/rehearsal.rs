@@ -165,7 +165,10 @@ impl Rehearsal {
 }
 
 /// Whose authority certifies an office: that of its province, or of the centre.
-fn place_of(directory: &Directory, office: &OfficeId, day: Date) -> Result<Place> {
+///
+/// # Errors
+/// When the office lies in no province on that day.
+pub fn place_of(directory: &Directory, office: &OfficeId, day: Date) -> Result<Place> {
     if directory.tier_at(office, day) == Some(Tier::Central) {
         return Ok(Place::Centre("Văn phòng Chính phủ".to_owned()));
     }
