@@ -124,7 +124,7 @@ fn flipped_bit_in_a_stream_file_loses_nothing() {
 }
 
 #[test]
-fn station_changes_its_key_twice_while_mail_goes_on_and_a_third_key_is_an_alarm() {
+fn keys_change_are_stolen_and_lost_while_mail_goes_on_and_a_strange_one_is_an_alarm() {
     let mut country = Country::start();
     let station = 0;
     country.send_all_around();
@@ -146,7 +146,7 @@ fn station_changes_its_key_twice_while_mail_goes_on_and_a_third_key_is_an_alarm(
 
     // It is stolen: revoked first, replaced afterwards.
     let third = country.make_next_key(station);
-    country.replace_stolen_key(station, &third);
+    country.replace_key(station, &third);
     country.stop_station(station);
     country.hand_out();
     country.start_station(station);
@@ -157,6 +157,19 @@ fn station_changes_its_key_twice_while_mail_goes_on_and_a_third_key_is_an_alarm(
     country.settle();
     let before: Vec<u64> = (0..4).map(|station| country.contested_keys(station)).collect();
     assert_eq!(before, [0; 4], "somebody mistrusts a key that was announced, or followed a stolen one");
+
+    // Another station's disk lost its key file, with documents that nobody has receipted yet.
+    country.kill_relay(1);
+    country.send(2, &[0, 1, 3]);
+    country.stop_station(2);
+    let found = country.lose_key(2);
+    country.replace_key(2, &found);
+    country.start_relay(1);
+    country.hand_out();
+    country.carry_registry(2);
+    country.start_station(2);
+    country.send_all_around();
+    country.settle();
 
     // A key that nobody announced, beside one that counts.
     country.certify_strange_key(1);

@@ -441,6 +441,10 @@ table! {
         "key-garbled" => "Tệp khóa không phải là khóa ký hợp lệ, hoặc đã hỏng. Hãy lấy lại từ nơi cất khóa lúc \
             đăng ký.",
             "The key file is no signing key, or is damaged. Bring it again from where it was kept at enrolment.";
+        "not-lost" => "Lệnh này bỏ khóa hiện tại: không văn bản nào ký bằng khóa đó sau này được chấp nhận nữa. Nếu khóa \
+            thật sự đã mất, hãy thêm `--lost`; nếu còn mở được khóa, hãy dùng `tram-node key next`. Chưa có gì bị thay đổi.",
+            "This gives the present key up. If it is really lost, add `--lost`; if it can still be opened, use \
+                `tram-node key next`. Nothing was changed.";
         "unprotect" => "Sau lệnh này, ai đọc được đĩa của máy đều ký thay đơn vị được. Nếu thật sự muốn, hãy \
             thêm `--leave-unencrypted`; chưa có gì bị thay đổi.",
             "After this, whoever reads this machine's disk can sign as the office. If you mean it, add \

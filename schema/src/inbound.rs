@@ -39,6 +39,15 @@ pub struct Refused {
     pub bytes: Vec<u8>,
     /// Why.
     pub reason: String,
+    /// Whether a newer registry than that of the verifier may say otherwise: the key may have been certified just now.
+    pub may_be_lack_of_news: bool,
+}
+
+impl Opened {
+    /// Whether something was refused that a newer registry may accept.
+    pub fn may_lack_news(&self) -> bool {
+        self.refused.iter().any(|refused| refused.may_be_lack_of_news)
+    }
 }
 
 /// Opens a message. Costs one signature check per event, and one per stamp that is not known yet; needs nothing but the verifier, so it may run on any
@@ -67,14 +76,15 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
                 match verifier.verify(unverified, &proof) {
                     Ok(event) => opened.events.push(Arrival { attempt, only, proof, event }),
                     Err(error) => {
+                        let may_be_lack_of_news = error.may_be_lack_of_news();
                         let (bytes, reason) = (event.into(), error.to_string());
-                        opened.refused.push(Refused { id: Some(id), bytes, reason });
+                        opened.refused.push(Refused { id: Some(id), bytes, reason, may_be_lack_of_news });
                     }
                 }
             }
             Err(error) => {
                 let (bytes, reason) = (event.into(), error.to_string());
-                opened.refused.push(Refused { id: None, bytes, reason });
+                opened.refused.push(Refused { id: None, bytes, reason, may_be_lack_of_news: false });
             }
         }
     }

@@ -57,6 +57,20 @@ pub(super) enum KeyCommand {
         #[command(flatten)]
         unlock: UnlockArgs,
     },
+    /// Make a key in the place of one that is lost: its file is gone or damaged, or nobody knows its passphrase (mất khóa ký).
+    ///
+    /// The station must be stopped. The lost file is set aside. Carry the request to the authority, which revokes the
+    /// certificates of the lost key and certifies this one (`tram ca revoke`, `tram ca issue-office … --csr FILE`), take the
+    /// registry that you get in (`tram-node registry import FILE`) and start the station: it sends again what nobody had
+    /// receipted. A key that can still be opened is followed by another one with `tram-node key next` instead.
+    Replace {
+        /// Yes, the key is lost.
+        #[arg(long)]
+        lost: bool,
+        /// File with the passphrase for the new key: one line, mode 600. Without it the new key lies unencrypted.
+        #[arg(long, value_name = "PATH")]
+        new_passphrase_file: Option<PathBuf>,
+    },
     /// Take the passphrase off: whoever reads the file can then sign as the office.
     Unprotect {
         /// Yes, leave the key unencrypted.
@@ -78,6 +92,16 @@ pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Resul
     match command {
         KeyCommand::Show { check, unlock } => station.show(check, unlock),
         KeyCommand::Next { unlock } => station.next(unlock),
+        KeyCommand::Replace { lost: false, .. } => Err(CliError::Refused {
+            code: "not-lost".to_owned(),
+            message: word(UNLOCK, "not-lost", lang).to_owned(),
+            detail: None,
+        }),
+        KeyCommand::Replace { lost: true, new_passphrase_file } => {
+            // Held while the key changes under whoever would start meanwhile.
+            let _held = folder.lock().map_err(|error| refused(&error, lang))?;
+            station.replace(new_passphrase_file)
+        }
         KeyCommand::Protect { unlock } => {
             let unlock = station.places(unlock.places(lang));
             station.changed(|path, expected| {
@@ -168,19 +192,48 @@ impl Station {
             self.config.open_key(self.registry.as_deref(), &unlock.places(self.lang)).map_err(failed)?;
         let office = self.config.office;
         let next = rotation::prepare(path, &office, opened.passphrase.as_ref()).map_err(failed)?;
-        let known = self.registry.iter().flat_map(|registry| registry.keys(&office));
-        let present = known.filter(|key| key.id() == key_id(&opened.public()));
-        let certificate = present.flat_map(NodeKey::certificates).last();
+        let place = rotation::next_path(path);
+        let present = self.certificates(|key| key.id() == key_id(&opened.public()));
         let answer = json!({
-            "file": rotation::next_path(path),
-            "request": rotation::request_path(path),
-            "certificate": certificate.map(|certificate| certificate.serial().to_string()),
+            "file": place,
+            "request": rotation::request_path(&place),
+            "certificate": present.last(),
             "office": self.config.office,
             "public_key": hex(&next.verifying_key().to_bytes()),
             "present_key": hex(&opened.public()),
             "protected": opened.protection.is_protected(),
         });
         Ok((answer, shown_next))
+    }
+
+    /// Makes a key in the place of the lost one.
+    fn replace(&self, new_passphrase_file: Option<PathBuf>) -> Result<Answer, CliError> {
+        let failed = |error: KeyringError| refused(&error, self.lang);
+        let path = &self.config.signing_key;
+        let unlock = Unlock { passphrase_file: new_passphrase_file, credentials: None, terminal: None };
+        let passphrase = match unlock.passphrase_file {
+            Some(_) => Some(unlock.new_passphrase(path).map_err(failed)?.0),
+            None => None,
+        };
+        let office = self.config.office;
+        let replaced = rotation::replace(path, &office, passphrase.as_ref()).map_err(failed)?;
+        let answer = json!({
+            "file": path,
+            "request": rotation::request_path(path),
+            "office": office,
+            "public_key": hex(&replaced.key.verifying_key().to_bytes()),
+            "set_aside": replaced.aside,
+            "certificates": self.certificates(|_| true),
+            "protected": passphrase.is_some(),
+        });
+        Ok((answer, shown_replaced))
+    }
+
+    /// Serial numbers of what certifies these keys of the office, as far as this station knows.
+    fn certificates(&self, of: impl Fn(&NodeKey) -> bool) -> Vec<String> {
+        let keys = self.registry.iter().flat_map(|registry| registry.keys(&self.config.office));
+        let certificates = keys.filter(|key| of(key)).flat_map(NodeKey::certificates);
+        certificates.map(|certificate| certificate.serial().to_string()).collect()
     }
 
     fn changed(
@@ -276,6 +329,41 @@ fn shown_next(value: &Value, lang: Lang) -> String {
         "Next: start the station again once, so that it announces this key; carry the request and the number of the \
          present certificate to the authority (`tram ca renew`). The station changes to the key by itself when the \
          certificate has come. If the present key was stolen, report it at once, so that its certificate is revoked.",
+    );
+    line!(text, "{next}");
+    text
+}
+
+fn shown_replaced(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let made =
+        say(lang, "Đã tạo khóa ký mới thay khóa đã mất:", "Made a signing key in the place of the lost one:");
+    line!(text, "{made} {}", field(value, "file"));
+    line!(text, "  {} {}", say(lang, "khóa công khai:", "public key:"), field(value, "public_key"));
+    line!(text, "  {} {}", say(lang, "đề nghị cấp chứng thư:", "request:"), field(value, "request"));
+    if !value["set_aside"].is_null() {
+        line!(
+            text,
+            "  {} {}",
+            say(lang, "tệp khóa cũ cất tại:", "the lost file:"),
+            field(value, "set_aside")
+        );
+    }
+    for number in value["certificates"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        line!(
+            text,
+            "  {} {number}",
+            say(lang, "chứng thư phải thu hồi, số:", "certificate to be revoked, number:")
+        );
+    }
+    let next = say(
+        lang,
+        "Bước tiếp: báo mất khóa và chuyển tệp đề nghị đến cơ quan cấp chứng thư (`tram ca revoke`, \
+         `tram ca issue-office`); nhận tệp `registry.cbor` mới, chạy `tram-node registry import`, rồi khởi động trạm. \
+         Trạm tự gửi lại những gì chưa có biên nhận.",
+        "Next: report the loss and carry the request to the authority (`tram ca revoke`, `tram ca issue-office`); take the \
+         new `registry.cbor` in with `tram-node registry import`, then start the station. It sends again what nobody had \
+         receipted.",
     );
     line!(text, "{next}");
     text

@@ -4,6 +4,7 @@
 //! node.key            signs
 //! node.next.key       waits for its certificate, under the passphrase of the present one
 //! node.next.csr.pem   asks for that certificate: what the authority is given
+//! node.lost.key       a key that nobody can open any more, or that was stolen: set aside, never deleted
 //! ```
 //!
 //! The running station changes to the next key by itself as soon as its certificate is in the registry and the
@@ -32,9 +33,9 @@ pub fn next_path(path: &Path) -> PathBuf {
     path.with_extension("next.key")
 }
 
-/// Where the request for its certificate lies.
+/// Where the request for the certificate of the key in `path` lies.
 pub fn request_path(path: &Path) -> PathBuf {
-    path.with_extension("next.csr.pem")
+    path.with_extension("csr.pem")
 }
 
 /// Makes the key that is to follow the one in `path`, under the same passphrase, and the request for its certificate.
@@ -46,14 +47,60 @@ pub fn prepare(
     office: &OfficeId,
     passphrase: Option<&Passphrase>,
 ) -> Result<SigningKey, KeyringError> {
-    let (next, place) = (generate_signing_key()?, next_path(path));
-    let request = request(&next, office)?;
+    make(&next_path(path), office, passphrase)
+}
+
+fn make(
+    place: &Path,
+    office: &OfficeId,
+    passphrase: Option<&Passphrase>,
+) -> Result<SigningKey, KeyringError> {
+    let key = generate_signing_key()?;
+    let request = request(&key, office)?;
     match passphrase {
-        Some(passphrase) => write_protected_key(&place, &next, passphrase)?,
-        None => write_signing_key(&place, &next)?,
+        Some(passphrase) => write_protected_key(place, &key, passphrase)?,
+        None => write_signing_key(place, &key)?,
     }
-    replace_private(&request_path(path), request.as_bytes())?;
-    Ok(next)
+    replace_private(&request_path(place), request.as_bytes())?;
+    Ok(key)
+}
+
+/// A key in the place of one that is lost.
+pub struct Replaced {
+    /// The new key.
+    pub key: SigningKey,
+    /// Where the lost one was set aside; none when its file is gone.
+    pub aside: Option<PathBuf>,
+}
+
+/// Makes a key in the place of the one in `path`, which is gone or cannot be opened any more, and the request for its
+/// certificate. The lost one is set aside, and with it one that waited.
+///
+/// # Errors
+/// When something cannot be moved or written. The next try goes on from there.
+pub fn replace(
+    path: &Path,
+    office: &OfficeId,
+    passphrase: Option<&Passphrase>,
+) -> Result<Replaced, KeyringError> {
+    let aside = set_aside(path)?;
+    set_aside(&next_path(path))?;
+    Ok(Replaced { key: make(path, office, passphrase)?, aside })
+}
+
+/// Gives a file that must not be used any more a name that nothing uses.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, KeyringError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let names = (1_u32..).map(|number| match number {
+        1 => path.with_extension("lost.key"),
+        _ => path.with_extension(format!("lost.{number}.key")),
+    });
+    let unused = names.into_iter().find(|name| !name.exists());
+    let aside = unused.unwrap_or_else(|| path.with_extension("lost.key"));
+    std::fs::rename(path, &aside).map_err(|source| KeyringError::Write { path: aside.clone(), source })?;
+    Ok(Some(aside))
 }
 
 /// A request for a certificate (PKCS#10, RFC 2986, in PEM), signed by the key itself. It names the office; everything else
@@ -143,6 +190,26 @@ mod tests {
         let opened = open_signing_key(&path, &[], &Unlock::default()).expect("the next one");
         assert_eq!(opened.key.to_bytes(), next.to_bytes());
         assert!(!next_path(&path).exists());
+    }
+
+    #[test]
+    fn lost_key_is_set_aside_and_another_takes_its_place() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("node.key");
+        std::fs::write(&path, "damaged").expect("written");
+        prepare(&path, &OFFICE, None).expect("one waits");
+        let replaced = replace(&path, &OFFICE, None).expect("replaced");
+        let opened = open_signing_key(&path, &[], &Unlock::default()).expect("the new one");
+        assert_eq!(opened.key.to_bytes(), replaced.key.to_bytes());
+        let aside = replaced.aside.expect("there was one");
+        assert_eq!(std::fs::read(&aside).expect("kept"), b"damaged");
+        assert!(!next_path(&path).exists(), "one that was never announced waits still");
+        assert!(request_path(&path).exists());
+
+        let again = replace(&path, &OFFICE, None).expect("replaced").aside.expect("there was one");
+        assert_ne!(again, aside, "a file was written over");
+        std::fs::remove_file(&path).expect("gone");
+        assert!(replace(&path, &OFFICE, None).expect("replaced").aside.is_none());
     }
 
     #[test]

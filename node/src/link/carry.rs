@@ -20,15 +20,18 @@ use schema::id::BlobHash;
 use schema::inbound::{self, Opened, Refused};
 use schema::wire;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::line::jittered;
 use super::mailbox::{Arrived, Mailbox, Next};
 use super::pace::{Pace, patience};
 use super::{Connection, Ended, Job, LinkSetting};
-use crate::runtime::Inputs;
+use crate::runtime::{Inputs, Keeper};
 use crate::step::{Delivery, Input, Publication, PublishOutcome};
+
+/// A message that is being opened.
+type Opening = JoinHandle<Result<(Delivery, Opened), JoinError>>;
 
 /// Most jobs that wait inside a connection; more stay in the channel before it.
 const WAITING_MAX: usize = 512;
@@ -160,7 +163,7 @@ impl Carrier<'_> {
         };
         let mut mailbox = Mailbox::new(Instant::now());
         // Signatures are checked on other threads, and handed on in the order of arrival.
-        let mut opening: FuturesOrdered<JoinHandle<(Delivery, Opened)>> = FuturesOrdered::new();
+        let mut opening: FuturesOrdered<Opening> = FuturesOrdered::new();
         loop {
             self.start();
             let now = Instant::now();
@@ -194,13 +197,15 @@ impl Carrier<'_> {
                     }
                 }
                 Some(opened) = opening.next(), if !opening.is_empty() => match opened {
-                    Ok((delivery, opened)) => {
+                    Ok(Ok((delivery, opened))) => {
                         let relay = self.setting.relay.clone();
                         if inputs.put(Input::Delivered { relay, delivery, opened }).await.is_err() {
                             return Ended::Closed;
                         }
                     }
-                    Err(error) => return Ended::LineLost(format!("a message could not be opened: {error}")),
+                    Ok(Err(error)) | Err(error) => {
+                        return Ended::LineLost(format!("a message could not be opened: {error}"));
+                    }
                 },
                 message = delivered.next() => match message {
                     Some(message) => {
@@ -264,7 +269,7 @@ impl Carrier<'_> {
         None
     }
 
-    fn open(&mut self, message: Message) -> Option<JoinHandle<(Delivery, Opened)>> {
+    fn open(&mut self, message: Message) -> Option<Opening> {
         let Some(reply) = message.reply else {
             tracing::warn!(relay = %self.setting.relay, "message without a way to acknowledge it ignored");
             return None;
@@ -273,9 +278,15 @@ impl Carrier<'_> {
         let bytes = message.length;
         self.unacked.insert(delivery, Unacked { reply, bytes, at: Instant::now() });
         self.unacked_bytes += bytes;
-        let verifier = self.setting.keeper.verifier();
+        let (keeper, relay) = (self.setting.keeper.clone(), self.setting.relay.clone());
         let payload = message.payload;
-        Some(tokio::task::spawn_blocking(move || (delivery, open_or_refuse(&verifier, &payload))))
+        Some(tokio::spawn(async move {
+            let opened = open_on_a_thread(&keeper, payload.clone()).await?;
+            if opened.may_lack_news() && keeper.ask_for_news(&relay).await {
+                return Ok((delivery, open_on_a_thread(&keeper, payload).await?));
+            }
+            Ok((delivery, opened))
+        }))
     }
 
     fn forget_unacked(&mut self, now: Instant) {
@@ -570,12 +581,18 @@ fn words_of(error: &dyn std::error::Error) -> String {
     words
 }
 
+/// Opens a message by the newest registry, where it does not keep other links waiting.
+async fn open_on_a_thread(keeper: &Keeper, message: Bytes) -> Result<Opened, JoinError> {
+    let verifier = keeper.verifier();
+    tokio::task::spawn_blocking(move || open_or_refuse(&verifier, &message)).await
+}
+
 /// A message that cannot be read is refused as a whole, with its reason, like an item that cannot be: it must
 /// not block the mailbox behind it.
 fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
     inbound::open(verifier, message).unwrap_or_else(|error| {
         let bytes = message[..message.len().min(QUARANTINED_BYTES_MAX)].to_vec();
-        let refused = Refused { id: None, bytes, reason: error.to_string() };
+        let refused = Refused { id: None, bytes, reason: error.to_string(), may_be_lack_of_news: false };
         Opened { refused: vec![refused], ..Opened::default() }
     })
 }

@@ -103,7 +103,7 @@ impl Asker {
     }
 
     /// Fetches what this station lacks, then brings what the relay lacks.
-    async fn catch_up(&self, keeper: &Keeper) -> Result<(), String> {
+    pub(crate) async fn catch_up(&self, keeper: &Keeper) -> Result<(), String> {
         let before = keeper.registry();
         let mut catching = Catching::new(&before);
         for _ in 0..QUESTIONS_MAX {

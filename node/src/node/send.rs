@@ -309,6 +309,13 @@ impl Node {
         let Some((_, rows)) = found.and_then(|index| self.sending.recent.remove(index)) else {
             return Ok(());
         };
+        // It may lack news that are on their way to it, such as the certificate of a new key.
+        for row in &rows {
+            if let Some(attempts) = self.store.attempts(row)? {
+                let wait = (RETRY_WAIT_MS << attempts.min(20)).min(RECEIPT_WAIT_MAX_MS);
+                self.store.schedule(row, now.plus(wait), attempts)?;
+            }
+        }
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
         let code = StatusCode::RefusedByRelay;
         for draft in self.exchange.status_drafts(code, &rows, Some(relay), Some(&reason)) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schema::event::{UnverifiedEvent, Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
@@ -21,6 +21,10 @@ use crate::words::with_causes;
 
 /// How long relays may take to learn of the next key before the station signs with it all the same.
 const ANNOUNCE_WAIT: Duration = Duration::from_secs(5);
+
+/// How often relays are asked at once for news because of an event that may only lack them: whoever sends what nobody
+/// has certified does not make this station talk all day.
+const NEWS_EVERY: Duration = Duration::from_secs(10);
 
 /// For how long after the announcement of a key every relay is told of it at once when a connection is made.
 const ANNOUNCED_ANEW_MS: u64 = 30 * Millis::DAY;
@@ -49,6 +53,8 @@ struct Inner {
     turn: Turn<()>,
     core: OnceLock<Inputs>,
     doors: Mutex<BTreeMap<RegionId, Asker>>,
+    /// When a relay was last asked out of turn. Held while it is: whoever waits for the same news asks once.
+    asked_at: Turn<Option<Instant>>,
 }
 
 impl Keeper {
@@ -64,6 +70,7 @@ impl Keeper {
             turn: Turn::new(()),
             core: OnceLock::new(),
             doors: Mutex::default(),
+            asked_at: Turn::new(None),
         }))
     }
 
@@ -105,6 +112,23 @@ impl Keeper {
             })
         });
         own.cloned().collect()
+    }
+
+    /// Asks a relay out of turn whether it holds anything newer; `true` when something came that may change what was just
+    /// refused.
+    pub(crate) async fn ask_for_news(&self, relay: &RegionId) -> bool {
+        let before = self.registry().fingerprint();
+        let mut asked_at = self.0.asked_at.lock().await;
+        if asked_at.is_none_or(|at| at.elapsed() >= NEWS_EVERY) {
+            *asked_at = Some(Instant::now());
+            let door = self.0.doors.lock().unwrap_or_else(PoisonError::into_inner).get(relay).cloned();
+            if let Some(door) = door
+                && let Err(found) = door.catch_up(self).await
+            {
+                tracing::debug!(%relay, found, "the relay was not asked for news");
+            }
+        }
+        self.registry().fingerprint() != before
     }
 
     pub(crate) fn door_opened(&self, asker: Asker) {

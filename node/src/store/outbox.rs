@@ -1,6 +1,6 @@
 //! When to send again: the clockwork of the outbox. Nothing here is part of the replayed state.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use schema::body::{Place, SentPlace};
 use schema::event::{Kind, Urgency};
 use schema::id::{Counter, EventId, OfficeId, Position};
@@ -123,6 +123,25 @@ impl Store {
             })
             .attempted("schedule a send")?;
         Ok(())
+    }
+
+    /// How often an open row was sent; `None` when it is not open.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn attempts(&self, row: &SentPlace) -> Result<Option<u32>, StoreError> {
+        let Some(no) = self.known_number(&row.to)? else {
+            return Ok(None);
+        };
+        let sql =
+            "SELECT attempts FROM sent WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3 AND open = 1";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let key = params![no, row.incarnation.number() as i64, row.counter.0 as i64];
+                s.query_row(key, |row| row.get(0)).optional()
+            })
+            .attempted("look at a send")
     }
 
     /// Makes due now what is scheduled after `limit`: a clock that was wrong has set that.

@@ -69,6 +69,13 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// Whether a newer registry than the one that was asked may say otherwise.
+    pub const fn may_be_lack_of_news(&self) -> bool {
+        matches!(self, Self::UnknownOffice { .. } | Self::UnknownKey { .. } | Self::ContestedKey { .. })
+    }
+}
+
 fn reasons(verdict: Option<&Verdict>) -> String {
     let troubles = verdict.into_iter().flat_map(Verdict::troubles);
     troubles.map(|finding| finding.reason.text(Language::English)).collect::<Vec<_>>().join("; ")
