@@ -2,7 +2,12 @@
 //!
 //! Run with `cargo test -p chaos-tests --release --features mutants --test mutants -- --nocapture`.
 
-use chaos_tests::sim::{self, Fault, Options};
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chaos_tests::sim::{self, Fault, Options, Violated};
 use schema::mutant::{self, Mutant};
 
 /// Seeds per mutant; a mutant that survives them is a fault of the simulation.
@@ -28,34 +33,59 @@ fn faults_against(mutant: Mutant) -> &'static [Fault] {
     }
 }
 
-#[test]
-fn every_planted_bug_is_caught() {
-    let mut survivors = Vec::new();
-    println!("{:<26} {:>7} {:>7}  first seed and what was found", "mutant", "seeds", "caught");
-    for mutant in Mutant::ALL {
-        mutant::plant(Some(mutant));
-        let (mut seeds, mut caught, mut first) = (0, 0, None);
-        while seeds < SEEDS_MAX && caught < CATCHES {
-            let mut options = Options::from_seed(seeds);
-            options.all_given_back = mutant == Mutant::NoAskingBack;
-            for fault in faults_against(mutant) {
-                if !options.faults.contains(fault) {
-                    options.faults.push(*fault);
-                }
-            }
-            seeds += 1;
-            if let Err(violated) = sim::run(&options) {
-                caught += 1;
-                first.get_or_insert(violated);
+/// What was found out about one mutant.
+struct Hunt {
+    seeds: u64,
+    caught: u64,
+    first: Option<Violated>,
+}
+
+/// Plants a mutant in this thread and looks for seeds that notice.
+fn hunt(mutant: Mutant) -> Hunt {
+    mutant::plant(Some(mutant));
+    let mut hunt = Hunt { seeds: 0, caught: 0, first: None };
+    while hunt.seeds < SEEDS_MAX && hunt.caught < CATCHES {
+        let mut options = Options::from_seed(hunt.seeds);
+        options.all_given_back = mutant == Mutant::NoAskingBack;
+        for fault in faults_against(mutant) {
+            if !options.faults.contains(fault) {
+                options.faults.push(*fault);
             }
         }
-        mutant::plant(None);
-        let found = first.map_or_else(|| "-".to_owned(), |violated| violated.to_string());
-        println!("{:<26} {seeds:>7} {caught:>7}  {found:.90}", format!("{mutant:?}"));
-        if caught == 0 {
-            survivors.push(mutant);
+        hunt.seeds += 1;
+        if let Err(violated) = sim::run(&options) {
+            hunt.caught += 1;
+            hunt.first.get_or_insert(violated);
         }
     }
+    mutant::plant(None);
+    hunt
+}
+
+#[test]
+fn every_planted_bug_is_caught() {
+    let hunts: Mutex<BTreeMap<Mutant, Hunt>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = hunt(*mutant);
+                    hunts.lock().expect("no hunt panics here").insert(*mutant, found);
+                }
+            });
+        }
+    });
+    println!("{:<26} {:>7} {:>7}  first seed and what was found", "mutant", "seeds", "caught");
+    let hunts = hunts.into_inner().expect("no hunt panics here");
+    for (mutant, Hunt { seeds, caught, first }) in &hunts {
+        let found = first.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        println!("{:<26} {seeds:>7} {caught:>7}  {found:.90}", format!("{mutant:?}"));
+    }
+    assert_eq!(hunts.len(), Mutant::ALL.len(), "a hunt was broken off");
+    let survivors = hunts.iter().filter(|(_, hunt)| hunt.caught == 0);
+    let survivors: Vec<&Mutant> = survivors.map(|(mutant, _)| mutant).collect();
     assert!(survivors.is_empty(), "mutants that nobody noticed: {survivors:?}");
 }
 

@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
 use schema::body::Attachment;
 use schema::id::BlobHash;
@@ -164,15 +165,8 @@ pub(super) async fn give(
 
 /// RFC 5987 `ext-value`: everything but letters, digits, `-`, `.` and `_` as percent and two digits.
 fn percent(name: &str) -> String {
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+    utf8_percent_encode(name, KEPT).to_string()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schema::id::{DocumentId, OfficeId, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -463,16 +464,9 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<u64, CliErro
     done
 }
 
-fn percent(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+/// A text inside of a question: everything but letters and digits as percent and two digits.
+fn percent(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 #[cfg(test)]
