@@ -293,6 +293,28 @@ fn list_that_is_silent_about_a_signer_changes_nothing() {
 }
 
 #[test]
+fn authority_that_lost_its_key_leaves_only_what_was_proven_before() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let [early, late] = [1, 9].map(|hour| {
+        let letter = writer.letter(hours(hour));
+        receiver.take(&letter, stamped(&letter, hours(hour + 1)), hours(hour + 2));
+        letter.id()
+    });
+    assert_eq!(receiver.outcomes(), [Outcome::Valid; 2]);
+    let lost = Revoked { serial: Registrar::AUTHORITY_SERIAL, at: hours(5), why: Why::CaCompromise };
+    receiver.learn(vec![Registrar::new().root_list(2, (hours(20), ENDS), &[lost])], hours(21));
+    let judgements = receiver.judgements();
+    let last = |id| {
+        let mut of_it = judgements.iter().filter(|(judgement, _)| judgement.place.id == id);
+        let (judgement, told) = of_it.next_back().expect("judged");
+        (judgement.outcome(), told.len())
+    };
+    assert_eq!(last(late), (Outcome::Undetermined, 1), "the sender is asked to confirm it again");
+    assert_eq!(last(early).0, last(early).0);
+    assert!(last(early).0 != Outcome::Invalid, "{:?}", last(early));
+}
+
+#[test]
 fn suspended_key_makes_documents_undetermined_and_its_release_valid_again() {
     let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
     receiver.learn(vec![list(&[(SENDERS_SERIAL, hours(1), Why::CertificateHold)])], hours(21));

@@ -16,7 +16,7 @@ use schema::body::{Body, Dispatch, Judgement};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier};
 use schema::exchange::{Alarm, Class, HeldRow, SentRow};
-use schema::id::{DocumentId, EventId, Incarnation, OfficeId, Position, Seq, StateHash};
+use schema::id::{DocumentId, EventId, Incarnation, KeyId, OfficeId, Position, Seq, StateHash};
 use schema::invariant::{self, Violation};
 use schema::registry::{Item, Registry};
 use schema::time::Millis;
@@ -73,6 +73,9 @@ pub struct Audit {
     pub state: StateHash,
     /// Alarms raised so far.
     pub alarms: u64,
+    /// Second keys of offices that nobody announced: nothing is accepted under them, and somebody must find out where they
+    /// come from.
+    pub contested: Vec<Contested>,
     /// What was checked.
     pub checks: Vec<Check>,
     /// Rows of the outbox.
@@ -116,6 +119,15 @@ pub fn audit(folder: &Path, check_signatures: bool) -> Result<Audit> {
     let mut walk = Walk::new(config.office, verifier);
     walk.journal(&reader)?;
     walk.finish(folder, &registry, &reader, &live)
+}
+
+/// A key that is certified for an office beside one that counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Contested {
+    /// Whose.
+    pub office: OfficeId,
+    /// Which.
+    pub key: KeyId,
 }
 
 /// How the documents were judged.
@@ -355,6 +367,7 @@ impl Walk {
             head: self.head,
             state,
             alarms: live.alarms.len() as u64,
+            contested: registry.contested().map(|(office, key)| Contested { office, key }).collect(),
             checks,
             sent,
             held,
@@ -461,6 +474,9 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
         writeln!(text, "{} ({}) in {}", audit.name, audit.office, audit.folder.display())?;
         writeln!(text, "  head incarnation {incarnation}, position {seq}, event {head}")?;
         writeln!(text, "  state {}, {} alarms", audit.state, audit.alarms)?;
+        for Contested { office, key } in &audit.contested {
+            writeln!(text, "  ALARM: key {key} of office {office} is certified, but nobody announced it")?;
+        }
         for check in &audit.checks {
             line(&mut text, check)?;
         }
@@ -485,23 +501,26 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::rehearsal::Rehearsal;
+    use crate::ca::build::ed25519_spki;
+    use crate::ca::rehearsal::{self, Rehearsal};
     use crate::ca::{Cost, Passphrase};
     use crate::calendar;
     use crate::deployment::{Deployment, NewRegion, office_key};
+    use ed25519_dalek::SigningKey;
     use node::Node;
     use node::config::Bundle;
     use node::keyring::Unlock;
     use node::step::{Answer, Effect, Input, Ticket};
     use schema::body::Manifest;
-    use schema::event::Urgency;
+    use schema::event::{Urgency, key_id};
     use schema::exchange::Command;
+    use schema::registry::encode_items;
     use std::net::SocketAddr;
 
     const SUBJECT: &str = "V/v kiểm tra hồ chứa nước trước mùa mưa bão";
 
-    /// A station's folder in which one letter was sent.
-    fn station(root: &Path) -> PathBuf {
+    /// A station's folder in which one letter was sent, and who certified its key.
+    fn station(root: &Path) -> (PathBuf, Rehearsal) {
         let now = calendar::now();
         let passphrase = Passphrase::new("một hai ba bốn năm").expect("a passphrase");
         let folder = root.join("authorities");
@@ -556,13 +575,13 @@ mod tests {
         let sent =
             |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. });
         assert!(effects.iter().any(sent), "{effects:?}");
-        folder
+        (folder, authorities)
     }
 
     #[test]
     fn honest_store_passes_and_one_flipped_letter_is_noticed() {
         let root = tempfile::tempdir().expect("a folder");
-        let folder = station(root.path());
+        let (folder, _) = station(root.path());
         let honest = audit(&folder, true).expect("audited");
         assert!(honest.holds(), "{:?}", honest.checks);
         assert_eq!((honest.own, honest.signatures), (1, Some(1)));
@@ -579,9 +598,34 @@ mod tests {
     }
 
     #[test]
+    fn key_that_nobody_announced_is_told_to_the_auditor() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (folder, mut authorities) = station(root.path());
+        let honest = audit(&folder, true).expect("audited");
+        assert!(honest.contested.is_empty(), "{:?}", honest.contested);
+
+        let config = Config::read(&DataFolder::new(&folder)).expect("settings");
+        let registry = config.load_registry().expect("signed");
+        let day = jiff::civil::date(2025, 6, 27);
+        let place = rehearsal::place_of(registry.directory(), &config.office, day).expect("a place");
+        let authority = authorities.authority(&place, calendar::now()).expect("an authority");
+        let known = &registry.keys(&config.office)[0].certificates()[0];
+        let serial = known.serial().to_string().parse().expect("a serial number");
+        let strange = SigningKey::from_bytes(&[0x58; 32]).verifying_key().to_bytes();
+        let spki = ed25519_spki(&strange).expect("a key");
+        authority.renew_for_key(serial, spki, 365, None, calendar::now()).expect("certified");
+        let (after, _) = registry.with(authorities.papers().expect("papers"));
+        fs::write(&config.registry, encode_items(after.all_items())).expect("written");
+
+        let warned = audit(&folder, true).expect("audited");
+        assert_eq!(warned.contested, [Contested { office: config.office, key: key_id(&strange) }]);
+        assert!(report(&[warned], &[]).expect("text").contains("nobody announced it"));
+    }
+
+    #[test]
     fn running_station_is_not_audited() {
         let root = tempfile::tempdir().expect("a folder");
-        let folder = station(root.path());
+        let (folder, _) = station(root.path());
         let _running = DataFolder::new(&folder).lock().expect("free");
         let refused = audit(&folder, true).expect_err("its tables would move");
         assert!(format!("{refused:#}").contains("stop the station first"), "{refused:#}");

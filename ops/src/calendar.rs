@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
@@ -37,6 +38,23 @@ fn local(at: Millis) -> jiff::Zoned {
     at.to_zoned(TimeZone::fixed(VIETNAM))
 }
 
+/// A moment with its offset, or a day from midnight in Vietnam.
+///
+/// # Errors
+/// When it is neither, or before 1970. A time without an offset is refused: nobody can tell whose clock is meant.
+pub fn moment(text: &str) -> Result<Millis> {
+    let day = || if text.contains(['T', 't', ' ']) { None } else { text.parse::<Date>().ok() };
+    let timestamp = match (text.parse::<Timestamp>(), day()) {
+        (Ok(timestamp), _) => timestamp,
+        (_, Some(date)) => date.to_zoned(TimeZone::fixed(VIETNAM))?.timestamp(),
+        (Err(error), None) => bail!(
+            "`{text}` is neither a moment like `2026-11-20T08:00:00+07:00` nor a day like `2026-11-20`: {error}"
+        ),
+    };
+    let ms = u64::try_from(timestamp.as_millisecond());
+    Ok(Millis(ms.with_context(|| format!("`{text}` is before 1970"))?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +65,14 @@ mod tests {
         assert_eq!(date_of(Millis(1_750_957_199_999)).to_string(), "2025-06-26");
         assert_eq!(date_of(Millis(1_750_957_200_000)).to_string(), "2025-06-27");
         assert_eq!(date_of(Millis(u64::MAX)).year(), 9999);
+    }
+
+    #[test]
+    fn moment_is_a_timestamp_or_a_day_in_vietnam() {
+        assert_eq!(moment("2025-06-27T08:15:03+07:00").expect("a moment"), Millis(1_750_986_903_000));
+        assert_eq!(moment("2025-06-27").expect("a day"), Millis(1_750_957_200_000));
+        for text in ["yesterday", "1960-01-01", "", "2025-06-27T08:15:03", "2025-06-27 08:15"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
     }
 }

@@ -9,9 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use jiff::civil::Date;
-use jiff::tz::{Offset, TimeZone};
+use anyhow::{Context, Result, ensure};
 use node::config::{Config, DataFolder};
 use node::store::Reader;
 use schema::body::{Body, Dispatch};
@@ -45,8 +43,8 @@ pub struct Options {
     key: Option<KeyId>,
     /// Since when it may have been in other hands: `2026-11-20T08:00:00+07:00`, or a day (from midnight in Vietnam). When left
     /// out, what the newest revocation list says.
-    #[arg(long)]
-    since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = calendar::moment)]
+    since: Option<Millis>,
     /// Data folders of stations, running or stopped: the office's own and those of its correspondents. The more are
     /// there, the more can be shown to be safe.
     #[arg(required = true)]
@@ -384,19 +382,6 @@ fn certificates(
     found
 }
 
-/// A moment, or a day from midnight in Vietnam.
-fn moment(text: &str) -> Result<Millis> {
-    let timestamp = match (text.parse::<jiff::Timestamp>(), text.parse::<Date>()) {
-        (Ok(timestamp), _) => timestamp,
-        (_, Ok(date)) => date.to_zoned(TimeZone::fixed(Offset::constant(7)))?.timestamp(),
-        (Err(error), Err(_)) => bail!(
-            "`{text}` is neither a moment like `2026-11-20T08:00:00+07:00` nor a day like `2026-11-20`: {error}"
-        ),
-    };
-    let ms = u64::try_from(timestamp.as_millisecond());
-    Ok(Millis(ms.with_context(|| format!("`{text}` is before 1970"))?))
-}
-
 fn open(folders: &[PathBuf]) -> Result<(Vec<Held>, Arc<Registry>)> {
     let mut stores = Vec::new();
     let mut items = Vec::new();
@@ -447,27 +432,12 @@ fn stolen(options: &Options) -> Result<(Stolen, Option<Certificate>)> {
 /// # Errors
 /// When a folder, a store or the certificate cannot be read, or nobody says since when the key is stolen.
 pub fn run(options: &Options) -> Result<String> {
-    let since = options.since.as_deref().map(moment).transpose()?;
     let (stolen, given) = stolen(options)?;
     let (stores, registry) = open(&options.data)?;
-    let exposure = Exposure::of(&stolen, given.as_ref(), since, &stores, &registry)?;
+    let exposure = Exposure::of(&stolen, given.as_ref(), options.since, &stores, &registry)?;
     Ok(if options.json {
         format!("{}\n", serde_json::to_string_pretty(&exposure)?)
     } else {
         exposure.report(&registry)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moment_is_a_timestamp_or_a_day_in_vietnam() {
-        assert_eq!(moment("2025-06-27T08:15:03+07:00").expect("a moment"), Millis(1_750_986_903_000));
-        assert_eq!(moment("2025-06-27").expect("a day"), Millis(1_750_957_200_000));
-        for text in ["yesterday", "1960-01-01", ""] {
-            assert!(moment(text).is_err(), "{text}");
-        }
-    }
 }

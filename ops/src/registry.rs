@@ -185,7 +185,8 @@ pub fn run(command: RegistryCommand, print: impl Fn(&str) -> Result<()>) -> Resu
                     let name = newest_name(directory, office);
                     let _ = writeln!(
                         text,
-                        "CONTESTED     {name} ({office}) has a second key that nobody announced: have one revoked"
+                        "CONTESTED     {name} ({office}) has a second key, and no announcement of it is here: take in what the \
+                         office or its relay holds (`tram-node registry export`); if it is contested still, have one revoked"
                     );
                 }
                 print(&text)?;

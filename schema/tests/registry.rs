@@ -104,8 +104,9 @@ fn nothing_of_another_root_or_registrar_is_taken_in() {
 #[test]
 fn persons_and_roots_do_not_get_in_through_the_registry() {
     let (registrar, registry) = base();
-    let (_, outcomes) = registry.with(vec![registrar.anchor()]);
-    assert!(matches!(outcomes[0].1, Err(ItemError::Anchor)));
+    let (_, outcomes) = registry.with(vec![registrar.anchor(), Registrar::impostor().anchor()]);
+    assert!(matches!(outcomes[0].1, Ok(Taken::Known)), "it is pinned here: {:?}", outcomes[0]);
+    assert!(matches!(outcomes[1].1, Err(ItemError::Anchor)), "{:?}", outcomes[1]);
 }
 
 #[test]
@@ -288,6 +289,26 @@ fn newest_lists_and_directory_are_enough_to_start_anew() {
     assert_eq!(again.fingerprint(), grown.fingerprint());
     let bytes = sent_by(&key(), day(11));
     assert!(judge(&again, &bytes, Vec::new()).is_err());
+}
+
+#[test]
+fn what_an_earlier_list_revoked_stays_known_after_a_new_start_from_everything_that_was_recorded() {
+    let (registrar, registry) = base();
+    let stolen = [Revoked { serial: 10, at: day(10), why: Why::KeyCompromise }];
+    let lists = [registrar.list(2, (day(12), day(45)), &stolen), registrar.list(3, (day(14), day(47)), &[])];
+    let lived = lists.iter().fold(registry, |registry, list| with(&registry, vec![list.clone()]));
+    let bytes = sent_by(&key(), day(11));
+    let refused = judge(&lived, &bytes, stamped(&bytes, day(11))).expect_err("the list before said so");
+
+    // The file holds the newest list only; the store holds both, in whatever order they are read.
+    let file = decode_items(&encode_items(lived.all_items())).expect("its own file");
+    let [first, second] = lists;
+    for recorded in [vec![first.clone(), second.clone()], vec![second, first]] {
+        let together = file.iter().cloned().chain(recorded).collect();
+        let (again, _) = Registry::open(registrar.roots(), together).expect("complete");
+        assert_eq!(again.fingerprint(), lived.fingerprint());
+        assert_eq!(judge(&again, &bytes, stamped(&bytes, day(11))).expect_err("forgotten"), refused);
+    }
 }
 
 #[test]

@@ -323,11 +323,12 @@ fn shown_next(value: &Value, lang: Lang) -> String {
     line!(text, "  {number} {}", field(value, "certificate"));
     let next = say(
         lang,
-        "Bước tiếp: khởi động lại trạm một lần để trạm công bố khóa này; chuyển tệp đề nghị và số chứng thư hiện tại \
-         đến cơ quan cấp chứng thư (`tram ca renew`). Trạm tự chuyển sang khóa mới khi chứng thư về tới. Khóa hiện tại \
+        "Bước tiếp: khởi động lại trạm một lần để trạm công bố khóa này; chuyển tệp đề nghị, số chứng thư hiện tại và \
+         tệp của `tram-node registry export` (có công bố khóa) đến cơ quan cấp chứng thư (`tram ca renew`). Trạm tự chuyển sang khóa mới khi chứng thư về tới. Khóa hiện tại \
          bị lộ: báo ngay để thu hồi chứng thư của khóa đó.",
-        "Next: start the station again once, so that it announces this key; carry the request and the number of the \
-         present certificate to the authority (`tram ca renew`). The station changes to the key by itself when the \
+        "Next: start the station again once, so that it announces this key; carry the request, the number of the present \
+         certificate and what `tram-node registry export` writes (it holds the announcement) to the authority \
+         (`tram ca renew`). The station changes to the key by itself when the \
          certificate has come. If the present key was stolen, report it at once, so that its certificate is revoked.",
     );
     line!(text, "{next}");
@@ -355,6 +356,14 @@ fn shown_replaced(value: &Value, lang: Lang) -> String {
             "  {} {number}",
             say(lang, "chứng thư phải thu hồi, số:", "certificate to be revoked, number:")
         );
+    }
+    if value["protected"] != Value::Bool(true) {
+        let open = say(
+            lang,
+            "Khóa mới CHƯA được mã hóa; hãy chạy `tram-node key protect`.",
+            "The new key lies UNENCRYPTED; `tram-node key protect` encrypts it.",
+        );
+        line!(text, "  {open}");
     }
     let next = say(
         lang,

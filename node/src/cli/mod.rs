@@ -72,8 +72,8 @@ enum Command {
     Send(send::SendArgs),
     /// Freeze a document: write the bytes that persons sign. Attachments are brought to the station; nothing is sent.
     ///
-    /// Sign the file (`openssl cms -sign -binary -cades -nosmimecap -outform DER` does), then
-    /// `tram-node send --manifest FILE --signature FILE.p7s`.
+    /// Sign the file (`tram-node sign` does, or `openssl cms -sign -binary -cades -nosmimecap -outform DER` with an RSA or
+    /// P-256 key), then `tram-node send --manifest FILE --signature FILE.p7s`.
     Freeze(send::FreezeArgs),
     /// List documents that have arrived here, newest first.
     Incoming(PageArgs),

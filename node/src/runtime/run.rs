@@ -249,7 +249,8 @@ fn signed_newest(store: &Store, key: &SigningKey) -> bool {
 }
 
 /// What the store had recorded, the registry of the file together with that, and what is new in it: the core takes that in
-/// as if it came now, so that a crash in between leaves nothing unjudged.
+/// as if it came now, so that a crash in between leaves nothing unjudged. Of each authority the file holds the newest list
+/// only, the store every one that came: what an earlier one revoked counts still.
 fn with_kept(
     config: &Config,
     registry: &Arc<Registry>,
@@ -258,13 +259,12 @@ fn with_kept(
     let kept = store.kept_items()?;
     let known: BTreeSet<ItemId> = kept.iter().map(Item::id).collect();
     let first = kept.is_empty();
-    let (together, _) = registry.with(kept.clone());
+    let together = config.open_registry(registry.all_items().cloned().chain(kept.clone()).collect())?;
     let recorded = |item: &&Item| match item.kind() {
         ItemKind::Directory => !first,
         _ => known.contains(&item.id()),
     };
     let unrecorded: Vec<Item> = together.items().filter(|item| !recorded(item)).cloned().collect();
-    let together = Arc::new(together);
     if unrecorded.is_empty() {
         return Ok((Arc::clone(&together), together, unrecorded));
     }

@@ -243,7 +243,9 @@ impl Registry {
         // What others rest on comes first, and of two certificates the one that began first: who meets two keys of one
         // office at once sees them in the order in which everybody else did.
         let mut order: Vec<_> = items.into_iter().enumerate().collect();
-        order.sort_by_cached_key(|(n, item)| (rank(item, certificate_in(item).as_ref()), *n));
+        // Lists come in the order in which they were made: what an earlier one revoked stays known when a later one does not
+        // name it any more.
+        order.sort_by_cached_key(|(n, item)| (rank(item), *n));
         let mut touched = BTreeSet::new();
         let mut lists = false;
         for (n, item) in order {
@@ -280,6 +282,9 @@ impl Registry {
             return Err(ItemError::Full);
         }
         let replaces = match item.kind() {
+            ItemKind::Anchor if self.anchors.iter().any(|anchor| anchor.id() == id) => {
+                return Ok(Taken::Known);
+            }
             ItemKind::Anchor => return Err(ItemError::Anchor),
             ItemKind::Directory => {
                 let directory = open_directory(item.bytes(), &self.roots.directory_key)?;
@@ -521,20 +526,20 @@ fn stamp_keys(directory: &Directory) -> Arc<BTreeMap<RegionId, VerifyingKey>> {
     Arc::new(keys.collect())
 }
 
-fn certificate_in(item: &Item) -> Option<Certificate> {
-    (item.kind() == ItemKind::Certificate).then(|| Certificate::parse(item.bytes()).ok()).flatten()
-}
-
 /// In which order items are taken in; see [`Registry::take_all`].
-fn rank(item: &Item, certificate: Option<&Certificate>) -> (u8, u64) {
-    let began = certificate.map_or(0, |certificate| certificate.validity().not_before.0);
-    let rank = match (item.kind(), certificate.is_some_and(Certificate::is_authority)) {
-        (ItemKind::Anchor, _) => 0,
-        (ItemKind::Directory, _) => 1,
-        (ItemKind::Certificate, true) => 2,
-        (ItemKind::RevocationList, _) => 3,
-        (ItemKind::Certificate, false) => 4,
-        (ItemKind::Announcement, _) => 5,
-    };
-    (rank, began)
+fn rank(item: &Item) -> (u8, u64) {
+    let certificate = || Certificate::parse(item.bytes()).ok();
+    match item.kind() {
+        ItemKind::Anchor => (0, 0),
+        ItemKind::Directory => (1, 0),
+        ItemKind::RevocationList => {
+            let made = RevocationList::parse(item.bytes()).map(|list| list.window().this_update.0);
+            (3, made.unwrap_or_default())
+        }
+        ItemKind::Certificate => certificate().map_or((4, 0), |certificate| {
+            let rank = if certificate.is_authority() { 2 } else { 4 };
+            (rank, certificate.validity().not_before.0)
+        }),
+        ItemKind::Announcement => (5, 0),
+    }
 }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use jiff::civil::Date;
+use schema::time::Millis;
 
 use super::super::book::{Reason, SerialNo};
 use super::super::subject::{Place, citizen_number};
 use super::LEAF_DAYS;
+use crate::calendar;
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
@@ -98,9 +99,10 @@ pub(in crate::ca) struct RevokeArguments {
     /// Why (lý do thu hồi).
     #[arg(long, value_enum)]
     pub(in crate::ca) reason: Reason,
-    /// The day from which the key must not be believed: when it was lost, not when that was noticed.
-    #[arg(long, value_name = "DATE")]
-    pub(in crate::ca) invalid_from: Option<Date>,
+    /// From when the key must not be believed: when it was lost, not when that was noticed. A day (from midnight in Vietnam),
+    /// or a moment like 2026-11-20T08:00:00+07:00.
+    #[arg(long, value_name = "TIME", value_parser = calendar::moment)]
+    pub(in crate::ca) invalid_from: Option<Millis>,
 }
 
 #[derive(Args)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::approval::{APPROVALS_OF_A_DELEGATED, APPROVALS_OF_A_ROOT, Approver, Signed, check_approvers};
 use super::authority::{self, Authority, Opening, YEAR_DAYS};
-use super::book::SerialNo;
+use super::book::{Reason, SerialNo};
 use super::command::{Command, MinutesArguments, Options, RenewArguments, RevokeArguments};
 use super::inventory::Check;
 use super::minutes::{HandOver, Party};
@@ -197,13 +197,11 @@ impl<P: Fn(&str) -> Result<()>> Desk<'_, P> {
                 proposed(&authority, &made)
             }
             Command::Revoke(RevokeArguments { folder, serial, reason, invalid_from }) => {
-                let invalid_from = invalid_from.map(terms::midnight).transpose()?;
                 let mut authority = self.unlock(&folder)?;
                 let number = authority.revoke(serial, reason, invalid_from, now)?;
                 Ok(revoked(&authority, serial, number))
             }
             Command::RequestRevoke(RevokeArguments { folder, serial, reason, invalid_from }) => {
-                let invalid_from = invalid_from.map(terms::midnight).transpose()?;
                 let mut authority = self.unlock(&folder)?;
                 let made = authority.propose_revocation(serial, reason, invalid_from, now)?;
                 proposed(&authority, &made)
@@ -308,7 +306,13 @@ fn revoked(authority: &Authority, serial: SerialNo, number: u64) -> Answer {
             && other.revoked.is_some_and(|other| other.revoked_at == entry.revoked_at)
     });
     let with_it: Vec<SerialNo> = with_it.map(|other| other.words.serial).collect();
-    let mut what = format!("{serial} is revoked ({})", entry.reason.as_str());
+    let mut what = match entry.reason {
+        Reason::CertificateHold => format!("{serial} is on hold"),
+        reason => format!("{serial} is revoked ({})", reason.as_str()),
+    };
+    if let Some(from) = entry.invalid_from {
+        what += &format!(", and not believed from {}", calendar::shown(from));
+    }
     for other in &with_it {
         what += &format!(", and with it {other}, which has the same key");
     }

@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use jiff::civil::Date;
-use jiff::tz::{Offset, TimeZone};
 use node::config::parse_root_key;
 use schema::id::OfficeId;
 use schema::time::Millis;
@@ -128,12 +126,4 @@ fn citizen_in(path: &Path) -> Result<String> {
     let bytes = files::read(path, files::SMALL_FILE_BYTES_MAX)?;
     let number = citizen_number(String::from_utf8_lossy(&bytes).trim());
     number.map_err(|found| anyhow!("`{}` does not hold a citizen number: {found}", path.display()))
-}
-
-/// The beginning of a day in Vietnam.
-pub(super) fn midnight(day: Date) -> Result<Millis> {
-    let vietnam = TimeZone::fixed(Offset::constant(7));
-    let at = day.to_zoned(vietnam).with_context(|| format!("`{day}` is outside the calendar"))?;
-    let at = u64::try_from(at.timestamp().as_millisecond());
-    Ok(Millis(at.with_context(|| format!("`{day}` is before 1970"))?))
 }
