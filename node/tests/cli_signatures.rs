@@ -56,8 +56,8 @@ fn openssl(arguments: &[&str]) {
 #[test]
 fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
     let (mut sender, mut recipient) = (Office::enrolled(SENDER), Office::enrolled(RECIPIENT));
-    sender.start();
-    recipient.start();
+    sender.start_with(&[("TRAM_LOG", "trace")]);
+    recipient.start_with(&[("TRAM_LOG", "trace")]);
     let paper = sender.path("Báo cáo.pdf");
     fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
     let manifest = sender.path("bao-cao.manifest");
@@ -107,6 +107,10 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
         .map(|finding| finding["item"].as_str().expect("an item"))
         .collect();
     assert!(undetermined.contains(&"proven-time"), "by courier no relay saw it: {undetermined:?}");
+    for log in [sender.log(), recipient.log()] {
+        assert!(log.contains("DEBUG"), "not everything is in the log: {log}");
+        assert!(!log.contains("001099012345"), "the citizen number is in the log");
+    }
     for text in [shown, json.to_string(), sender.text(&["show", document])] {
         assert!(!text.contains("001099012345"), "the citizen number is shown: {text}");
     }

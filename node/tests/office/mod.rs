@@ -68,6 +68,11 @@ impl Office {
         serde_json::from_str(&self.text(&all)).expect("JSON")
     }
 
+    /// What the station has written to its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("station.log")).expect("a log")
+    }
+
     pub fn start(&mut self) {
         self.start_with(&[]);
     }
@@ -77,7 +82,10 @@ impl Office {
         let _ = fs::remove_file(self.data().join("api.json"));
         let mut command = Command::new(PROGRAM);
         command.envs(variables.iter().copied());
-        command.arg("--data").arg(self.data()).arg("run").stdout(Stdio::null()).stderr(Stdio::null());
+        let log = fs::File::options().create(true).append(true).open(self.path("station.log"));
+        let log = log.expect("a log");
+        let other = log.try_clone().expect("a second handle");
+        command.arg("--data").arg(self.data()).arg("run").stdin(Stdio::null()).stdout(other).stderr(log);
         self.running = Some(command.spawn().expect("the station starts"));
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.ask(&["status"]).status.success() {
