@@ -412,9 +412,11 @@ table! {
             đổi; hãy kiểm tra bộ gõ và phím Caps Lock rồi thử lại.",
             "The passphrase does not open the signing key (or the file is damaged). Nothing was changed; check the \
                 keyboard and Caps Lock, then try again.";
-        "other-key" => "Khóa trong tệp không phải khóa ký của đơn vị này. Không dùng nó để ký; hãy đặt đúng tệp \
-            khóa, hoặc báo nơi quản lý danh bạ.",
-            "The key in the file is not this office's signing key. Nothing was signed with it; put the right file \
+        "other-key" => "Khóa trong tệp chưa phải khóa ký của đơn vị này. Chưa ký gì bằng khóa đó. Nếu là khóa vừa tạo \
+            mới: chờ chứng thư, rồi chạy `tram-node registry import`. Nếu không: hãy đặt đúng tệp khóa, hoặc báo nơi \
+            quản lý danh bạ.",
+            "The key in the file is not known as this office's signing key. Nothing was signed with it. If it was made \
+                just now, wait for its certificate and run `tram-node registry import`; otherwise put the right file \
                 there, or ask the registrar.";
         "key-exposed" => "Người khác trên máy này đọc được tệp khóa. Hãy coi như khóa đã lộ và báo nơi quản lý \
             danh bạ.",

@@ -171,7 +171,7 @@ fn key_of_another_office_is_refused_whether_protected_or_not() {
     write_signing_key(&path, &key(RECIPIENT)).expect("written");
     let (log, status) = run(&office, &[], None);
     assert_eq!(status, Some(3));
-    assert!(log.contains("không phải khóa ký của đơn vị này"), "{log}");
+    assert!(log.contains("chưa phải khóa ký của đơn vị này"), "{log}");
     let refused = office.ask(&["--json", "key", "protect", "--passphrase-file", &words]);
     assert!(said(&refused).contains("\"other-key\""), "{}", said(&refused));
     assert!(!Protection::of_file(&path).expect("a key").is_protected(), "a foreign key was taken over");
@@ -186,7 +186,7 @@ fn key_of_another_office_is_refused_whether_protected_or_not() {
     assert_ne!(without, text, "the settings do not name the public key");
     fs::write(&settings, without).expect("written");
     let (log, status) = run(&office, &[], None);
-    assert!(status == Some(3) && log.contains("không phải khóa ký của đơn vị này"), "{log}");
+    assert!(status == Some(3) && log.contains("chưa phải khóa ký của đơn vị này"), "{log}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use node::store::Reader;
 use node::words::with_causes;
 use schema::event::key_id;
 use schema::id::{OfficeId, Position};
-use schema::registry::Registry;
+use schema::registry::{NodeKey, Registry};
 use schema::time::Millis;
 use schema::trust::SigningTime;
 use serde::Serialize;
@@ -242,7 +242,7 @@ fn keys(config: &Config, registry: &Registry) -> Vec<Finding> {
     // Nobody is asked for a passphrase here: what the settings know is enough, or the key stays shut.
     let public = match config.open_key(Some(registry), &Unlock::default()) {
         Ok(opened) => Some(opened.public()),
-        Err(KeyringError::Locked { .. }) => config.public_key,
+        Err(KeyringError::Locked { .. }) => presumed(config, registry),
         Err(error) => {
             findings.push(red(with_causes(&error), missing));
             return findings;
@@ -267,6 +267,16 @@ fn keys(config: &Config, registry: &Registry) -> Vec<Finding> {
         ),
     });
     findings
+}
+
+/// The key that is taken to be in a file that stays shut: the newest of the office that is accepted now. The settings name the
+/// first one, also after it was followed by another.
+fn presumed(config: &Config, registry: &Registry) -> Option<[u8; 32]> {
+    let keys = registry.keys(&config.office).iter();
+    let accepted =
+        |key: &NodeKey| registry.usable_key(&config.office, key.id(), &SigningTime::default()).is_ok();
+    let newest = keys.filter(|key| accepted(key)).max_by_key(|key| key.not_after());
+    newest.map(|key| key.key().to_bytes()).or(config.public_key)
 }
 
 /// Whether the station's key counts, and for how long its certificate does.
@@ -478,8 +488,8 @@ impl Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::Cost;
     use crate::ca::rehearsal::Rehearsal;
+    use crate::ca::{Cost, Place};
     use crate::deployment::Deployment;
     use node::config::Bundle;
     use node::keyring::{self, Passphrase, change};
@@ -513,9 +523,10 @@ mod tests {
         let file = folder.path().join("words");
         keyring::replace_private(&file, words.as_bytes()).expect("written");
         let passphrase = crate::ca::Passphrase::new("một hai ba bốn năm").expect("a passphrase");
-        let authorities =
-            Rehearsal::found(&folder.path().join("ca"), passphrase, Cost::FOR_TESTS, calendar::now());
-        let root = authorities.and_then(|authorities| authorities.root_certificate()).expect("a root");
+        let ca = folder.path().join("ca");
+        let mut authorities =
+            Rehearsal::found(&ca, passphrase, Cost::FOR_TESTS, calendar::now()).expect("authorities");
+        let root = authorities.root_certificate().expect("a root");
         let deployment = folder.path().join("deployment");
         let mut deployment =
             Deployment::open_or_create(&deployment, &Unlock::default(), &[root]).expect("a deployment");
@@ -550,6 +561,15 @@ mod tests {
         (config.passphrase_file, config.public_key) = (None, None);
         let (untold, text) = lights(&config);
         assert_eq!(untold, [Light::Green, Light::Yellow], "{text}");
+
+        // The settings name the first key still; the newest one that counts is taken to be in the file.
+        config.public_key = Some([9; 32]);
+        let (centre, public) =
+            (Place::Centre("Văn phòng Chính phủ".to_owned()), key.verifying_key().to_bytes());
+        authorities.certify_at(&centre, "Cơ quan", &office, &public, calendar::now()).expect("certified");
+        let (registry, _) = registry.with(authorities.papers().expect("papers"));
+        let findings = keys(&config, &registry);
+        assert_eq!(findings[1].light, Light::Green, "{}", report("station", &findings));
     }
 
     #[test]

@@ -129,8 +129,9 @@ pub enum KeyringError {
     },
     /// It is a sound key, and not the one that belongs here.
     #[error(
-        "signing key `{}` has the public half {found}, expected {expected}: it is another office's key, or the file \
-        was changed; put the right file there",
+        "signing key `{}` has the public half {found}, expected {expected}: it is another office's key, the file was \
+        changed, or it is new and no certificate of it is here yet; put the right file there, or take the registry in \
+        that certifies it (`tram-node registry import`)",
         path.display()
     )]
     OtherKey {
