@@ -24,7 +24,7 @@ fn faults_against(mutant: Mutant) -> &'static [Fault] {
         }
         Mutant::NoRefill | Mutant::NoHeads => &[Fault::NodeRestored, Fault::RelayWipe],
         Mutant::CursorBySequence => &[Fault::RelayRollback],
-        Mutant::ReceiptByNumber => &[Fault::NodeRestored, Fault::NodeRestoredByTool],
+        Mutant::ReceiptByNumber => &[Fault::NodeRestored, Fault::NodeRestoredByTool, Fault::Partition],
         Mutant::NoAskingBack => &[Fault::NodeRestoredByTool],
         Mutant::DropOnRelayAck | Mutant::NoRepeatReceipt => &[Fault::RelayWipe, Fault::Partition],
         Mutant::AckBeforeSync => &[Fault::NodePowerCut],
