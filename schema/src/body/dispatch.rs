@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{BodyError, exact};
+use super::{BodyError, Reading};
 use crate::blob::{self, BlobRef};
 use crate::cose::infallible;
 use crate::event::{Event, Kind};
@@ -93,7 +93,7 @@ impl Manifest {
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(rule("a manifest has at most 48 KiB"));
         }
-        let manifest: Self = exact(Kind::Dispatch, bytes)?;
+        let manifest: Self = Reading::Checked.decode(Kind::Dispatch, bytes)?;
         manifest.check()?;
         Ok(manifest)
     }

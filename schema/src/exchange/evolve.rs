@@ -18,13 +18,13 @@ impl Exchange {
     /// # Errors
     /// When the records cannot be read.
     pub fn evolve<R: Records>(&mut self, records: &R, entry: Entry<'_>) -> Result<Vec<Change>, R::Error> {
-        let body = Body::read(entry.version, entry.event);
         let mut changes = Vec::new();
+        let (version, event) = (entry.version, entry.event);
         match entry.class {
-            Class::Own => self.evolve_own(records, entry, body.unwrap_or(Body::Unsupported), &mut changes)?,
+            Class::Own => self.evolve_own(records, entry, Body::read_own(version, event), &mut changes)?,
             Class::Received => {
-                let body = body.unwrap_or_else(|error| {
-                    let (from, id) = (entry.event.office, entry.id);
+                let body = Body::read(version, event).unwrap_or_else(|error| {
+                    let (from, id) = (event.office, entry.id);
                     changes.push(Change::Alarm(Alarm::BodyRefused { from, id, reason: error.to_string() }));
                     Body::Unsupported
                 });
@@ -32,7 +32,8 @@ impl Exchange {
             }
             Class::Evidence => self.evolve_evidence(records, entry, &mut changes)?,
             Class::Regained => {
-                self.evolve_regained(records, entry, &body.unwrap_or(Body::Unsupported), &mut changes)?;
+                let body = Body::read(version, event).unwrap_or(Body::Unsupported);
+                self.evolve_regained(records, entry, &body, &mut changes)?;
             }
         }
         Ok(changes)

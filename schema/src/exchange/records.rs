@@ -1,6 +1,6 @@
 //! The large part of a station's state: one row per event sent to or held from a correspondent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::ops::Bound;
 
@@ -310,8 +310,8 @@ pub struct MemoryRecords {
     held: Channels<HeldRow>,
     /// By position, each once.
     received: Vec<(Position, Incarnation)>,
-    incoming: BTreeMap<(OfficeId, DocumentId), Position>,
-    outgoing: BTreeMap<DocumentId, Position>,
+    incoming: HashMap<(OfficeId, DocumentId), Position>,
+    outgoing: HashMap<DocumentId, Position>,
     early: BTreeMap<(OfficeId, Place), Position>,
     contested: BTreeMap<OfficeId, BTreeSet<(Incarnation, Counter)>>,
 }
