@@ -154,11 +154,12 @@ CREATE TABLE contested (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE quarantine (
-    no     INTEGER PRIMARY KEY,
-    at     INTEGER NOT NULL,                               -- ms since epoch, UTC
-    source TEXT    NOT NULL,
-    reason TEXT    NOT NULL,
-    bytes  BLOB    NOT NULL
+    no        INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,                            -- ms since epoch, UTC
+    source    TEXT    NOT NULL,
+    reason    TEXT    NOT NULL,                            -- in English
+    reason_vi TEXT    NOT NULL,                            -- in Vietnamese
+    bytes     BLOB    NOT NULL
 ) STRICT;
 
 CREATE TABLE blob (

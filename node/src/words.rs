@@ -3,6 +3,8 @@
 //! The words are the field's, one per thing. *Queued* is never called sent, and *left* never arrived: a
 //! relay's word proves nothing about the recipient. No text repeats a document's content.
 
+use schema::trust::Language;
+
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Lang {
@@ -25,6 +27,15 @@ impl Lang {
         match self {
             Self::Vi => "vi",
             Self::En => "en",
+        }
+    }
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Vi => Self::Vietnamese,
+            Lang::En => Self::English,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ed25519_dalek::{Signer as _, SigningKey};
 use node::Node;
 use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
-use node::store::Store;
+use node::store::{Reader, Store};
 use schema::body::{Body, Dispatch, FindingCode, Judgement, Manifest};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
 use schema::exchange::{Command, Refusal};
@@ -141,6 +141,11 @@ impl Receiver {
         Self { node, folder }
     }
 
+    /// What a screen reads beside the running station.
+    fn reader(&self) -> Reader {
+        Reader::open(&self.folder.path().join("tram.db")).expect("a reader")
+    }
+
     /// An event comes, with these stamps.
     fn take(&mut self, event: &VerifiedEvent, stamps: Vec<Stamp>, now: Millis) -> ImportSummary {
         let item = PackItem { stamps, ..PackItem::new(0, event.bytes()) };
@@ -245,6 +250,15 @@ fn key_that_nobody_certified_and_one_that_is_contested_bring_nothing_in() {
     let summary = receiver.take(&letter, stamped(&letter, hours(6)), hours(6));
     assert_eq!((summary.new, summary.refused), (0, 1), "certified, but nobody announced it");
     assert!(receiver.judgements().is_empty());
+    let quarantined = receiver.reader().quarantine().expect("refused items");
+    let [later, earlier] = &quarantined[..] else { panic!("{quarantined:?}") };
+    assert!(
+        later.reason.contains("nothing is accepted") && later.reason_vi.contains("Gọi điện"),
+        "{later:?}"
+    );
+    assert!(earlier.reason_vi.contains("Chưa có chứng thư số cho khóa"), "{earlier:?}");
+    let alarms = receiver.reader().alarms().expect("alarms");
+    assert_eq!(alarms.iter().map(|alarm| alarm.key).collect::<Vec<_>>(), [Some(key_id(&public))]);
     let contested: Vec<_> = receiver
         .own_bodies()
         .into_iter()
@@ -274,6 +288,17 @@ fn newer_list_has_what_it_concerns_judged_again_and_the_sender_told() {
     let first = again.iter().find(|(id, ..)| *id == before.id()).expect("something else is known of it");
     assert_eq!((first.1, first.2.len()), (Outcome::Valid, 0), "a relay saw it before the theft");
     assert_eq!(again.len(), 2);
+    let alarms = receiver.reader().alarms().expect("alarms");
+    let worse = alarms.iter().find(|alarm| alarm.kind == "judged-worse").expect("somebody must look");
+    let document = worse.document.as_ref().expect("it names the document");
+    let carried = receiver.journal().into_iter().find(|recorded| recorded.id == after.id());
+    let carried = carried.and_then(|recorded| match Body::read(recorded.version, &recorded.event) {
+        Ok(Body::Dispatch(dispatch)) => Some(dispatch.manifest),
+        _ => None,
+    });
+    let carried = carried.expect("the second letter");
+    assert_eq!((document.document, &document.subject), (carried.document, &carried.subject));
+    assert_eq!(worse.outcome, Some(Outcome::Invalid));
     // And nothing comes in under it any more without proof from before.
     let late = writer.letter(hours(22));
     assert_eq!(receiver.take(&late, stamped(&late, hours(23)), hours(23)).refused, 1);

@@ -170,13 +170,13 @@ pub fn run(command: RegistryCommand, print: impl Fn(&str) -> Result<()>) -> Resu
                 print(&format!(
                     "{}\n",
                     serde_json::to_string_pretty(&serde_json::json!({
-                        "new": added.new, "known": added.known, "refused": refused, "contested": added.contested,
+                        "new": added.new, "known": added.known, "older": added.older, "refused": refused, "contested": added.contested,
                     }))?
                 ))?;
             } else {
                 let mut text = format!(
-                    "{} new, {} known or older; handed out to the folders of relays and offices\n",
-                    added.new, added.known
+                    "{} new, {} known, {} older than what is held; handed out to the folders of relays and offices\n",
+                    added.new, added.known, added.older
                 );
                 for (item, why) in &added.refused {
                     let _ = writeln!(text, "NOT TAKEN IN  {item}: {why}");

@@ -167,7 +167,7 @@ impl Keeper {
             for (id, outcome) in outcomes {
                 match outcome {
                     Ok(Taken::New) => new += 1,
-                    Ok(Taken::Known) | Err(schema::registry::ItemError::Anchor) => {}
+                    Ok(Taken::Known | Taken::Older) | Err(schema::registry::ItemError::Anchor) => {}
                     Err(error) => refused.push(format!("item {id}: {}", with_causes(&error))),
                 }
             }

@@ -360,7 +360,7 @@ impl Relay {
         };
         for refused in opened.refused {
             let reason = if refused.id.is_some() { Reason::Unproven } else { Reason::Malformed };
-            batch.refuse(uploader, refused.id, reason, refused.reason, refused.bytes.into());
+            batch.refuse(uploader, refused.id, reason, refused.reason.english, refused.bytes.into());
         }
         for arrival in &opened.events {
             self.take_event(uploader, &journey, arrival, now, batch);

@@ -3,6 +3,7 @@
 use crate::event::{Proof, UnverifiedEvent, VerifiedEvent, Verifier};
 use crate::id::{EventId, OfficeId, RegionId};
 use crate::pack::{Message, MessageError, Notice, PackItem};
+use crate::words::Bilingual;
 
 /// What a message held.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +38,8 @@ pub struct Refused {
     pub id: Option<EventId>,
     /// Its bytes, as received.
     pub bytes: Vec<u8>,
-    /// Why.
-    pub reason: String,
+    /// Why, and what to do.
+    pub reason: Bilingual,
     /// Whether a newer registry than that of the verifier may say otherwise: the key may have been certified just now.
     pub may_be_lack_of_news: bool,
 }
@@ -77,13 +78,15 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
                     Ok(event) => opened.events.push(Arrival { attempt, only, proof, event }),
                     Err(error) => {
                         let may_be_lack_of_news = error.may_be_lack_of_news();
-                        let (bytes, reason) = (event.into(), error.to_string());
+                        let reason = Bilingual::new(|language| error.text(language));
+                        let bytes = event.into();
                         opened.refused.push(Refused { id: Some(id), bytes, reason, may_be_lack_of_news });
                     }
                 }
             }
             Err(error) => {
-                let (bytes, reason) = (event.into(), error.to_string());
+                let reason = Bilingual::new(|language| error.text(language));
+                let bytes = event.into();
                 opened.refused.push(Refused { id: None, bytes, reason, may_be_lack_of_news: false });
             }
         }

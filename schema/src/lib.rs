@@ -31,6 +31,7 @@ pub mod text;
 pub mod time;
 pub mod trust;
 pub mod wire;
+pub mod words;
 
 // The helper of tests in every room says `schema`.
 #[cfg(test)]

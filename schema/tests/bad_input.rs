@@ -657,8 +657,8 @@ mod messages {
         assert_eq!((opened.events[0].attempt, opened.events[0].event.bytes()), (4, sealed().as_slice()));
         let refused: Vec<_> = opened.refused.iter().map(|r| (r.id.is_some(), r.bytes.clone())).collect();
         assert_eq!(refused, [(false, b"junk".to_vec()), (true, forged)]);
-        assert!(opened.refused[0].reason.starts_with("not a COSE_Sign1 frame"));
-        assert!(opened.refused[1].reason.contains("does not verify under key"));
+        assert!(opened.refused[0].reason.english.starts_with("Not a COSE_Sign1 frame"));
+        assert!(opened.refused[1].reason.english.contains("does not verify under key"));
     }
 
     /// The fullest pack there can be, with the longest lists of recipients, is still one message.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use fixture::certified::{BEGAN, ENDS, Registrar, Revoked, Why};
 use fixture::*;
+use proptest::prelude::*;
 use schema::body::{Body, KeyAnnouncement, KeyPurpose};
 use schema::event::{Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
 use schema::registry::{
@@ -168,23 +169,102 @@ fn lost_key_is_replaced_once_the_authority_has_revoked_it() {
     assert_eq!(standing(&on_hold, &next_key()), Some(KeyStanding::Contested));
 }
 
+fn bare() -> (Registrar, Registry) {
+    let registrar = Registrar::new();
+    let items = vec![registrar.anchor(), registrar.directory(&directory()), registrar.authority()];
+    let (registry, _) = Registry::open(registrar.roots(), items).expect("a registry");
+    (registrar, registry)
+}
+
 #[test]
 fn expired_key_is_followed_by_the_next_certified_one() {
-    let registrar = Registrar::new();
-    let (registry, _) = Registry::open(
-        registrar.roots(),
+    let (registrar, bare) = bare();
+    // Whichever comes first in one delivery: the one that began first was the first.
+    let registry = with(
+        &bare,
         vec![
-            registrar.anchor(),
-            registrar.directory(&directory()),
-            registrar.authority(),
             registrar.certificate_for(SENDER, public(&next_key()), 31, (day(11), ENDS)),
             registrar.certificate_for(SENDER, public(&key()), 30, (BEGAN, day(10))),
         ],
-    )
-    .expect("a registry");
-    // Whichever comes first in the file: the one that began first was the first.
+    );
     assert_eq!(standing(&registry, &key()), Some(KeyStanding::First));
     assert_eq!(standing(&registry, &next_key()), Some(KeyStanding::Recovered));
+}
+
+#[test]
+fn key_that_claims_an_earlier_beginning_than_the_first_one_is_contested_also_after_a_new_start() {
+    let (registrar, bare) = bare();
+    let first = registrar.certificate_for(SENDER, public(&key()), 30, (day(5), ENDS));
+    let back_dated = registrar.certificate_for(SENDER, public(&next_key()), 31, (day(0), ENDS));
+    let lived = with(&with(&bare, vec![first]), vec![back_dated]);
+    let file = decode_items(&encode_items(lived.all_items())).expect("its own file");
+    let (again, _) = Registry::open(registrar.roots(), file).expect("complete");
+    for registry in [lived, again] {
+        assert_eq!(standing(&registry, &key()), Some(KeyStanding::First));
+        assert_eq!(standing(&registry, &next_key()), Some(KeyStanding::Contested));
+        let bytes = UnverifiedEvent::parse(&sent_by(&next_key(), day(6))).expect("an event");
+        let verifier = Verifier::new(Arc::new(registry));
+        assert!(matches!(verifier.check_recorded(&bytes), Err(VerifyError::ContestedKey { .. })));
+        assert!(matches!(verifier.verify_regained(bytes), Err(VerifyError::ContestedKey { .. })));
+    }
+}
+
+#[test]
+fn key_that_comes_after_its_successor_counts_only_when_it_is_over() {
+    let (registrar, registry) = base();
+    let third = SigningKey::from_bytes(&[0x49; 32]);
+    let lost = |serial, at| Revoked { serial, at, why: Why::KeyCompromise };
+    let second = registrar.certificate_for(SENDER, public(&next_key()), 30, (day(2), ENDS));
+    let late = with(
+        &registry,
+        vec![
+            registrar.list(2, (day(1), day(36)), &[lost(10, day(1))]),
+            registrar.certificate_for(SENDER, public(&third), 31, (day(4), ENDS)),
+        ],
+    );
+    assert_eq!(standing(&late, &third), Some(KeyStanding::Recovered), "it knows of none in between");
+    let late = with(&late, vec![second]);
+    assert_eq!(standing(&late, &next_key()), Some(KeyStanding::Contested));
+    let late = with(&late, vec![registrar.list(3, (day(5), day(40)), &[lost(10, day(1)), lost(30, day(3))])]);
+    assert_eq!(standing(&late, &next_key()), Some(KeyStanding::Recovered));
+    let bytes = sent_by(&next_key(), day(2));
+    assert_eq!(judge(&late, &bytes, stamped(&bytes, day(2))), Ok(()), "proven before its end");
+    assert!(judge(&late, &bytes, Vec::new()).is_err(), "nothing new enters under it");
+}
+
+proptest! {
+    /// The first key announces the second; that is lost, and so is the third.
+    #[test]
+    fn everybody_comes_to_the_same_keys_in_whatever_order_the_news_arrives(
+        order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(),
+        together in 1_usize..4,
+    ) {
+        let (registrar, registry) = base();
+        let [second, third, fourth] = [0x46, 0x49, 0x4a].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+        let lost = |serial, at| Revoked { serial, at, why: Why::KeyCompromise };
+        let certificate = |key, serial, began| registrar.certificate_for(SENDER, public(key), serial, (began, ENDS));
+        let news = [
+            certificate(&second, 30, day(1)),
+            announcement(&second, &key()),
+            certificate(&third, 31, day(3)),
+            certificate(&fourth, 32, day(5)),
+            registrar.list(2, (day(3), day(36)), &[lost(30, day(2))]),
+            registrar.list(3, (day(5), day(40)), &[lost(30, day(2)), lost(31, day(4))]),
+        ];
+        let arrived = order.chunks(together).fold(registry, |registry, some| {
+            registry.with(some.iter().map(|n| news[*n].clone()).collect()).0
+        });
+        let by = key_id(&public(&key()));
+        prop_assert_eq!(standing(&arrived, &key()), Some(KeyStanding::First));
+        // Revoked before it is announced here, it still has its place.
+        let announced = standing(&arrived, &second);
+        prop_assert!(
+            matches!(announced, Some(KeyStanding::Announced { by: found }) if found == by),
+            "{:?}", announced
+        );
+        prop_assert_eq!(standing(&arrived, &third), Some(KeyStanding::Recovered));
+        prop_assert_eq!(standing(&arrived, &fourth), Some(KeyStanding::Recovered));
+    }
 }
 
 #[test]
@@ -317,7 +397,7 @@ fn older_lists_and_directories_change_nothing() {
     let newer = with(&registry, vec![registrar.list(3, (day(10), day(45)), &[])]);
     let (next, outcomes) =
         newer.with(vec![registrar.list(2, (day(9), day(45)), &[]), registrar.directory(&directory())]);
-    assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Ok(Taken::Known))), "{outcomes:?}");
+    assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Ok(Taken::Older))), "{outcomes:?}");
     assert_eq!(next.fingerprint(), newer.fingerprint());
     // Two lists under one number are evidence against the authority.
     let (_, outcomes) = newer.with(vec![registrar.list(3, (day(11), day(45)), &[])]);

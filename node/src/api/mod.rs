@@ -367,7 +367,17 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
 
 async fn alarms(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
     let alarms = api.read(Reader::alarms).await?;
-    Ok(api.presented(&headers, &json!({ "rows": alarms })))
+    // What was contested once may have been settled since: the list, or the announcement, has come.
+    let registry = api.keeper.registry();
+    let rows = alarms.into_iter().map(|alarm| {
+        let known =
+            alarm.office.zip(alarm.key).and_then(|(office, key)| registry.known_key(&office, key).ok());
+        let settled = known.is_some_and(|known| known.standing().counts());
+        let mut row = serde_json::to_value(&alarm).unwrap_or_default();
+        row["settled"] = settled.into();
+        row
+    });
+    Ok(api.presented(&headers, &json!({ "rows": rows.collect::<Vec<Value>>() })))
 }
 
 async fn quarantine(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {

@@ -99,7 +99,7 @@ impl Presenter<'_> {
         if let Some(outcome) = fields.get("outcome").and_then(|outcome| Outcome::deserialize(outcome).ok())
             && !fields.contains_key("outcome_text")
         {
-            let words = outcome.text(super::registry::language_of(self.lang));
+            let words = outcome.text(self.lang.into());
             fields.insert("outcome_text".to_owned(), words.into());
         }
         for (key, words_key, table) in tables {

@@ -35,6 +35,7 @@ pub(super) async fn show(State(api): State<SharedApi>, headers: HeaderMap) -> Re
 /// Takes in a registry file. Every item proves itself; the rest is named and left out.
 pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
     check_length(request.headers(), REGISTRY_BYTES_MAX as u64)?;
+    let lang = lang_of(request.headers());
     let reading = axum::body::to_bytes(request.into_body(), REGISTRY_BYTES_MAX);
     let bytes = match timeout(UPLOAD_TIMEOUT, reading).await {
         Ok(Ok(bytes)) => bytes,
@@ -44,7 +45,8 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
     let items = decode_items(&bytes)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "registry").detail(error.to_string()))?;
     let taken = api.keeper.take_in(items, "file").await;
-    let answer = json!({ "new": taken.new, "known": taken.known, "refused": taken.refused });
+    let refused: Vec<&str> = taken.refused.iter().map(|refused| refused.of(lang.into())).collect();
+    let answer = json!({ "new": taken.new, "known": taken.known, "older": taken.older, "refused": refused });
     Ok(Json(answer).into_response())
 }
 
@@ -132,7 +134,7 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
     let outcome = judgement.outcome();
     json!({
         "outcome": outcome,
-        "outcome_text": outcome.text(language_of(lang)),
+        "outcome_text": outcome.text(Language::from(lang)),
         "may_change": judgement.open,
         "recorded_at": recorded_at,
         "event": event,
@@ -175,7 +177,7 @@ pub(super) fn persons(
 }
 
 fn findings(verdict: &Verdict, lang: Lang) -> Vec<Value> {
-    let language = language_of(lang);
+    let language = Language::from(lang);
     let shown = verdict.findings().iter().map(|finding| {
         json!({
             "item": finding.item,
@@ -186,13 +188,6 @@ fn findings(verdict: &Verdict, lang: Lang) -> Vec<Value> {
         })
     });
     shown.collect()
-}
-
-pub(super) const fn language_of(lang: Lang) -> Language {
-    match lang {
-        Lang::Vi => Language::Vietnamese,
-        Lang::En => Language::English,
-    }
 }
 
 /// What the status says about trust: what somebody should look at.

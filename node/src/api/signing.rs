@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
-use super::registry::language_of;
 use super::{PATIENCE, SharedApi, json_body, lang_of, parsed};
 use crate::keyring::Passphrase;
 use crate::runtime::now;
@@ -96,7 +95,7 @@ fn refused(error: &DeskError, lang: Lang) -> Problem {
             return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string());
         }
         DeskError::Preparation(error) => {
-            let detail = error.text(language_of(lang));
+            let detail = error.text(lang.into());
             return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code).detail(detail);
         }
         DeskError::UnknownSigner { .. } => StatusCode::NOT_FOUND,

@@ -55,7 +55,7 @@ pub(super) fn registry(
             };
             let answer = match running {
                 Ok(client) => client.send_file(false, "/registry", &file)?,
-                Err(_held) => import(&config, &file)?,
+                Err(_held) => import(&config, &file, lang)?,
             };
             Ok((answer, imported))
         }
@@ -80,7 +80,7 @@ pub(super) fn registry(
 }
 
 /// Merges the file into that of a station that does not run.
-fn import(config: &Config, file: &std::path::Path) -> Result<Value, CliError> {
+fn import(config: &Config, file: &std::path::Path, lang: Lang) -> Result<Value, CliError> {
     let failed = |error: &ConfigError| CliError::Words(with_causes(error));
     let brought = read_items(file).map_err(|error| failed(&error))?;
     let present = if config.registry.exists() {
@@ -94,7 +94,7 @@ fn import(config: &Config, file: &std::path::Path) -> Result<Value, CliError> {
     })?;
     let refused: Vec<String> = outcomes
         .into_iter()
-        .filter_map(|(id, outcome)| outcome.err().map(|error| format!("{id}: {}", with_causes(&error))))
+        .filter_map(|(id, outcome)| outcome.err().map(|error| format!("{id}: {}", error.text(lang.into()))))
         .collect();
     replace_private(&config.registry, &encode_items(registry.all_items()))
         .map_err(|error| CliError::Words(with_causes(&error)))?;
@@ -183,6 +183,18 @@ fn imported(value: &Value, lang: Lang) -> String {
             say(lang, "đã biết:", "known:"),
             field(value, "known")
         );
+        if value["older"].as_u64() > Some(0) {
+            line!(
+                text,
+                "  {} {}",
+                field(value, "older"),
+                say(
+                    lang,
+                    "danh bạ hoặc danh sách thu hồi cũ hơn bản đang giữ: không dùng, không thay đổi gì",
+                    "directories or revocation lists that go back behind what is held: not used, nothing changed"
+                )
+            );
+        }
     }
     for refused in rows(value, "refused") {
         line!(text, "  {} {}", say(lang, "không nhận:", "refused:"), refused.as_str().unwrap_or_default());

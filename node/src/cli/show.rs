@@ -383,6 +383,17 @@ pub(super) fn alarms(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     for row in rows(value, "rows") {
         line!(text, "{}  {}  {}", time(row, "at"), field(row, "office_name"), field(row, "text"));
+        if !row["subject"].is_null() {
+            line!(text, "    {} {}", field(row, "number"), field(row, "subject"));
+        }
+        if !row["outcome_text"].is_null() {
+            line!(text, "    {} {}", say(lang, "nay là:", "now:"), field(row, "outcome_text"));
+        }
+        if row["settled"] == Value::Bool(true) {
+            let settled =
+                say(lang, "đã giải quyết: khóa này nay được công nhận", "settled: this key counts now");
+            line!(text, "    {settled}");
+        }
         line!(text, "    {}", field(row, "detail"));
     }
     if text.is_empty() {
@@ -402,7 +413,11 @@ pub(super) fn quarantine(value: &Value, lang: Lang) -> String {
             field(row, "source"),
             field(row, "bytes")
         );
-        line!(text, "        {}", field(row, "reason"));
+        let reason = match lang {
+            Lang::Vi => "reason_vi",
+            Lang::En => "reason",
+        };
+        line!(text, "        {}", field(row, reason));
     }
     if text.is_empty() {
         line!(text, "{}", say(lang, "Chưa từ chối gì ở cửa.", "Nothing was refused at the door."));

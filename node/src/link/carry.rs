@@ -19,6 +19,7 @@ use schema::event::Verifier;
 use schema::id::BlobHash;
 use schema::inbound::{self, Opened, Refused};
 use schema::wire;
+use schema::words::Bilingual;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -592,7 +593,8 @@ async fn open_on_a_thread(keeper: &Keeper, message: Bytes) -> Result<Opened, Joi
 fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
     inbound::open(verifier, message).unwrap_or_else(|error| {
         let bytes = message[..message.len().min(QUARANTINED_BYTES_MAX)].to_vec();
-        let refused = Refused { id: None, bytes, reason: error.to_string(), may_be_lack_of_news: false };
+        let reason = Bilingual::new(|language| error.text(language));
+        let refused = Refused { id: None, bytes, reason, may_be_lack_of_news: false };
         Opened { refused: vec![refused], ..Opened::default() }
     })
 }

@@ -9,6 +9,7 @@ use schema::id::{Incarnation, KeyId, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 use schema::trust::SigningTime;
+use schema::words::Bilingual;
 
 use super::{Node, StepError, Work};
 use crate::store::StoreError;
@@ -195,17 +196,25 @@ impl Node {
         let verifier = Verifier::new(Arc::clone(&self.registry));
         let me = self.exchange.me();
         for bytes in &returned.events {
-            let verified = UnverifiedEvent::parse(bytes).map_err(|error| error.to_string());
-            let verified = verified
-                .and_then(|event| verifier.verify_regained(event).map_err(|error| error.to_string()))
+            let parsed = UnverifiedEvent::parse(bytes)
+                .map_err(|error| Bilingual::new(|language| error.text(language)));
+            let verified = parsed
+                .and_then(|event| {
+                    let verified = verifier.verify_regained(event);
+                    verified.map_err(|error| Bilingual::new(|language| error.text(language)))
+                })
                 .and_then(|event| match event.event().office == me {
                     true => Ok(event),
-                    false => Err("another office's event".to_owned()),
+                    false => Err(Bilingual {
+                        vietnamese: "Sự kiện được trả lại là của đơn vị khác. Không dùng; báo cán bộ kỹ thuật.".to_owned(),
+                        english: "What was given back is another office's event. It is not used; tell the engineers."
+                            .to_owned(),
+                    }),
                 });
             let event = match verified {
                 Ok(event) => event,
                 Err(reason) => {
-                    tracing::warn!(%from, reason, "what was given back is not an event of this station");
+                    tracing::warn!(%from, reason = reason.english, "what was given back is not an event of this station");
                     self.store.quarantine(&from.to_string(), &reason, bytes, now)?;
                     continue;
                 }

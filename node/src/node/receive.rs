@@ -54,7 +54,7 @@ impl Node {
     ) -> Result<ImportSummary, StepError> {
         let mut summary = ImportSummary::default();
         for refused in &opened.refused {
-            tracing::warn!(source, reason = refused.reason, "item refused");
+            tracing::warn!(source, reason = refused.reason.english, "item refused");
             self.store.quarantine(source, &refused.reason, &refused.bytes, now)?;
             summary.refused += 1;
         }

@@ -10,6 +10,7 @@ use schema::event::{UnverifiedEvent, Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
 use schema::registry::{Item, ItemKind, Outcomes, Registry, Taken, encode_items};
 use schema::time::Millis;
+use schema::words::Bilingual;
 use tokio::sync::{Mutex as Turn, watch};
 use tokio::time::timeout;
 
@@ -34,10 +35,12 @@ const ANNOUNCED_ANEW_MS: u64 = 30 * Millis::DAY;
 pub struct TakenIn {
     /// Items that said something new.
     pub new: usize,
-    /// Items that were held, or older than what is.
+    /// Items that were held.
     pub known: usize,
-    /// Why others were not taken in.
-    pub refused: Vec<String>,
+    /// Directories and lists that are older than what is held: they change nothing.
+    pub older: usize,
+    /// Why others were not taken in, and what to do.
+    pub refused: Vec<Bilingual>,
 }
 
 /// The registry of a running station. Cheap to clone.
@@ -144,7 +147,7 @@ impl Keeper {
     pub async fn take_in(&self, items: Vec<Item>, source: &str) -> TakenIn {
         let _turn = self.0.turn.lock().await;
         let Some((next, new, taken)) = self.merge(items, source).await else {
-            return TakenIn { refused: vec!["the station is stopping".to_owned()], ..TakenIn::default() };
+            return TakenIn { refused: vec![stopping()], ..TakenIn::default() };
         };
         if !new.is_empty() {
             tracing::info!(
@@ -164,7 +167,8 @@ impl Keeper {
         let _turn = self.0.turn.lock().await;
         let Some((next, new, taken)) = self.merge(vec![item], "this station").await else { return };
         for refused in &taken.refused {
-            tracing::error!(refused, "this station's own announcement of its next key is not accepted");
+            let reason = &refused.english;
+            tracing::error!(reason, "this station's own announcement of its next key is not accepted");
         }
         let doors: Vec<Asker> =
             self.0.doors.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
@@ -192,7 +196,8 @@ impl Keeper {
             (Arc::new(next), new, taken)
         });
         let (next, new, taken) = merging.await.ok()?;
-        for reason in &taken.refused {
+        for refused in &taken.refused {
+            let reason = &refused.english;
             tracing::warn!(source, reason, "an item of the registry is not accepted; it was left out");
         }
         Some((next, new, taken))
@@ -208,6 +213,13 @@ impl Keeper {
     }
 }
 
+fn stopping() -> Bilingual {
+    Bilingual {
+        vietnamese: "Trạm đang dừng. Chưa nhận gì; nhập lại khi trạm chạy.".to_owned(),
+        english: "The station is stopping. Nothing was taken in; do it again when it runs.".to_owned(),
+    }
+}
+
 /// What is new, and what became of everything.
 fn sorted(items: Vec<Item>, outcomes: Outcomes) -> (Vec<Item>, TakenIn) {
     let mut taken = TakenIn::default();
@@ -219,9 +231,15 @@ fn sorted(items: Vec<Item>, outcomes: Outcomes) -> (Vec<Item>, TakenIn) {
                 new.push(item);
             }
             Ok(Taken::Known) => taken.known += 1,
+            Ok(Taken::Older) => taken.older += 1,
             // Pinned by hand, and part of every registry file.
             Err(_) if item.kind() == ItemKind::Anchor => taken.known += 1,
-            Err(error) => taken.refused.push(format!("{} {id}: {}", item.kind().word(), with_causes(&error))),
+            Err(error) => {
+                let kind = item.kind().word();
+                taken
+                    .refused
+                    .push(Bilingual::new(|language| format!("{kind} {id}: {}", error.text(language))));
+            }
         }
     }
     (new, taken)

@@ -24,6 +24,7 @@ use schema::exchange::{CHANNELS_MAX, Chain, Channel, Class, EARLIER_MAX, Exchang
 use schema::id::{BlobHash, Counter, EventId, Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
+use schema::words::Bilingual;
 
 pub use blobs::BlobProgress;
 pub use inspect::{Inspection, Outline};
@@ -418,13 +419,17 @@ impl Store {
     pub fn quarantine(
         &self,
         source: &str,
-        reason: &str,
+        reason: &Bilingual,
         bytes: &[u8],
         now: Millis,
     ) -> Result<(), StoreError> {
         self.db
-            .prepare_cached("INSERT INTO quarantine (at, source, reason, bytes) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut s| s.insert(params![now.0 as i64, source, reason, bytes]))
+            .prepare_cached(
+                "INSERT INTO quarantine (at, source, reason, reason_vi, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )
+            .and_then(|mut s| {
+                s.insert(params![now.0 as i64, source, reason.english, reason.vietnamese, bytes])
+            })
             .and_then(|no| {
                 let mut s = self.db.prepare_cached("DELETE FROM quarantine WHERE no <= ?1")?;
                 s.execute([no - QUARANTINE_ROWS_MAX])

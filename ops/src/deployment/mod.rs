@@ -247,6 +247,7 @@ impl Deployment {
             match outcome {
                 Ok(Taken::New) => added.new += 1,
                 Ok(Taken::Known) => added.known += 1,
+                Ok(Taken::Older) => added.older += 1,
                 Err(error) => added.refused.push((id, with_causes(&error))),
             }
         }
@@ -288,8 +289,10 @@ impl Deployment {
 pub struct Added {
     /// How many are new.
     pub new: usize,
-    /// How many were there before, or older than what is there.
+    /// How many were there before.
     pub known: usize,
+    /// How many directories and lists are older than what is there.
+    pub older: usize,
     /// What is not accepted, and why.
     pub refused: Vec<(ItemId, String)>,
     /// Offices with a second key that nobody announced, new with this.

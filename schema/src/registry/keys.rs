@@ -1,9 +1,15 @@
 //! The keys of one office's node: what certifies them, and how one follows another.
 //!
 //! A certificate alone does not make a second key: an authority that was broken into could issue one for any of its
-//! offices. A key counts when it is the first one seen, when the key before it announced it, or when every key before it
-//! is over (all of its certificates revoked, or expired before the new one began): then the old key was lost, and the
-//! authority's list says so. Any other key is *contested*: nothing is accepted under it, and everybody who sees it tells.
+//! offices. A key counts when it is the first one seen, when a key that counts announced it, or when every key that
+//! began before it is over: all of its certificates are revoked, or expired before the new one began, or it announced a key
+//! that counts. Then the last one was lost, and the authority's list says so. Any other key is *contested*: nothing is
+//! accepted under it, and everybody who sees it tells.
+//!
+//! Keys are looked at in the order in which they began, not in which they came, so that everybody who holds the same
+//! certificates, announcements and lists comes to the same answer. With two exceptions, both on the safe side: the key
+//! that was seen first stays the first, whatever beginning a later certificate claims; and a key that comes after its
+//! successor counts only when it is over, for then nothing enters under it but what provably existed before its end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +35,7 @@ pub enum KeyStanding {
         /// Which key.
         by: KeyId,
     },
-    /// The keys before it are over: revoked or expired.
+    /// The keys before it are over: revoked, expired or succeeded.
     Recovered,
     /// None of that: it does not count, and somebody must find out where it comes from.
     Contested,
@@ -149,16 +155,28 @@ impl OfficeKeys {
     }
 
     fn next_that_counts(&self, trust: &TrustStore) -> Option<(usize, KeyStanding)> {
+        let began = |key: &NodeKey| (key.not_before(), key.id);
         let counting: Vec<&NodeKey> = self.keys.iter().filter(|key| key.standing.counts()).collect();
-        self.keys.iter().enumerate().filter(|(_, key)| !key.standing.counts()).find_map(|(n, key)| {
-            let by = self.announced.get(&key.id).copied();
-            let standing = match by.filter(|by| counting.iter().any(|other| other.id == *by)) {
-                Some(by) => KeyStanding::Announced { by },
-                None if counting.is_empty() => KeyStanding::First,
-                None if counting.iter().all(|other| other.is_over(trust, key.not_before())) => {
-                    KeyStanding::Recovered
-                }
-                None => return None,
+        let counts = |id| counting.iter().any(|key| key.id == id);
+        let succeeded = |key: &NodeKey| {
+            counting.iter().any(|next| matches!(next.standing, KeyStanding::Announced { by } if by == key.id))
+        };
+        let mut waiting: Vec<_> =
+            self.keys.iter().enumerate().filter(|(_, key)| !key.standing.counts()).collect();
+        waiting.sort_by_key(|(_, key)| began(key));
+        waiting.into_iter().find_map(|(n, key)| {
+            let (earlier, later): (Vec<&NodeKey>, Vec<&NodeKey>) =
+                counting.iter().partition(|other| began(other) < began(key));
+            let recovered = || {
+                !earlier.is_empty()
+                    && earlier.iter().all(|other| succeeded(other) || other.is_over(trust, key.not_before()))
+                    && later.iter().all(|other| key.is_over(trust, other.not_before()))
+            };
+            let standing = match self.announced.get(&key.id) {
+                Some(by) if counts(*by) => KeyStanding::Announced { by: *by },
+                _ if counting.is_empty() => KeyStanding::First,
+                _ if recovered() => KeyStanding::Recovered,
+                _ => return None,
             };
             Some((n, standing))
         })

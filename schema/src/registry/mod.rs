@@ -140,8 +140,10 @@ pub enum ItemError {
 pub enum Taken {
     /// It says something new.
     New,
-    /// It is held, or a newer one is.
+    /// It is held.
     Known,
+    /// A newer one is held: a directory, or a list that goes back in number. Nothing changes.
+    Older,
 }
 
 /// What became of each item that [`Registry::with`] was given, in the order given.
@@ -186,6 +188,9 @@ impl fmt::Debug for Registry {
 impl Registry {
     /// Starts from items: those of a file, or those that were kept. Says what became of each.
     ///
+    /// Certificates are taken in the order given: a file is written, and a store is read, in the order in which its
+    /// writer took them in, and the key that it saw first stays the first.
+    ///
     /// # Errors
     /// When no pinned root or no directory is among them: nothing could be judged.
     pub fn open(roots: Roots, items: Vec<Item>) -> Result<(Self, Outcomes), RegistryError> {
@@ -227,25 +232,23 @@ impl Registry {
             taken: 0,
         };
         let rest = items.into_iter().filter(|item| item.kind() != ItemKind::Anchor);
-        let outcomes = registry.take_all(rest.collect());
+        let outcomes = registry.take_all(rest.collect(), Sequence::Kept);
         Ok((registry, outcomes))
     }
 
     /// The registry after these items as well, and what became of each. This one stays as it is.
     pub fn with(&self, items: Vec<Item>) -> (Self, Outcomes) {
         let mut next = self.clone();
-        let outcomes = next.take_all(items);
+        let outcomes = next.take_all(items, Sequence::Arrived);
         (next, outcomes)
     }
 
-    fn take_all(&mut self, items: Vec<Item>) -> Outcomes {
+    fn take_all(&mut self, items: Vec<Item>, sequence: Sequence) -> Outcomes {
         let mut outcomes: Vec<_> = items.iter().map(|item| (item.id(), Ok(Taken::Known))).collect();
-        // What others rest on comes first, and of two certificates the one that began first: who meets two keys of one
-        // office at once sees them in the order in which everybody else did.
+        // What others rest on comes first. Lists come in the order in which they were made: what an earlier one revoked
+        // stays known when a later one does not name it any more.
         let mut order: Vec<_> = items.into_iter().enumerate().collect();
-        // Lists come in the order in which they were made: what an earlier one revoked stays known when a later one does not
-        // name it any more.
-        order.sort_by_cached_key(|(n, item)| (rank(item), *n));
+        order.sort_by_cached_key(|(n, item)| (rank(item, sequence), *n));
         let mut touched = BTreeSet::new();
         let mut lists = false;
         for (n, item) in order {
@@ -292,7 +295,7 @@ impl Registry {
                 let first = !self.replaceable.contains_key(&Replaceable::Directory)
                     && directory.version() == self.directory.version();
                 if !first && directory.version() <= self.directory.version() {
-                    return Ok(Taken::Known);
+                    return Ok(Taken::Older);
                 }
                 self.stamp_keys = stamp_keys(&directory);
                 self.directory = Arc::new(directory);
@@ -308,8 +311,9 @@ impl Registry {
                 let list = RevocationList::parse(item.bytes())?;
                 match self.trust.add_list(item.bytes()) {
                     Ok(Admitted::New) => {}
-                    // An older one comes round again: nothing new, and nothing to complain of.
-                    Ok(Admitted::Repeat) | Err(ListError::NumberWentBack { .. }) => return Ok(Taken::Known),
+                    Ok(Admitted::Repeat) => return Ok(Taken::Known),
+                    // Most often an old one that comes round again, and nothing to complain of.
+                    Err(ListError::NumberWentBack { .. }) => return Ok(Taken::Older),
                     Err(error) => return Err(error.into()),
                 }
                 Some(Replaceable::List(list.issuer().as_der().to_vec(), list.authority_key().to_vec()))
@@ -383,11 +387,8 @@ impl Registry {
         key: KeyId,
         time: &SigningTime,
     ) -> Result<&NodeKey, VerifyError> {
-        let found = self.known_key(office, key)?;
+        let found = self.counting_key(office, key)?;
         let office = *office;
-        if !found.standing().counts() {
-            return Err(VerifyError::ContestedKey { office, key });
-        }
         let mut refused = None;
         for certificate in found.certificates() {
             match self.trust.standing_of(certificate).may_enter(Purpose::Event, time) {
@@ -396,6 +397,19 @@ impl Registry {
             }
         }
         Err(VerifyError::Certificate { office, key, verdict: refused })
+    }
+
+    /// The key of this office with this id, when it is no contested one. Its certificates may be over.
+    ///
+    /// # Errors
+    /// When no certificate of such a key is held, or the key does not count.
+    pub fn counting_key(&self, office: &OfficeId, key: KeyId) -> Result<&NodeKey, VerifyError> {
+        let found = self.known_key(office, key)?;
+        if found.standing().counts() {
+            Ok(found)
+        } else {
+            Err(VerifyError::ContestedKey { office: *office, key })
+        }
     }
 
     /// The key of this office with this id, whatever became of it since.
@@ -526,8 +540,17 @@ fn stamp_keys(directory: &Directory) -> Arc<BTreeMap<RegionId, VerifyingKey>> {
     Arc::new(keys.collect())
 }
 
+/// What the order of the items that are given means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sequence {
+    /// In this order they were taken in before.
+    Kept,
+    /// None: who meets two keys of one office at once sees first the one that began first, as everybody else did.
+    Arrived,
+}
+
 /// In which order items are taken in; see [`Registry::take_all`].
-fn rank(item: &Item) -> (u8, u64) {
+fn rank(item: &Item, sequence: Sequence) -> (u8, u64) {
     let certificate = || Certificate::parse(item.bytes()).ok();
     match item.kind() {
         ItemKind::Anchor => (0, 0),
@@ -536,10 +559,13 @@ fn rank(item: &Item) -> (u8, u64) {
             let made = RevocationList::parse(item.bytes()).map(|list| list.window().this_update.0);
             (3, made.unwrap_or_default())
         }
-        ItemKind::Certificate => certificate().map_or((4, 0), |certificate| {
-            let rank = if certificate.is_authority() { 2 } else { 4 };
-            (rank, certificate.validity().not_before.0)
-        }),
+        ItemKind::Certificate => {
+            certificate().map_or((4, 0), |certificate| match (certificate.is_authority(), sequence) {
+                (true, _) => (2, 0),
+                (false, Sequence::Kept) => (4, 0),
+                (false, Sequence::Arrived) => (4, certificate.validity().not_before.0),
+            })
+        }
         ItemKind::Announcement => (5, 0),
     }
 }

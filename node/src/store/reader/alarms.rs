@@ -1,11 +1,13 @@
 //! What someone must look at: alarms, and refused items.
 
+use rusqlite::{OptionalExtension as _, params};
 use schema::exchange::Alarm;
-use schema::id::OfficeId;
+use schema::id::{DocumentId, KeyId, OfficeId};
 use schema::time::Millis;
+use schema::trust::Outcome;
 use serde::Serialize;
 
-use super::{Reader, millis};
+use super::{Reader, dispatch_of, millis, recorded};
 use crate::store::{Attempted, StoreError};
 
 /// Most alarms or refused items of one answer.
@@ -16,12 +18,32 @@ const RECENT_ROWS_MAX: u32 = 1_000;
 pub struct AlarmView {
     /// When it was recorded.
     pub at: Millis,
-    /// `fork`, `office-restored`, `restored`, `lost-here`, `refused-by-relay`, `body-refused`.
+    /// One of [`crate::words::ALARM`].
     pub kind: &'static str,
     /// The office it is about.
     pub office: Option<OfficeId>,
+    /// The document it is about.
+    #[serde(flatten)]
+    pub document: Option<NamedDocument>,
+    /// What its signatures are worth now, when that is what it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The key it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
     /// Details, in the field's words.
     pub detail: String,
+}
+
+/// A document as an alarm names it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NamedDocument {
+    /// Its id.
+    pub document: DocumentId,
+    /// Its abstract.
+    pub subject: String,
+    /// Its number and symbol.
+    pub number: Option<String>,
 }
 
 /// A refused item as the list shows it; its bytes stay in the store.
@@ -33,8 +55,10 @@ pub struct QuarantineView {
     pub at: Millis,
     /// Through which relay, or `courier`.
     pub source: String,
-    /// Why.
+    /// Why, in English.
     pub reason: String,
+    /// Why, in Vietnamese.
+    pub reason_vi: String,
     /// How large, in bytes.
     pub bytes: u64,
 }
@@ -63,7 +87,38 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn alarms(&self) -> Result<Vec<AlarmView>, StoreError> {
-        Ok(self.recent_alarms()?.into_iter().map(|(at, alarm)| alarm_view(at, &alarm)).collect())
+        let view = |(at, alarm): (Millis, Alarm)| {
+            let document = self.document_of(&alarm)?;
+            Ok(AlarmView { document, ..alarm_view(at, &alarm) })
+        };
+        self.recent_alarms()?.into_iter().map(view).collect()
+    }
+
+    /// The document that an alarm is about, if it is about one.
+    fn document_of(&self, alarm: &Alarm) -> Result<Option<NamedDocument>, StoreError> {
+        let (table, peer, incarnation, counter) = match alarm {
+            Alarm::JudgedWorse { from, incarnation, counter, .. } => ("held", from, incarnation, counter),
+            Alarm::JudgedElsewhere { by, incarnation, counter, .. } => ("sent", by, incarnation, counter),
+            Alarm::RefusedByRelay { to, incarnation, counter, .. } => ("sent", to, incarnation, counter),
+            _ => return Ok(None),
+        };
+        let sql = format!(
+            "SELECT position, journal.bytes FROM {table} AS place JOIN peer ON peer.no = place.peer
+             JOIN journal USING (position)
+             WHERE peer.office = ?1 AND place.incarnation = ?2 AND place.counter = ?3"
+        );
+        let key = params![peer.as_bytes(), incarnation.number() as i64, counter.0 as i64];
+        let found: Option<(i64, Vec<u8>)> = self
+            .db
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .attempted("look up the document of an alarm")?;
+        let Some((position, bytes)) = found else { return Ok(None) };
+        Ok(dispatch_of(&recorded(position, &bytes)?).map(|dispatch| NamedDocument {
+            document: dispatch.manifest.document,
+            subject: dispatch.manifest.subject,
+            number: dispatch.number,
+        }))
     }
 
     /// The newest refused items.
@@ -71,7 +126,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn quarantine(&self) -> Result<Vec<QuarantineView>, StoreError> {
-        let sql = "SELECT no, at, source, reason, length(bytes) FROM quarantine ORDER BY no DESC LIMIT ?1";
+        let sql = "SELECT no, at, source, reason, reason_vi, length(bytes) FROM quarantine ORDER BY no DESC LIMIT ?1";
         let mut items = Vec::new();
         self.db
             .prepare_cached(sql)
@@ -83,7 +138,8 @@ impl Reader {
                         at: millis(row.get(1)?),
                         source: row.get(2)?,
                         reason: row.get(3)?,
-                        bytes: row.get::<_, i64>(4)?.unsigned_abs(),
+                        reason_vi: row.get(4)?,
+                        bytes: row.get::<_, i64>(5)?.unsigned_abs(),
                     });
                 }
                 Ok(())
@@ -132,5 +188,10 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             ("body-refused", Some(*from), format!("event {id}: {reason}"))
         }
     };
-    AlarmView { at, kind, office, detail }
+    let (outcome, key) = match alarm {
+        Alarm::JudgedWorse { outcome, .. } | Alarm::JudgedElsewhere { outcome, .. } => (Some(*outcome), None),
+        Alarm::ContestedKey { key, .. } => (None, Some(*key)),
+        _ => (None, None),
+    };
+    AlarmView { at, kind, office, document: None, outcome, key, detail }
 }

@@ -9,7 +9,7 @@ use super::super::profile::RoleError;
 use super::super::store::{ANCHORS_MAX, AUTHORITIES_MAX, AnchorError, AuthorityError};
 use super::Language;
 
-pub(in super::super) fn certificate(error: &CertificateError) -> String {
+pub(crate) fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::TooLarge { found } => format!("quá lớn ({found} byte)"),
         CertificateError::Encoding(_) => "không theo mã hoá DER chặt chẽ".to_owned(),
@@ -71,7 +71,7 @@ pub(in super::super) fn role(error: &RoleError) -> String {
     }
 }
 
-pub(super) fn chain(error: &PathError) -> String {
+pub(crate) fn chain(error: &PathError) -> String {
     match error {
         PathError::UnknownIssuer { issuer } => {
             format!("không có gốc tin cậy nào cho cơ quan cấp {issuer}")
@@ -94,7 +94,7 @@ pub(super) fn chain(error: &PathError) -> String {
 }
 
 /// An error's words and those of what caused it.
-fn whole(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -13,7 +13,8 @@ use super::crl::RevocationReason;
 use super::path::PathError;
 use super::profile::{Purpose, RoleError};
 use crate::time::Millis;
-pub(super) use errors::{algorithm, certificate, role};
+pub(super) use errors::{algorithm, role};
+pub(crate) use errors::{certificate, chain, whole};
 pub(super) use words::{local_time, utc_time};
 use words::{purpose_en, purpose_vi, reason_en, reason_vi};
 
