@@ -216,6 +216,36 @@ fn refusal_failure_and_forgetting_end_the_request_each_with_its_words() {
 }
 
 #[test]
+fn signature_that_was_taken_stands_whatever_the_provider_says_afterwards() {
+    let Some(mut scene) = Scene::set(P256) else { return };
+    let asked = scene.ask(CONTENT);
+    scene.poll(Mood::Honest);
+    scene.require_signed(&asked.id, CONTENT);
+    let questions = scene.provider.state().questions.len();
+    for mood in [Mood::Honest, Mood::Lie, Mood::Declined, Mood::Expired, Mood::Unknown] {
+        scene.poll(mood);
+        scene.require_signed(&asked.id, CONTENT);
+    }
+    scene.restart();
+    scene.poll(Mood::Declined);
+    scene.require_signed(&asked.id, CONTENT);
+    assert_eq!(scene.provider.state().questions.len(), questions, "it was asked about what is settled");
+}
+
+#[test]
+fn ending_that_was_taken_stands_although_a_signature_comes_later() {
+    let Some(mut scene) = Scene::set(P256) else { return };
+    let asked = scene.ask(CONTENT);
+    scene.poll(Mood::Declined);
+    scene.poll(Mood::Honest);
+    assert_eq!(scene.outcome(&asked.id), ended(RequestState::Declined, "declined"));
+    let again = scene.ask(CONTENT);
+    assert_ne!(again.id, asked.id, "the officer may be asked anew");
+    scene.poll(Mood::Honest);
+    scene.require_signed(&again.id, CONTENT);
+}
+
+#[test]
 fn answers_without_meaning_leave_the_request_waiting() {
     let Some(mut scene) = Scene::set(P256) else { return };
     let asked = scene.ask(CONTENT);

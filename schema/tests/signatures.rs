@@ -166,6 +166,31 @@ fn signature_that_holds_only_after_clearing_the_cofactor_is_refused() {
     assert!(refused > 16, "only {refused} of 32 were of the kind this test is about");
 }
 
+/// The keys of "Taming the many EdDSAs" (Chalkias, Garillot, Nikolaenko, 2020; `ed25519-speccheck` cases 10 and 11) and
+/// their like: every point that has a second encoding, y + p, with either sign.
+#[test]
+fn key_in_a_second_encoding_verifies_nothing() {
+    let mut points = 0;
+    for y in 0..19_u8 {
+        for sign in [0, 0x80] {
+            let mut second = [0xff; 32];
+            (second[0], second[31]) = (0xed + y, 0x7f | sign);
+            if VerifyingKey::from_bytes(&second).is_err() {
+                continue;
+            }
+            points += 1;
+            let parts = parts(&second);
+            let expected = VerifyError::UnknownKey { office: SENDER, key: key_id(&second) };
+            for s in 0..16u64 {
+                let s = Scalar::from(s);
+                let forged = signature((BASE * s).compress().to_bytes(), s.to_bytes());
+                assert_eq!(judged(&parts, &forged, second), Err(expected.clone()), "y = {y} + p, {sign:#x}");
+            }
+        }
+    }
+    assert!(points > 4, "only {points} of these numbers are points, so this test shows little");
+}
+
 /// Numbers beyond the field's prime name the same point twice.
 #[test]
 fn commitment_in_a_second_encoding_is_refused() {

@@ -297,7 +297,40 @@ fn ecdsa_sig_value(raw: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use cryptoki::context::Function;
+
     use super::*;
+
+    #[test]
+    fn token_that_is_pulled_out_while_it_works_is_missed_and_no_failure_of_the_token() {
+        let (reply, _) = sync_channel(1);
+        let job = Job {
+            serial: "0123".to_owned(),
+            key_id: vec![1],
+            algorithm: SignatureAlgorithm::Ed25519,
+            message: Vec::new(),
+            digest: None,
+            pin: AuthPin::new("135790".into()),
+            deadline: Instant::now(),
+            reply,
+        };
+        for gone in [
+            RvError::DeviceRemoved,
+            RvError::TokenNotPresent,
+            RvError::TokenNotRecognized,
+            RvError::SlotIdInvalid,
+            RvError::SessionHandleInvalid,
+            RvError::SessionClosed,
+        ] {
+            let found = fault(&job, Pkcs11Error::Pkcs11(gone, Function::Sign));
+            assert!(
+                matches!(&found, SignerError::TokenAbsent { serial } if serial == "0123"),
+                "{gone:?}: {found}"
+            );
+        }
+        let found = fault(&job, Pkcs11Error::Pkcs11(RvError::DeviceError, Function::Sign));
+        assert!(matches!(found, SignerError::TokenFailed { .. }), "{found}");
+    }
 
     #[test]
     fn pair_of_numbers_becomes_der_without_leading_zeros_and_stays_positive() {

@@ -18,6 +18,7 @@ use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use schema::id::hex;
 use schema::text::{fold, require_plain};
 use schema::time::Millis;
+use schema::trust::algorithm::ed25519_key;
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
@@ -73,7 +74,7 @@ impl Approver {
         require_plain(&self.name, TEXT_CHARS_MAX).context("the approver's name is not accepted")?;
         ensure!(!self.name.trim().is_empty(), "the approver has no name");
         let bytes = HEXLOWER.decode(self.key.as_bytes()).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
-        let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).filter(|key| !key.is_weak());
+        let key = bytes.and_then(|bytes| ed25519_key(&bytes).ok());
         key.ok_or_else(|| anyhow!("the key of approver `{}` is not a sound Ed25519 key", self.name))
     }
 }

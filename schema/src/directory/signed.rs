@@ -1,11 +1,12 @@
 //! The directory under its root key: what a station trusts until certificates take that place.
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey};
 
 use super::snapshot::read_directory;
 use super::{Directory, DirectoryError, DirectorySnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 use crate::cose::{self, Frame, FrameError};
 use crate::event::key_id;
+use crate::trust::algorithm::ed25519_key;
 
 const CONTENT_TYPE: &str = "tram/directory/v1";
 
@@ -70,7 +71,7 @@ pub fn open_directory(bytes: &[u8], root: &[u8; 32]) -> Result<Directory, Signed
     if frame.content_type != CONTENT_TYPE {
         return Err(SignedDirectoryError::ContentType { found: frame.content_type.to_owned() });
     }
-    let key = VerifyingKey::from_bytes(root).map_err(|_| SignedDirectoryError::RootKey)?;
+    let key = ed25519_key(root).map_err(|_| SignedDirectoryError::RootKey)?;
     let signed = cose::sig_structure(CONTENT_TYPE, frame.protected, frame.payload);
     if frame.key != key_id(root)
         || key.verify_strict(&signed, &Signature::from_bytes(frame.signature)).is_err()

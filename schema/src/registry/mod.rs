@@ -39,6 +39,7 @@ use crate::event::{EventError, UnverifiedEvent, VerifyError, check_signature};
 use crate::id::{KeyId, OfficeId, RegionId};
 use crate::stamp::Stamp;
 use crate::time::Millis;
+use crate::trust::algorithm::ed25519_key;
 use crate::trust::certificate::CertificateHash;
 use crate::trust::crl::{Admitted, ListError};
 use crate::trust::path::PathError;
@@ -534,7 +535,7 @@ impl Registry {
 /// A key that no sound program makes stamps nothing.
 fn stamp_keys(directory: &Directory) -> Arc<BTreeMap<RegionId, VerifyingKey>> {
     let keys = directory.regions().filter_map(|region| {
-        let key = VerifyingKey::from_bytes(&region.stamp_key?).ok().filter(|key| !key.is_weak())?;
+        let key = ed25519_key(&region.stamp_key?).ok()?;
         Some((region.id.clone(), key))
     });
     Arc::new(keys.collect())

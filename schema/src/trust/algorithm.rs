@@ -183,12 +183,7 @@ impl PublicKey {
             ED25519 => {
                 let bytes = <&[u8; 32]>::try_from(key)
                     .map_err(|_| AlgorithmError::UnsoundKey { what: "an Ed25519 key has 32 bytes" })?;
-                let key = VerifyingKey::from_bytes(bytes)
-                    .map_err(|_| AlgorithmError::UnsoundKey { what: "not a point of Ed25519" })?;
-                if key.is_weak() {
-                    return Err(AlgorithmError::UnsoundKey { what: "a weak point of Ed25519" });
-                }
-                Ok(Self(Kind::Ed25519(key)))
+                Ok(Self(Kind::Ed25519(ed25519_key(bytes)?)))
             }
             KEY_RSA => Ok(Self(Kind::Rsa { bits: rsa_bits(key)?, der: key.to_vec() })),
             KEY_P256 => Ok(Self(Kind::P256(uncompressed_point(key, 65)?))),
@@ -293,6 +288,25 @@ fn uncompressed_point(key: &[u8], length: usize) -> Result<Vec<u8>, AlgorithmErr
     } else {
         Err(AlgorithmError::UnsoundKey { what: "not an uncompressed point of its curve" })
     }
+}
+
+/// An Ed25519 key that verifies what its owner signs and nothing else: a point of the curve, not of small order, in the one
+/// encoding that RFC 8032 section 5.1.3 has for it.
+///
+/// # Errors
+/// [`AlgorithmError::UnsoundKey`] says what it is not.
+pub fn ed25519_key(bytes: &[u8; 32]) -> Result<VerifyingKey, AlgorithmError> {
+    let unsound = |what| Err(AlgorithmError::UnsoundKey { what });
+    let Ok(key) = VerifyingKey::from_bytes(bytes) else { return unsound("not a point of Ed25519") };
+    if key.is_weak() {
+        return unsound("a weak point of Ed25519");
+    }
+    // Little-endian, below the sign: 2^255 - 19 or more.
+    let [lowest, middle @ .., highest] = bytes;
+    if highest & 0x7f == 0x7f && middle.iter().all(|byte| *byte == 0xff) && *lowest >= 0xed {
+        return unsound("a point of Ed25519 in a second encoding");
+    }
+    Ok(key)
 }
 
 #[cfg(test)]
