@@ -189,6 +189,10 @@ table! {
             không nhận gì ký bằng khóa đó, hãy hỏi cơ quan cấp chứng thư",
             "a second key of this office is certified that the key before it neither announced nor was revoked for; \
                 nothing signed with it is taken: ask the certificate authority";
+        "contradicting-lists" => "một cơ quan cấp chứng thư đã phát hành hai danh sách thu hồi mâu thuẫn nhau; chứng thư có trong \
+            một trong hai đều coi là bị thu hồi; cả hai được giữ làm chứng cứ, hãy báo ngay cơ quan giữ gốc tin cậy",
+            "a certificate authority has issued two revocation lists that contradict each other; what either revokes counts as \
+                revoked; both are kept as evidence, tell the keeper of the root at once";
         "judged-worse" => "chữ ký trên văn bản đến nay kém tin cậy hơn trước; hãy xem lại văn bản và hỏi nơi gửi",
             "the signatures on a document that came in are worth less than before; look at it again and ask its sender";
         "judged-elsewhere" => "nơi nhận báo: chữ ký trên văn bản của đơn vị nay kém tin cậy hơn trước; hãy xác nhận lại",

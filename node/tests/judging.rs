@@ -307,6 +307,26 @@ fn newer_list_has_what_it_concerns_judged_again_and_the_sender_told() {
 }
 
 #[test]
+fn lists_that_contradict_each_other_are_told_once_and_kept() {
+    let mut receiver = Receiver::new();
+    let registrar = Registrar::new();
+    // A number that the list of these tests has, too, and another content.
+    let other = registrar.list(2, (hours(19), hours(900)), &[]);
+    receiver.learn(vec![list(&[])], hours(21));
+    receiver.learn(vec![other.clone()], hours(22));
+    let told = |receiver: &Receiver| {
+        let alarms = receiver.reader().alarms().expect("alarms");
+        alarms.iter().filter(|alarm| alarm.kind == "contradicting-lists").count()
+    };
+    assert_eq!(told(&receiver), 1);
+    let kept = receiver.node.store().kept_items().expect("kept");
+    assert!([list(&[]).id(), other.id()].iter().all(|id| kept.iter().any(|item| item.id() == *id)));
+    let mut receiver = receiver.reopened();
+    receiver.learn(Vec::new(), hours(23));
+    assert_eq!(told(&receiver), 1);
+}
+
+#[test]
 fn list_that_is_silent_about_a_signer_changes_nothing() {
     let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
     let letter = writer.letter(hours(1));

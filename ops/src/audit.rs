@@ -76,6 +76,8 @@ pub struct Audit {
     /// Second keys of offices that nobody announced: nothing is accepted under them, and somebody must find out where they
     /// come from.
     pub contested: Vec<Contested>,
+    /// Authorities that have issued two lists which no honest one issues both.
+    pub contradicting: Vec<String>,
     /// What was checked.
     pub checks: Vec<Check>,
     /// Rows of the outbox.
@@ -368,6 +370,7 @@ impl Walk {
             state,
             alarms: live.alarms.len() as u64,
             contested: registry.contested().map(|(office, key)| Contested { office, key }).collect(),
+            contradicting: registry.contradictions().iter().map(|found| found.authority.clone()).collect(),
             checks,
             sent,
             held,
@@ -476,6 +479,12 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
         writeln!(text, "  state {}, {} alarms", audit.state, audit.alarms)?;
         for Contested { office, key } in &audit.contested {
             writeln!(text, "  ALARM: key {key} of office {office} is certified, but nobody announced it")?;
+        }
+        for authority in &audit.contradicting {
+            writeln!(
+                text,
+                "  ALARM: {authority} has issued two revocation lists that contradict each other"
+            )?;
         }
         for check in &audit.checks {
             line(&mut text, check)?;

@@ -171,6 +171,7 @@ pub fn run(command: RegistryCommand, print: impl Fn(&str) -> Result<()>) -> Resu
                     "{}\n",
                     serde_json::to_string_pretty(&serde_json::json!({
                         "new": added.new, "known": added.known, "older": added.older, "refused": refused, "contested": added.contested,
+                        "contradicting": added.contradicting,
                     }))?
                 ))?;
             } else {
@@ -189,9 +190,17 @@ pub fn run(command: RegistryCommand, print: impl Fn(&str) -> Result<()>) -> Resu
                          office or its relay holds (`tram-node registry export`); if it is contested still, have one revoked"
                     );
                 }
+                for authority in &added.contradicting {
+                    let _ = writeln!(
+                        text,
+                        "CONTRADICTION {authority} has issued two revocation lists that no honest authority issues both: what \
+                         either revokes is revoked, both are kept as evidence; tell the keeper of the root at once"
+                    );
+                }
                 print(&text)?;
             }
-            let is_well = added.refused.is_empty() && added.contested.is_empty();
+            let is_well =
+                added.refused.is_empty() && added.contested.is_empty() && added.contradicting.is_empty();
             Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         RegistryCommand::Show { deployment, json } => {

@@ -13,7 +13,7 @@ use schema::directory::Directory;
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, RegionId, Seq, hex};
 use schema::inbound::{Arrival, Opened};
 use schema::pack::{MESSAGE_BYTES_MAX, Message, MessageError, Notice, PACK_EVENTS_MAX, PackItem, packs};
-use schema::registry::Registry;
+use schema::registry::{ItemId, Registry};
 use schema::stamp::{STAMPS_MAX, Stamp, stamp};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
@@ -149,6 +149,18 @@ pub enum Alarm {
         /// Which.
         key: KeyId,
     },
+    /// An authority has issued two revocation lists that no honest one issues both.
+    #[error(
+        "the authority `{authority}` has issued two revocation lists that contradict each other (items {} and {}): what \
+         either revokes is revoked; both are kept as evidence; tell the keeper of the root at once",
+        .lists[0], .lists[1]
+    )]
+    ContradictingLists {
+        /// Which authority.
+        authority: String,
+        /// The two lists.
+        lists: [ItemId; 2],
+    },
     /// A stream refuses: it is full, or the disk is.
     #[error(
         "no room for {events} events for {place}: {why}; they stay in their senders' outboxes; make room"
@@ -211,6 +223,7 @@ pub struct Relay {
     limits: Limits,
     /// Contested keys that were told; at most as many as offices have certificates.
     contested: BTreeSet<(OfficeId, KeyId)>,
+    contradictions_told: usize,
     positions: Positions,
     meters: Meters,
     nonces: Nonces,
@@ -235,6 +248,7 @@ impl Relay {
             links: BTreeSet::new(),
             limits,
             contested: BTreeSet::new(),
+            contradictions_told: 0,
             positions: Positions::default(),
             meters: Meters::default(),
             nonces: Nonces { seed, drawn: 0 },
@@ -302,6 +316,11 @@ impl Relay {
                 batch.alarms.push(Alarm::ContestedKey { office, key });
             }
         }
+        // They are never taken back: what was told of is at the front.
+        let told = std::mem::replace(&mut self.contradictions_told, registry.contradictions().len());
+        batch.alarms.extend(registry.contradictions().iter().skip(told).map(|found| {
+            Alarm::ContradictingLists { authority: found.authority.clone(), lists: found.lists }
+        }));
         self.registry = registry;
     }
 

@@ -135,6 +135,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
         Effect::Alarm(Alarm::Fork { .. }) => "alarm fork".to_owned(),
         Effect::Alarm(Alarm::NoRoom { .. }) => "alarm no room".to_owned(),
         Effect::Alarm(Alarm::ContestedKey { .. }) => "alarm contested key".to_owned(),
+        Effect::Alarm(Alarm::ContradictingLists { .. }) => "alarm contradicting lists".to_owned(),
         Effect::Ack { token } => format!("ack {}", token.0),
     };
     effects.iter().map(tell).collect()

@@ -7,7 +7,7 @@
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark, is_nfc};
 
 /// The longest text quoted in an error, in characters.
-const QUOTED_CHARS_MAX: usize = 80;
+pub(crate) const QUOTED_CHARS_MAX: usize = 80;
 
 /// A text that cannot be carried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use schema::body::{Body, KeyAnnouncement, KeyPurpose};
 use schema::event::{Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
 use schema::registry::{
-    Item, ItemError, ItemKind, KeyStanding, Registry, RegistryError, Taken, decode_items, encode_items,
+    CONTRADICTIONS_MAX, Item, ItemError, ItemKind, KeyStanding, Registry, RegistryError, Taken, decode_items,
+    encode_items,
 };
 use schema::stamp::{Stamp, stamp};
 use schema::time::Millis;
@@ -397,9 +398,55 @@ fn older_lists_and_directories_change_nothing() {
     let newer = with(&registry, vec![registrar.list(3, (day(10), day(45)), &[])]);
     let (next, outcomes) =
         newer.with(vec![registrar.list(2, (day(9), day(45)), &[]), registrar.directory(&directory())]);
-    assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Ok(Taken::Older))), "{outcomes:?}");
+    assert!(matches!(outcomes[0].1, Ok(Taken::Older)), "{outcomes:?}");
+    assert!(matches!(outcomes[1].1, Ok(Taken::Known)), "{outcomes:?}");
     assert_eq!(next.fingerprint(), newer.fingerprint());
-    // Two lists under one number are evidence against the authority.
-    let (_, outcomes) = newer.with(vec![registrar.list(3, (day(11), day(45)), &[])]);
+    assert!(next.contradictions().is_empty());
+}
+
+#[test]
+fn lists_that_contradict_each_other_are_kept_as_evidence_and_what_either_revokes_is_revoked() {
+    let (registrar, registry) = base();
+    let revoked = |serial, at| Revoked { serial, at, why: Why::KeyCompromise };
+    let list = |number, made, entries: &[Revoked]| registrar.list(number, (day(made), day(45)), entries);
+    // The sender's key has serial 10; number 77 is nobody's here.
+    for (one, other) in [
+        (list(3, 10, &[revoked(77, day(5))]), list(3, 11, &[revoked(10, day(5))])),
+        (list(3, 10, &[revoked(10, day(5))]), list(4, 9, &[revoked(10, day(7))])),
+    ] {
+        let mut lists = [one.id(), other.id()];
+        lists.sort_unstable();
+        let orders = [[one.clone(), other.clone()], [other, one]];
+        let seen: Vec<Registry> = orders
+            .into_iter()
+            .map(|order| order.into_iter().fold(registry.clone(), |held, list| with(&held, vec![list])))
+            .collect();
+        let file = decode_items(&encode_items(seen[0].all_items())).expect("its own file");
+        let (again, _) = Registry::open(registrar.roots(), file).expect("complete");
+        let bytes = sent_by(&key(), day(6));
+        let refused = judge(&seen[0], &bytes, stamped(&bytes, day(6))).expect_err("one of them says so");
+        for registry in seen.iter().chain([&again]) {
+            let [found] = registry.contradictions() else { panic!("{:?}", registry.contradictions()) };
+            assert_eq!(found.lists, lists);
+            assert_eq!(registry.fingerprint(), seen[0].fingerprint());
+            assert_eq!(judge(registry, &bytes, stamped(&bytes, day(6))).expect_err("revoked"), refused);
+            assert_eq!(registry.list_ages(), seen[0].list_ages());
+        }
+        // A later list follows; the evidence stays.
+        let later = with(&again, vec![list(5, 12, &[])]);
+        assert!(lists.iter().all(|list| later.item(list).is_some()), "evidence was thrown away");
+        assert_eq!(later.contradictions().len(), 1);
+        assert!(judge(&later, &bytes, stamped(&bytes, day(6))).is_err());
+    }
+}
+
+#[test]
+fn authority_that_contradicts_itself_without_end_fills_nobodys_disk() {
+    let (registrar, registry) = base();
+    let list = |made| registrar.list(3, (day(made), day(45)), &[]);
+    let held = (1..=1 + CONTRADICTIONS_MAX as u64).fold(registry, |held, n| with(&held, vec![list(n)]));
+    assert_eq!(held.contradictions().len(), CONTRADICTIONS_MAX);
+    let (next, outcomes) = held.with(vec![list(30)]);
     assert!(matches!(outcomes[0].1, Err(ItemError::List(_))), "{outcomes:?}");
+    assert_eq!(next.fingerprint(), held.fingerprint());
 }

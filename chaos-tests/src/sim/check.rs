@@ -106,6 +106,7 @@ fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Inca
         Alarm::RefusedByRelay { .. }
         | Alarm::BodyRefused { .. }
         | Alarm::ContestedKey { .. }
+        | Alarm::ContradictingLists { .. }
         | Alarm::JudgedWorse { .. }
         | Alarm::JudgedElsewhere { .. } => false,
     }

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use schema::body::{
-    Body, CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, JUDGEMENTS_MAX, Judgement,
-    KeyAnnouncement, KeyPurpose, Place, RegistryChange, Verdicts,
+    Body, CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, ContradictingLists,
+    JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, Place, RegistryChange, Verdicts,
 };
 use schema::event::{Kind, Proof, RecordedEvent, Urgency, key_id};
 use schema::exchange::{Draft, Records};
@@ -43,13 +43,18 @@ impl Node {
             contested.map(|(office, key)| ContestedKey { office, key }).collect();
         let items: Vec<ChangedItem> =
             items.iter().map(|item| ChangedItem { kind: item.kind(), id: item.id() }).collect();
+        let contradicting = self.registry.contradictions();
+        let contradicting: Vec<ContradictingLists> =
+            contradicting.iter().filter(|lists| !earlier.contradictions().contains(lists)).cloned().collect();
         let parts = items.len().div_ceil(CHANGED_ITEMS_MAX).max(contested.len().div_ceil(CONTESTED_KEYS_MAX));
+        let parts = parts.max(usize::from(!contradicting.is_empty()));
         for part in 0..parts {
             let piece =
                 |most: usize, length: usize| (part * most).min(length)..((part + 1) * most).min(length);
             let change = RegistryChange {
                 items: items[piece(CHANGED_ITEMS_MAX, items.len())].to_vec(),
                 contested: contested[piece(CONTESTED_KEYS_MAX, contested.len())].to_vec(),
+                contradicting: if part == 0 { contradicting.clone() } else { Vec::new() },
             };
             let draft = self.local(Kind::RegistryChange, &Body::RegistryChange(change));
             self.record(&draft, now, work)?;

@@ -253,6 +253,9 @@ impl Deployment {
         }
         let contested: BTreeSet<_> = next.contested().collect();
         let before: BTreeSet<_> = self.published.iter().flat_map(Registry::contested).collect();
+        let told = self.published.as_ref().map_or(0, |before| before.contradictions().len());
+        added.contradicting =
+            next.contradictions().iter().skip(told).map(|found| found.authority.clone()).collect();
         added.contested = contested.difference(&before).map(|(office, _)| *office).collect();
         let bytes = encode_items(next.all_items());
         let anchors: String = self.anchors.iter().map(|anchor| format!("{anchor}\n")).collect();
@@ -297,6 +300,8 @@ pub struct Added {
     pub refused: Vec<(ItemId, String)>,
     /// Offices with a second key that nobody announced, new with this.
     pub contested: Vec<OfficeId>,
+    /// Authorities of which two lists contradict each other, new with this.
+    pub contradicting: Vec<String>,
 }
 
 /// The folder of an office in a deployment: its name without diacritics and the beginning of its id.

@@ -14,8 +14,9 @@ pub use dispatch::{
     SIGNATURES_MAX,
 };
 pub use trust::{
-    CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, FindingCode, JUDGEMENTS_MAX, Judgement,
-    KeyAnnouncement, KeyPurpose, LAYERS_MAX, Layer, ListHash, RegistryChange, Verdicts,
+    CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, ContradictingLists, FindingCode,
+    JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX, Layer, ListHash, RegistryChange,
+    Verdicts,
 };
 
 use crate::cose::{encodes_to, infallible};

@@ -4,8 +4,9 @@ use minicbor::{Decode, Encode};
 
 use crate::event::key_id;
 use crate::id::{KeyId, OfficeId};
-use crate::registry::{ItemId, ItemKind};
+use crate::registry::{CONTRADICTIONS_MAX, ItemId, ItemKind};
 use crate::stamp::{STAMPS_MAX, Stamp};
+use crate::text::QUOTED_CHARS_MAX;
 use crate::trust::{Item, Outcome};
 
 use super::{Place, SIGNATURES_MAX};
@@ -33,6 +34,21 @@ pub struct RegistryChange {
     /// Second keys of offices that nobody announced, new since the last change.
     #[n(2)]
     pub contested: Vec<ContestedKey>,
+    /// Lists that cannot both be an honest authority's, new since the last change.
+    #[n(3)]
+    pub contradicting: Vec<ContradictingLists>,
+}
+
+/// Two revocation lists of one authority that share a number and differ, or of which the one with the higher number has
+/// the earlier date: evidence that somebody else has its key, or that it has lost its books.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct ContradictingLists {
+    /// The authority, as its certificate names it; shortened.
+    #[n(0)]
+    pub authority: String,
+    /// The two lists, sorted.
+    #[n(1)]
+    pub lists: [ItemId; 2],
 }
 
 /// An item that came.
@@ -187,6 +203,9 @@ impl Verdicts {
 
 impl RegistryChange {
     pub(super) fn is_bounded(&self) -> bool {
-        self.items.len() <= CHANGED_ITEMS_MAX && self.contested.len() <= CONTESTED_KEYS_MAX
+        self.items.len() <= CHANGED_ITEMS_MAX
+            && self.contested.len() <= CONTESTED_KEYS_MAX
+            && self.contradicting.len() <= CONTRADICTIONS_MAX
+            && self.contradicting.iter().all(|lists| lists.authority.chars().count() <= QUOTED_CHARS_MAX)
     }
 }

@@ -6,6 +6,7 @@ use super::{HeldRow, Judged, SentRow};
 use crate::body::Place;
 use crate::event::Event;
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
+use crate::registry::ItemId;
 use crate::trust::Outcome;
 
 /// What a journal entry is to the station that keeps it.
@@ -266,6 +267,16 @@ pub enum Alarm {
         /// Which key.
         #[n(1)]
         key: KeyId,
+    },
+    /// An authority has issued two lists that no honest one issues both.
+    #[n(10)]
+    ContradictingLists {
+        /// Which authority.
+        #[n(0)]
+        authority: String,
+        /// The two lists.
+        #[n(1)]
+        lists: [ItemId; 2],
     },
     /// The signatures on a document that came in are worth less than they were thought to be.
     #[n(8)]

@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use super::change::{Alarm, Change, Class, Entry};
 use super::settle::agrees;
 use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Judged, Records, SentRow};
-use crate::body::{Body, ContestedKey, Place, RestoreReason, Restored, Returned, StatusCode, Verdicts};
+use crate::body::{
+    Body, ContestedKey, ContradictingLists, Place, RestoreReason, Restored, Returned, StatusCode, Verdicts,
+};
 use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
@@ -101,6 +103,9 @@ impl Exchange {
             (Body::RegistryChange(change), _) => {
                 let alarm = |ContestedKey { office, key }| Alarm::ContestedKey { office, key };
                 changes.extend(change.contested.into_iter().map(alarm).map(Change::Alarm));
+                let alarm =
+                    |ContradictingLists { authority, lists }| Alarm::ContradictingLists { authority, lists };
+                changes.extend(change.contradicting.into_iter().map(alarm).map(Change::Alarm));
             }
             _ => {}
         }

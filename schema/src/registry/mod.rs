@@ -33,11 +33,12 @@ pub use item::{
 pub use judgement::{Judged, PersonSignature};
 pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey};
 
-use crate::body::{Body, KeyPurpose};
+use crate::body::{Body, ContradictingLists, KeyPurpose};
 use crate::directory::{Directory, SignedDirectoryError, open_directory};
 use crate::event::{EventError, UnverifiedEvent, VerifyError, check_signature};
 use crate::id::{KeyId, OfficeId, RegionId};
 use crate::stamp::Stamp;
+use crate::text::quoted;
 use crate::time::Millis;
 use crate::trust::algorithm::ed25519_key;
 use crate::trust::certificate::CertificateHash;
@@ -49,6 +50,9 @@ use crate::trust::{
     Anchors, Certificate, CertificateError, Purpose, RevocationList, Role, SigningTime, TrustStore, Verdict,
 };
 use keys::OfficeKeys;
+
+/// Most pairs of lists that contradict each other: one is reason enough to stop an authority.
+pub const CONTRADICTIONS_MAX: usize = 16;
 
 /// What is pinned in the settings of a station or relay: everything else follows from these.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -164,6 +168,8 @@ pub struct Registry {
     numbers: BTreeMap<ItemId, u64>,
     /// The number of the item that holds the newest directory, or list of an authority.
     replaceable: BTreeMap<Replaceable, u64>,
+    /// Lists that cannot both be an honest authority's. Both are kept for ever.
+    contradictions: Vec<ContradictingLists>,
     anchors: Vec<Item>,
     taken: u64,
 }
@@ -173,6 +179,12 @@ pub struct Registry {
 enum Replaceable {
     Directory,
     List(Vec<u8>, Vec<u8>),
+}
+
+impl Replaceable {
+    fn list(list: &RevocationList) -> Self {
+        Self::List(list.issuer().as_der().to_vec(), list.authority_key().to_vec())
+    }
 }
 
 impl fmt::Debug for Registry {
@@ -229,6 +241,7 @@ impl Registry {
             items: BTreeMap::new(),
             numbers: BTreeMap::new(),
             replaceable: BTreeMap::new(),
+            contradictions: Vec::new(),
             anchors,
             taken: 0,
         };
@@ -313,11 +326,13 @@ impl Registry {
                 match self.trust.add_list(item.bytes()) {
                     Ok(Admitted::New) => {}
                     Ok(Admitted::Repeat) => return Ok(Taken::Known),
-                    // Most often an old one that comes round again, and nothing to complain of.
-                    Err(ListError::NumberWentBack { .. }) => return Ok(Taken::Older),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        if self.take_contradicting(id, &list, error)? == Taken::Older {
+                            return Ok(Taken::Older);
+                        }
+                    }
                 }
-                Some(Replaceable::List(list.issuer().as_der().to_vec(), list.authority_key().to_vec()))
+                Some(Replaceable::list(&list))
             }
             ItemKind::Announcement => {
                 let (office, key, by) = self.announcement(item.bytes())?;
@@ -330,12 +345,43 @@ impl Registry {
         };
         self.taken += 1;
         if let Some(replaced) = replaces.and_then(|what| self.replaceable.insert(what, self.taken))
-            && let Some(old) = self.items.remove(&replaced)
+            && let Some(old) = self.items.get(&replaced).map(Item::id)
+            && !self.contradictions.iter().any(|known| known.lists.contains(&old))
         {
-            self.numbers.remove(&old.id());
+            self.items.remove(&replaced);
+            self.numbers.remove(&old);
         }
         self.items.insert(self.taken, item);
         self.numbers.insert(id, self.taken);
+        Ok(Taken::New)
+    }
+
+    /// A list that was not admitted after the newest one: an old one that comes round again, a forged one, or evidence
+    /// that the authority has issued what no honest one issues. That is kept, together with what it contradicts.
+    fn take_contradicting(
+        &mut self,
+        id: ItemId,
+        list: &RevocationList,
+        refused: ListError,
+    ) -> Result<Taken, ItemError> {
+        let admitted = if self.contradictions.len() < CONTRADICTIONS_MAX {
+            self.trust.add_contradicting_list(list)
+        } else {
+            Err(refused)
+        };
+        match admitted {
+            Ok(()) => {}
+            // Most often nothing to complain of.
+            Err(ListError::NumberWentBack { .. }) => return Ok(Taken::Older),
+            Err(error) => return Err(error.into()),
+        }
+        let newest = self.replaceable.get(&Replaceable::list(list));
+        if let Some(held) = newest.and_then(|number| self.items.get(number)) {
+            let mut lists = [held.id(), id];
+            lists.sort_unstable();
+            let authority = quoted(&list.issuer().to_string());
+            self.contradictions.push(ContradictingLists { authority, lists });
+        }
         Ok(Taken::New)
     }
 
@@ -480,6 +526,12 @@ impl Registry {
             let contested = keys.keys().iter().filter(|key| !key.standing().counts());
             contested.map(|key| (*office, key.id()))
         })
+    }
+
+    /// Lists that cannot both be an honest authority's, in the order in which they were found: somebody else has its key,
+    /// or it has lost its books. What either of two revokes is revoked.
+    pub fn contradictions(&self) -> &[ContradictingLists] {
+        &self.contradictions
     }
 
     /// Who is who.

@@ -9,6 +9,7 @@
 //! provably existed, so entries keep their dates and reasons, and [`Revocations`] forgets none: an authority
 //! that silently drops an entry from its next list changes nothing here, except that a hold is lifted.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -574,6 +575,60 @@ impl Revocations {
         }
         self.windows.push(list.window);
         self.last = Some(Last { number: list.number, hash: list.hash, window: list.window });
+        Ok(Admitted::New)
+    }
+
+    /// Whether an honest authority cannot have issued both this list and the last one seen: they share a number and
+    /// differ, or the one with the higher number has the earlier date.
+    pub fn contradicts(&self, list: &RevocationList) -> bool {
+        self.last.is_some_and(|last| {
+            let numbers = list.number.cmp(&last.number);
+            let dates = list.window.this_update.cmp(&last.window.this_update);
+            match numbers {
+                Ordering::Equal => list.hash != last.hash,
+                Ordering::Less | Ordering::Greater => dates == numbers.reverse(),
+            }
+        })
+    }
+
+    /// Takes in a list that contradicts the last one. Nobody can tell which of them the authority meant, so what either
+    /// revokes is revoked, from the earlier date: whoever sees both comes to the same, in whatever order they came.
+    ///
+    /// # Errors
+    /// When `issuer` did not sign it, or they are too long together; nothing changes then.
+    pub fn admit_contradicting(
+        &mut self,
+        list: &RevocationList,
+        issuer: &Certificate,
+    ) -> Result<Admitted, ListError> {
+        list.check_issuer(issuer)?;
+        let added = list.entries.keys().filter(|serial| !self.entries.contains_key(serial)).count();
+        if self.entries.len() + added > ENTRIES_MAX {
+            return Err(ListError::TooManyEntries);
+        }
+        let severity = |entry: &Revocation| {
+            (
+                entry.reason == RevocationReason::CertificateHold,
+                entry.effective_at(),
+                entry.revoked_at,
+                entry.reason,
+            )
+        };
+        for (serial, new) in &list.entries {
+            let held = self.entries.entry(serial.clone()).or_insert(*new);
+            if severity(new) < severity(held) {
+                *held = *new;
+            }
+        }
+        let found = Last { number: list.number, hash: list.hash, window: list.window };
+        let order = |last: &Last| (last.number, last.window.this_update, last.hash);
+        if self.last.is_none_or(|last| order(&last) < order(&found)) {
+            if self.windows.len() == WINDOWS_MAX {
+                self.windows.remove(0);
+            }
+            self.windows.push(list.window);
+            self.last = Some(found);
+        }
         Ok(Admitted::New)
     }
 

@@ -260,7 +260,29 @@ impl TrustStore {
     /// # Errors
     /// When it is not acceptable, forged, or goes back; the store is unchanged then.
     pub fn add_list(&mut self, der: &[u8]) -> Result<Admitted, ListError> {
-        let list = RevocationList::parse(der)?;
+        self.admit(&RevocationList::parse(der)?, Revocations::admit)
+    }
+
+    /// Takes in a list that contradicts the newest one of the same authority: what either revokes is revoked.
+    ///
+    /// # Errors
+    /// When it does not contradict it, or is forged; the store is unchanged then.
+    pub fn add_contradicting_list(&mut self, list: &RevocationList) -> Result<(), ListError> {
+        let admit = |held: &mut Revocations, list: &RevocationList, issuer: &Certificate| {
+            if held.contradicts(list) {
+                held.admit_contradicting(list, issuer)
+            } else {
+                held.admit(list, issuer)
+            }
+        };
+        self.admit(list, admit).map(drop)
+    }
+
+    fn admit(
+        &mut self,
+        list: &RevocationList,
+        admit: impl Fn(&mut Revocations, &RevocationList, &Certificate) -> Result<Admitted, ListError>,
+    ) -> Result<Admitted, ListError> {
         let mut refused = ListError::UnknownIssuer { issuer: list.issuer().to_string() };
         let held = self.anchors.0.named(list.issuer()).chain(self.authorities.named(list.issuer()));
         let held: Vec<Arc<Certificate>> = held.cloned().collect();
@@ -270,7 +292,7 @@ impl TrustStore {
             }
             let key = key_of(&issuer);
             let mut revocations = self.revocations.get(&key).map(|held| (**held).clone()).unwrap_or_default();
-            match revocations.admit(&list, &issuer) {
+            match admit(&mut revocations, list, &issuer) {
                 Ok(Admitted::Repeat) => return Ok(Admitted::Repeat),
                 Ok(Admitted::New) => {
                     self.revocations.insert(key, Arc::new(revocations));

@@ -174,6 +174,9 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             let detail = format!("incarnation {incarnation}, counter {counter}: {reason}");
             ("refused-by-relay", Some(*to), detail)
         }
+        Alarm::ContradictingLists { authority, lists: [one, other] } => {
+            ("contradicting-lists", None, format!("{authority}: {one} and {other}"))
+        }
         Alarm::ContestedKey { office, key } => ("contested-key", Some(*office), format!("key {key}")),
         Alarm::JudgedWorse { from, incarnation, counter, before, outcome } => {
             let detail =
