@@ -168,6 +168,7 @@ table! {
         "first" => "khóa đầu tiên của đơn vị", "the office's first key";
         "announced" => "do khóa trước công bố", "announced by the key before it";
         "recovered" => "thay khóa trước đã bị thu hồi hoặc hết hạn", "in place of one that was revoked or has expired";
+        "late" => "được công nhận, nhưng đến sau khóa kế tiếp của nó; nên hỏi lại đơn vị", "counts, but came after its successor; ask the office";
         "contested" => "chưa được công nhận: khóa trước chưa công bố và chưa bị thu hồi",
             "contested: the key before it neither announced it nor is revoked";
     }

@@ -293,14 +293,10 @@ fn collect(stores: &[Held]) -> Result<BTreeMap<EventId, Event>> {
             for entry in &entries {
                 let recorded = RecordedEvent::read(&entry.bytes)
                     .with_context(|| format!("journal entry {} cannot be read", entry.position))?;
-                if entry.class == Class::Own
-                    && let Ok(Body::Verdict(verdicts)) = Body::read(recorded.version, &recorded.event)
-                {
-                    for judgement in verdicts.entries {
-                        let known = stamps.entry(judgement.place.id).or_default();
-                        let new = judgement.stamps.into_iter().filter(|stamp| !known.contains(stamp));
-                        let new: Vec<Stamp> = new.collect();
-                        known.extend(new);
+                for (event, stamp) in stamps_in(&recorded, entry.class) {
+                    let known = stamps.entry(event).or_default();
+                    if !known.contains(&stamp) {
+                        known.push(stamp);
                     }
                 }
                 let event = events.entry(recorded.id).or_insert_with(|| Event {
@@ -318,6 +314,23 @@ fn collect(stores: &[Held]) -> Result<BTreeMap<EventId, Event>> {
         }
     }
     Ok(events)
+}
+
+/// The stamps that an entry of a journal tells of: those of what came in, in the station's own judgements; those of what
+/// it sent, in the receipts of others.
+fn stamps_in(recorded: &RecordedEvent, class: Class) -> Vec<(EventId, Stamp)> {
+    match Body::read(recorded.version, &recorded.event) {
+        Ok(Body::Verdict(verdicts)) if class == Class::Own => {
+            let entries = verdicts.entries.into_iter();
+            entries
+                .flat_map(|entry| entry.stamps.into_iter().map(move |stamp| (entry.place.id, stamp)))
+                .collect()
+        }
+        Ok(Body::Receipt(receipt)) if class == Class::Received => {
+            receipt.stamped().map(|(event, stamp)| (event, stamp.clone())).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What stands in a chain before something that was seen before the theft: each event names the one before it.

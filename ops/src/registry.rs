@@ -104,6 +104,7 @@ impl Shown {
                     KeyStanding::First => "first",
                     KeyStanding::Announced { .. } => "announced",
                     KeyStanding::Recovered => "after a lost one",
+                    KeyStanding::Late => "came late",
                     KeyStanding::Contested => "CONTESTED",
                 },
                 not_after: calendar::shown(key.not_after()),

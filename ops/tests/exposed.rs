@@ -15,7 +15,7 @@ use ops::exposed::{Exposure, Held, Standing, Stolen};
 use schema::body::{Dispatch, Manifest};
 use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity};
 use schema::event::{Kind, RecordedEvent, Urgency, Verifier, key_id};
-use schema::exchange::Command;
+use schema::exchange::{Class, Command};
 use schema::id::{DocumentId, OfficeId, Position, RegionId};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
@@ -176,9 +176,33 @@ fn documents_seen_before_the_theft_are_safe_and_so_is_the_chain_before_them() {
         "{report}"
     );
 
-    // The recipient's store alone shows less, and claims no more than it shows.
+    // The sender's store alone shows less, and claims no more than it shows.
     let alone = Exposure::of(&stolen, None, None, &[sender.held()], &registry).expect("found");
     assert_eq!(standings(&alone), [Standing::Unproven; 5]);
+}
+
+#[test]
+fn receipts_tell_the_sender_what_relays_saw_so_its_own_store_is_enough() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut sender, recipient) = story(folder.path(), |_| Vec::new());
+    let journal = recipient.node.store().journal(Position(1), 1_000).expect("a journal");
+    for entry in journal.into_iter().filter(|entry| entry.class == Class::Own) {
+        let recorded = RecordedEvent::read(&entry.bytes).expect("an event");
+        if recorded.event.kind == Kind::Receipt {
+            sender.take(&entry.bytes, &recorded, None, hours(11));
+        }
+    }
+    let stolen = Stolen::Office(key_id(&key(1).verifying_key().to_bytes()));
+    let registry = stolen_at_five(10);
+    let alone = Exposure::of(&stolen, None, None, &[sender.held()], &registry).expect("found");
+    let both =
+        Exposure::of(&stolen, None, None, &[sender.held(), recipient.held()], &registry).expect("found");
+    assert_eq!(standings(&alone), standings(&both));
+    assert_eq!(standings(&alone)[1], Standing::SeenBefore);
+
+    let sent = sender.held().reader.stamps_of_sent(&DocumentId::new([2; 16])).expect("readable");
+    assert_eq!(sent.iter().map(|sent| sent.stamp.at).collect::<Vec<_>>(), [hours(2)]);
+    assert!(sender.held().reader.stamps_of_sent(&DocumentId::new([1; 16])).expect("readable").is_empty());
 }
 
 #[test]

@@ -311,7 +311,7 @@ impl Relay {
     }
 
     fn use_registry(&mut self, registry: Arc<Registry>, batch: &mut Batch) {
-        for (office, key) in registry.contested() {
+        for (office, key) in registry.questioned() {
             if self.contested.insert((office, key)) {
                 batch.alarms.push(Alarm::ContestedKey { office, key });
             }

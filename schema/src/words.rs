@@ -202,7 +202,8 @@ impl ItemError {
                 sentences(self, language, &found, ASK_THE_AUTHORITY)
             }
             Self::TooMany { office } => {
-                let found = format!("Đơn vị {office} đã có {CERTIFICATES_MAX} chứng thư số");
+                let found =
+                    format!("Đơn vị {office} đã có {CERTIFICATES_MAX} chứng thư số hoặc công bố khóa");
                 sentences(self, language, &found, ASK_THE_AUTHORITY)
             }
             Self::NotAnAnnouncement => {

@@ -10,8 +10,8 @@ use schema::blob::{
     parse_blob_message,
 };
 use schema::body::{
-    Attachment, Body, BodyError, Dispatch, ENTRIES_MAX, HELD_MAX, Heads, MANIFEST_BYTES_MAX, Manifest,
-    Receipt, SIGNATURES_MAX,
+    Attachment, Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, MANIFEST_BYTES_MAX,
+    Manifest, RECEIPT_STAMPS_MAX, Receipt, SIGNATURES_MAX,
 };
 use schema::courier::{CourierError, CourierReader, MAGIC, Record};
 use schema::directory::{
@@ -540,13 +540,42 @@ mod bodies {
         }
         let receipt = |entries: usize, held: usize| {
             let heads = Heads { held: vec![place(1); held], ..Heads::default() };
-            let body = Receipt { entries: vec![place(2); entries], heads };
+            let body = Receipt { entries: vec![place(2); entries], heads, stamps: Vec::new() };
             read(Kind::Receipt, Body::Receipt(body).encode().expect("a receipt"))
         };
         assert!(receipt(ENTRIES_MAX, HELD_MAX).is_ok());
         assert_eq!(receipt(ENTRIES_MAX + 1, 0), rule(Kind::Receipt, "1 to 512 entries"));
         assert_eq!(receipt(0, 0), rule(Kind::Receipt, "1 to 512 entries"));
         assert_eq!(receipt(1, HELD_MAX + 1), rule(Kind::Receipt, "one recipient, at most 128 places"));
+        let stamped = |stamped: &[u16], entries: usize| {
+            let stamp = |entry: &u16| EntryStamp { entry: *entry, stamp: stamp_of(EventId::new([7; 32])) };
+            let stamps = stamped.iter().map(stamp).collect();
+            let body = Receipt { entries: vec![place(2); entries], heads: Heads::default(), stamps };
+            read(Kind::Receipt, Body::Receipt(body).encode().expect("a receipt"))
+        };
+        let all: Vec<u16> = (0..).take(RECEIPT_STAMPS_MAX).collect();
+        assert!(stamped(&all, RECEIPT_STAMPS_MAX).is_ok());
+        let wrong = rule(Kind::Receipt, "at most 64 stamps, in the order of the entries");
+        let more: Vec<u16> = (0..).take(RECEIPT_STAMPS_MAX + 1).collect();
+        for (of, entries) in [(&more[..], 512), (&[1, 0], 2), (&[0, 0], 2), (&[2], 2)] {
+            assert_eq!(stamped(of, entries), wrong, "{of:?}");
+        }
+    }
+
+    /// What a station makes of as many documents as it can get at once is small enough to be an event.
+    #[test]
+    fn largest_receipt_with_stamps_fits_into_an_event() {
+        let ids: Vec<EventId> = (0..16).map(|n| EventId::new([n; 32])).collect();
+        let stamp = schema::stamp::stamp(&region(&"p".repeat(32)), Millis(1 << 50), &ids, &stamp_key());
+        let stamps =
+            (0..).take(RECEIPT_STAMPS_MAX).map(|entry| EntryStamp { entry, stamp: stamp[15].clone() });
+        let place = schema::body::Place { counter: Counter(1 << 52), ..place(2) };
+        let full = vec![place; HELD_MAX];
+        let heads = Heads { held: full.clone(), ..Heads::default() };
+        let body = Receipt { entries: full[..RECEIPT_STAMPS_MAX].to_vec(), heads, stamps: stamps.collect() };
+        let body = Body::Receipt(body).encode().expect("a receipt");
+        let sealed = seal(Event { body, ..event(Kind::Receipt) }, &key()).expect("it fits");
+        assert!(sealed.bytes().len() < EVENT_BYTES_MAX / 2, "{} bytes", sealed.bytes().len());
     }
 
     #[test]

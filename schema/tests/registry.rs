@@ -144,8 +144,7 @@ fn key_announces_itself_to_nobody() {
     let certificate = registrar.certificate_for(SENDER, public(&next_key()), 30, (day(0), ENDS));
     let contested = with(&registry, vec![certificate]);
     for by in [next_key(), other_key(), SigningKey::from_bytes(&[0x47; 32])] {
-        let (next, outcomes) = contested.with(vec![announcement(&next_key(), &by)]);
-        assert!(matches!(outcomes[0].1, Err(ItemError::Unproven(_))), "{:?}", outcomes[0].1);
+        let (next, _) = contested.with(vec![announcement(&next_key(), &by)]);
         assert_eq!(standing(&next, &next_key()), Some(KeyStanding::Contested));
     }
 }
@@ -226,6 +225,27 @@ fn key_that_comes_after_its_successor_counts_only_when_it_is_over() {
     assert_eq!(standing(&late, &third), Some(KeyStanding::Recovered), "it knows of none in between");
     let late = with(&late, vec![second]);
     assert_eq!(standing(&late, &next_key()), Some(KeyStanding::Contested));
+
+    // It had announced its successor: nothing was lost but the order.
+    let announced = with(&late, vec![announcement(&third, &next_key())]);
+    assert_eq!(standing(&announced, &next_key()), Some(KeyStanding::Late));
+    assert_eq!(announced.contested().count(), 0);
+    let questioned: Vec<_> = announced.questioned().collect();
+    assert_eq!(questioned, [(SENDER, key_id(&public(&next_key())))], "nobody is told");
+    // That a key announces another makes neither of them count when nothing else does.
+    let strangers = [next_key(), third.clone()].map(|key| key.verifying_key().to_bytes());
+    let strange = with(
+        &registry,
+        vec![
+            registrar.certificate_for(SENDER, strangers[0], 40, (day(2), ENDS)),
+            registrar.certificate_for(SENDER, strangers[1], 41, (day(4), ENDS)),
+            announcement(&third, &next_key()),
+            announcement(&next_key(), &third),
+        ],
+    );
+    assert_eq!(strange.contested().count(), 2);
+    assert!(!strange.is_announced(&SENDER, key_id(&strangers[1])));
+
     let late = with(&late, vec![registrar.list(3, (day(5), day(40)), &[lost(10, day(1)), lost(30, day(3))])]);
     assert_eq!(standing(&late, &next_key()), Some(KeyStanding::Recovered));
     let bytes = sent_by(&next_key(), day(2));
@@ -265,6 +285,37 @@ proptest! {
         );
         prop_assert_eq!(standing(&arrived, &third), Some(KeyStanding::Recovered));
         prop_assert_eq!(standing(&arrived, &fourth), Some(KeyStanding::Recovered));
+    }
+
+    /// The first key is lost; the second announces the third, and that the fourth. What is not proven yet comes again.
+    #[test]
+    fn keys_that_follow_a_lost_one_count_in_whatever_order_the_news_arrives(
+        order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(),
+        together in 1_usize..4,
+    ) {
+        let (registrar, registry) = base();
+        let keys = [0x46, 0x49, 0x4a].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+        let [second, third, fourth] = &keys;
+        let lost = [Revoked { serial: 10, at: day(1), why: Why::KeyCompromise }];
+        let certificate = |key, serial, began| registrar.certificate_for(SENDER, public(key), serial, (began, ENDS));
+        let news = [
+            certificate(second, 30, day(2)),
+            certificate(third, 31, day(4)),
+            certificate(fourth, 32, day(6)),
+            announcement(third, second),
+            announcement(fourth, third),
+            registrar.list(2, (day(2), day(36)), &lost),
+        ];
+        let bring = |held: Registry, order: &[usize]| {
+            order.chunks(together).fold(held, |registry, some| {
+                registry.with(some.iter().map(|n| news[*n].clone()).collect()).0
+            })
+        };
+        let arrived = (0..3).fold(registry, |held, _| bring(held, &order));
+        for key in &keys {
+            let found = standing(&arrived, key);
+            prop_assert!(found.is_some_and(KeyStanding::counts), "{:?}", found);
+        }
     }
 }
 

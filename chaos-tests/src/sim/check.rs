@@ -53,6 +53,20 @@ fn counting(registry: &Registry, office: &OfficeId) -> BTreeSet<KeyId> {
     registry.keys(office).iter().filter(|key| key.standing().counts()).map(NodeKey::id).collect()
 }
 
+/// The keys of an office as one registry has them, in the order they came, with their beginnings and ends.
+fn keys_of(registry: &Registry, office: &OfficeId) -> String {
+    let keys = registry.keys(office).iter().map(|key| {
+        let spans = key.certificates().iter().map(|certificate| {
+            let revoked = registry.trust().revocation_of(certificate);
+            let revoked = revoked.map_or_else(String::new, |entry| format!(" {:?}", entry.reason));
+            let period = certificate.validity();
+            format!(" {}..{}{revoked}", period.not_before.0, period.not_after.0)
+        });
+        format!("{} {:?}{}", key.id(), key.standing(), spans.collect::<String>())
+    });
+    keys.collect::<Vec<_>>().join(", ")
+}
+
 /// One journal entry in a line: who recorded what, and its numbers among the events to each recipient.
 fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
     let event = &recorded.event;
@@ -426,7 +440,11 @@ impl World<'_> {
                 };
                 let differs = |office: &OfficeId| used(reference, office) != used(registry, office);
                 let office = self.stations.iter().map(|station| station.office).find(differs)?;
-                Some(format!("{first:?} and {holder:?} take other keys for those of {office}"))
+                let keys = [keys_of(reference, &office), keys_of(registry, &office)];
+                Some(format!(
+                    "{first:?} and {holder:?} take other keys for those of {office}: {} against {}",
+                    keys[0], keys[1]
+                ))
             };
             here.or_else(there).or_else(keys)
         })

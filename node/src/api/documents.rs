@@ -230,9 +230,14 @@ pub(super) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = document_id(path)?;
-    let found = api.read(move |reader| Ok((reader.document(&id, now())?, reader.judgement(&id)?))).await?;
-    let (Some(view), judgement) = found else { return Err(no_document(&id)) };
+    let found = api
+        .read(move |reader| {
+            Ok((reader.document(&id, now())?, reader.judgement(&id)?, reader.stamps_of_sent(&id)?))
+        })
+        .await?;
+    let (Some(view), judgement, sent) = found else { return Err(no_document(&id)) };
     let (registry, lang) = (api.keeper.registry(), lang_of(&headers));
+    let judgement = judgement.or_else(|| registry::judged_as_sent(&api.keeper.verifier(), sent));
     let mut answer = serde_json::to_value(&view).unwrap_or_default();
     if let Value::Object(answer) = &mut answer {
         let stamps = judgement.as_ref().map_or(&[][..], |view| &view.judgement.stamps);

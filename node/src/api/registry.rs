@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use schema::body::Dispatch;
+use schema::body::{Dispatch, Place};
 use schema::directory::Directory;
+use schema::event::Verifier;
 use schema::id::OfficeId;
 use schema::registry::{KeyStanding, NodeKey, PersonSignature, REGISTRY_BYTES_MAX, Registry, decode_items};
 use schema::stamp::Stamp;
@@ -18,7 +19,7 @@ use super::present::Presenter;
 use super::problem::Problem;
 use super::{SharedApi, check_length, day_in_vietnam, lang_of};
 use crate::runtime::now;
-use crate::store::JudgementView;
+use crate::store::{JudgementView, SentStamp};
 use crate::words::{KEY_STANDING, Lang, word};
 
 /// Days before the end of this station's certificate from which on the status warns: the first of 60, 30 and 7.
@@ -89,6 +90,7 @@ fn key_view(registry: &Registry, key: &NodeKey, lang: Lang) -> Value {
         KeyStanding::First => "first",
         KeyStanding::Announced { .. } => "announced",
         KeyStanding::Recovered => "recovered",
+        KeyStanding::Late => "late",
         KeyStanding::Contested => "contested",
     };
     let certificates = key.certificates().iter().map(|certificate| {
@@ -142,6 +144,20 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
         "proven_by": judgement.stamps.iter().map(|stamp| json!({ "relay": stamp.region, "at": stamp.at })).collect::<Vec<_>>(),
         "seal": seal,
     })
+}
+
+/// What the signatures on a document of this office are worth, as of what its recipients have passed on about the time.
+pub(super) fn judged_as_sent(verifier: &Verifier, sent: Vec<SentStamp>) -> Option<JudgementView> {
+    let proven = sent.into_iter().filter_map(|SentStamp { event, stamp, receipt, received_at }| {
+        let stamps = verifier.proof(&event.id, vec![stamp]).stamps;
+        Some((stamps.first()?.at, event, stamps, receipt, received_at))
+    });
+    let (_, recorded, stamps, event, recorded_at) = proven.min_by_key(|(at, ..)| *at)?;
+    let to = recorded.event.to.first()?;
+    let place = Place { incarnation: recorded.event.incarnation, counter: to.counter, id: recorded.id };
+    let judgement = verifier.registry().judge_event(&recorded, place, stamps).judgement;
+    let (key, claimed_at) = (recorded.key, recorded.event.claimed_at);
+    Some(JudgementView { judgement, key, claimed_at, recorded_at, event })
 }
 
 /// The signatures of persons on a document, as of these stamps. Citizen numbers are masked.

@@ -22,6 +22,9 @@ use super::{Node, StepError, Work};
 use crate::step::Effect;
 use crate::store::StoreError;
 
+/// Most documents of one sender whose stamps are looked up for one step's receipts: a courier brings thousands at once,
+/// without any.
+const STAMPS_LOOKED_UP_MAX: usize = 64;
 /// Documents that are judged again in one step.
 pub(super) const REJUDGED_MAX: usize = 128;
 
@@ -37,8 +40,8 @@ impl Node {
     ) -> Result<(), StepError> {
         let earlier = std::mem::replace(&mut self.registry, registry);
         self.store.keep_items(items)?;
-        let known: Vec<_> = earlier.contested().collect();
-        let contested = self.registry.contested().filter(|key| !known.contains(key));
+        let known: Vec<_> = earlier.questioned().collect();
+        let contested = self.registry.questioned().filter(|key| !known.contains(key));
         let contested: Vec<ContestedKey> =
             contested.map(|(office, key)| ContestedKey { office, key }).collect();
         let items: Vec<ChangedItem> =
@@ -92,7 +95,36 @@ impl Node {
         let Some(row) = self.store.held(&from, place.incarnation, place.counter)? else { return Ok(()) };
         let recorded = self.recorded_at(row.position)?;
         let judgement = self.judge(&recorded, place, proof.stamps.clone())?;
+        self.note_stamp(&recorded, &judgement, work);
         work.judgements.push((judgement, false));
+        Ok(())
+    }
+
+    /// Remembers for the receipt which stamp proves when the document was there.
+    fn note_stamp(&self, recorded: &RecordedEvent, judgement: &Judgement, work: &mut Work) {
+        let proven_at = self.registry.sound_proof(&judgement.from, recorded.key, &judgement.stamps);
+        let stamp = judgement.stamps.iter().find(|stamp| Some(stamp.at) == proven_at);
+        work.stamps.insert(judgement.place.id, stamp.cloned());
+    }
+
+    /// The stamps of documents that came in earlier steps: they waited for attachments, or are receipted once more.
+    pub(super) fn look_up_stamps(
+        &self,
+        from: OfficeId,
+        places: &[Place],
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        for place in places.iter().take(STAMPS_LOOKED_UP_MAX) {
+            if work.stamps.contains_key(&place.id) {
+                continue;
+            }
+            let row = self.store.held(&from, place.incarnation, place.counter)?;
+            let Some(row) = row.filter(|row| row.place.id == place.id) else { continue };
+            let Some(judged) = row.judged else { continue };
+            if let Some(judgement) = self.judgement_at(judged.position, &from, place)? {
+                self.note_stamp(&self.recorded_at(row.position)?, &judgement, work);
+            }
+        }
         Ok(())
     }
 

@@ -14,8 +14,9 @@ use ed25519_dalek::SigningKey;
 use schema::body::{Attachment, Dispatch, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
-use schema::id::{Incarnation, OfficeId, Position, StateHash, hex};
+use schema::id::{EventId, Incarnation, OfficeId, Position, StateHash, hex};
 use schema::registry::{Item, Registry};
+use schema::stamp::Stamp;
 use schema::time::Millis;
 use schema::trust::Outcome;
 use sha2::{Digest, Sha256};
@@ -113,6 +114,8 @@ struct Work {
     told: Option<Incarnation>,
     anew: Vec<SentRow>,
     told_heads: Vec<(OfficeId, HeadDue)>,
+    /// Relays' word on when documents that came in this step were there, as far as there is one.
+    stamps: BTreeMap<EventId, Option<Stamp>>,
     /// What was found out about documents, and whether it is worse than before.
     judgements: Vec<(Judgement, bool)>,
 }
@@ -305,7 +308,8 @@ impl Node {
         self.judge_again(work)?;
         self.record_judgements(now, work)?;
         for (office, places) in std::mem::take(&mut work.owed) {
-            for draft in self.exchange.receipts(&self.store, office, &places)? {
+            self.look_up_stamps(office, &places, work)?;
+            for draft in self.exchange.receipts(&self.store, office, &places, &work.stamps)? {
                 self.record(&draft, now, work)?;
             }
         }

@@ -31,7 +31,7 @@ pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, DocumentView, ExportError, IncomingView, JudgementView, OutgoingView, PAGE_ROWS_MAX, Page,
-    QuarantineView, Reader, RecipientView, StatusView, Step, StepKind, WhyView,
+    QuarantineView, Reader, RecipientView, SentStamp, StatusView, Step, StepKind, WhyView,
 };
 pub use records::ReplayedState;
 pub use signing::{

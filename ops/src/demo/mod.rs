@@ -89,7 +89,10 @@ fn programs() -> Result<Programs> {
         if path.is_file() {
             Ok(path)
         } else {
-            bail!("`{}` is missing; build it: cargo build --release --workspace", path.display())
+            bail!(
+                "`{}` is missing beside this program; build the whole workspace with one profile",
+                path.display()
+            )
         }
     };
     Ok(Programs { node: find("tram-node")?, relay: find("tram-relay")? })

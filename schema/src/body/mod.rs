@@ -22,8 +22,11 @@ pub use trust::{
 use crate::cose::{encodes_to, infallible};
 use crate::event::{EVENT_BYTES_MAX, Event, Kind, VERSION};
 use crate::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
+use crate::stamp::Stamp;
 use crate::text;
 
+/// Most stamps in one receipt: with the longest path they take a third of an event.
+pub const RECEIPT_STAMPS_MAX: usize = 64;
 /// Most entries of one receipt or status.
 pub const ENTRIES_MAX: usize = 512;
 /// Most places of one peer's channels that a head reports on.
@@ -152,7 +155,7 @@ pub struct Returned {
 }
 
 /// The recipient holds these events durably (*biên nhận*, status 01).
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Receipt {
     /// The events, all of the one office the receipt is addressed to.
@@ -161,6 +164,31 @@ pub struct Receipt {
     /// Both directions at that moment.
     #[n(2)]
     pub heads: Heads,
+    /// Relays' word on when the documents among them were there, which only their recipient was told: with it the sender
+    /// can show what it had signed before its key was stolen. In the order of the entries, at most one for each.
+    #[n(3)]
+    pub stamps: Vec<EntryStamp>,
+}
+
+/// A relay's word on when a receipted event was there.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct EntryStamp {
+    /// Which of the entries, from 0.
+    #[n(0)]
+    pub entry: u16,
+    /// The relay's word.
+    #[n(1)]
+    pub stamp: Stamp,
+}
+
+impl Receipt {
+    /// The events with a relay's word on when they were there. Nothing about them is checked.
+    pub fn stamped(&self) -> impl Iterator<Item = (EventId, &Stamp)> {
+        self.stamps.iter().filter_map(|EntryStamp { entry, stamp }| {
+            let place = self.entries.get(usize::from(*entry))?;
+            Some((place.id, stamp))
+        })
+    }
 }
 
 /// Why a station started a new incarnation.
@@ -401,6 +429,11 @@ impl Body {
             Self::Receipt(receipt) => {
                 if receipt.entries.len() > ENTRIES_MAX || receipt.entries.is_empty() {
                     return rule("1 to 512 entries");
+                }
+                let in_order = receipt.stamps.is_sorted_by(|a, b| a.entry < b.entry);
+                let last = receipt.stamps.last().map_or(0, |last| usize::from(last.entry));
+                if receipt.stamps.len() > RECEIPT_STAMPS_MAX || !in_order || last >= receipt.entries.len() {
+                    return rule("at most 64 stamps, in the order of the entries");
                 }
                 if !receipt.heads.fits() || !receipt.heads.asks.is_empty() || event.to.len() != 1 {
                     return rule("one recipient, at most 128 places");

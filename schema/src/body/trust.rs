@@ -31,7 +31,7 @@ pub struct RegistryChange {
     /// What came, in the order it was taken in.
     #[n(1)]
     pub items: Vec<ChangedItem>,
-    /// Second keys of offices that nobody announced, new since the last change.
+    /// Second keys of offices that nobody announced, or that came after their successors, new since the last change.
     #[n(2)]
     pub contested: Vec<ContestedKey>,
     /// Lists that cannot both be an honest authority's, new since the last change.

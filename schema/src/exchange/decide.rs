@@ -8,13 +8,15 @@ use super::settle::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{BLOBS_MAX, BlobRef};
 use crate::body::{
-    Ask, Body, BodyError, Dispatch, ENTRIES_MAX, HELD_MAX, Heads, Place, RETURNED_BYTES_MAX,
-    RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status, StatusCode,
+    Ask, Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place, RECEIPT_STAMPS_MAX,
+    RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status,
+    StatusCode,
 };
 use crate::directory::Directory;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
 use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId};
 use crate::mutant::{self, Mutant};
+use crate::stamp::Stamp;
 use crate::time::Millis;
 use crate::trust::{Language, Verdict};
 
@@ -383,7 +385,8 @@ impl Exchange {
             .collect()
     }
 
-    /// The receipts for these events of one sender.
+    /// The receipts for these events of one sender, and with them the relays' word on when they were there, as far as
+    /// it is known here.
     ///
     /// # Errors
     /// When the records cannot be read.
@@ -392,10 +395,21 @@ impl Exchange {
         records: &R,
         to: OfficeId,
         places: &[Place],
+        stamps: &BTreeMap<EventId, Option<Stamp>>,
     ) -> Result<Vec<Draft>, R::Error> {
         let heads = self.heads(records, &to)?;
-        let receipts = places.chunks(ENTRIES_MAX).map(|entries| {
-            let receipt = Receipt { entries: entries.to_vec(), heads: heads.clone() };
+        let stamp_on = |place: &Place| stamps.get(&place.id).and_then(Option::as_ref);
+        let most = if places.iter().any(|place| stamp_on(place).is_some()) {
+            RECEIPT_STAMPS_MAX
+        } else {
+            ENTRIES_MAX
+        };
+        let receipts = places.chunks(most).map(|entries| {
+            let stamped = |(entry, place): (u16, &Place)| {
+                stamp_on(place).map(|stamp| EntryStamp { entry, stamp: stamp.clone() })
+            };
+            let stamps = (0..).zip(entries).filter_map(stamped).collect();
+            let receipt = Receipt { entries: entries.to_vec(), heads: heads.clone(), stamps };
             self.draft(vec![to], Kind::Receipt, &Body::Receipt(receipt))
         });
         Ok(receipts.collect())

@@ -3,7 +3,7 @@
 //!
 //! The stations follow the node's rules in the simplest form: no clock, no attachments, one message per event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -251,7 +251,8 @@ impl World {
                 }
             }
             let station = &self.models[at].station;
-            for draft in sure(station.exchange.receipts(&station.records, office, &places)) {
+            for draft in sure(station.exchange.receipts(&station.records, office, &places, &BTreeMap::new()))
+            {
                 self.record(at, &draft);
             }
         }

@@ -7,11 +7,11 @@
 //! accepted under it, and everybody who sees it tells.
 //!
 //! Keys are looked at in the order in which they began, not in which they came, so that everybody who holds the same
-//! certificates, announcements and lists comes to the same answer. With two exceptions, both on the safe side: the key
-//! that was seen first stays the first, whatever beginning a later certificate claims; and a key that comes after its
-//! successor counts only when it is over, for then nothing enters under it but what provably existed before its end.
+//! certificates, announcements and lists accepts the same keys. On the safe side, the key that was seen first stays the
+//! first, whatever beginning a later certificate claims; and of a key that comes after its successor, which it must have
+//! announced unless it is over, everybody is told: somebody who has the authority's key could make such a one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
@@ -22,7 +22,7 @@ use crate::time::Millis;
 use crate::trust::crl::RevocationReason;
 use crate::trust::{Certificate, TrustStore};
 
-/// Most certificates of one office over its whole life.
+/// Most certificates of one office over its whole life, and most announcements.
 pub const CERTIFICATES_MAX: usize = 128;
 
 /// How a key came to count.
@@ -37,6 +37,8 @@ pub enum KeyStanding {
     },
     /// The keys before it are over: revoked, expired or succeeded.
     Recovered,
+    /// It came after its successor, which it had announced. It counts, and whoever knows its office should ask.
+    Late,
     /// None of that: it does not count, and somebody must find out where it comes from.
     Contested,
 }
@@ -102,8 +104,8 @@ impl NodeKey {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OfficeKeys {
     keys: Vec<NodeKey>,
-    /// A key, and the one that announced it.
-    announced: BTreeMap<KeyId, KeyId>,
+    /// A key, and those that announced it: more than one only when somebody lies. Certified ones only, so they are few.
+    announced: BTreeMap<KeyId, BTreeSet<KeyId>>,
 }
 
 impl OfficeKeys {
@@ -136,14 +138,20 @@ impl OfficeKeys {
         true
     }
 
-    /// Notes that one key announced another; false when that is known.
-    pub(super) fn announce(&mut self, key: KeyId, by: KeyId) -> bool {
-        self.announced.insert(key, by) != Some(by)
+    /// How many announcements are held.
+    pub(super) fn announcements(&self) -> usize {
+        self.announced.values().map(BTreeSet::len).sum()
     }
 
-    /// Whether some key announced this one.
-    pub(super) fn is_announced(&self, key: KeyId) -> bool {
-        self.announced.contains_key(&key)
+    /// Notes that one key announced another; false when that is known.
+    pub(super) fn announce(&mut self, key: KeyId, by: KeyId) -> bool {
+        self.announced.entry(key).or_default().insert(by)
+    }
+
+    /// The key that announced this one and counts.
+    pub(super) fn announcer(&self, key: KeyId) -> Option<KeyId> {
+        let counts = |by: &KeyId| self.key(*by).is_some_and(|by| by.standing.counts());
+        self.announced.get(&key)?.iter().copied().find(counts)
     }
 
     /// Decides anew about the keys that do not count yet. One that counts goes on counting: whether its certificate
@@ -157,7 +165,6 @@ impl OfficeKeys {
     fn next_that_counts(&self, trust: &TrustStore) -> Option<(usize, KeyStanding)> {
         let began = |key: &NodeKey| (key.not_before(), key.id);
         let counting: Vec<&NodeKey> = self.keys.iter().filter(|key| key.standing.counts()).collect();
-        let counts = |id| counting.iter().any(|key| key.id == id);
         let succeeded = |key: &NodeKey| {
             counting.iter().any(|next| matches!(next.standing, KeyStanding::Announced { by } if by == key.id))
         };
@@ -167,16 +174,20 @@ impl OfficeKeys {
         waiting.into_iter().find_map(|(n, key)| {
             let (earlier, later): (Vec<&NodeKey>, Vec<&NodeKey>) =
                 counting.iter().partition(|other| began(other) < began(key));
-            let recovered = || {
-                !earlier.is_empty()
-                    && earlier.iter().all(|other| succeeded(other) || other.is_over(trust, key.not_before()))
-                    && later.iter().all(|other| key.is_over(trust, other.not_before()))
+            let announced = |other: &NodeKey| {
+                self.announced.get(&other.id).is_some_and(|announcers| announcers.contains(&key.id))
             };
-            let standing = match self.announced.get(&key.id) {
-                Some(by) if counts(*by) => KeyStanding::Announced { by: *by },
-                _ if counting.is_empty() => KeyStanding::First,
-                _ if recovered() => KeyStanding::Recovered,
-                _ => return None,
+            let follows = !earlier.is_empty()
+                && earlier.iter().all(|other| succeeded(other) || other.is_over(trust, key.not_before()));
+            let standing = match self.announcer(key.id) {
+                Some(by) => KeyStanding::Announced { by },
+                None if counting.is_empty() => KeyStanding::First,
+                None if !follows => return None,
+                None if later.iter().all(|other| key.is_over(trust, other.not_before())) => {
+                    KeyStanding::Recovered
+                }
+                None if later.iter().any(|other| announced(other)) => KeyStanding::Late,
+                None => return None,
             };
             Some((n, standing))
         })

@@ -117,8 +117,8 @@ pub enum ItemError {
         /// What is missing.
         source: PathError,
     },
-    /// The office has more certificates than any honest one.
-    #[error("office `{office}` has {CERTIFICATES_MAX} certificates already")]
+    /// The office has more certificates, or announcements, than any honest one.
+    #[error("office `{office}` has {CERTIFICATES_MAX} certificates or announcements of keys already")]
     TooMany {
         /// Which office.
         office: OfficeId,
@@ -336,7 +336,11 @@ impl Registry {
             }
             ItemKind::Announcement => {
                 let (office, key, by) = self.announcement(item.bytes())?;
-                if !self.offices.entry(office).or_default().announce(key, by) {
+                let keys = self.offices.entry(office).or_default();
+                if keys.announcements() >= CERTIFICATES_MAX {
+                    return Err(ItemError::TooMany { office });
+                }
+                if !keys.announce(key, by) {
                     return Ok(Taken::Known);
                 }
                 touched.insert(office);
@@ -408,8 +412,8 @@ impl Registry {
         Ok(if keys.add(Arc::new(certificate), &public) { Taken::New } else { Taken::Known })
     }
 
-    /// Whose next key is announced, and by which key. Whether the certificate of that key counted is asked without a
-    /// proven time: a key that was revoked announces nothing.
+    /// Whose next key is announced, and by which key: any that is certified, for a contested one may come to count. Whether
+    /// its certificate counts is asked without a proven time: a key that was revoked announces nothing.
     fn announcement(&self, bytes: &[u8]) -> Result<(OfficeId, KeyId, KeyId), ItemError> {
         let event = UnverifiedEvent::parse(bytes)?;
         let Ok(Body::KeyAnnouncement(announcement)) = event.body() else {
@@ -419,7 +423,8 @@ impl Registry {
             return Err(ItemError::NotAnAnnouncement);
         }
         let office = event.claims().office;
-        let key = self.usable_key(&office, event.key(), &SigningTime::default())?;
+        let key = self.known_key(&office, event.key())?;
+        self.require_certified(&office, key, &SigningTime::default())?;
         check_signature(&event, key.key())?;
         Ok((office, announcement.key_id(), event.key()))
     }
@@ -435,15 +440,25 @@ impl Registry {
         time: &SigningTime,
     ) -> Result<&NodeKey, VerifyError> {
         let found = self.counting_key(office, key)?;
-        let office = *office;
+        self.require_certified(office, found, time)?;
+        Ok(found)
+    }
+
+    /// Checks that one of the key's certificates lets in what is signed at that time.
+    fn require_certified(
+        &self,
+        office: &OfficeId,
+        key: &NodeKey,
+        time: &SigningTime,
+    ) -> Result<(), VerifyError> {
         let mut refused = None;
-        for certificate in found.certificates() {
+        for certificate in key.certificates() {
             match self.trust.standing_of(certificate).may_enter(Purpose::Event, time) {
-                Ok(()) => return Ok(found),
+                Ok(()) => return Ok(()),
                 Err(verdict) => refused = Some(verdict),
             }
         }
-        Err(VerifyError::Certificate { office, key, verdict: refused })
+        Err(VerifyError::Certificate { office: *office, key: key.id(), verdict: refused })
     }
 
     /// The key of this office with this id, when it is no contested one. Its certificates may be over.
@@ -511,7 +526,7 @@ impl Registry {
 
     /// Whether a key of this office that counted announced this one, certified or not.
     pub fn is_announced(&self, office: &OfficeId, key: KeyId) -> bool {
-        self.offices.get(office).is_some_and(|keys| keys.is_announced(key))
+        self.offices.get(office).is_some_and(|keys| keys.announcer(key).is_some())
     }
 
     /// Whether the office has a station: a mailbox, and a key that counts.
@@ -522,10 +537,17 @@ impl Registry {
 
     /// Second keys of offices that nobody announced: nothing is accepted under them.
     pub fn contested(&self) -> impl Iterator<Item = (OfficeId, KeyId)> {
-        self.offices.iter().flat_map(|(office, keys)| {
-            let contested = keys.keys().iter().filter(|key| !key.standing().counts());
-            contested.map(|key| (*office, key.id()))
-        })
+        self.keys_that(|standing| !standing.counts())
+    }
+
+    /// Keys of which everybody must be told: contested ones, and those that came after their successors.
+    pub fn questioned(&self) -> impl Iterator<Item = (OfficeId, KeyId)> {
+        self.keys_that(|standing| !standing.counts() || standing == KeyStanding::Late)
+    }
+
+    fn keys_that(&self, stand: impl Fn(KeyStanding) -> bool) -> impl Iterator<Item = (OfficeId, KeyId)> {
+        let all = self.offices.iter().flat_map(|(office, keys)| keys.keys().iter().map(|key| (*office, key)));
+        all.filter(move |(_, key)| stand(key.standing())).map(|(office, key)| (office, key.id()))
     }
 
     /// Lists that cannot both be an honest authority's, in the order in which they were found: somebody else has its key,

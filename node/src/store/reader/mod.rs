@@ -24,7 +24,7 @@ pub use export::ExportError;
 pub use incoming::IncomingView;
 pub use outgoing::OutgoingView;
 pub use status::StatusView;
-pub use timeline::{DocumentView, JudgementView, RecipientView, Step, StepKind, WhyView};
+pub use timeline::{DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind, WhyView};
 
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 200;

@@ -1,11 +1,12 @@
 //! One document: what is proven about it, and why it has not arrived.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, params};
 use schema::body::{Attachment, Body, Dispatch, Judgement, Place, Status, StatusCode};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
 use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, RegionId};
 use schema::invariant::OVERDUE_MS;
+use schema::stamp::Stamp;
 use schema::time::Millis;
 use serde::Serialize;
 
@@ -106,6 +107,22 @@ pub struct AttachmentView {
     pub attachment: Attachment,
     /// Whether they are here.
     pub complete: bool,
+}
+
+/// Most receipts of one document that are looked into for stamps.
+const SENT_STAMPS_MAX: u32 = 64;
+
+/// A relay's word on when an event of this station was there, as its recipient passed it on.
+#[derive(Clone, Debug)]
+pub struct SentStamp {
+    /// The event.
+    pub event: RecordedEvent,
+    /// The relay's word.
+    pub stamp: Stamp,
+    /// The receipt that brought it.
+    pub receipt: EventId,
+    /// When that came.
+    pub received_at: Millis,
 }
 
 /// What the signatures on a document are worth, as recorded.
@@ -224,6 +241,37 @@ impl Reader {
             recorded_at,
             event: recorded.id,
         }))
+    }
+
+    /// What recipients of a document passed on with their receipts: relays' word on when an event that carries it was
+    /// there, and when it came back. Nothing about it is checked.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn stamps_of_sent(&self, document: &DocumentId) -> Result<Vec<SentStamp>, StoreError> {
+        let read = "read the receipts of a document";
+        let sql = "SELECT DISTINCT position, id, receipt FROM sent
+                   WHERE document = ?1 AND receipt IS NOT NULL ORDER BY receipt LIMIT ?2";
+        let receipts: Vec<(i64, EventId, i64)> = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let rows = s.query_map(params![document.as_bytes(), SENT_STAMPS_MAX], |row| {
+                    Ok((row.get(0)?, EventId::new(row.get(1)?), row.get(2)?))
+                })?;
+                rows.collect()
+            })
+            .attempted(read)?;
+        let mut stamps = Vec::new();
+        for (sent, id, receipt) in receipts {
+            let (receipt, received_at) = self.event_at(receipt)?;
+            let Ok(Body::Receipt(body)) = Body::read(receipt.version, &receipt.event) else { continue };
+            let stamp = body.stamped().find(|(stamped, _)| *stamped == id).map(|(_, stamp)| stamp.clone());
+            let Some(stamp) = stamp else { continue };
+            let (event, _) = self.event_at(sent)?;
+            stamps.push(SentStamp { event, stamp, receipt: receipt.id, received_at });
+        }
+        Ok(stamps)
     }
 
     fn recipients(&self, document: &DocumentId, now: Millis) -> Result<Vec<RecipientView>, StoreError> {

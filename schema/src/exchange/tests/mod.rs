@@ -309,7 +309,11 @@ fn head(incarnation: u32, counter: u64, held: &[Place]) -> VerifiedEvent {
 
 fn receipt(incarnation: u32, counter: u64, entries: &[Place], held: &[Place]) -> VerifiedEvent {
     let heads = Heads { held: held.to_vec(), ..Heads::default() };
-    from_a(incarnation, counter, &Body::Receipt(Receipt { entries: entries.to_vec(), heads }))
+    from_a(
+        incarnation,
+        counter,
+        &Body::Receipt(Receipt { entries: entries.to_vec(), heads, stamps: Vec::new() }),
+    )
 }
 
 // ---- what this station records
@@ -332,7 +336,7 @@ fn sends(n: u64) -> Fact {
 /// Answers A's events.
 fn answers(events: &[&VerifiedEvent]) -> Fact {
     let entries = events.iter().map(|event| place_of(event, ME)).collect();
-    Own(draft(&[A], &Body::Receipt(Receipt { entries, heads: Heads::default() })))
+    Own(draft(&[A], &Body::Receipt(Receipt { entries, heads: Heads::default(), stamps: Vec::new() })))
 }
 
 /// Tells A a head, which wants no receipt.

@@ -10,7 +10,10 @@ fn holder(author: OfficeId, events: &[VerifiedEvent]) -> Station {
         holder.take(Class::Received, event);
     }
     holder.record(
-        &draft(&[A], &Body::Receipt(Receipt { entries: places, heads: Heads::default() })),
+        &draft(
+            &[A],
+            &Body::Receipt(Receipt { entries: places, heads: Heads::default(), stamps: Vec::new() }),
+        ),
         Millis(5),
     );
     holder
