@@ -335,6 +335,15 @@ fn list_that_is_silent_about_a_signer_changes_nothing() {
     for (judgement, told) in &receiver.judgements() {
         assert_eq!((judgement.outcome(), told.len()), (Outcome::Valid, 0));
     }
+    // Nothing is recorded about it either, and an auditor who has the newest list finds the same.
+    assert_eq!(receiver.judgements().len(), 1);
+    receiver.learn(vec![Registrar::new().list(3, (hours(30), ENDS), &[])], hours(31));
+    let judgements = receiver.judgements();
+    let [(known, _)] = &judgements[..] else { panic!("judged again for nothing: {judgements:?}") };
+    let recorded = receiver.journal().into_iter().find(|recorded| recorded.id == letter.id()).expect("held");
+    let again = receiver.node.registry().judge_event(&recorded, known.place, known.stamps.clone()).judgement;
+    assert!(again.agrees_with(known), "{again:?} against {known:?}");
+    assert_ne!(again.layers, known.layers, "the newest list is another one");
 }
 
 #[test]

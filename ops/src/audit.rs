@@ -312,7 +312,7 @@ impl Walk {
             let entry = reader.journal(row.position, 1)?.pop().context("a held event has a journal entry")?;
             let recorded = RecordedEvent::read(&entry.bytes)?;
             let again = registry.judge_event(&recorded, known.place, known.stamps.clone()).judgement;
-            if again.layers != known.layers {
+            if !again.agrees_with(known) {
                 broken.get_or_insert_with(|| {
                     let now = again.outcome().text(Language::English);
                     format!("document event {id} is judged {now} now, and otherwise in the journal")

@@ -177,7 +177,9 @@ impl Node {
             let Some(known) = self.judgement_at(judged.position, &from, &place)? else { continue };
             let recorded = self.recorded_at(row.position)?;
             let judgement = self.judge(&recorded, place, known.stamps.clone())?;
-            if judgement != known {
+            // Most lists are silent about most documents: a journal that grew by every document with every list would be
+            // full of nothing.
+            if !judgement.agrees_with(&known) || judgement.open != known.open {
                 let worse = judgement.outcome() > known.outcome();
                 work.judgements.push((judgement, worse));
             }

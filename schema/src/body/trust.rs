@@ -178,6 +178,15 @@ impl Judgement {
         self.layers.iter().map(Layer::outcome).max().unwrap_or(Outcome::Undetermined)
     }
 
+    /// Whether another one finds the same about the same certificates. A newer list that is silent about them is no
+    /// difference.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Layer, &Layer)| {
+            one.certificate == other.certificate && one.findings == other.findings
+        };
+        self.layers.len() == other.layers.len() && self.layers.iter().zip(&other.layers).all(same)
+    }
+
     /// Whether there is trusted time for every signature.
     pub fn is_proven(&self) -> bool {
         let proven = |finding: &FindingCode| {
