@@ -82,8 +82,8 @@ step "tests" cargo nextest run --locked --workspace
 step "programs, optimised" cargo build --locked --profile quick --workspace --bins
 step "simulated country, 5,000 seeds, few faults each" \
     "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 5000 --fast
-step "simulated country, 1,500 seeds, long histories, lost keys" \
-    "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 1500 --also key-lost
+step "simulated country, 1,500 seeds, long histories" \
+    "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 1500
 step "simulated country, what was lost is given back" \
     "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 1000 --given-back
 step "20,000 power cuts under SQLite" \

@@ -168,7 +168,7 @@ table! {
         "first" => "khóa đầu tiên của đơn vị", "the office's first key";
         "announced" => "do khóa trước công bố", "announced by the key before it";
         "recovered" => "thay khóa trước đã bị thu hồi hoặc hết hạn", "in place of one that was revoked or has expired";
-        "late" => "được công nhận, nhưng đến sau khóa kế tiếp của nó; nên hỏi lại đơn vị", "counts, but came after its successor; ask the office";
+        "late" => "đã bị thu hồi; chỉ nhận những gì chắc chắn có trước khóa kế tiếp", "revoked; only what was there before its successor is taken";
         "contested" => "chưa được công nhận: khóa trước chưa công bố và chưa bị thu hồi",
             "contested: the key before it neither announced it nor is revoked";
     }
@@ -190,10 +190,10 @@ table! {
             không nhận gì ký bằng khóa đó, hãy hỏi cơ quan cấp chứng thư",
             "a second key of this office is certified that the key before it neither announced nor was revoked for; \
                 nothing signed with it is taken: ask the certificate authority";
-        "contradicting-lists" => "một cơ quan cấp chứng thư đã phát hành hai danh sách thu hồi mâu thuẫn nhau; chứng thư có trong \
-            một trong hai đều coi là bị thu hồi; cả hai được giữ làm chứng cứ, hãy báo ngay cơ quan giữ gốc tin cậy",
-            "a certificate authority has issued two revocation lists that contradict each other; what either revokes counts as \
-                revoked; both are kept as evidence, tell the keeper of the root at once";
+        "contradicting-list" => "một cơ quan cấp chứng thư đã phát hành danh sách thu hồi mâu thuẫn với danh sách khác của chính mình; \
+            chứng thư có trong bất kỳ danh sách nào đều coi là bị thu hồi; đã giữ làm chứng cứ, hãy báo ngay cơ quan giữ gốc tin cậy",
+            "a certificate authority has issued a revocation list that contradicts another one of its own; what any of them \
+                revokes counts as revoked; they are kept as evidence, tell the keeper of the root at once";
         "judged-worse" => "chữ ký trên văn bản đến nay kém tin cậy hơn trước; hãy xem lại văn bản và hỏi nơi gửi",
             "the signatures on a document that came in are worth less than before; look at it again and ask its sender";
         "judged-elsewhere" => "nơi nhận báo: chữ ký trên văn bản của đơn vị nay kém tin cậy hơn trước; hãy xác nhận lại",

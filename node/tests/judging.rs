@@ -316,7 +316,7 @@ fn lists_that_contradict_each_other_are_told_once_and_kept() {
     receiver.learn(vec![other.clone()], hours(22));
     let told = |receiver: &Receiver| {
         let alarms = receiver.reader().alarms().expect("alarms");
-        alarms.iter().filter(|alarm| alarm.kind == "contradicting-lists").count()
+        alarms.iter().filter(|alarm| alarm.kind == "contradicting-list").count()
     };
     assert_eq!(told(&receiver), 1);
     let kept = receiver.node.store().kept_items().expect("kept");

@@ -76,7 +76,7 @@ pub struct Audit {
     /// Second keys of offices that nobody announced: nothing is accepted under them, and somebody must find out where they
     /// come from.
     pub contested: Vec<Contested>,
-    /// Authorities that have issued two lists which no honest one issues both.
+    /// Authorities that have issued lists which contradict each other, once for each such list.
     pub contradicting: Vec<String>,
     /// What was checked.
     pub checks: Vec<Check>,
@@ -481,10 +481,7 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
             writeln!(text, "  ALARM: key {key} of office {office} is certified, but nobody announced it")?;
         }
         for authority in &audit.contradicting {
-            writeln!(
-                text,
-                "  ALARM: {authority} has issued two revocation lists that contradict each other"
-            )?;
+            writeln!(text, "  ALARM: {authority} has issued revocation lists that contradict each other")?;
         }
         for check in &audit.checks {
             line(&mut text, check)?;

@@ -104,7 +104,7 @@ impl Shown {
                     KeyStanding::First => "first",
                     KeyStanding::Announced { .. } => "announced",
                     KeyStanding::Recovered => "after a lost one",
-                    KeyStanding::Late => "came late",
+                    KeyStanding::Late { .. } => "revoked, came late",
                     KeyStanding::Contested => "CONTESTED",
                 },
                 not_after: calendar::shown(key.not_after()),
@@ -194,8 +194,8 @@ pub fn run(command: RegistryCommand, print: impl Fn(&str) -> Result<()>) -> Resu
                 for authority in &added.contradicting {
                     let _ = writeln!(
                         text,
-                        "CONTRADICTION {authority} has issued two revocation lists that no honest authority issues both: what \
-                         either revokes is revoked, both are kept as evidence; tell the keeper of the root at once"
+                        "CONTRADICTION {authority} has issued revocation lists that contradict each other: what \
+                         any of them revokes is revoked, they are kept as evidence; tell the keeper of the root at once"
                     );
                 }
                 print(&text)?;

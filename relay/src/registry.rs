@@ -101,15 +101,18 @@ pub fn read_items(path: &Path) -> Result<Vec<Item>, LoadError> {
 /// When the registrar's file cannot be read, or lacks a pinned root or the directory.
 pub fn load(config: &Config) -> Result<Registry, LoadError> {
     let path = config.registry_path();
-    let mut items = read_items(&path)?;
+    let brought = read_items(&path)?;
+    let mut items = Vec::new();
     match read_items(&config.held_registry_path()) {
-        Ok(held) => items.extend(held),
+        // First, for what was seen first stays the first.
+        Ok(held) => items = held,
         Err(LoadError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
         // A relay is a cache: what it lost, others bring again.
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "what was kept of the registry is lost");
         }
     }
+    items.extend(brought);
     let (registry, outcomes) = Registry::open(config.roots(), items)
         .map_err(|source| LoadError::Registry { path, source: Box::new(source) })?;
     for (item, outcome) in outcomes {

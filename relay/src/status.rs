@@ -16,7 +16,7 @@ const ALARMS_MAX: usize = 100;
 pub struct AlarmEntry {
     /// Milliseconds since 1970.
     pub at_ms: u64,
-    /// `fork`, `contested-key`, `contradicting-lists`, `no-room`, `guard-reset`, `server` or `trouble`.
+    /// `fork`, `contested-key`, `contradicting-list`, `no-room`, `guard-reset`, `server` or `trouble`.
     pub sort: String,
     /// In words.
     pub text: String,
@@ -117,7 +117,7 @@ impl Book {
             Alarm::Fork { .. } => "fork",
             Alarm::NoRoom { .. } => "no-room",
             Alarm::ContestedKey { .. } => "contested-key",
-            Alarm::ContradictingLists { .. } => "contradicting-lists",
+            Alarm::ContradictingList { .. } => "contradicting-list",
         };
         tracing::error!(sort, %alarm, "alarm");
         self.alarm(sort, alarm.to_string());

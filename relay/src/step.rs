@@ -149,17 +149,16 @@ pub enum Alarm {
         /// Which.
         key: KeyId,
     },
-    /// An authority has issued two revocation lists that no honest one issues both.
+    /// An authority has issued a revocation list that contradicts what it had issued before.
     #[error(
-        "the authority `{authority}` has issued two revocation lists that contradict each other (items {} and {}): what \
-         either revokes is revoked; both are kept as evidence; tell the keeper of the root at once",
-        .lists[0], .lists[1]
+        "the authority `{authority}` has issued a revocation list (item {list}) that contradicts another one of its own: \
+         what any of them revokes is revoked; they are kept as evidence; tell the keeper of the root at once"
     )]
-    ContradictingLists {
+    ContradictingList {
         /// Which authority.
         authority: String,
-        /// The two lists.
-        lists: [ItemId; 2],
+        /// The list.
+        list: ItemId,
     },
     /// A stream refuses: it is full, or the disk is.
     #[error(
@@ -311,16 +310,19 @@ impl Relay {
     }
 
     fn use_registry(&mut self, registry: Arc<Registry>, batch: &mut Batch) {
-        for (office, key) in registry.questioned() {
+        for (office, key) in registry.contested() {
             if self.contested.insert((office, key)) {
                 batch.alarms.push(Alarm::ContestedKey { office, key });
             }
         }
         // They are never taken back: what was told of is at the front.
         let told = std::mem::replace(&mut self.contradictions_told, registry.contradictions().len());
-        batch.alarms.extend(registry.contradictions().iter().skip(told).map(|found| {
-            Alarm::ContradictingLists { authority: found.authority.clone(), lists: found.lists }
-        }));
+        batch.alarms.extend(
+            registry.contradictions().iter().skip(told).map(|found| Alarm::ContradictingList {
+                authority: found.authority.clone(),
+                list: found.list,
+            }),
+        );
         self.registry = registry;
     }
 

@@ -135,7 +135,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
         Effect::Alarm(Alarm::Fork { .. }) => "alarm fork".to_owned(),
         Effect::Alarm(Alarm::NoRoom { .. }) => "alarm no room".to_owned(),
         Effect::Alarm(Alarm::ContestedKey { .. }) => "alarm contested key".to_owned(),
-        Effect::Alarm(Alarm::ContradictingLists { .. }) => "alarm contradicting lists".to_owned(),
+        Effect::Alarm(Alarm::ContradictingList { .. }) => "alarm contradicting list".to_owned(),
         Effect::Ack { token } => format!("ack {}", token.0),
     };
     effects.iter().map(tell).collect()
@@ -236,7 +236,7 @@ fn broken_items_are_kept_with_reasons_and_do_not_block_the_good_ones() {
             "quarantine malformed",
             "quarantine unproven",
             "quarantine local-only",
-            "notify 1: malformed: n",
+            "notify 1: malformed: N",
             "ack 1",
         ],
     );
@@ -491,7 +491,7 @@ fn second_key_that_nobody_announced_is_alarmed_once_and_admits_nothing() {
     let (opened, bytes) = opened_by(Arc::clone(&contested), &pack(0, &[&forged]));
     let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
     let effects = relay.step(vec![input], NOW);
-    assert_eq!(told(&effects), ["quarantine unproven", "notify 1: unproven: ke", "ack 1"]);
+    assert_eq!(told(&effects), ["quarantine unproven", "notify 1: unproven: Ke", "ack 1"]);
     let Effect::Quarantine { detail, bytes, .. } = &effects[0] else { panic!("{effects:?}") };
     assert!(detail.contains("neither announced") && **bytes == *forged.bytes(), "{detail}");
     // The key that was there first still counts.
@@ -549,7 +549,7 @@ fn certificate_of_another_registrar_opens_no_door() {
     let forged = seal(event, &twin).expect("sealed");
     let (opened, bytes) = opened_by(Arc::new(after), &pack(0, &[&forged]));
     let input = Input::FromOffice { office: office(1), token: Token(1), opened, bytes };
-    check(relay("a"), vec![input], &["quarantine unproven", "notify 1: unproven: no", "ack 1"]);
+    check(relay("a"), vec![input], &["quarantine unproven", "notify 1: unproven: No", "ack 1"]);
 }
 
 proptest! {

@@ -250,6 +250,22 @@ fn authority_without_the_right_signs_no_lists() {
     assert!(matches!(list.check_issuer(&issuer), Err(ListError::NotAListSigner { .. })));
 }
 
+/// Anybody can turn a signature of ECDSA into a second one; here the authority does it, by signing once more.
+#[test]
+fn same_list_under_another_signature_is_a_repeat() {
+    let mut country = Country::new();
+    let plan = Plan::province(trust_country::HERE);
+    country.here = country.root.below(plan, Key::p256());
+    let mut store = country.store_without_lists();
+    let [one, twin] = [(); 2].map(|()| country.here.list(5, day(100), day(130), &[]));
+    assert_ne!(one, twin, "the signatures are the same");
+    assert_eq!(store.add_list(&one), Ok(Admitted::New));
+    assert_eq!(store.add_list(&twin), Ok(Admitted::Repeat));
+    store.add_list(&country.here.list(6, day(101), day(131), &[])).expect("the next");
+    let twin = RevocationList::parse(&twin).expect("a list");
+    assert!(!store.is_contradicted_by(&twin));
+}
+
 #[test]
 fn number_going_back_is_refused_and_changes_nothing() {
     let country = Country::new();

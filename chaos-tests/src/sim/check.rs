@@ -120,7 +120,7 @@ fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Inca
         Alarm::RefusedByRelay { .. }
         | Alarm::BodyRefused { .. }
         | Alarm::ContestedKey { .. }
-        | Alarm::ContradictingLists { .. }
+        | Alarm::ContradictingList { .. }
         | Alarm::JudgedWorse { .. }
         | Alarm::JudgedElsewhere { .. } => false,
     }

@@ -76,8 +76,8 @@ impl Fault {
         self >= Self::NodeCloned
     }
 
-    /// Only asked for by name, with `--also`, as the checks do for their long histories: the hunts for planted bugs rest on
-    /// what the seeds mean without it.
+    /// Only asked for by name, with `--also`: whose key counts still depends on the order in which some heard of keys that
+    /// were lost and renewed one soon after another.
     fn is_never_drawn(self) -> bool {
         self == Self::KeyLost
     }

@@ -1,5 +1,7 @@
 //! The registry, and what signatures are worth: shown to people, and taken in from a file.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -7,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use schema::body::{Dispatch, Place};
 use schema::directory::Directory;
 use schema::event::Verifier;
-use schema::id::OfficeId;
+use schema::id::{EventId, OfficeId};
 use schema::registry::{KeyStanding, NodeKey, PersonSignature, REGISTRY_BYTES_MAX, Registry, decode_items};
 use schema::stamp::Stamp;
 use schema::time::Millis;
@@ -90,7 +92,7 @@ fn key_view(registry: &Registry, key: &NodeKey, lang: Lang) -> Value {
         KeyStanding::First => "first",
         KeyStanding::Announced { .. } => "announced",
         KeyStanding::Recovered => "recovered",
-        KeyStanding::Late => "late",
+        KeyStanding::Late { .. } => "late",
         KeyStanding::Contested => "contested",
     };
     let certificates = key.certificates().iter().map(|certificate| {
@@ -146,18 +148,28 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
     })
 }
 
-/// What the signatures on a document of this office are worth, as of what its recipients have passed on about the time.
+/// What the signatures on a document of this office are worth, as of what its recipients have passed on about the time: of
+/// the events that carry it, the one that was provably there first.
 pub(super) fn judged_as_sent(verifier: &Verifier, sent: Vec<SentStamp>) -> Option<JudgementView> {
-    let proven = sent.into_iter().filter_map(|SentStamp { event, stamp, receipt, received_at }| {
-        let stamps = verifier.proof(&event.id, vec![stamp]).stamps;
-        Some((stamps.first()?.at, event, stamps, receipt, received_at))
+    let mut events: BTreeMap<EventId, (SentStamp, Vec<Stamp>)> = BTreeMap::new();
+    for told in sent {
+        let id = told.event.id;
+        let held = verifier.proof(&id, vec![told.stamp.clone()]).stamps;
+        events.entry(id).or_insert_with(|| (told, Vec::new())).1.extend(held);
+    }
+    let registry = verifier.registry();
+    let proven = events.into_values().filter_map(|(told, mut stamps)| {
+        stamps.sort_by_key(|stamp| stamp.at);
+        let at = registry.sound_proof(&told.event.event.office, told.event.key, &stamps)?;
+        Some((at, told, stamps))
     });
-    let (_, recorded, stamps, event, recorded_at) = proven.min_by_key(|(at, ..)| *at)?;
+    let (_, SentStamp { event: recorded, receipt, received_at, .. }, stamps) =
+        proven.min_by_key(|(at, ..)| *at)?;
     let to = recorded.event.to.first()?;
     let place = Place { incarnation: recorded.event.incarnation, counter: to.counter, id: recorded.id };
-    let judgement = verifier.registry().judge_event(&recorded, place, stamps).judgement;
+    let judgement = registry.judge_event(&recorded, place, stamps).judgement;
     let (key, claimed_at) = (recorded.key, recorded.event.claimed_at);
-    Some(JudgementView { judgement, key, claimed_at, recorded_at, event })
+    Some(JudgementView { judgement, key, claimed_at, recorded_at: received_at, event: receipt })
 }
 
 /// The signatures of persons on a document, as of these stamps. Citizen numbers are masked.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use schema::registry::{Registry, encode_items};
+use schema::registry::{ItemError, Registry, encode_items};
 use serde_json::{Value, json};
 
 use super::client::{CliError, Client};
@@ -88,12 +88,16 @@ fn import(config: &Config, file: &std::path::Path, lang: Lang) -> Result<Value, 
     } else {
         Vec::new()
     };
-    let all = present.into_iter().chain(brought).collect();
-    let (registry, outcomes) = Registry::open(config.roots(), all).map_err(|source| {
-        failed(&ConfigError::Registry { path: file.to_owned(), source: Box::new(source) })
-    })?;
+    let unusable =
+        |source| failed(&ConfigError::Registry { path: file.to_owned(), source: Box::new(source) });
+    let (registry, outcomes) = if present.is_empty() {
+        Registry::open(config.roots(), brought).map_err(unusable)?
+    } else {
+        Registry::open(config.roots(), present).map_err(unusable)?.0.with(brought)
+    };
     let refused: Vec<String> = outcomes
         .into_iter()
+        .filter(|(_, outcome)| !matches!(outcome, Err(ItemError::Anchor)))
         .filter_map(|(id, outcome)| outcome.err().map(|error| format!("{id}: {}", error.text(lang.into()))))
         .collect();
     replace_private(&config.registry, &encode_items(registry.all_items()))

@@ -387,7 +387,7 @@ pub(super) fn alarms(value: &Value, lang: Lang) -> String {
             line!(text, "    {} {}", field(row, "number"), field(row, "subject"));
         }
         if !row["outcome_text"].is_null() {
-            line!(text, "    {} {}", say(lang, "nay là:", "now:"), field(row, "outcome_text"));
+            line!(text, "    {} {}", say(lang, "khi đó:", "then:"), field(row, "outcome_text"));
         }
         if row["settled"] == Value::Bool(true) {
             let settled =

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use schema::body::{
-    Body, CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, ContradictingLists,
-    JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, Place, RegistryChange, Verdicts,
+    Body, CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
+    ContradictingList, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, Place, RegistryChange,
+    Verdicts,
 };
 use schema::event::{Kind, Proof, RecordedEvent, Urgency, key_id};
 use schema::exchange::{Draft, Records};
@@ -40,24 +41,24 @@ impl Node {
     ) -> Result<(), StepError> {
         let earlier = std::mem::replace(&mut self.registry, registry);
         self.store.keep_items(items)?;
-        let known: Vec<_> = earlier.questioned().collect();
-        let contested = self.registry.questioned().filter(|key| !known.contains(key));
+        let known: Vec<_> = earlier.contested().collect();
+        let contested = self.registry.contested().filter(|key| !known.contains(key));
         let contested: Vec<ContestedKey> =
             contested.map(|(office, key)| ContestedKey { office, key }).collect();
         let items: Vec<ChangedItem> =
             items.iter().map(|item| ChangedItem { kind: item.kind(), id: item.id() }).collect();
         let contradicting = self.registry.contradictions();
-        let contradicting: Vec<ContradictingLists> =
+        let contradicting: Vec<ContradictingList> =
             contradicting.iter().filter(|lists| !earlier.contradictions().contains(lists)).cloned().collect();
         let parts = items.len().div_ceil(CHANGED_ITEMS_MAX).max(contested.len().div_ceil(CONTESTED_KEYS_MAX));
-        let parts = parts.max(usize::from(!contradicting.is_empty()));
+        let parts = parts.max(contradicting.len().div_ceil(CONTRADICTING_LISTS_MAX));
         for part in 0..parts {
             let piece =
                 |most: usize, length: usize| (part * most).min(length)..((part + 1) * most).min(length);
             let change = RegistryChange {
                 items: items[piece(CHANGED_ITEMS_MAX, items.len())].to_vec(),
                 contested: contested[piece(CONTESTED_KEYS_MAX, contested.len())].to_vec(),
-                contradicting: if part == 0 { contradicting.clone() } else { Vec::new() },
+                contradicting: contradicting[piece(CONTRADICTING_LISTS_MAX, contradicting.len())].to_vec(),
             };
             let draft = self.local(Kind::RegistryChange, &Body::RegistryChange(change));
             self.record(&draft, now, work)?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use schema::event::{UnverifiedEvent, Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
-use schema::registry::{Item, ItemKind, Outcomes, Registry, Taken, encode_items};
+use schema::registry::{Item, ItemId, ItemKind, Outcomes, Registry, Taken, encode_items};
 use schema::time::Millis;
 use schema::words::Bilingual;
 use tokio::sync::{Mutex as Turn, watch};
@@ -186,7 +186,10 @@ impl Keeper {
         let (present, file) = (self.registry(), self.0.file.clone());
         let merging = tokio::task::spawn_blocking(move || {
             let (next, outcomes) = present.with(items.clone());
-            let (new, taken) = sorted(items, outcomes);
+            let (mut new, taken) = sorted(items, outcomes);
+            // The store keeps them in the order in which they were taken in: the key that was seen first stays the first.
+            let order: BTreeMap<ItemId, usize> = next.items().map(Item::id).zip(0..).collect();
+            new.sort_by_key(|item| order.get(&item.id()).copied());
             if !new.is_empty()
                 && let Err(error) = replace_private(&file, &encode_items(next.all_items()))
             {

@@ -300,7 +300,7 @@ pub struct Added {
     pub refused: Vec<(ItemId, String)>,
     /// Offices with a second key that nobody announced, new with this.
     pub contested: Vec<OfficeId>,
-    /// Authorities of which two lists contradict each other, new with this.
+    /// Authorities whose lists contradict each other, once for each such list, new with this.
     pub contradicting: Vec<String>,
 }
 

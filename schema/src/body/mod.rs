@@ -14,9 +14,9 @@ pub use dispatch::{
     SIGNATURES_MAX,
 };
 pub use trust::{
-    CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, ChangedItem, ContestedKey, ContradictingLists, FindingCode,
-    JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX, Layer, ListHash, RegistryChange,
-    Verdicts,
+    CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
+    ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX,
+    Layer, ListHash, RegistryChange, Verdicts,
 };
 
 use crate::cose::{encodes_to, infallible};
@@ -353,8 +353,8 @@ impl Body {
         Ok(body)
     }
 
-    /// Reads the body of an event that this station wrote itself: its encoding and its rules were checked before it
-    /// was signed, and a replay has millions of them to read.
+    /// Reads the body of an event of the journal's own office. Its program made it from these very types, and nobody
+    /// else relies on it here, so encoding and rules are not looked at: a replay has millions of them to read.
     pub(crate) fn read_own(version: u8, event: &Event) -> Self {
         Self::decode(version, event, Reading::Known).unwrap_or(Self::Unsupported)
     }

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::event::key_id;
 use crate::id::{KeyId, OfficeId};
-use crate::registry::{CONTRADICTIONS_MAX, ItemId, ItemKind};
+use crate::registry::{ItemId, ItemKind};
 use crate::stamp::{STAMPS_MAX, Stamp};
 use crate::text::QUOTED_CHARS_MAX;
 use crate::trust::{Item, Outcome};
@@ -15,6 +15,8 @@ use super::{Place, SIGNATURES_MAX};
 pub const CHANGED_ITEMS_MAX: usize = 512;
 /// Most contested keys that one event records.
 pub const CONTESTED_KEYS_MAX: usize = 64;
+/// Most lists that contradict others which one event records.
+pub const CONTRADICTING_LISTS_MAX: usize = 64;
 /// Most judgements in one event.
 pub const JUDGEMENTS_MAX: usize = 32;
 /// Most signatures of one document that are judged: the office's, and those of persons.
@@ -31,24 +33,24 @@ pub struct RegistryChange {
     /// What came, in the order it was taken in.
     #[n(1)]
     pub items: Vec<ChangedItem>,
-    /// Second keys of offices that nobody announced, or that came after their successors, new since the last change.
+    /// Second keys of offices that nobody announced, new since the last change.
     #[n(2)]
     pub contested: Vec<ContestedKey>,
-    /// Lists that cannot both be an honest authority's, new since the last change.
+    /// Lists that contradict what their authorities had issued before, new since the last change.
     #[n(3)]
-    pub contradicting: Vec<ContradictingLists>,
+    pub contradicting: Vec<ContradictingList>,
 }
 
-/// Two revocation lists of one authority that share a number and differ, or of which the one with the higher number has
-/// the earlier date: evidence that somebody else has its key, or that it has lost its books.
+/// A revocation list that shares its number with another one of the same authority, or has a higher number and an earlier
+/// date: evidence that somebody else has the authority's key, or that it has lost its books.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct ContradictingLists {
+pub struct ContradictingList {
     /// The authority, as its certificate names it; shortened.
     #[n(0)]
     pub authority: String,
-    /// The two lists, sorted.
+    /// The list.
     #[n(1)]
-    pub lists: [ItemId; 2],
+    pub list: ItemId,
 }
 
 /// An item that came.
@@ -214,7 +216,7 @@ impl RegistryChange {
     pub(super) fn is_bounded(&self) -> bool {
         self.items.len() <= CHANGED_ITEMS_MAX
             && self.contested.len() <= CONTESTED_KEYS_MAX
-            && self.contradicting.len() <= CONTRADICTIONS_MAX
+            && self.contradicting.len() <= CONTRADICTING_LISTS_MAX
             && self.contradicting.iter().all(|lists| lists.authority.chars().count() <= QUOTED_CHARS_MAX)
     }
 }

@@ -249,21 +249,22 @@ impl Verifier {
         holds
     }
 
-    /// Checks an event that a store has held for some time: a key that counts, or once did, signed exactly these
-    /// bytes. What its certificates are worth was judged when the event was recorded, and is not asked again.
+    /// Checks an event that a store has held for some time: a certified key of its office signed exactly these bytes.
+    /// Whether the key counted then was judged when the event was recorded, and is not asked again.
     ///
     /// # Errors
-    /// [`VerifyError::Signature`] when the bytes were changed since; else that the key is contested, or that the
-    /// registry does not know who or what signed, so that nothing can be said.
+    /// [`VerifyError::Signature`] when the bytes were changed since; else that the registry does not know who or
+    /// what signed, so that nothing can be said.
     pub fn check_recorded(&self, event: &UnverifiedEvent) -> Result<(), VerifyError> {
-        check_signature(event, self.registry.counting_key(&event.event.office, event.key)?.key())
+        check_signature(event, self.registry.known_key(&event.event.office, event.key)?.key())
     }
 
     /// Takes an event of an office that is given back to it: a key of it that counts, or once did, signed it.
     ///
     /// # Errors
-    /// As [`Verifier::check_recorded`].
+    /// As [`Verifier::check_recorded`], and for a contested key.
     pub fn verify_regained(&self, event: UnverifiedEvent) -> Result<VerifiedEvent, VerifyError> {
+        self.registry.counting_key(&event.event.office, event.key)?;
         self.check_recorded(&event)?;
         let (bytes, version) = (event.bytes, event.version);
         Ok(VerifiedEvent { bytes, version, id: event.id, key: event.key, event: event.event })

@@ -268,15 +268,15 @@ pub enum Alarm {
         #[n(1)]
         key: KeyId,
     },
-    /// An authority has issued two lists that no honest one issues both.
+    /// An authority has issued a list that contradicts what it had issued before.
     #[n(10)]
-    ContradictingLists {
+    ContradictingList {
         /// Which authority.
         #[n(0)]
         authority: String,
-        /// The two lists.
+        /// The list.
         #[n(1)]
-        lists: [ItemId; 2],
+        list: ItemId,
     },
     /// The signatures on a document that came in are worth less than they were thought to be.
     #[n(8)]

@@ -6,7 +6,7 @@ use super::change::{Alarm, Change, Class, Entry};
 use super::settle::agrees;
 use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Judged, Records, SentRow};
 use crate::body::{
-    Body, ContestedKey, ContradictingLists, Place, RestoreReason, Restored, Returned, StatusCode, Verdicts,
+    Body, ContestedKey, ContradictingList, Place, RestoreReason, Restored, Returned, StatusCode, Verdicts,
 };
 use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
@@ -104,7 +104,7 @@ impl Exchange {
                 let alarm = |ContestedKey { office, key }| Alarm::ContestedKey { office, key };
                 changes.extend(change.contested.into_iter().map(alarm).map(Change::Alarm));
                 let alarm =
-                    |ContradictingLists { authority, lists }| Alarm::ContradictingLists { authority, lists };
+                    |ContradictingList { authority, list }| Alarm::ContradictingList { authority, list };
                 changes.extend(change.contradicting.into_iter().map(alarm).map(Change::Alarm));
             }
             _ => {}

@@ -6,12 +6,12 @@
 //! that counts. Then the last one was lost, and the authority's list says so. Any other key is *contested*: nothing is
 //! accepted under it, and everybody who sees it tells.
 //!
-//! Keys are looked at in the order in which they began, not in which they came, so that everybody who holds the same
-//! certificates, announcements and lists accepts the same keys. On the safe side, the key that was seen first stays the
-//! first, whatever beginning a later certificate claims; and of a key that comes after its successor, which it must have
-//! announced unless it is over, everybody is told: somebody who has the authority's key could make such a one.
+//! What counts goes on counting, whatever beginning a later certificate claims: somebody who has the authority's key could
+//! date one back. So a key that comes after its successor stays contested, unless it is revoked for good: then it is part
+//! of a history that others saw in another order, and only what was provably there before the successor began enters
+//! under it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
@@ -37,8 +37,11 @@ pub enum KeyStanding {
     },
     /// The keys before it are over: revoked, expired or succeeded.
     Recovered,
-    /// It came after its successor, which it had announced. It counts, and whoever knows its office should ask.
-    Late,
+    /// It is revoked for good, and came after its successor: it counts for what was provably there before that one.
+    Late {
+        /// When the successor began.
+        until: Millis,
+    },
     /// None of that: it does not count, and somebody must find out where it comes from.
     Contested,
 }
@@ -92,20 +95,27 @@ impl NodeKey {
     }
 
     fn is_over(&self, trust: &TrustStore, at: Millis) -> bool {
-        self.certificates.iter().all(|certificate| {
-            let revoked = trust.revocation_of(certificate);
-            certificate.validity().is_over(at)
-                || revoked.is_some_and(|entry| entry.reason != RevocationReason::CertificateHold)
-        })
+        self.certificates
+            .iter()
+            .all(|certificate| certificate.validity().is_over(at) || is_revoked_for_good(trust, certificate))
     }
+
+    fn is_revoked(&self, trust: &TrustStore) -> bool {
+        self.certificates.iter().all(|certificate| is_revoked_for_good(trust, certificate))
+    }
+}
+
+fn is_revoked_for_good(trust: &TrustStore, certificate: &Certificate) -> bool {
+    let revoked = trust.revocation_of(certificate);
+    revoked.is_some_and(|entry| entry.reason != RevocationReason::CertificateHold)
 }
 
 /// The keys of one office.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OfficeKeys {
     keys: Vec<NodeKey>,
-    /// A key, and those that announced it: more than one only when somebody lies. Certified ones only, so they are few.
-    announced: BTreeMap<KeyId, BTreeSet<KeyId>>,
+    /// A key, and the one that announced it: a key that counted then.
+    announced: BTreeMap<KeyId, KeyId>,
 }
 
 impl OfficeKeys {
@@ -140,18 +150,17 @@ impl OfficeKeys {
 
     /// How many announcements are held.
     pub(super) fn announcements(&self) -> usize {
-        self.announced.values().map(BTreeSet::len).sum()
+        self.announced.len()
     }
 
     /// Notes that one key announced another; false when that is known.
     pub(super) fn announce(&mut self, key: KeyId, by: KeyId) -> bool {
-        self.announced.entry(key).or_default().insert(by)
+        self.announced.insert(key, by) != Some(by)
     }
 
-    /// The key that announced this one and counts.
+    /// The key that announced this one.
     pub(super) fn announcer(&self, key: KeyId) -> Option<KeyId> {
-        let counts = |by: &KeyId| self.key(*by).is_some_and(|by| by.standing.counts());
-        self.announced.get(&key)?.iter().copied().find(counts)
+        self.announced.get(&key).copied()
     }
 
     /// Decides anew about the keys that do not count yet. One that counts goes on counting: whether its certificate
@@ -162,32 +171,26 @@ impl OfficeKeys {
         }
     }
 
+    /// In the order in which they came, so that a new start from what was kept comes to the same.
     fn next_that_counts(&self, trust: &TrustStore) -> Option<(usize, KeyStanding)> {
         let began = |key: &NodeKey| (key.not_before(), key.id);
         let counting: Vec<&NodeKey> = self.keys.iter().filter(|key| key.standing.counts()).collect();
+        let counts = |id: KeyId| counting.iter().any(|key| key.id == id);
         let succeeded = |key: &NodeKey| {
             counting.iter().any(|next| matches!(next.standing, KeyStanding::Announced { by } if by == key.id))
         };
-        let mut waiting: Vec<_> =
-            self.keys.iter().enumerate().filter(|(_, key)| !key.standing.counts()).collect();
-        waiting.sort_by_key(|(_, key)| began(key));
-        waiting.into_iter().find_map(|(n, key)| {
+        self.keys.iter().enumerate().filter(|(_, key)| !key.standing.counts()).find_map(|(n, key)| {
             let (earlier, later): (Vec<&NodeKey>, Vec<&NodeKey>) =
                 counting.iter().partition(|other| began(other) < began(key));
-            let announced = |other: &NodeKey| {
-                self.announced.get(&other.id).is_some_and(|announcers| announcers.contains(&key.id))
-            };
-            let follows = !earlier.is_empty()
-                && earlier.iter().all(|other| succeeded(other) || other.is_over(trust, key.not_before()));
-            let standing = match self.announcer(key.id) {
-                Some(by) => KeyStanding::Announced { by },
-                None if counting.is_empty() => KeyStanding::First,
-                None if !follows => return None,
-                None if later.iter().all(|other| key.is_over(trust, other.not_before())) => {
-                    KeyStanding::Recovered
-                }
-                None if later.iter().any(|other| announced(other)) => KeyStanding::Late,
-                None => return None,
+            let is_done = |other: &&NodeKey| succeeded(other) || other.is_over(trust, key.not_before());
+            let standing = match (self.announcer(key.id), later.iter().map(|other| other.not_before()).min())
+            {
+                (Some(by), _) if counts(by) => KeyStanding::Announced { by },
+                _ if counting.is_empty() => KeyStanding::First,
+                _ if earlier.is_empty() || !earlier.iter().all(is_done) => return None,
+                (_, None) => KeyStanding::Recovered,
+                (_, Some(until)) if key.is_revoked(trust) => KeyStanding::Late { until },
+                (_, Some(_)) => return None,
             };
             Some((n, standing))
         })

@@ -33,7 +33,7 @@ pub use item::{
 pub use judgement::{Judged, PersonSignature};
 pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey};
 
-use crate::body::{Body, ContradictingLists, KeyPurpose};
+use crate::body::{Body, ContradictingList, KeyPurpose};
 use crate::directory::{Directory, SignedDirectoryError, open_directory};
 use crate::event::{EventError, UnverifiedEvent, VerifyError, check_signature};
 use crate::id::{KeyId, OfficeId, RegionId};
@@ -51,8 +51,8 @@ use crate::trust::{
 };
 use keys::OfficeKeys;
 
-/// Most pairs of lists that contradict each other: one is reason enough to stop an authority.
-pub const CONTRADICTIONS_MAX: usize = 16;
+/// Most lists of one authority that are kept as evidence against it: two are reason enough to stop it.
+pub const EVIDENCE_MAX: usize = 16;
 
 /// What is pinned in the settings of a station or relay: everything else follows from these.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -168,8 +168,10 @@ pub struct Registry {
     numbers: BTreeMap<ItemId, u64>,
     /// The number of the item that holds the newest directory, or list of an authority.
     replaceable: BTreeMap<Replaceable, u64>,
-    /// Lists that cannot both be an honest authority's. Both are kept for ever.
-    contradictions: Vec<ContradictingLists>,
+    /// Lists that contradict what their authorities had issued before, in the order they were found.
+    contradictions: Vec<ContradictingList>,
+    /// Lists that are kept for ever, of authorities that contradict themselves.
+    evidence: BTreeMap<Replaceable, BTreeSet<ItemId>>,
     anchors: Vec<Item>,
     taken: u64,
 }
@@ -242,6 +244,7 @@ impl Registry {
             numbers: BTreeMap::new(),
             replaceable: BTreeMap::new(),
             contradictions: Vec::new(),
+            evidence: BTreeMap::new(),
             anchors,
             taken: 0,
         };
@@ -332,7 +335,7 @@ impl Registry {
                         }
                     }
                 }
-                Some(Replaceable::list(&list))
+                self.trust.is_newest(&list).then(|| Replaceable::list(&list))
             }
             ItemKind::Announcement => {
                 let (office, key, by) = self.announcement(item.bytes())?;
@@ -350,7 +353,7 @@ impl Registry {
         self.taken += 1;
         if let Some(replaced) = replaces.and_then(|what| self.replaceable.insert(what, self.taken))
             && let Some(old) = self.items.get(&replaced).map(Item::id)
-            && !self.contradictions.iter().any(|known| known.lists.contains(&old))
+            && !self.evidence.values().any(|kept| kept.contains(&old))
         {
             self.items.remove(&replaced);
             self.numbers.remove(&old);
@@ -361,31 +364,32 @@ impl Registry {
     }
 
     /// A list that was not admitted after the newest one: an old one that comes round again, a forged one, or evidence
-    /// that the authority has issued what no honest one issues. That is kept, together with what it contradicts.
+    /// that the authority has issued what no honest one issues. That is kept, with the newest one if it is about that.
     fn take_contradicting(
         &mut self,
         id: ItemId,
         list: &RevocationList,
         refused: ListError,
     ) -> Result<Taken, ItemError> {
-        let admitted = if self.contradictions.len() < CONTRADICTIONS_MAX {
-            self.trust.add_contradicting_list(list)
-        } else {
-            Err(refused)
-        };
-        match admitted {
-            Ok(()) => {}
-            // Most often nothing to complain of.
-            Err(ListError::NumberWentBack { .. }) => return Ok(Taken::Older),
-            Err(error) => return Err(error.into()),
+        if !self.trust.is_contradicted_by(list) {
+            return match refused {
+                // Most often nothing to complain of.
+                ListError::NumberWentBack { .. } => Ok(Taken::Older),
+                error => Err(error.into()),
+            };
         }
-        let newest = self.replaceable.get(&Replaceable::list(list));
-        if let Some(held) = newest.and_then(|number| self.items.get(number)) {
-            let mut lists = [held.id(), id];
-            lists.sort_unstable();
-            let authority = quoted(&list.issuer().to_string());
-            self.contradictions.push(ContradictingLists { authority, lists });
+        self.trust.add_contradicting_list(list)?;
+        let place = Replaceable::list(list);
+        let evidence = self.evidence.entry(place.clone()).or_default();
+        if evidence.len() >= EVIDENCE_MAX {
+            // What it revokes counts; there is evidence enough.
+            return Ok(Taken::Older);
         }
+        let newest = self.replaceable.get(&place).and_then(|number| self.items.get(number)).map(Item::id);
+        evidence.extend(newest);
+        evidence.insert(id);
+        let authority = quoted(&list.issuer().to_string());
+        self.contradictions.push(ContradictingList { authority, list: id });
         Ok(Taken::New)
     }
 
@@ -412,8 +416,8 @@ impl Registry {
         Ok(if keys.add(Arc::new(certificate), &public) { Taken::New } else { Taken::Known })
     }
 
-    /// Whose next key is announced, and by which key: any that is certified, for a contested one may come to count. Whether
-    /// its certificate counts is asked without a proven time: a key that was revoked announces nothing.
+    /// Whose next key is announced, and by which key. Whether the certificate of that key counts is asked without a proven
+    /// time: a key that was revoked announces nothing.
     fn announcement(&self, bytes: &[u8]) -> Result<(OfficeId, KeyId, KeyId), ItemError> {
         let event = UnverifiedEvent::parse(bytes)?;
         let Ok(Body::KeyAnnouncement(announcement)) = event.body() else {
@@ -423,8 +427,7 @@ impl Registry {
             return Err(ItemError::NotAnAnnouncement);
         }
         let office = event.claims().office;
-        let key = self.known_key(&office, event.key())?;
-        self.require_certified(&office, key, &SigningTime::default())?;
+        let key = self.usable_key(&office, event.key(), &SigningTime::default())?;
         check_signature(&event, key.key())?;
         Ok((office, announcement.key_id(), event.key()))
     }
@@ -440,25 +443,20 @@ impl Registry {
         time: &SigningTime,
     ) -> Result<&NodeKey, VerifyError> {
         let found = self.counting_key(office, key)?;
-        self.require_certified(office, found, time)?;
-        Ok(found)
-    }
-
-    /// Checks that one of the key's certificates lets in what is signed at that time.
-    fn require_certified(
-        &self,
-        office: &OfficeId,
-        key: &NodeKey,
-        time: &SigningTime,
-    ) -> Result<(), VerifyError> {
+        let office = *office;
+        if let KeyStanding::Late { until } = found.standing()
+            && time.proven_at.is_none_or(|at| at >= until)
+        {
+            return Err(VerifyError::ContestedKey { office, key });
+        }
         let mut refused = None;
-        for certificate in key.certificates() {
+        for certificate in found.certificates() {
             match self.trust.standing_of(certificate).may_enter(Purpose::Event, time) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(found),
                 Err(verdict) => refused = Some(verdict),
             }
         }
-        Err(VerifyError::Certificate { office: *office, key: key.id(), verdict: refused })
+        Err(VerifyError::Certificate { office, key, verdict: refused })
     }
 
     /// The key of this office with this id, when it is no contested one. Its certificates may be over.
@@ -537,22 +535,15 @@ impl Registry {
 
     /// Second keys of offices that nobody announced: nothing is accepted under them.
     pub fn contested(&self) -> impl Iterator<Item = (OfficeId, KeyId)> {
-        self.keys_that(|standing| !standing.counts())
+        self.offices.iter().flat_map(|(office, keys)| {
+            let contested = keys.keys().iter().filter(|key| !key.standing().counts());
+            contested.map(|key| (*office, key.id()))
+        })
     }
 
-    /// Keys of which everybody must be told: contested ones, and those that came after their successors.
-    pub fn questioned(&self) -> impl Iterator<Item = (OfficeId, KeyId)> {
-        self.keys_that(|standing| !standing.counts() || standing == KeyStanding::Late)
-    }
-
-    fn keys_that(&self, stand: impl Fn(KeyStanding) -> bool) -> impl Iterator<Item = (OfficeId, KeyId)> {
-        let all = self.offices.iter().flat_map(|(office, keys)| keys.keys().iter().map(|key| (*office, key)));
-        all.filter(move |(_, key)| stand(key.standing())).map(|(office, key)| (office, key.id()))
-    }
-
-    /// Lists that cannot both be an honest authority's, in the order in which they were found: somebody else has its key,
-    /// or it has lost its books. What either of two revokes is revoked.
-    pub fn contradictions(&self) -> &[ContradictingLists] {
+    /// Lists that contradict what their authorities had issued before, in the order in which they were found: somebody else
+    /// has the key, or the books are lost. What any of them revokes is revoked.
+    pub fn contradictions(&self) -> &[ContradictingList] {
         &self.contradictions
     }
 
@@ -618,7 +609,8 @@ fn stamp_keys(directory: &Directory) -> Arc<BTreeMap<RegionId, VerifyingKey>> {
 /// What the order of the items that are given means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sequence {
-    /// In this order they were taken in before.
+    /// In this order they were taken in before. Announcements were proven then; that a key was revoked since takes nothing
+    /// back of what it announced.
     Kept,
     /// None: who meets two keys of one office at once sees first the one that began first, as everybody else did.
     Arrived,
@@ -632,7 +624,8 @@ fn rank(item: &Item, sequence: Sequence) -> (u8, u64) {
         ItemKind::Directory => (1, 0),
         ItemKind::RevocationList => {
             let made = RevocationList::parse(item.bytes()).map(|list| list.window().this_update.0);
-            (3, made.unwrap_or_default())
+            let rank = if sequence == Sequence::Kept { 6 } else { 3 };
+            (rank, made.unwrap_or_default())
         }
         ItemKind::Certificate => {
             certificate().map_or((4, 0), |certificate| match (certificate.is_authority(), sequence) {

@@ -9,10 +9,9 @@
 //! provably existed, so entries keep their dates and reasons, and [`Revocations`] forgets none: an authority
 //! that silently drops an entry from its next list changes nothing here, except that a hold is lifted.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use sha2::{Digest, Sha256};
 
@@ -138,6 +137,9 @@ pub enum ListError {
         number: ListNumber,
     },
 }
+
+/// Most numbers of one authority that are remembered as disputed.
+const DISPUTED_MAX: usize = 64;
 
 impl From<CertificateError> for ListError {
     fn from(error: CertificateError) -> Self {
@@ -291,6 +293,11 @@ pub struct Window {
 }
 
 impl RevocationList {
+    /// SHA-256 of what the authority signed.
+    fn content(&self) -> [u8; 32] {
+        Sha256::digest(&self.der[self.signed.clone()]).into()
+    }
+
     /// Reads one list in DER.
     ///
     /// # Errors
@@ -517,7 +524,15 @@ fn read_entry(entry: Tlv<'_>) -> Result<(Serial, Revocation), ListError> {
 struct Last {
     number: ListNumber,
     hash: [u8; 32],
+    content: [u8; 32],
     window: Window,
+}
+
+/// What is remembered of a list that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    date: Millis,
+    content: [u8; 32],
 }
 
 /// What one authority has revoked, from all of its lists that were admitted, oldest first.
@@ -527,6 +542,10 @@ pub struct Revocations {
     /// The dates of the lists, oldest first.
     windows: Vec<Window>,
     entries: BTreeMap<Serial, Revocation>,
+    /// Of every list, by number: the newest [`WINDOWS_MAX`].
+    seen: BTreeMap<ListNumber, Seen>,
+    /// Numbers of lists that contradict others.
+    disputed: BTreeSet<ListNumber>,
 }
 
 /// Whether a list said something new.
@@ -570,29 +589,31 @@ impl Revocations {
         }
         self.entries.retain(|serial, old| stays(serial, old));
         self.entries.extend(list.entries.iter().map(|(serial, new)| (serial.clone(), *new)));
-        if self.windows.len() == WINDOWS_MAX {
-            self.windows.remove(0);
-        }
-        self.windows.push(list.window);
-        self.last = Some(Last { number: list.number, hash: list.hash, window: list.window });
+        self.note(list);
         Ok(Admitted::New)
     }
 
-    /// Whether an honest authority cannot have issued both this list and the last one seen: they share a number and
-    /// differ, or the one with the higher number has the earlier date.
+    /// Whether an honest authority cannot have issued this list and those that were taken in: one has its number and other
+    /// content, or the next lower one has a later date, or the next higher one an earlier date. A list with a number that
+    /// is disputed already is part of the evidence.
     pub fn contradicts(&self, list: &RevocationList) -> bool {
-        self.last.is_some_and(|last| {
-            let numbers = list.number.cmp(&last.number);
-            let dates = list.window.this_update.cmp(&last.window.this_update);
-            match numbers {
-                Ordering::Equal => list.hash != last.hash,
-                Ordering::Less | Ordering::Greater => dates == numbers.reverse(),
-            }
-        })
+        let date = list.window.this_update;
+        match self.seen.get(&list.number) {
+            Some(seen) => seen.content != list.content() || self.disputed.contains(&list.number),
+            None => self.neighbours(list.number).any(|(number, seen)| {
+                if *number < list.number { seen.date > date } else { seen.date < date }
+            }),
+        }
     }
 
-    /// Takes in a list that contradicts the last one. Nobody can tell which of them the authority meant, so what either
-    /// revokes is revoked, from the earlier date: whoever sees both comes to the same, in whatever order they came.
+    fn neighbours(&self, number: ListNumber) -> impl Iterator<Item = (&ListNumber, &Seen)> {
+        let lower = self.seen.range(..number).next_back();
+        let higher = self.seen.range((Bound::Excluded(number), Bound::Unbounded)).next();
+        lower.into_iter().chain(higher)
+    }
+
+    /// Takes in a list that contradicts others. Nobody can tell which of them the authority meant, so what any of them
+    /// revokes is revoked, from the earliest date.
     ///
     /// # Errors
     /// When `issuer` did not sign it, or they are too long together; nothing changes then.
@@ -620,16 +641,38 @@ impl Revocations {
                 *held = *new;
             }
         }
-        let found = Last { number: list.number, hash: list.hash, window: list.window };
-        let order = |last: &Last| (last.number, last.window.this_update, last.hash);
+        let date = list.window.this_update;
+        let disputed: Vec<ListNumber> = self
+            .neighbours(list.number)
+            .filter(|(number, seen)| if **number < list.number { seen.date > date } else { seen.date < date })
+            .map(|(number, _)| *number)
+            .chain([list.number])
+            .collect();
+        self.disputed.extend(disputed);
+        while self.disputed.len() > DISPUTED_MAX {
+            self.disputed.pop_first();
+        }
+        self.note(list);
+        Ok(Admitted::New)
+    }
+
+    /// Remembers a list that was taken in.
+    fn note(&mut self, list: &RevocationList) {
+        let seen = Seen { date: list.window.this_update, content: list.content() };
+        self.seen.entry(list.number).or_insert(seen);
+        if self.seen.len() > WINDOWS_MAX {
+            self.seen.pop_first();
+        }
+        let at = self.windows.partition_point(|window| window.this_update <= list.window.this_update);
+        self.windows.insert(at, list.window);
+        if self.windows.len() > WINDOWS_MAX {
+            self.windows.remove(0);
+        }
+        let found = Last { number: list.number, hash: list.hash, content: seen.content, window: list.window };
+        let order = |last: &Last| (last.number, last.window.this_update, last.content);
         if self.last.is_none_or(|last| order(&last) < order(&found)) {
-            if self.windows.len() == WINDOWS_MAX {
-                self.windows.remove(0);
-            }
-            self.windows.push(list.window);
             self.last = Some(found);
         }
-        Ok(Admitted::New)
     }
 
     /// Whether a list may come after the last one seen: numbers rise, dates do not go back.
@@ -640,7 +683,8 @@ impl Revocations {
         let Some(last) = self.last else { return Ok(Admitted::New) };
         let issuer = || list.issuer.to_string();
         if list.number == last.number {
-            return if list.hash == last.hash {
+            // The same list may come with another signature: ECDSA has two for everything.
+            return if list.content() == last.content {
                 Ok(Admitted::Repeat)
             } else {
                 Err(ListError::TwoListsOneNumber { issuer: issuer(), number: list.number })
@@ -667,6 +711,11 @@ impl Revocations {
     /// The newest list's dates and number.
     pub fn newest(&self) -> Option<(ListNumber, Window)> {
         self.last.map(|last| (last.number, last.window))
+    }
+
+    /// Whether this is the newest list.
+    pub fn is_newest(&self, list: &RevocationList) -> bool {
+        self.last.is_some_and(|last| last.hash == list.hash)
     }
 
     /// SHA-256 of the newest list.

@@ -263,19 +263,28 @@ impl TrustStore {
         self.admit(&RevocationList::parse(der)?, Revocations::admit)
     }
 
-    /// Takes in a list that contradicts the newest one of the same authority: what either revokes is revoked.
+    /// Takes in a list that contradicts what the same authority had issued: what any of its lists revokes is revoked.
     ///
     /// # Errors
-    /// When it does not contradict it, or is forged; the store is unchanged then.
+    /// When it is forged; the store is unchanged then.
     pub fn add_contradicting_list(&mut self, list: &RevocationList) -> Result<(), ListError> {
-        let admit = |held: &mut Revocations, list: &RevocationList, issuer: &Certificate| {
-            if held.contradicts(list) {
-                held.admit_contradicting(list, issuer)
-            } else {
-                held.admit(list, issuer)
-            }
-        };
-        self.admit(list, admit).map(drop)
+        self.admit(list, Revocations::admit_contradicting).map(drop)
+    }
+
+    /// Whether this list contradicts what its authority had issued; nothing about it is checked.
+    pub fn is_contradicted_by(&self, list: &RevocationList) -> bool {
+        self.revocations_like(list).any(|held| held.contradicts(list))
+    }
+
+    /// Whether this is the newest list of its authority.
+    pub fn is_newest(&self, list: &RevocationList) -> bool {
+        self.revocations_like(list).any(|held| held.is_newest(list))
+    }
+
+    fn revocations_like(&self, list: &RevocationList) -> impl Iterator<Item = &Revocations> {
+        let named = self.anchors.0.named(list.issuer()).chain(self.authorities.named(list.issuer()));
+        let issuers = named.filter(|issuer| issuer.subject_key() == Some(list.authority_key()));
+        issuers.filter_map(|issuer| self.revocations.get(&key_of(issuer)).map(Arc::as_ref))
     }
 
     fn admit(

@@ -25,7 +25,7 @@ pub struct AlarmView {
     /// The document it is about.
     #[serde(flatten)]
     pub document: Option<NamedDocument>,
-    /// What its signatures are worth now, when that is what it tells.
+    /// What its signatures were found to be worth, when that is what it tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The key it is about.
@@ -174,8 +174,8 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             let detail = format!("incarnation {incarnation}, counter {counter}: {reason}");
             ("refused-by-relay", Some(*to), detail)
         }
-        Alarm::ContradictingLists { authority, lists: [one, other] } => {
-            ("contradicting-lists", None, format!("{authority}: {one} and {other}"))
+        Alarm::ContradictingList { authority, list } => {
+            ("contradicting-list", None, format!("{authority}: item {list}"))
         }
         Alarm::ContestedKey { office, key } => ("contested-key", Some(*office), format!("key {key}")),
         Alarm::JudgedWorse { from, incarnation, counter, before, outcome } => {

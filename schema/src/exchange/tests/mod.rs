@@ -221,7 +221,7 @@ fn line(change: &Change) -> String {
             }
             Alarm::RefusedByRelay { counter, reason, .. } => format!("alarm: refused {counter}: {reason}"),
             Alarm::BodyRefused { reason, .. } => format!("alarm: {reason}"),
-            Alarm::ContradictingLists { authority, .. } => format!("alarm: lists of {authority}"),
+            Alarm::ContradictingList { authority, .. } => format!("alarm: lists of {authority}"),
             Alarm::ContestedKey { office, .. } => format!("alarm: contested key of {}", name(*office)),
             Alarm::JudgedWorse { counter, before, outcome, .. } => {
                 format!("alarm: {counter} was {before:?}, is {outcome:?}")
