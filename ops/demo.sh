@@ -5,5 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./ops/install.sh demo
 export PATH="$PWD/.tram/bin:$PATH"
-cargo build --profile quick --locked --package node --package relay --package ops --bins
-exec "${CARGO_TARGET_DIR:-target}/quick/tram" demo "$@"
+cargo build --release --locked --workspace
+exec "${CARGO_TARGET_DIR:-target}/release/tram" demo "$@"

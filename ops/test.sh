@@ -79,18 +79,18 @@ step "lints, every target and feature" \
     cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 step "documentation" cargo doc --locked --workspace --no-deps
 step "tests" cargo nextest run --locked --workspace
-step "programs, optimised" cargo build --locked --profile quick --workspace --bins
+step "programs, release" cargo build --locked --release --workspace --bins
 step "simulated country, 5,000 seeds, few faults each" \
-    "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 5000 --fast
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 5000 --fast
 step "simulated country, 1,500 seeds, long histories" \
-    "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 1500
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 1500
 step "simulated country, what was lost is given back" \
-    "${CARGO_TARGET_DIR:-target}/quick/tram-sim" --runs 1000 --given-back
+    "${CARGO_TARGET_DIR:-target}/release/tram-sim" --runs 1000 --given-back
 step "20,000 power cuts under SQLite" \
     env TRAM_POWER_CUT_RUNS=7000 cargo test --locked --package chaos-tests --test power_cut --quiet
-step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/quick/tram" demo
+step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/release/tram" demo
 step "planted bugs, each caught" \
-    cargo test --locked --profile quick --package chaos-tests --features mutants --test mutants -- --nocapture
+    cargo test --locked --release --package chaos-tests --features mutants --test mutants -- --nocapture
 step "examples in the documentation" cargo test --locked --workspace --doc --quiet
 if compgen -G 'chaos-tests/tests/live_*.rs' >/dev/null; then
     step "programs for the live faults" cargo build --locked --package node --package relay --bins

@@ -139,7 +139,7 @@ fn series(args: &Args) -> ExitCode {
     violations.sort_by_key(|violated| violated.seed);
     for violated in &violations {
         eprintln!(
-            "{violated}\n  replay: cargo run --profile quick -p chaos-tests --bin tram-sim -- --seed {}{}",
+            "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {}{}",
             violated.seed,
             args.changes()
         );

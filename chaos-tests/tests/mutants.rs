@@ -1,6 +1,6 @@
 //! The gate of planted bugs: every mutant is caught, and it is printed in how many seeds.
 //!
-//! Run with `cargo test -p chaos-tests --profile quick --features mutants --test mutants -- --nocapture`.
+//! Run with `cargo test -p chaos-tests --release --features mutants --test mutants -- --nocapture`.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;

@@ -145,7 +145,7 @@ fn replay_line(violated: &Violated) -> String {
         _ => String::new(),
     };
     format!(
-        "{violated}\n  replay: cargo run --profile quick -p chaos-tests --bin tram-sim -- --seed {seed}{changes} --trace"
+        "{violated}\n  replay: cargo run --release -p chaos-tests --bin tram-sim -- --seed {seed}{changes} --trace"
     )
 }
 
