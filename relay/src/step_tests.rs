@@ -470,6 +470,17 @@ fn event_that_comes_twice_at_once_keeps_the_earliest_words_about_it() {
 }
 
 #[test]
+fn authority_that_contradicts_itself_is_alarmed_once() {
+    let registrar = Registrar::new();
+    let lists = [NOW, NOW.plus(1_000)].map(|made| registrar.list(2, (made, ENDS), &[]));
+    let doubted = Arc::new(registry().with(lists.to_vec()).0);
+    let mut relay = relay("a");
+    let hear = |relay: &mut Relay| told(&relay.step(vec![Input::Registry(Arc::clone(&doubted))], NOW));
+    assert_eq!(hear(&mut relay), ["alarm contradicting list"]);
+    assert_eq!(hear(&mut relay), [""; 0], "told again");
+}
+
+#[test]
 fn second_key_that_nobody_announced_is_alarmed_once_and_admits_nothing() {
     let registrar = Registrar::new();
     let twin = SigningKey::from_bytes(&[222; 32]);

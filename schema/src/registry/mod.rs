@@ -51,7 +51,8 @@ use crate::trust::{
 };
 use keys::OfficeKeys;
 
-/// Most lists of one authority that are kept as evidence against it: two are reason enough to stop it.
+/// Most lists of one authority that are kept as evidence against it: two are reason enough for the root to revoke it. Any
+/// more are refused.
 pub const EVIDENCE_MAX: usize = 16;
 
 /// What is pinned in the settings of a station or relay: everything else follows from these.
@@ -378,13 +379,12 @@ impl Registry {
                 error => Err(error.into()),
             };
         }
-        self.trust.add_contradicting_list(list)?;
         let place = Replaceable::list(list);
-        let evidence = self.evidence.entry(place.clone()).or_default();
-        if evidence.len() >= EVIDENCE_MAX {
-            // What it revokes counts; there is evidence enough.
-            return Ok(Taken::Older);
+        if self.evidence.get(&place).is_some_and(|kept| kept.len() >= EVIDENCE_MAX) {
+            return Err(refused.into());
         }
+        self.trust.add_contradicting_list(list)?;
+        let evidence = self.evidence.entry(place.clone()).or_default();
         let newest = self.replaceable.get(&place).and_then(|number| self.items.get(number)).map(Item::id);
         evidence.extend(newest);
         evidence.insert(id);

@@ -597,19 +597,19 @@ impl Revocations {
     /// content, or the next lower one has a later date, or the next higher one an earlier date. A list with a number that
     /// is disputed already is part of the evidence.
     pub fn contradicts(&self, list: &RevocationList) -> bool {
-        let date = list.window.this_update;
         match self.seen.get(&list.number) {
             Some(seen) => seen.content != list.content() || self.disputed.contains(&list.number),
-            None => self.neighbours(list.number).any(|(number, seen)| {
-                if *number < list.number { seen.date > date } else { seen.date < date }
-            }),
+            None => self.disordered(list).next().is_some(),
         }
     }
 
-    fn neighbours(&self, number: ListNumber) -> impl Iterator<Item = (&ListNumber, &Seen)> {
-        let lower = self.seen.range(..number).next_back();
+    /// Which of the two lists next to this one in number have the wrong order of dates.
+    fn disordered(&self, list: &RevocationList) -> impl Iterator<Item = ListNumber> {
+        let (number, date) = (list.number, list.window.this_update);
+        let lower = self.seen.range(..number).next_back().filter(|(_, seen)| seen.date > date);
         let higher = self.seen.range((Bound::Excluded(number), Bound::Unbounded)).next();
-        lower.into_iter().chain(higher)
+        let higher = higher.filter(|(_, seen)| seen.date < date);
+        lower.into_iter().chain(higher).map(|(number, _)| *number)
     }
 
     /// Takes in a list that contradicts others. Nobody can tell which of them the authority meant, so what any of them
@@ -641,13 +641,7 @@ impl Revocations {
                 *held = *new;
             }
         }
-        let date = list.window.this_update;
-        let disputed: Vec<ListNumber> = self
-            .neighbours(list.number)
-            .filter(|(number, seen)| if **number < list.number { seen.date > date } else { seen.date < date })
-            .map(|(number, _)| *number)
-            .chain([list.number])
-            .collect();
+        let disputed: Vec<ListNumber> = self.disordered(list).chain([list.number]).collect();
         self.disputed.extend(disputed);
         while self.disputed.len() > DISPUTED_MAX {
             self.disputed.pop_first();
