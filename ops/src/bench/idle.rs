@@ -161,7 +161,7 @@ fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<(
     while written < events {
         let last = events.min(written + STEP_INPUTS_MAX);
         let inputs = (written..last).map(|n| {
-            let command = letter(1, n as u64, vec![offices[1 + n % 2]]);
+            let command = letter(offices[0], n as u64, vec![offices[1 + n % 2]]);
             Input::Command { ticket: Ticket(n as u64), command }
         });
         node.step(inputs.collect(), now())?;

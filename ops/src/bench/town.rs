@@ -211,7 +211,7 @@ impl Town {
         station.written += letters;
         self.runtime.block_on(async {
             for n in first..first + letters {
-                let command = letter(station.n, n, to(n));
+                let command = letter(office(station.n), n, to(n));
                 station.inputs.put(Input::Command { ticket: Ticket(n), command }).await?;
             }
             Ok(())

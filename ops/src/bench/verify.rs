@@ -55,7 +55,7 @@ impl Senders {
         let mut items = Vec::with_capacity(PACK_EVENTS_MAX);
         for _ in 0..PACK_EVENTS_MAX {
             *seq += 1;
-            let Command::Dispatch { dispatch, .. } = letter(*sender, *seq, Vec::new());
+            let Command::Dispatch { dispatch, .. } = letter(office(*sender), *seq, Vec::new());
             let event = Event {
                 office: office(*sender),
                 incarnation: Incarnation::FIRST,

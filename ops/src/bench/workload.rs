@@ -92,26 +92,25 @@ pub(super) fn certified(directory: &Directory, offices: &[u8]) -> Result<(Roots,
     Ok((roots, items))
 }
 
-/// The `n`-th document of `sender`.
-pub(super) fn document(sender: u8, n: u64) -> DocumentId {
-    let mut id = [sender; 16];
+/// The `n`-th document of an office.
+pub(super) fn document(issuer: &OfficeId, n: u64) -> DocumentId {
+    let mut id = [0; 16];
     id[8..].copy_from_slice(&n.to_be_bytes());
     // Documents are numbered by chance in real life: ids that only grow would flatter the index.
-    id[..8].copy_from_slice(
-        &n.wrapping_add(u64::from(sender)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes(),
-    );
+    let first = u64::from(issuer.as_bytes()[0]);
+    id[..8].copy_from_slice(&n.wrapping_add(first).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     DocumentId::new(id)
 }
 
-/// A letter without attachments.
-pub(super) fn letter(sender: u8, n: u64, to: Vec<OfficeId>) -> Command {
+/// The `n`-th letter of an office, without attachments.
+pub(super) fn letter(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
     Command::Dispatch {
         to,
         urgency: Urgency::Normal,
         dispatch: Dispatch {
             manifest: Manifest {
-                document: document(sender, n),
-                issuer: office(sender),
+                document: document(&issuer, n),
+                issuer,
                 subject: SUBJECT.to_owned(),
                 document_type: Some("CV".to_owned()),
                 attachments: Vec::new(),
@@ -149,7 +148,7 @@ impl Writer {
             let inputs: Vec<Input> = (self.written..last)
                 .map(|n| {
                     let to = office(2 + u8::try_from(n % u64::from(OFFICES - 1)).unwrap_or(0));
-                    Input::Command { ticket: Ticket(n), command: letter(Self::OFFICE, n, vec![to]) }
+                    Input::Command { ticket: Ticket(n), command: letter(office(Self::OFFICE), n, vec![to]) }
                 })
                 .collect();
             let expected = inputs.len();
