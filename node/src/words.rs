@@ -167,6 +167,7 @@ table! {
     KEY_STANDING {
         "first" => "khóa đầu tiên của đơn vị", "the office's first key";
         "announced" => "do khóa trước công bố", "announced by the key before it";
+        "confirmed" => "do khóa sau xác nhận", "confirmed by a key after it";
         "recovered" => "thay khóa trước đã bị thu hồi hoặc hết hạn", "in place of one that was revoked or has expired";
         "late" => "đã bị thu hồi; chỉ nhận những gì chắc chắn có trước khóa kế tiếp", "revoked; only what was there before its successor is taken";
         "contested" => "chưa được công nhận: khóa trước chưa công bố và chưa bị thu hồi",

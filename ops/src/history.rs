@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use node::config::{Config, DataFolder};
 use node::store::{Reader, ReplayedState};
-use schema::body::{Body, Judgement};
+use schema::body::{Body, Judgement, KeyPurpose};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::Class;
@@ -153,7 +153,10 @@ pub(crate) fn says(recorded: &RecordedEvent) -> String {
             let items: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             format!("new in the registry: {}{contested}", items.join(", "))
         }
-        Ok(Body::KeyAnnouncement(announcement)) => format!("next signing key {}", announcement.key_id()),
+        Ok(Body::KeyAnnouncement(announcement)) => match announcement.purpose {
+            KeyPurpose::Signing => format!("next signing key {}", announcement.key_id()),
+            KeyPurpose::SignedBefore => format!("earlier signing key {} confirmed", announcement.key_id()),
+        },
         Ok(Body::Verdict(verdicts)) => {
             let outcome = |judgement: &Judgement| judgement.outcome().text(Language::English);
             let judged = verdicts.entries.iter();

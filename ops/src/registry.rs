@@ -103,6 +103,7 @@ impl Shown {
                 standing: match key.standing() {
                     KeyStanding::First => "first",
                     KeyStanding::Announced { .. } => "announced",
+                    KeyStanding::Confirmed { .. } => "confirmed by a later one",
                     KeyStanding::Recovered => "after a lost one",
                     KeyStanding::Late { .. } => "revoked, came late",
                     KeyStanding::Contested => "CONTESTED",

@@ -13,7 +13,7 @@ use async_nats::client::Request;
 use bytes::Bytes;
 use schema::event::{Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
-use schema::registry::talk::{Catching, RegistryReply, RegistryRequest, encode_talk, parse_talk};
+use schema::registry::talk::{Bringing, Catching, RegistryReply, RegistryRequest, encode_talk, parse_talk};
 use schema::registry::{
     Item, ItemFormatError, ItemKind, REGISTRY_BYTES_MAX, Registry, RegistryError, Taken, decode_items,
     encode_items,
@@ -347,11 +347,13 @@ async fn catch_up(keeper: &Keeper, client: &Client, region: &RegionId) -> Result
         keeper.take_in(items, region.as_str()).await;
     }
     heard?;
-    for item in theirs.map(|theirs| theirs.to_bring(&keeper.registry())).unwrap_or_default() {
-        let bring = RegistryRequest::Bring { kind: item.kind(), bytes: item.bytes().to_vec().into() };
-        if let RegistryReply::Refused { reason } = ask(bring).await? {
-            tracing::info!(%region, reason, "the peer does not take an item of the registry");
-        }
+    let mut bringing =
+        Bringing::new(theirs.map(|theirs| theirs.to_bring(&keeper.registry())).unwrap_or_default());
+    while let Some(request) = bringing.next() {
+        bringing.heard(ask(request).await?).map_err(|error| error.to_string())?;
+    }
+    for reason in bringing.refused() {
+        tracing::info!(%region, reason, "the peer does not take an item of the registry");
     }
     Ok(())
 }

@@ -51,7 +51,16 @@ fn stamped(bytes: &[u8], at: Millis) -> Vec<Stamp> {
 }
 
 fn announcement(of: &SigningKey, by: &SigningKey) -> Item {
-    let body = Body::KeyAnnouncement(KeyAnnouncement { purpose: KeyPurpose::Signing, key: public(of) });
+    statement(KeyPurpose::Signing, of, by)
+}
+
+/// A key says that another one counted before it.
+fn confirmation(of: &SigningKey, by: &SigningKey) -> Item {
+    statement(KeyPurpose::SignedBefore, of, by)
+}
+
+fn statement(purpose: KeyPurpose, of: &SigningKey, by: &SigningKey) -> Item {
+    let body = Body::KeyAnnouncement(KeyAnnouncement { purpose, key: public(of) });
     let body = body.encode().expect("a body");
     let fields = Event { body, to: Vec::new(), claimed_at: day(1), ..event(Kind::KeyAnnouncement) };
     let sealed = seal(fields, by).expect("sound");
@@ -233,6 +242,108 @@ fn key_that_comes_after_its_successor_counts_only_when_it_is_over() {
     for stamps in [Vec::new(), stamped(&bytes, day(4)), stamped(&bytes, day(6))] {
         assert!(judge(&late, &bytes, stamps).is_err(), "something new enters under it");
     }
+}
+
+/// Three keys follow each other; somebody hears of the last one first.
+#[test]
+fn keys_heard_of_after_their_successor_count_when_it_confirms_them() {
+    let (registrar, bare) = bare();
+    let [first, second, third] = [0x45, 0x46, 0x47].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let certificate =
+        |key, serial, began| registrar.certificate_for(SENDER, public(key), serial, (day(began), ENDS));
+    let late = with(
+        &with(&bare, vec![certificate(&third, 32, 8)]),
+        vec![certificate(&first, 30, 0), certificate(&second, 31, 4)],
+    );
+    assert_eq!(standing(&late, &third), Some(KeyStanding::First));
+    for key in [&first, &second] {
+        assert_eq!(standing(&late, key), Some(KeyStanding::Contested));
+    }
+    let unconfirmed = late.unconfirmed_keys(&SENDER, key_id(&public(&third)));
+    assert!(unconfirmed.is_empty(), "nobody confirms what it does not believe itself");
+
+    // In one delivery, whichever way round.
+    for news in [[(&second, &third), (&first, &second)], [(&first, &second), (&second, &third)]] {
+        let told = with(&late, news.map(|(of, by)| confirmation(of, by)).to_vec());
+        for (key, by) in [(&first, &second), (&second, &third)] {
+            let by = key_id(&public(by));
+            assert_eq!(standing(&told, key), Some(KeyStanding::Confirmed { by }));
+            assert_eq!(judge(&told, &sent_by(key, day(9)), Vec::new()), Ok(()));
+        }
+        assert_eq!(told.contested().count(), 0);
+        let file = decode_items(&encode_items(told.all_items())).expect("its own file");
+        let (again, _) = Registry::open(registrar.roots(), file).expect("complete");
+        assert_eq!(again.fingerprint(), told.fingerprint());
+        assert_eq!(again.contested().count(), 0);
+    }
+}
+
+#[test]
+fn only_a_key_that_counts_confirms_another() {
+    let (registrar, registry) = base();
+    let forged = SigningKey::from_bytes(&[0x4b; 32]);
+    let inserted =
+        with(&registry, vec![registrar.certificate_for(SENDER, public(&forged), 31, (day(2), ENDS))]);
+    for (of, by) in [(&forged, &forged), (&key(), &forged), (&forged, &next_key())] {
+        let (next, outcomes) = inserted.with(vec![confirmation(of, by)]);
+        assert!(outcomes[0].1.is_err(), "{outcomes:?}");
+        assert_eq!(standing(&next, &forged), Some(KeyStanding::Contested));
+    }
+}
+
+/// Whoever confirmed is revoked since: newcomers do not believe it any more, so the present key says it again.
+#[test]
+fn what_a_revoked_key_confirmed_is_to_be_confirmed_anew() {
+    let (registrar, registry) = base();
+    let [second, third] = [0x46, 0x49].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let ids = |registry: &Registry, present: &SigningKey| -> Vec<_> {
+        let found = registry.unconfirmed_keys(&SENDER, key_id(&public(present)));
+        found.iter().map(|key| key.id()).collect()
+    };
+    let [first_id, second_id] = [&key(), &second].map(|key| key_id(&public(key)));
+    let renewed = with(
+        &registry,
+        vec![
+            announcement(&second, &key()),
+            registrar.certificate_for(SENDER, public(&second), 30, (day(2), ENDS)),
+        ],
+    );
+    assert_eq!(ids(&renewed, &key()), [], "what comes after it is announced, not confirmed");
+    assert_eq!(ids(&renewed, &second), [first_id]);
+    let confirmed = with(&renewed, vec![confirmation(&key(), &second)]);
+    assert_eq!(ids(&confirmed, &second), []);
+    let lost = [Revoked { serial: 30, at: day(3), why: Why::KeyCompromise }];
+    let recovered = with(
+        &confirmed,
+        vec![
+            registrar.list(2, (day(3), day(36)), &lost),
+            registrar.certificate_for(SENDER, public(&third), 31, (day(4), ENDS)),
+        ],
+    );
+    assert_eq!(standing(&recovered, &third), Some(KeyStanding::Recovered));
+    assert_eq!(ids(&recovered, &third), [first_id, second_id]);
+}
+
+/// A revoked key that came after its successor counts in full once that one confirms it, as it does where it was seen in time.
+#[test]
+fn late_key_is_settled_by_a_confirmation() {
+    let (registrar, registry) = base();
+    let third = SigningKey::from_bytes(&[0x49; 32]);
+    let lost = |serial, at| Revoked { serial, at, why: Why::KeyCompromise };
+    let late = with(
+        &registry,
+        vec![
+            registrar.list(2, (day(5), day(40)), &[lost(10, day(1)), lost(30, day(3))]),
+            registrar.certificate_for(SENDER, public(&third), 31, (day(4), ENDS)),
+        ],
+    );
+    let late = with(&late, vec![registrar.certificate_for(SENDER, public(&next_key()), 30, (day(2), ENDS))]);
+    assert_eq!(standing(&late, &next_key()), Some(KeyStanding::Late { until: day(4) }));
+    let told = with(&late, vec![confirmation(&next_key(), &third)]);
+    let by = key_id(&public(&third));
+    assert_eq!(standing(&told, &next_key()), Some(KeyStanding::Confirmed { by }));
+    let bytes = sent_by(&next_key(), day(6));
+    assert!(judge(&told, &bytes, stamped(&bytes, day(6))).is_err(), "it is revoked as it was");
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use relay::{Effect as RelayEffect, Input as RelayInput};
 use schema::directory::Directory;
 use schema::event::{Verifier, VerifyMemory, key_id};
 use schema::id::{KeyId, OfficeId, RegionId};
-use schema::registry::talk::Catching;
+use schema::registry::talk::{Bringing, Catching, RegistryReply, RegistryRequest};
 use schema::registry::{Item, ItemId, ItemKind, Registry, Taken};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
@@ -274,8 +274,16 @@ impl World<'_> {
         let (items, theirs) = catching.finish();
         self.take_in(asker, items);
         let brought = theirs.map(|theirs| theirs.to_bring(&self.registry_of(asker))).unwrap_or_default();
-        for item in brought {
+        let mut bringing = Bringing::new(brought);
+        while let Some(RegistryRequest::Bring { kind, bytes }) = bringing.next() {
+            let item = Item::new(kind, bytes.to_vec()).expect("it was held");
+            let id = item.id();
             self.take_in(asked, vec![item]);
+            let reply = match self.registry_of(asked).item(&id) {
+                Some(_) => RegistryReply::Taken,
+                None => RegistryReply::Refused { reason: String::new() },
+            };
+            bringing.heard(reply).expect("an answer that fits");
         }
     }
 

@@ -44,7 +44,6 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use schema::directory::{CodeSystem, Directory, Office, Tier};
 use schema::id::{DocumentId, OfficeId};
-use schema::registry::KeyStanding;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -373,9 +372,7 @@ async fn alarms(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
     let rows = alarms.into_iter().map(|alarm| {
         let known =
             alarm.office.zip(alarm.key).and_then(|(office, key)| registry.known_key(&office, key).ok());
-        let settled = known.is_some_and(|known| {
-            known.standing().counts() && !matches!(known.standing(), KeyStanding::Late { .. })
-        });
+        let settled = known.is_some_and(|known| known.standing().is_settled());
         let mut row = serde_json::to_value(&alarm).unwrap_or_default();
         row["settled"] = settled.into();
         row

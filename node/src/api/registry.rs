@@ -91,6 +91,7 @@ fn key_view(registry: &Registry, key: &NodeKey, lang: Lang) -> Value {
     let standing = match key.standing() {
         KeyStanding::First => "first",
         KeyStanding::Announced { .. } => "announced",
+        KeyStanding::Confirmed { .. } => "confirmed",
         KeyStanding::Recovered => "recovered",
         KeyStanding::Late { .. } => "late",
         KeyStanding::Contested => "contested",

@@ -6,7 +6,7 @@ use async_nats::Client;
 use async_nats::client::Request;
 use bytes::Bytes;
 use schema::registry::Item;
-use schema::registry::talk::{Catching, RegistryReply, RegistryRequest, encode_talk, parse_talk};
+use schema::registry::talk::{Bringing, Catching, RegistryReply, RegistryRequest, encode_talk, parse_talk};
 use schema::wire;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -86,19 +86,17 @@ impl Asker {
 
     /// Gives the relay these items. What it does not take is its matter: it may hold something newer.
     pub(crate) async fn bring(&self, items: &[Item]) {
-        for item in items {
-            let request = RegistryRequest::Bring { kind: item.kind(), bytes: item.bytes().to_vec().into() };
-            match self.ask(&request).await {
-                Ok(RegistryReply::Taken) => {}
-                Ok(RegistryReply::Refused { reason }) => {
-                    tracing::info!(relay = %self.relay, %reason, "the relay does not take an item of the registry");
-                }
-                Ok(_) => tracing::warn!(relay = %self.relay, "the relay's answer does not fit the question"),
-                Err(found) => {
-                    tracing::debug!(relay = %self.relay, found, "an item was not brought to the relay");
-                    return;
-                }
+        let mut bringing = Bringing::new(items.iter().cloned());
+        while let Some(request) = bringing.next() {
+            let reply = self.ask(&request).await;
+            let heard = reply.and_then(|reply| bringing.heard(reply).map_err(|error| error.to_string()));
+            if let Err(found) = heard {
+                tracing::debug!(relay = %self.relay, found, "an item was not brought to the relay");
+                return;
             }
+        }
+        for reason in bringing.refused() {
+            tracing::info!(relay = %self.relay, reason, "the relay does not take an item of the registry");
         }
     }
 

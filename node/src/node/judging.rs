@@ -64,7 +64,8 @@ impl Node {
             self.record(&draft, now, work)?;
         }
         self.mark_for_judging(&earlier)?;
-        self.follow_key(now, work)
+        self.follow_key(now, work)?;
+        self.confirm_earlier_keys(now, work)
     }
 
     /// Marks the documents whose judgement a change of the registry may have changed: those that were open, and those
@@ -272,10 +273,37 @@ impl Node {
         if !counts || self.announced == Some(public) || self.registry.is_announced(&me, id) {
             return Ok(());
         }
-        let announcement = KeyAnnouncement { purpose: KeyPurpose::Signing, key: public };
-        let draft = self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(announcement));
-        let event = self.record(&draft, now, work)?;
         self.announced = Some(public);
+        self.say_of_key(KeyPurpose::Signing, public, now, work)
+    }
+
+    /// Says with the present key which ones counted before it, so that whoever hears of the present one first does not take
+    /// them for somebody else's.
+    fn confirm_earlier_keys(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
+        if self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
+            return Ok(());
+        }
+        let unconfirmed = self.registry.unconfirmed_keys(&me, present);
+        let unsaid = unconfirmed.iter().filter(|key| !self.confirmed.contains(&(present, key.id())));
+        let unsaid: Vec<_> = unsaid.map(|key| (key.id(), key.key().to_bytes())).collect();
+        for (id, public) in unsaid {
+            self.confirmed.insert((present, id));
+            self.say_of_key(KeyPurpose::SignedBefore, public, now, work)?;
+        }
+        Ok(())
+    }
+
+    fn say_of_key(
+        &mut self,
+        purpose: KeyPurpose,
+        key: [u8; 32],
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let draft =
+            self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(KeyAnnouncement { purpose, key }));
+        let event = self.record(&draft, now, work)?;
         // An event is never larger than an item may be.
         if let Ok(item) = Item::new(ItemKind::Announcement, event.bytes()) {
             work.effects.push(Effect::Announce { item });

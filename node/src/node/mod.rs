@@ -14,7 +14,7 @@ use ed25519_dalek::SigningKey;
 use schema::body::{Attachment, Dispatch, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
-use schema::id::{EventId, Incarnation, OfficeId, Position, StateHash, hex};
+use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, StateHash, hex};
 use schema::registry::{Item, Registry};
 use schema::stamp::Stamp;
 use schema::time::Millis;
@@ -53,6 +53,8 @@ pub struct Node {
     next_key: Option<SigningKey>,
     /// The next key that was announced already.
     announced: Option<[u8; 32]>,
+    /// Keys that confirmed an earlier one in this run, and which.
+    confirmed: BTreeSet<(KeyId, KeyId)>,
     registry: Arc<Registry>,
     /// What came while the disk was full; taken in with the next step, because whoever brought it has forgotten it.
     unrecorded: Option<(Arc<Registry>, Vec<Item>)>,
@@ -102,6 +104,7 @@ struct Trusted {
     key: SigningKey,
     next_key: Option<SigningKey>,
     announced: Option<[u8; 32]>,
+    confirmed: BTreeSet<(KeyId, KeyId)>,
     registry: Arc<Registry>,
 }
 
@@ -142,6 +145,7 @@ impl Node {
             key,
             next_key: None,
             announced: None,
+            confirmed: BTreeSet::new(),
             registry,
             unrecorded: None,
             exchange,
@@ -288,13 +292,15 @@ impl Node {
 
     fn trusted(&self) -> Trusted {
         let registry = Arc::clone(&self.registry);
-        let Self { key, next_key, announced, .. } = self;
-        Trusted { key: key.clone(), next_key: next_key.clone(), announced: *announced, registry }
+        let Self { key, next_key, announced, confirmed, .. } = self;
+        let (key, next_key, confirmed) = (key.clone(), next_key.clone(), confirmed.clone());
+        Trusted { key, next_key, announced: *announced, confirmed, registry }
     }
 
     fn trust_again(&mut self, before: Trusted) {
-        let Trusted { key, next_key, announced, registry } = before;
-        (self.key, self.next_key, self.announced, self.registry) = (key, next_key, announced, registry);
+        let Trusted { key, next_key, announced, confirmed, registry } = before;
+        (self.key, self.next_key, self.announced) = (key, next_key, announced);
+        (self.confirmed, self.registry) = (confirmed, registry);
     }
 
     fn run(&mut self, inputs: Vec<Input>, now: Millis, work: &mut Work) -> Result<(), StepError> {

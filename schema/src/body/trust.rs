@@ -82,9 +82,13 @@ pub enum KeyPurpose {
     /// Signs events: the next key of the office's node (*thay khóa ký*).
     #[n(1)]
     Signing,
+    /// Signed events: a key of the office's node that counted before the present one (*khóa ký trước đó*). Whoever hears of the
+    /// present one first learns so that the earlier one is genuine as well.
+    #[n(2)]
+    SignedBefore,
 }
 
-/// An office announces a key, signed with the one it has. Public: it travels with the registry.
+/// An office says with the key it has which one follows, or which one it follows. Public: it travels with the registry.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct KeyAnnouncement {
@@ -97,7 +101,7 @@ pub struct KeyAnnouncement {
 }
 
 impl KeyAnnouncement {
-    /// How frames name the announced key.
+    /// How frames name the key that it is about.
     pub fn key_id(&self) -> KeyId {
         key_id(&self.key)
     }

@@ -7,22 +7,25 @@
 //! accepted under it, and everybody who sees it tells.
 //!
 //! What counts goes on counting, whatever beginning a later certificate claims: somebody who has the authority's key could
-//! date one back. So a key that comes after its successor stays contested, unless it is revoked for good: then it is part
-//! of a history that others saw in another order, and only what was provably there before the successor began enters
-//! under it.
+//! date one back. So a key that is heard of after its successor counts only when a key that counts confirms it: every station
+//! says with its present key which ones counted before. Without that word it stays contested, unless it is revoked for
+//! good: then it is part of a history that others saw in another order, and only what was provably there before the
+//! successor began enters under it. What an uncounted key says about itself or others is no evidence of anything.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
 
+use crate::body::KeyPurpose;
 use crate::event::key_id;
 use crate::id::KeyId;
 use crate::time::Millis;
 use crate::trust::crl::RevocationReason;
 use crate::trust::{Certificate, TrustStore};
 
-/// Most certificates of one office over its whole life, and most announcements.
+/// Most certificates of one office over its whole life, and most statements about its keys: one for each key that follows
+/// another, and one or two for each key that was followed.
 pub const CERTIFICATES_MAX: usize = 128;
 
 /// How a key came to count.
@@ -32,6 +35,11 @@ pub enum KeyStanding {
     First,
     /// The key before it announced it.
     Announced {
+        /// Which key.
+        by: KeyId,
+    },
+    /// A key that came after it confirms it.
+    Confirmed {
         /// Which key.
         by: KeyId,
     },
@@ -50,6 +58,11 @@ impl KeyStanding {
     /// Whether events under it are accepted.
     pub const fn counts(self) -> bool {
         !matches!(self, Self::Contested)
+    }
+
+    /// Whether nothing that may still come changes it.
+    pub const fn is_settled(self) -> bool {
+        !matches!(self, Self::Contested | Self::Late { .. })
     }
 }
 
@@ -89,7 +102,7 @@ impl NodeKey {
         ends.max().unwrap_or_default()
     }
 
-    fn not_before(&self) -> Millis {
+    pub(super) fn not_before(&self) -> Millis {
         let begins = self.certificates.iter().map(|certificate| certificate.validity().not_before);
         begins.min().unwrap_or_default()
     }
@@ -100,7 +113,8 @@ impl NodeKey {
             .all(|certificate| certificate.validity().is_over(at) || is_revoked_for_good(trust, certificate))
     }
 
-    fn is_revoked(&self, trust: &TrustStore) -> bool {
+    /// Whether every certificate of it was revoked for good.
+    pub(super) fn is_revoked(&self, trust: &TrustStore) -> bool {
         self.certificates.iter().all(|certificate| is_revoked_for_good(trust, certificate))
     }
 }
@@ -114,8 +128,12 @@ fn is_revoked_for_good(trust: &TrustStore, certificate: &Certificate) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OfficeKeys {
     keys: Vec<NodeKey>,
-    /// A key, and the one that announced it: a key that counted then.
-    announced: BTreeMap<KeyId, KeyId>,
+    /// A key, and one that announced it: a key that counted then.
+    announced: BTreeSet<(KeyId, KeyId)>,
+    /// A key, and one that said it had counted before: a key that counted then.
+    confirmed: BTreeSet<(KeyId, KeyId)>,
+    /// How many times either was said.
+    statements: usize,
 }
 
 impl OfficeKeys {
@@ -148,23 +166,34 @@ impl OfficeKeys {
         true
     }
 
-    /// How many announcements are held.
-    pub(super) fn announcements(&self) -> usize {
-        self.announced.len()
+    /// How many times one key said something about another.
+    pub(super) const fn statements(&self) -> usize {
+        self.statements
     }
 
-    /// Notes that one key announced another; false when that is known.
-    pub(super) fn announce(&mut self, key: KeyId, by: KeyId) -> bool {
-        self.announced.insert(key, by) != Some(by)
+    /// Notes what one key said about another. It may say so twice, in two lives of its station: both are kept, so that all
+    /// come to hold the same.
+    pub(super) fn note(&mut self, statement: &Statement) {
+        let Statement { key, by, purpose } = *statement;
+        self.statements += 1;
+        match purpose {
+            KeyPurpose::Signing => self.announced.insert((key, by)),
+            KeyPurpose::SignedBefore => self.confirmed.insert((key, by)),
+        };
     }
 
-    /// The key that announced this one.
-    pub(super) fn announcer(&self, key: KeyId) -> Option<KeyId> {
-        self.announced.get(&key).copied()
+    /// Keys that announced this one.
+    pub(super) fn announcers(&self, key: KeyId) -> impl Iterator<Item = KeyId> {
+        said_of(&self.announced, key)
     }
 
-    /// Decides anew about the keys that do not count yet. One that counts goes on counting: whether its certificate
-    /// does is asked for each event.
+    /// Keys that said that this one had counted before them.
+    pub(super) fn confirmers(&self, key: KeyId) -> impl Iterator<Item = KeyId> {
+        said_of(&self.confirmed, key)
+    }
+
+    /// Decides anew about the keys that do not count yet, or not for all that they signed. One that counts goes on counting:
+    /// whether its certificate does is asked for each event.
     pub(super) fn settle(&mut self, trust: &TrustStore) {
         while let Some((n, standing)) = self.next_that_counts(trust) {
             self.keys[n].standing = standing;
@@ -177,22 +206,45 @@ impl OfficeKeys {
         let counting: Vec<&NodeKey> = self.keys.iter().filter(|key| key.standing.counts()).collect();
         let counts = |id: KeyId| counting.iter().any(|key| key.id == id);
         let succeeded = |key: &NodeKey| {
-            counting.iter().any(|next| matches!(next.standing, KeyStanding::Announced { by } if by == key.id))
+            counting.iter().any(|next| {
+                self.announced.contains(&(next.id, key.id)) || self.confirmed.contains(&(key.id, next.id))
+            })
         };
-        self.keys.iter().enumerate().filter(|(_, key)| !key.standing.counts()).find_map(|(n, key)| {
+        self.keys.iter().enumerate().filter(|(_, key)| !key.standing.is_settled()).find_map(|(n, key)| {
             let (earlier, later): (Vec<&NodeKey>, Vec<&NodeKey>) =
                 counting.iter().partition(|other| began(other) < began(key));
             let is_done = |other: &&NodeKey| succeeded(other) || other.is_over(trust, key.not_before());
-            let standing = match (self.announcer(key.id), later.iter().map(|other| other.not_before()).min())
-            {
-                (Some(by), _) if counts(by) => KeyStanding::Announced { by },
+            if let Some(by) = self.announcers(key.id).find(|by| counts(*by)) {
+                return Some((n, KeyStanding::Announced { by }));
+            }
+            if let Some(by) = self.confirmers(key.id).find(|by| counts(*by)) {
+                return Some((n, KeyStanding::Confirmed { by }));
+            }
+            if key.standing.counts() {
+                return None;
+            }
+            let standing = match later.iter().map(|other| other.not_before()).min() {
                 _ if counting.is_empty() => KeyStanding::First,
                 _ if earlier.is_empty() || !earlier.iter().all(is_done) => return None,
-                (_, None) => KeyStanding::Recovered,
-                (_, Some(until)) if key.is_revoked(trust) => KeyStanding::Late { until },
-                (_, Some(_)) => return None,
+                None => KeyStanding::Recovered,
+                Some(until) if key.is_revoked(trust) => KeyStanding::Late { until },
+                Some(_) => return None,
             };
             Some((n, standing))
         })
     }
+}
+
+/// What a key that counted said about another one of its office.
+pub(super) struct Statement {
+    /// About which.
+    pub(super) key: KeyId,
+    /// Which said it.
+    pub(super) by: KeyId,
+    /// What.
+    pub(super) purpose: KeyPurpose,
+}
+
+fn said_of(statements: &BTreeSet<(KeyId, KeyId)>, key: KeyId) -> impl Iterator<Item = KeyId> {
+    statements.iter().filter(move |(about, _)| *about == key).map(|(_, by)| *by)
 }

@@ -6,7 +6,7 @@
 //! | root certificate | where every chain ends | its hash, pinned |
 //! | certificate | which authority may certify whom; which key is an office's | a chain to a root |
 //! | revocation list | which certificates do not count any more | the authority's key |
-//! | announcement | which key comes after an office's present one | the present key |
+//! | announcement | which key comes after an office's present one, which came before it | the present key |
 //!
 //! Items prove themselves, so whoever carries them need not be trusted: they come from a file, from any relay or from
 //! any office. A [`Registry`] is immutable; [`Registry::with`] makes the next one. It is deterministic: the same items
@@ -33,7 +33,7 @@ pub use item::{
 pub use judgement::{Judged, PersonSignature};
 pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey};
 
-use crate::body::{Body, ContradictingList, KeyPurpose};
+use crate::body::{Body, ContradictingList};
 use crate::directory::{Directory, SignedDirectoryError, open_directory};
 use crate::event::{EventError, UnverifiedEvent, VerifyError, check_signature};
 use crate::id::{KeyId, OfficeId, RegionId};
@@ -49,7 +49,7 @@ use crate::trust::store::{AnchorError, AuthorityError, ListAge};
 use crate::trust::{
     Anchors, Certificate, CertificateError, Purpose, RevocationList, Role, SigningTime, TrustStore, Verdict,
 };
-use keys::OfficeKeys;
+use keys::{OfficeKeys, Statement};
 
 /// Most lists of one authority that are kept as evidence against it: two are reason enough for the root to revoke it. Any
 /// more are refused.
@@ -119,7 +119,7 @@ pub enum ItemError {
         source: PathError,
     },
     /// The office has more certificates, or announcements, than any honest one.
-    #[error("office `{office}` has {CERTIFICATES_MAX} certificates or announcements of keys already")]
+    #[error("office `{office}` has {CERTIFICATES_MAX} certificates, or statements about its keys, already")]
     TooMany {
         /// Which office.
         office: OfficeId,
@@ -130,8 +130,8 @@ pub enum ItemError {
     /// Not an event.
     #[error("the key announcement is not an event")]
     Event(#[from] EventError),
-    /// An event, but not an announcement of a signing key.
-    #[error("the event does not announce a signing key")]
+    /// An event, but it says nothing about another key of its office.
+    #[error("the event announces no other key of its office")]
     NotAnAnnouncement,
     /// The key that announces does not count, or did not sign it.
     #[error("the key announcement is not proven")]
@@ -269,15 +269,33 @@ impl Registry {
         order.sort_by_cached_key(|(n, item)| (rank(item, sequence), *n));
         let mut touched = BTreeSet::new();
         let mut lists = false;
+        let mut waiting = Vec::new();
         for (n, item) in order {
             let kind = item.kind();
-            let outcome = self.take(item, &mut touched);
+            let outcome = self.take(item.clone(), &mut touched);
             lists |= kind == ItemKind::RevocationList && matches!(outcome, Ok(Taken::New));
             // An announcement rests on a key that must count by then.
             if kind != ItemKind::Directory {
                 self.settle(&mut touched, &mut lists);
             }
+            if let Err(ItemError::Unproven(VerifyError::ContestedKey { .. })) = &outcome {
+                waiting.push((n, item));
+            }
             outcomes[n].1 = outcome;
+        }
+        // One key confirms the one before it, and that one the one before: whichever comes first here.
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            waiting.retain(|(n, item)| {
+                let outcome = self.take(item.clone(), &mut touched);
+                self.settle(&mut touched, &mut lists);
+                let waits = matches!(&outcome, Err(ItemError::Unproven(VerifyError::ContestedKey { .. })));
+                outcomes[*n].1 = outcome;
+                waits
+            });
+            if waiting.len() == before {
+                break;
+            }
         }
         outcomes
     }
@@ -339,14 +357,12 @@ impl Registry {
                 self.trust.is_newest(&list).then(|| Replaceable::list(&list))
             }
             ItemKind::Announcement => {
-                let (office, key, by) = self.announcement(item.bytes())?;
+                let (office, statement) = self.statement(item.bytes())?;
                 let keys = self.offices.entry(office).or_default();
-                if keys.announcements() >= CERTIFICATES_MAX {
+                if keys.statements() >= CERTIFICATES_MAX {
                     return Err(ItemError::TooMany { office });
                 }
-                if !keys.announce(key, by) {
-                    return Ok(Taken::Known);
-                }
+                keys.note(&statement);
                 touched.insert(office);
                 None
             }
@@ -416,20 +432,23 @@ impl Registry {
         Ok(if keys.add(Arc::new(certificate), &public) { Taken::New } else { Taken::Known })
     }
 
-    /// Whose next key is announced, and by which key. Whether the certificate of that key counts is asked without a proven
-    /// time: a key that was revoked announces nothing.
-    fn announcement(&self, bytes: &[u8]) -> Result<(OfficeId, KeyId, KeyId), ItemError> {
+    /// What a key of an office says about another one. Whether the certificate of that key counts is asked without a proven
+    /// time: a key that was revoked says nothing.
+    fn statement(&self, bytes: &[u8]) -> Result<(OfficeId, Statement), ItemError> {
         let event = UnverifiedEvent::parse(bytes)?;
         let Ok(Body::KeyAnnouncement(announcement)) = event.body() else {
             return Err(ItemError::NotAnAnnouncement);
         };
-        if announcement.purpose != KeyPurpose::Signing {
+        let statement =
+            Statement { key: announcement.key_id(), by: event.key(), purpose: announcement.purpose };
+        let office = event.claims().office;
+        let key = self.usable_key(&office, statement.by, &SigningTime::default())?;
+        check_signature(&event, key.key())?;
+        // It would be its own successor.
+        if statement.key == statement.by {
             return Err(ItemError::NotAnAnnouncement);
         }
-        let office = event.claims().office;
-        let key = self.usable_key(&office, event.key(), &SigningTime::default())?;
-        check_signature(&event, key.key())?;
-        Ok((office, announcement.key_id(), event.key()))
+        Ok((office, statement))
     }
 
     /// The key of this office with this id, if events under it may come in at that time.
@@ -524,7 +543,20 @@ impl Registry {
 
     /// Whether a key of this office that counted announced this one, certified or not.
     pub fn is_announced(&self, office: &OfficeId, key: KeyId) -> bool {
-        self.offices.get(office).is_some_and(|keys| keys.announcer(key).is_some())
+        self.offices.get(office).is_some_and(|keys| keys.announcers(key).next().is_some())
+    }
+
+    /// Keys that an office once had, besides this one, and that whoever hears of this one first would take for somebody
+    /// else's: none that everybody still believes has confirmed them. Keys whose place is uncertain here are left out.
+    pub fn unconfirmed_keys(&self, office: &OfficeId, present: KeyId) -> Vec<&NodeKey> {
+        let Some(keys) = self.offices.get(office) else { return Vec::new() };
+        let Some(newest) = keys.key(present) else { return Vec::new() };
+        let is_believed =
+            |by| keys.key(by).is_some_and(|key| key.standing().counts() && !key.is_revoked(&self.trust));
+        let earlier = keys.keys().iter().filter(|key| {
+            key.id() != present && key.standing().is_settled() && key.not_before() <= newest.not_before()
+        });
+        earlier.filter(|key| !keys.confirmers(key.id()).any(is_believed)).collect()
     }
 
     /// Whether the office has a station: a mailbox, and a key that counts.

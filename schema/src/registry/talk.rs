@@ -5,6 +5,8 @@
 //! whoever connects, and revocation lists reach everybody over any relay. Nothing that comes this way is believed: each
 //! item proves itself, or is left out.
 
+use std::collections::VecDeque;
+
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Decoder, Encode};
 
@@ -305,5 +307,52 @@ impl Theirs {
         let may =
             |item: &&Item| item.kind() != ItemKind::Directory && item.bytes().len() <= BROUGHT_BYTES_MAX;
         registry.items().filter(lacks).filter(may).cloned().collect()
+    }
+}
+
+/// Brings items one after the other. What is refused is brought again once something else was taken since: a list or a
+/// certificate behind it may be what it rests on.
+#[derive(Debug)]
+pub struct Bringing {
+    items: VecDeque<Item>,
+    asked: Option<Item>,
+    refused: Vec<(Item, String)>,
+    taken: bool,
+}
+
+impl Bringing {
+    /// Is to bring these.
+    pub fn new(items: impl IntoIterator<Item = Item>) -> Self {
+        Self { items: items.into_iter().collect(), asked: None, refused: Vec::new(), taken: false }
+    }
+
+    /// What to say next; `None` at the end. It is lost when no answer is [`Self::heard`].
+    #[expect(clippy::should_implement_trait, reason = "an answer comes between two questions")]
+    pub fn next(&mut self) -> Option<RegistryRequest> {
+        if self.items.is_empty() && std::mem::take(&mut self.taken) {
+            self.items.extend(self.refused.drain(..).map(|(item, _)| item));
+        }
+        let item = self.items.pop_front()?;
+        let request = RegistryRequest::Bring { kind: item.kind(), bytes: item.bytes().to_vec().into() };
+        self.asked = Some(item);
+        Some(request)
+    }
+
+    /// Takes the answer.
+    ///
+    /// # Errors
+    /// When it is no answer to this.
+    pub fn heard(&mut self, reply: RegistryReply) -> Result<(), TalkError> {
+        match (self.asked.take(), reply) {
+            (Some(_), RegistryReply::Taken) => self.taken = true,
+            (Some(item), RegistryReply::Refused { reason }) => self.refused.push((item, reason)),
+            _ => return Err(TalkError("the answer does not fit the question".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Why what was not taken was refused.
+    pub fn refused(&self) -> impl Iterator<Item = &str> {
+        self.refused.iter().map(|(_, reason)| reason.as_str())
     }
 }
