@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use node::Node;
 use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
 use node::store::{Reader, Store};
-use schema::body::{Body, Dispatch, FindingCode, Judgement, Manifest};
+use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, Manifest, Place, Receipt};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
 use schema::exchange::{Command, Refusal};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId, Seq};
@@ -55,6 +55,10 @@ impl Writer {
     }
 
     fn write(&mut self, dispatch: Dispatch, claimed_at: Millis) -> VerifiedEvent {
+        self.write_body(&Body::Dispatch(dispatch), claimed_at)
+    }
+
+    fn write_body(&mut self, body: &Body, claimed_at: Millis) -> VerifiedEvent {
         self.seq += 1;
         let event = Event {
             office: office_id(SENDER),
@@ -62,12 +66,12 @@ impl Writer {
             seq: Seq(self.seq),
             prev: self.head,
             claimed_at,
-            kind: Kind::Dispatch,
+            kind: body.kind().expect("a known kind"),
             urgency: Urgency::Normal,
             to: vec![Addressee { office: office_id(RECIPIENT), counter: Counter(self.seq) }],
             seen: Vec::new(),
             blobs: Vec::new(),
-            body: Body::Dispatch(dispatch).encode().expect("a dispatch"),
+            body: body.encode().expect("a known kind"),
         };
         let event = seal(event, &self.key).expect("a sound event");
         self.head = event.id();
@@ -380,6 +384,46 @@ fn suspended_key_makes_documents_undetermined_and_its_release_valid_again() {
     assert!(receiver.judgements().iter().all(|(_, told)| told.is_empty()), "better news is no alarm");
 }
 
+/// The sender was told of bad news that is over. Then both stations go back, and what was told is lost.
+#[test]
+fn what_is_told_again_is_what_is_known_now() {
+    const RECIPIENTS_SERIAL: u64 = 11;
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let letter = writer.letter(hours(1));
+    receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
+    receiver.learn(vec![list(&[(SENDERS_SERIAL, hours(1), Why::CertificateHold)])], hours(21));
+    receiver.learn(vec![Registrar::new().list(3, (hours(30), ENDS), &[])], hours(31));
+    assert_eq!(receiver.outcomes(), [Outcome::Valid, Outcome::Undetermined, Outcome::Valid]);
+
+    let told = receiver.journal().into_iter().find_map(|recorded| {
+        let place = Place {
+            incarnation: recorded.event.incarnation,
+            counter: recorded.event.counter_for(&office_id(SENDER))?,
+            id: recorded.id,
+        };
+        (recorded.event.kind == Kind::Verdict).then_some(place)
+    });
+    let told = told.expect("it was told");
+    let receipt = Receipt { entries: vec![told], heads: Heads::default(), stamps: Vec::new() };
+    let receipt = writer.write_body(&Body::Receipt(receipt), hours(32));
+    assert_eq!(receiver.take(&receipt, Vec::new(), hours(32)).new, 1);
+
+    let next = SigningKey::from_bytes(&[0x78; 32]);
+    let public = next.verifying_key().to_bytes();
+    receiver.node = receiver.node.with_next_key(Some(next));
+    let lost = [Revoked { serial: RECIPIENTS_SERIAL, at: hours(33), why: Why::KeyCompromise }];
+    let lost = Registrar::new().list(4, (hours(33), ENDS), &lost);
+    let certificate = Registrar::new().certificate_for(office_id(RECIPIENT), public, 60, (hours(33), ENDS));
+    receiver.learn(vec![lost, certificate], hours(34));
+    assert_eq!(receiver.node.exchange().incarnation().ordinal(), 1);
+    let elsewhere = Place { id: EventId::new([0x55; 32]), ..told };
+    let head = Body::Head(Heads { held: vec![elsewhere], ..Heads::default() });
+    let head = writer.write_body(&head, hours(35));
+    assert_eq!(receiver.take(&head, Vec::new(), hours(35)).new, 1);
+    let (judgement, told) = receiver.judgements().pop().expect("a judgement");
+    assert_eq!((judgement.outcome(), told), (Outcome::Valid, vec![office_id(SENDER)]));
+}
+
 #[test]
 fn crash_between_a_list_and_its_judgements_forgets_none() {
     const LETTERS: usize = 300; // more than one portion
@@ -547,8 +591,22 @@ fn next_key_is_announced_before_it_is_certified_and_used_afterwards() {
     assert_eq!(receiver.node.registry().contested().count(), 0);
     let effects = station.learn(vec![certificate], hours(3));
     assert!(effects.iter().any(|e| matches!(e, Effect::KeyChanged { public: new } if *new == public)));
-    let newest = station.node.store().newest_own().expect("readable").expect("an event");
-    assert_eq!(newest.key, key_id(&key(SENDER).verifying_key().to_bytes()), "announced with the old one");
+    let said: Vec<_> = station
+        .journal()
+        .into_iter()
+        .filter_map(|recorded| match Body::read(recorded.version, &recorded.event) {
+            Ok(Body::KeyAnnouncement(announcement)) => {
+                Some((announcement.purpose, announcement.key_id(), recorded.key))
+            }
+            _ => None,
+        })
+        .collect();
+    let [old, new] = [key(SENDER).verifying_key().to_bytes(), public].map(|key| key_id(&key));
+    assert_eq!(
+        said,
+        [(KeyPurpose::Signing, new, old), (KeyPurpose::SignedBefore, old, new)],
+        "each says so of the other"
+    );
 
     let mut writer = Writer { key: SigningKey::from_bytes(&[0x77; 32]), ..Writer::new() };
     let letter = writer.letter(hours(4));

@@ -397,10 +397,11 @@ impl World<'_> {
             let now = node.registry().judge_event(&recorded, row.place, known.stamps.clone()).judgement;
             let (found, should) = ((judged.outcome, judged.open), (now.outcome(), now.open));
             if found != should {
-                return broken(
-                    "P4",
-                    format!("event {id} of {from} is judged {found:?}, and would be {should:?} now"),
+                let layers = (known.layers, now.layers);
+                let words = format!(
+                    "station {number}: event {id} of {from} is judged {found:?}, and would be {should:?}"
                 );
+                return broken("P4", format!("{words} now: {layers:?}"));
             }
             let lost_at = self.authority.lost_at(&from, recorded.key);
             let lost = lost_at.is_some_and(|at| known.stamps.iter().all(|stamp| stamp.at >= at));

@@ -225,6 +225,22 @@ impl Node {
         Ok(judgement)
     }
 
+    /// What an earlier event said about signatures, as they are judged now; `None` when it cannot be read.
+    pub(super) fn present_judgements(&self, told: &RecordedEvent) -> Result<Option<Vec<u8>>, StepError> {
+        let Ok(Body::Verdict(verdicts)) = Body::read(told.version, &told.event) else { return Ok(None) };
+        let mut entries = Vec::new();
+        for known in verdicts.entries {
+            let row = self.store.held(&known.from, known.place.incarnation, known.place.counter)?;
+            let judged = row.filter(|row| row.place.id == known.place.id).and_then(|row| row.judged);
+            let present = match judged {
+                Some(judged) => self.judgement_at(judged.position, &known.from, &known.place)?,
+                None => None,
+            };
+            entries.push(present.unwrap_or(known));
+        }
+        Ok(Body::Verdict(Verdicts { entries }).encode())
+    }
+
     fn judgement_at(
         &self,
         position: Position,

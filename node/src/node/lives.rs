@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, StatusCode};
-use schema::event::{RecordedEvent, UnverifiedEvent, Verifier, key_id};
+use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier, key_id};
 use schema::exchange::{Class, Draft, Records, SentRow};
 use schema::id::{Incarnation, KeyId, OfficeId, Position};
 use schema::mutant::{self, Mutant};
@@ -103,14 +103,20 @@ impl Node {
         work: &mut Work,
     ) -> Result<(), StepError> {
         let bytes = self.store.bytes_at(position)?;
-        let event = RecordedEvent::read(&bytes)?.event;
+        let recorded = RecordedEvent::read(&bytes)?;
+        // It was found out again since, perhaps otherwise: what is recorded last is what counts.
+        let present = match recorded.event.kind {
+            Kind::Verdict => self.present_judgements(&recorded)?,
+            _ => None,
+        };
+        let event = recorded.event;
         let draft = Draft {
             incarnation: self.exchange.incarnation(),
             kind: event.kind,
             urgency: event.urgency,
             to,
             blobs: event.blobs,
-            body: event.body,
+            body: present.unwrap_or(event.body),
         };
         self.record(&draft, now, work).map(drop)
     }
