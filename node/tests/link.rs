@@ -20,6 +20,8 @@ use node::keyring::Login;
 use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::event::RecordedEvent;
 use schema::pack::Message;
+use schema::registry::talk::{RegistryAnswer, RegistryReply, encode_talk};
+use schema::time::Millis;
 use schema::wire;
 use serde_json::{Value, json};
 use station::{RECIPIENT, SENDER, Station, office_id, pdf};
@@ -212,6 +214,20 @@ async fn serve_blobs(client: async_nats::Client) -> Result<(), async_nats::Error
     Ok(())
 }
 
+/// Plays a relay that holds the same registry as everybody, and whose clock differs from this machine's.
+async fn serve_registry(url: String, seed: String, ahead_ms: i64) -> Result<(), async_nats::Error> {
+    let client = ConnectOptions::with_nkey(seed).retry_on_initial_connect().connect(url).await?;
+    let mut requests = client.subscribe("t.rq.*.reg").await?;
+    while let Some(message) = requests.next().await {
+        let at = Millis(node::runtime::now().0.saturating_add_signed(ahead_ms));
+        let answer = RegistryAnswer { reply: RegistryReply::Same, at };
+        if let Some(to) = message.reply {
+            client.publish(to, encode_talk(&answer).into()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Asks until the answer is as expected; fails with the last answer.
 fn until(what: &str, mut ask: impl FnMut() -> Value, expected: impl Fn(&Value) -> bool) -> Duration {
     let began = Instant::now();
@@ -287,6 +303,30 @@ fn relay_without_a_mailbox_is_not_taken_for_connected() {
     let server = Server::start(program, &core, &[(SENDER, &known)]);
     let station = Station::with_relay(SENDER, &server.url(), Some(known));
     until("the missing mailbox is shown", || link_state(&station), |state| *state == json!("no-mailbox"));
+}
+
+#[test]
+fn clock_that_is_off_is_shown_and_stops_nothing() {
+    const HOURS: i64 = 3 * 3_600_000;
+    let Some(program) = server_program() else { return };
+    for (ahead_ms, wrong) in [(HOURS, true), (-HOURS, true), (5_000, false)] {
+        let core = KeyPair::new_user();
+        let logins = [Login::generate().expect("a key"), Login::generate().expect("a key")];
+        let server = Server::start(program.clone(), &core, &[(SENDER, &logins[0]), (RECIPIENT, &logins[1])]);
+        let runtime = Runtime::new().expect("a runtime");
+        let seed = core.seed().expect("a seed");
+        runtime.spawn(relay(server.url(), seed.clone()));
+        runtime.spawn(serve_registry(server.url(), seed, ahead_ms));
+        let [login, _] = logins;
+        let station = Station::with_relay(SENDER, &server.url(), Some(login));
+        let clock = || station.get("/status").json()["clock"].clone();
+        until("the relay is asked", clock, |clock| !clock.is_null());
+        let found = clock();
+        let off = found["ahead_ms"].as_i64().expect("a number").abs_diff(ahead_ms);
+        assert!(off < 20_000 && found["wrong"] == json!(wrong), "{found}");
+        let document = station.dispatch("V/v đồng hồ sai", &pdf());
+        until("it leaves all the same", || arrived(&station, &document), |status| *status == json!("left"));
+    }
 }
 
 /// A line that counts its bytes and can be cut.

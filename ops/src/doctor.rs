@@ -330,6 +330,17 @@ fn trust(registry: &Registry) -> Vec<Finding> {
             )),
         });
     }
+    let contradicting: Vec<&str> =
+        registry.contradictions().iter().map(|found| found.authority.as_str()).collect();
+    if !contradicting.is_empty() {
+        findings.push(red(
+            format!(
+                "authorities with revocation lists that no honest one issues both: {}",
+                contradicting.join(", ")
+            ),
+            "tell the authority above: somebody else has the key, or the books are lost (`tram ca revoke` at the root)",
+        ));
+    }
     let contested: Vec<String> = registry.contested().map(|(office, _)| office.to_string()).collect();
     if !contested.is_empty() {
         findings.push(red(

@@ -13,7 +13,9 @@ use async_nats::client::Request;
 use bytes::Bytes;
 use schema::event::{Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
-use schema::registry::talk::{Bringing, Catching, RegistryReply, RegistryRequest, encode_talk, parse_talk};
+use schema::registry::talk::{
+    Bringing, Catching, RegistryAnswer, RegistryReply, RegistryRequest, encode_talk, parse_talk,
+};
 use schema::registry::{
     Item, ItemFormatError, ItemKind, REGISTRY_BYTES_MAX, Registry, RegistryError, Taken, decode_items,
     encode_items,
@@ -328,7 +330,8 @@ async fn catch_up(keeper: &Keeper, client: &Client, region: &RegionId) -> Result
             let payload = Bytes::from(encode_talk(&request));
             let request = Request::new().payload(payload).timeout(Some(PEER_ANSWER_WAIT));
             let answer = client.send_request(subject, request).await.map_err(|error| error.to_string())?;
-            parse_talk::<RegistryReply>(&answer.payload).map_err(|error| error.to_string())
+            let answer: RegistryAnswer = parse_talk(&answer.payload).map_err(|error| error.to_string())?;
+            Ok::<_, String>(answer.reply)
         }
     };
     let mut catching = Catching::new(&before);

@@ -9,14 +9,15 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::id::{OfficeId, RegionId};
-use schema::registry::talk::encode_talk;
+use schema::registry::talk::{RegistryAnswer, encode_talk};
+use schema::time::Millis;
 use schema::wire;
 use tokio::sync::Semaphore;
 
 use crate::content::{Content, ContentError, FROM_PEERS};
 use crate::pusher::Peers;
 use crate::registry::{Asker, Keeper};
-use crate::status::Book;
+use crate::status::{Book, now_ms};
 
 /// Requests answered at once; more wait in the client, and beyond its buffer they are dropped and asked
 /// again.
@@ -53,7 +54,8 @@ pub(crate) async fn serve(serving: Arc<Serving>, client: Client) -> Result<(), a
                     encode_blob_message(&serving.answer(&asker, &request.payload).await)
                 }
                 Some((asker, About::Registry)) => {
-                    encode_talk(&serving.keeper.answer(&asker, &request.payload).await)
+                    let reply = serving.keeper.answer(&asker, &request.payload).await;
+                    encode_talk(&RegistryAnswer { reply, at: Millis(now_ms()) })
                 }
                 // The server lets nobody ask elsewhere.
                 None => return,

@@ -16,7 +16,7 @@ use schema::blob::{BlobRef, BlobReply, BlobRequest, CHUNK_BYTES};
 use schema::id::BlobHash;
 use schema::pack::{Message, PackItem};
 use schema::registry::talk::{
-    BROUGHT_BYTES_MAX, PIECE_BYTES_MAX, RegistryReply, RegistryRequest, parse_talk,
+    BROUGHT_BYTES_MAX, PIECE_BYTES_MAX, RegistryAnswer, RegistryReply, RegistryRequest, parse_talk,
 };
 use schema::registry::{Item, ItemKind, Registry};
 use schema::time::Millis;
@@ -551,8 +551,8 @@ async fn what_an_office_may_not_bring_is_refused_with_words() {
         assert!(reason.contains(why), "{item:?}: {reason}");
     }
     let junk = one.client.request(wire::registry_request(&office(1)), "junk".into()).await.expect("answered");
-    let answer: RegistryReply = parse_talk(&junk.payload).expect("a relay's answer");
-    assert!(matches!(answer, RegistryReply::Refused { .. }), "{answer:?}");
+    let answer: RegistryAnswer = parse_talk(&junk.payload).expect("a relay's answer");
+    assert!(matches!(answer.reply, RegistryReply::Refused { .. }), "{answer:?}");
     assert!(fetch_all(&one).await == held, "something was taken in");
     // The roots in particular stayed what the settings pin.
     let kept = relay::registry::load(&a.config).expect("a registry");

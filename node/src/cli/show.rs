@@ -342,10 +342,47 @@ fn links(text: &mut String, value: &Value, lang: Lang) {
     }
 }
 
+/// Says when the clock of this machine is wrong, and by how much.
+fn clock(text: &mut String, clock: &Value, lang: Lang) {
+    let Some(ahead) = clock["ahead_ms"].as_i64().filter(|_| clock["wrong"] == Value::Bool(true)) else {
+        return;
+    };
+    let off = time_span(ahead.unsigned_abs(), lang);
+    let slow = ahead > 0;
+    match lang {
+        Lang::Vi => {
+            let how = if slow { "chậm" } else { "nhanh" };
+            line!(
+                text,
+                "ĐỒNG HỒ MÁY NÀY {how} {off} so với trạm chuyển tiếp: hãy chỉnh lại đồng hồ. Giờ ghi ở đây và các thời \
+                 hạn bị lệch; hiệu lực chữ ký và thứ tự văn bản không phụ thuộc đồng hồ này."
+            );
+        }
+        Lang::En => {
+            let how = if slow { "behind" } else { "ahead of" };
+            line!(
+                text,
+                "THIS MACHINE'S CLOCK is {off} {how} the relay's: set it. Times and deadlines shown here are off; what \
+                 signatures are worth and the order of documents do not depend on it."
+            );
+        }
+    }
+}
+
+/// A span for people: the two largest units at most.
+fn time_span(ms: u64, lang: Lang) -> String {
+    let minutes = ms / 60_000;
+    let (days, hours, minutes) = (minutes / 1_440, minutes / 60 % 24, minutes % 60);
+    let units = [(days, "ngày", "d"), (hours, "giờ", "h"), (minutes, "phút", "min")];
+    let shown = units.iter().skip_while(|(count, ..)| *count == 0).take(2).filter(|(count, ..)| *count > 0);
+    shown.map(|(count, vi, en)| format!("{count} {}", say(lang, vi, en))).collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn status(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     line!(text, "{} ({})", field(value, "office_name"), field(value, "office"));
     links(&mut text, value, lang);
+    clock(&mut text, &value["clock"], lang);
     let counts = [
         ("incoming", "văn bản đến", "incoming documents"),
         ("outgoing", "văn bản đi", "outgoing documents"),

@@ -16,11 +16,13 @@
 //! new one, and keep what it holds for answers that never came.
 
 mod carry;
+mod clock;
 mod line;
 mod mailbox;
 mod pace;
 mod registry;
 
+pub use clock::{CLOCK_MS_MAX, ClockReading, ClockView};
 pub(crate) use registry::Asker;
 
 use std::collections::BTreeMap;
@@ -166,6 +168,8 @@ pub struct LinkReport {
     pub since: u64,
     /// What was last refused or failed, in the server's words.
     pub last_error: Option<String>,
+    /// How far the relay's clock was from this machine's when it was last asked.
+    pub clock: Option<ClockReading>,
 }
 
 /// How all links stand.
@@ -176,6 +180,11 @@ impl LinkBoard {
     /// All links, by relay.
     pub fn reports(&self) -> Vec<LinkReport> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// How far the clocks of the relays are from this machine's, as far as they were asked since its clock was last set.
+    pub fn clock(&self) -> Option<ClockView> {
+        ClockView::of(self.reports().into_iter().filter_map(|report| report.clock))
     }
 
     fn change(&self, relay: &RegionId, change: impl FnOnce(&mut LinkReport)) {
@@ -223,6 +232,7 @@ pub async fn run(setting: LinkSetting, inputs: Inputs, mut jobs: mpsc::Receiver<
         state: LinkState::Offline,
         since: crate::runtime::now().0,
         last_error: None,
+        clock: None,
     };
     board.0.lock().unwrap_or_else(PoisonError::into_inner).insert(relay.clone(), report);
     match url.parse::<ServerAddr>() {

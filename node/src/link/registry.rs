@@ -1,20 +1,23 @@
 //! Bringing this station's registry and a relay's up to date with each other, for as long as a connection lasts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::client::Request;
 use bytes::Bytes;
 use schema::registry::Item;
-use schema::registry::talk::{Bringing, Catching, RegistryReply, RegistryRequest, encode_talk, parse_talk};
+use schema::registry::talk::{
+    Bringing, Catching, RegistryAnswer, RegistryReply, RegistryRequest, encode_talk, parse_talk,
+};
 use schema::wire;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::LinkSetting;
+use super::clock::ClockReading;
 use super::line::jittered;
 use super::pace::patience;
-use crate::runtime::Keeper;
+use super::{LinkBoard, LinkSetting};
+use crate::runtime::{Keeper, now};
 
 /// How often a relay is asked whether it holds anything newer, at most: a revocation list is with everybody who is on
 /// line a few minutes after it was published, at 300 bytes a question.
@@ -36,6 +39,7 @@ pub(crate) struct Asker {
     client: Client,
     subject: String,
     relay: schema::id::RegionId,
+    board: LinkBoard,
 }
 
 impl Door {
@@ -43,7 +47,8 @@ impl Door {
     /// both sides up to date in the background.
     pub(super) async fn open(setting: &LinkSetting, client: Client) -> Self {
         let subject = wire::registry_request(&setting.office);
-        let asker = Asker { client, subject, relay: setting.relay.clone() };
+        let (relay, board) = (setting.relay.clone(), setting.board.clone());
+        let asker = Asker { client, subject, relay, board };
         let keeper = setting.keeper.clone();
         let own: Vec<Item> = keeper.own_announcements();
         if !own.is_empty() {
@@ -123,8 +128,14 @@ impl Asker {
         let payload = Bytes::from(encode_talk(request));
         let wait = patience(payload.len() + schema::registry::talk::TALK_BYTES_MAX);
         let request = Request::new().payload(payload).timeout(Some(wait));
+        let (asked_at, start) = (now(), Instant::now());
         let answer = self.client.send_request(self.subject.clone(), request).await;
+        let took = start.elapsed();
         let answer = answer.map_err(|error| error.to_string())?;
-        parse_talk(&answer.payload).map_err(|error| error.to_string())
+        let answer: RegistryAnswer = parse_talk(&answer.payload).map_err(|error| error.to_string())?;
+        if let Some(reading) = ClockReading::new(asked_at, took, answer.at) {
+            self.board.change(&self.relay, |report| report.clock = Some(reading));
+        }
+        Ok(answer.reply)
     }
 }

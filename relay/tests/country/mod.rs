@@ -27,7 +27,7 @@ use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Valid
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, seal};
 use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq, hex};
 use schema::pack::{Message, Notice, PackItem};
-use schema::registry::talk::{RegistryReply, RegistryRequest, encode_talk, parse_talk};
+use schema::registry::talk::{RegistryAnswer, RegistryReply, RegistryRequest, encode_talk, parse_talk};
 use schema::registry::{Item, encode_items};
 use schema::time::Millis;
 use schema::wire;
@@ -392,7 +392,8 @@ pub(crate) async fn ask(
     request: &RegistryRequest,
 ) -> Option<RegistryReply> {
     let answer = client.request(subject, encode_talk(request).into()).await.ok()?;
-    Some(parse_talk(&answer.payload).expect("a relay's answer"))
+    let answer: RegistryAnswer = parse_talk(&answer.payload).expect("a relay's answer");
+    Some(answer.reply)
 }
 
 impl OfficeClient {

@@ -12,6 +12,7 @@ use minicbor::{Decode, Decoder, Encode};
 
 use super::{ITEMS_MAX, Item, ItemId, ItemKind, Registry};
 use crate::cose::infallible;
+use crate::time::Millis;
 
 /// Most items that one answer lists.
 pub const LISTED_MAX: usize = 1_024;
@@ -110,6 +111,18 @@ pub enum RegistryReply {
         #[n(0)]
         reason: String,
     },
+}
+
+/// An answer, and when it was given.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RegistryAnswer {
+    /// What is answered.
+    #[n(1)]
+    pub reply: RegistryReply,
+    /// The clock of whoever answers. Whoever asks learns how far its own is off; nothing else follows from it.
+    #[n(2)]
+    pub at: Millis,
 }
 
 fn listed<C>(d: &mut Decoder<'_>, ctx: &mut C) -> Result<Vec<Listed>, minicbor::decode::Error> {
