@@ -150,6 +150,30 @@ table! {
 }
 
 table! {
+    /// What the code words of a relay's refusal mean, and what to do.
+    RELAY_REASON {
+        "malformed" => "Trạm chuyển tiếp không đọc được văn bản. Báo cán bộ kỹ thuật: phần mềm hai bên có thể khác phiên bản.",
+            "The relay cannot read the document. Tell the engineers: the programs may be of different versions.";
+        "unproven" => "Trạm chuyển tiếp chưa xác minh được chữ ký của đơn vị này (chưa có chứng thư, hoặc chứng thư đã bị thu hồi). \
+                       Xem `tram-node key show`; văn bản vẫn an toàn và được gửi lại.",
+            "The relay cannot prove this office's signature (no certificate yet, or a revoked one). See `tram-node key show`; \
+             the document is safe and is sent again.";
+        "not-own" => "Văn bản này của đơn vị khác. Báo cán bộ kỹ thuật.",
+            "The document is another office's. Tell the engineers.";
+        "local-only" => "Văn bản không có nơi nhận. Báo cán bộ kỹ thuật.",
+            "The document has no recipient. Tell the engineers.";
+        "no-recipient" => "Không nơi nhận nào có trạm chuyển tiếp trong danh bạ. Hỏi cơ quan quản lý danh bạ; văn bản vẫn an toàn.",
+            "No recipient has a relay in the directory. Ask whoever keeps the directory; the document is safe.";
+        "unreachable" => "Một nơi nhận chưa có trạm chuyển tiếp trong danh bạ; các nơi khác vẫn nhận. Hỏi cơ quan quản lý danh bạ; \
+                          văn bản được gửi lại khi danh bạ có trạm.",
+            "One recipient has no relay in the directory yet; the others get it. Ask whoever keeps the directory; it is sent \
+             again once there is one.";
+        "no-room" => "Trạm chuyển tiếp hết chỗ. Báo người vận hành trạm chuyển tiếp; văn bản vẫn an toàn và được gửi lại.",
+            "The relay is full. Tell its operator; the document is safe and is sent again.";
+    }
+}
+
+table! {
     /// How a link stands.
     LINK {
         "offline" => "chưa có mạng", "no line";

@@ -353,7 +353,8 @@ impl Relay {
         let mut batch = Batch::default();
         for item in &items {
             if let Ok(event) = schema::event::RecordedEvent::read(&item.event) {
-                let reason = format!("no room for {place} at relay `{}`; kept by the sender", self.region);
+                let reason =
+                    format!("no-room: no room for {place} at relay `{}`; kept by the sender", self.region);
                 batch.notice(event.event.office, Some(event.id), reason);
             }
         }
@@ -485,7 +486,8 @@ impl Relay {
             self.tally.unreachable += 1;
             if let Uploader::Office(uploader) = uploader {
                 let version = directory.version();
-                let reason = format!("office `{office}` has no relay in directory version {version}");
+                let reason =
+                    format!("unreachable: office `{office}` has no relay in directory version {version}");
                 batch.notice(*uploader, Some(id), reason);
             }
         }

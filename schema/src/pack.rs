@@ -62,7 +62,7 @@ pub struct Notice {
     /// The event, when it could be read.
     #[n(1)]
     pub id: Option<EventId>,
-    /// Why, in words.
+    /// Why: a code word that stations have words for, a colon, and the relay's own words for engineers.
     #[n(2)]
     pub reason: String,
 }

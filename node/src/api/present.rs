@@ -102,6 +102,13 @@ impl Presenter<'_> {
             let words = outcome.text(self.lang.into());
             fields.insert("outcome_text".to_owned(), words.into());
         }
+        let reason = fields.get("reason").and_then(Value::as_str).and_then(|reason| reason.split_once(": "));
+        if let Some((code, _)) = reason
+            && words::RELAY_REASON.iter().any(|(known, _)| *known == code)
+        {
+            let words = word(words::RELAY_REASON, code, self.lang).to_owned();
+            fields.insert("reason_text".to_owned(), words.into());
+        }
         for (key, words_key, table) in tables {
             let Some(code) = fields.get(key).and_then(Value::as_str) else { continue };
             if table.iter().any(|(known, _)| *known == code) && !fields.contains_key(words_key) {
@@ -136,6 +143,19 @@ mod tests {
 
     fn status(value: &Value) -> &'static str {
         status_of(value.as_object().expect("an object")).expect("a status")
+    }
+
+    #[test]
+    fn relays_code_word_becomes_a_sentence_in_the_readers_language() {
+        let directory = schema::directory::DirectoryBuilder::new().build(1, Millis(0)).expect("empty");
+        let shown = |lang, reason: &str| {
+            let presenter = Presenter { directory: &directory, today: Date::MAX, lang };
+            presenter.present(&json!({ "reason": reason }))["reason_text"].clone()
+        };
+        let told = "no-room: no room for mailbox `x` at relay `p01`";
+        assert!(shown(Lang::Vi, told).as_str().is_some_and(|text| text.contains("hết chỗ")));
+        assert!(shown(Lang::En, told).as_str().is_some_and(|text| text.contains("full")));
+        assert_eq!(shown(Lang::Vi, "said: by a newer relay"), Value::Null);
     }
 
     #[test]

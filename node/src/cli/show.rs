@@ -302,6 +302,9 @@ pub(super) fn why(value: &Value, lang: Lang) -> String {
         line!(text, "→ {}", field(recipient, "office_name"));
         line!(text, "    {} {}", say(lang, "vì sao:", "cause:"), field(recipient, "cause_text"));
         if !recipient["reason"].is_null() {
+            if !recipient["reason_text"].is_null() {
+                line!(text, "    {}", field(recipient, "reason_text"));
+            }
             line!(
                 text,
                 "    {} {}",
