@@ -174,6 +174,27 @@ table! {
 }
 
 table! {
+    /// In what capacity somebody signs.
+    CAPACITY {
+        "own" => "ký theo thẩm quyền", "in his or her own right";
+        "on-behalf" => "TM. (thay mặt)", "TM. (on behalf of)";
+        "acting" => "Q. (quyền)", "Q. (acting)";
+        "for-head" => "KT. (ký thay)", "KT. (for the head)";
+        "by-order" => "TL. (thừa lệnh)", "TL. (by order)";
+        "by-delegation" => "TUQ. (thừa ủy quyền)", "TUQ. (by delegation)";
+    }
+}
+
+table! {
+    /// Why paper follows.
+    PAPER {
+        "recipient-has-no-system" => "bên nhận chưa có hệ thống", "a recipient has no system yet";
+        "to-the-government" => "gửi Chính phủ, Thủ tướng Chính phủ", "it goes to the Government or the Prime Minister";
+        "on-the-list" => "thuộc danh mục gửi kèm bản giấy", "it is on the list of what goes on paper as well";
+    }
+}
+
+table! {
     /// How a link stands.
     LINK {
         "offline" => "chưa có mạng", "no line";

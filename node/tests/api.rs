@@ -50,9 +50,19 @@ fn bad_input_gets_a_refusal_with_a_name() {
     let recipient = office_id(RECIPIENT).to_string();
     let document = station.dispatch("V/v báo cáo", b"abc");
     let post = |body: Value| station.post("/documents", &body).refusal();
+    let body = || {
+        let signer = json!({ "position": "Chủ tịch", "name": "Vàng A Sáng" });
+        let content = json!({ "subject": "V/v thử", "document_type": "BC", "signer": signer });
+        json!({ "to": [recipient], "content": content })
+    };
     let with = |field: &str, value: Value| {
-        let mut body = json!({ "to": [recipient], "subject": "V/v thử" });
+        let mut body = body();
         body[field] = value;
+        post(body)
+    };
+    let says = |field: &str, value: Value| {
+        let mut body = body();
+        body["content"][field] = value;
         post(body)
     };
     let refused = |status: u16, code: &str| (status, code.to_owned());
@@ -62,17 +72,28 @@ fn bad_input_gets_a_refusal_with_a_name() {
     assert_eq!(station.with_body("POST", "/documents", b"{").refusal(), refused(400, "body"));
     assert_eq!(station.with_body("POST", "/documents", b"\xff\xfe").refusal(), refused(400, "body"));
     assert_eq!(with("sujbect", json!("x")), refused(400, "body"));
+    assert_eq!(with("content", Value::Null), refused(400, "body"));
+    assert_eq!(with("number", json!("47")), refused(400, "body"));
+    assert_eq!(with("issued_on", json!("2025-02-30")), refused(400, "body"));
+    assert_eq!(says("sujbect", json!("x")), refused(400, "body"));
+    // B3: an official letter has no abbreviation.
+    assert_eq!(says("document_type", json!("CV")), refused(400, "body"));
+    assert_eq!(says("signer", json!({ "position": "", "name": "Vàng A Sáng" })), refused(422, "document"));
+    assert_eq!(says("pages", json!(0)), refused(422, "document"));
+    let answers = json!([{ "issuer": "H09.99", "number": "9/UBND-VP", "issued_on": "2025-06-05" }]);
+    assert_eq!(says("responds_to", answers), refused(422, "unknown-code"));
+    assert_eq!(says("paper", json!("we like paper")), refused(400, "body"));
     assert_eq!(with("to", json!([])), refused(422, "no-recipients"));
     assert_eq!(with("to", json!(["H09.99"])), refused(422, "unknown-code"));
     assert_eq!(with("to", json!([office_id(SENDER)])), refused(422, "to-itself"));
     assert_eq!(with("to", json!([office_id(NOT_ENROLLED)])), refused(422, "not-enrolled"));
     assert_eq!(with("to", json!([office_id(9)])), refused(422, "unknown-recipient"));
-    assert_eq!(with("subject", json!("")), refused(422, "document"));
-    assert_eq!(with("subject", json!("Quye\u{302}\u{301}t")), refused(422, "document"));
-    assert_eq!(with("subject", json!("x".repeat(5_000))), refused(422, "document"));
-    assert_eq!(with("secrecy", json!("top-secret")), refused(422, "secrecy"));
-    assert_eq!(with("attachments", attachment), refused(409, "attachment-missing"));
-    assert_eq!(with("document", json!(document)), refused(409, "already-dispatched"));
+    assert_eq!(says("subject", json!("")), refused(422, "document"));
+    assert_eq!(says("subject", json!("Quye\u{302}\u{301}t")), refused(422, "document"));
+    assert_eq!(says("subject", json!("x".repeat(5_000))), refused(422, "document"));
+    assert_eq!(says("secrecy", json!("top-secret")), refused(422, "secrecy"));
+    assert_eq!(says("attachments", attachment), refused(409, "attachment-missing"));
+    assert_eq!(says("document", json!(document)), refused(409, "already-dispatched"));
 
     let wrong = station.with_body("PUT", &format!("/blobs/{}?length=3", "ab".repeat(32)), b"abc");
     assert_eq!(wrong.refusal(), refused(422, "blob-mismatch"));

@@ -61,14 +61,52 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
     let paper = sender.path("Báo cáo.pdf");
     fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
     let manifest = sender.path("bao-cao.manifest");
-    let frozen =
-        sender.text(&["freeze", "--subject", "V/v báo cáo quý", "--type", "BC", "--out", &manifest, &paper]);
+    let frozen = sender.text(&[
+        "freeze",
+        "--subject",
+        "V/v báo cáo quý",
+        "--type",
+        "BC",
+        "--signer",
+        "Nguyễn Văn An",
+        "--position",
+        "Chủ tịch",
+        "--pages",
+        "4",
+        "--place",
+        "Na Hối",
+        "--due",
+        "2025-07-01",
+        "--recipient-line",
+        "Như trên",
+        "--responds-to",
+        "H02.18,9/UBND-VP,2025-06-05",
+        "--capacity",
+        "on-behalf",
+        "--paper",
+        "on-the-list",
+        "--out",
+        &manifest,
+        &paper,
+    ]);
     assert!(frozen.contains("Chưa gửi gì") && frozen.contains("V/v báo cáo quý"), "{frozen}");
     assert!(
         sender.json(&["outgoing"])["rows"].as_array().is_some_and(Vec::is_empty),
         "freezing sends nothing"
     );
-    let again = sender.ask(&["freeze", "--subject", "V/v khác", "--out", &manifest]);
+    let again = sender.ask(&[
+        "freeze",
+        "--subject",
+        "V/v khác",
+        "--type",
+        "công văn",
+        "--signer",
+        "Vàng A Sáng",
+        "--position",
+        "Chủ tịch",
+        "--out",
+        &manifest,
+    ]);
     assert_eq!(again.status.code(), Some(1), "what somebody may be signing is not written over");
 
     let signature = sign(&sender, &manifest);
@@ -80,6 +118,8 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
         &manifest,
         "--number",
         "12/BC-UBND",
+        "--issued-on",
+        "2025-06-10",
         "--signature",
         &signature,
     ]);
@@ -89,7 +129,18 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
     recipient.text(&["courier", "import", &file]);
 
     let shown = recipient.text(&["show", document]);
-    for words in ["chữ ký của cá nhân: chưa xác định", "Nguyễn Văn An", "Tỉnh Phú Thọ", "12/BC-UBND"]
+    let law = [
+        "loại: Báo cáo",
+        "số, ký hiệu: 12/BC-UBND  10/06/2025",
+        "người ký: Nguyễn Văn An, Chủ tịch (TM. (thay mặt))",
+        "số trang: 4",
+        "địa danh: Na Hối",
+        "hạn trả lời: 01/07/2025",
+        "trả lời văn bản: 9/UBND-VP (05/06/2025)",
+        "nơi nhận: Như trên",
+        "kèm bản giấy: thuộc danh mục",
+    ];
+    for words in law.into_iter().chain(["chữ ký của cá nhân: chưa xác định", "Tỉnh Phú Thọ"])
     {
         assert!(shown.contains(words), "{words}: {shown}");
     }
@@ -137,7 +188,19 @@ fn officer_signs_at_the_desk_what_the_station_then_sends() {
     recipient.start();
 
     let manifest = sender.path("to-trinh.manifest");
-    sender.text(&["freeze", "--subject", "Tờ trình về cầu", "--type", "TTr", "--out", &manifest]);
+    sender.text(&[
+        "freeze",
+        "--subject",
+        "Tờ trình về cầu",
+        "--type",
+        "TTr",
+        "--signer",
+        "Vàng A Sáng",
+        "--position",
+        "Chủ tịch",
+        "--out",
+        &manifest,
+    ]);
     sender.text(&["sign", &manifest, "--signer", "an", "--passphrase-file", &words]);
     let signature = format!("{manifest}.p7s");
     let send = ["send", "--to", "H02.18", "--manifest", &manifest, "--number", "7/TTr-UBND"];
@@ -166,8 +229,32 @@ fn signature_on_other_bytes_is_refused_in_words_and_nothing_is_sent() {
     let mut sender = Office::enrolled(SENDER);
     sender.start();
     let [manifest, other] = ["a.manifest", "b.manifest"].map(|name| sender.path(name));
-    sender.text(&["freeze", "--subject", "V/v một", "--out", &manifest]);
-    sender.text(&["freeze", "--subject", "V/v hai", "--out", &other]);
+    sender.text(&[
+        "freeze",
+        "--subject",
+        "V/v một",
+        "--type",
+        "công văn",
+        "--signer",
+        "Vàng A Sáng",
+        "--position",
+        "Chủ tịch",
+        "--out",
+        &manifest,
+    ]);
+    sender.text(&[
+        "freeze",
+        "--subject",
+        "V/v hai",
+        "--type",
+        "công văn",
+        "--signer",
+        "Vàng A Sáng",
+        "--position",
+        "Chủ tịch",
+        "--out",
+        &other,
+    ]);
     let signature = sign(&sender, &other);
     let send = ["send", "--to", "H02.18", "--manifest", &manifest, "--signature", &signature];
     let refused = sender.ask(&send);

@@ -9,7 +9,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use node::Node;
 use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
 use node::store::{Reader, Store};
-use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, Manifest, Place, Receipt};
+use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, Place, Receipt};
+use schema::document::{DocumentType, Manifest, Signer};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
 use schema::exchange::{Command, Refusal};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId, Seq};
@@ -85,13 +86,9 @@ impl Writer {
 }
 
 fn manifest(issuer: u8, n: u64) -> Manifest {
-    Manifest {
-        document: DocumentId::new((u128::from(issuer) << 64 | u128::from(n)).to_be_bytes()),
-        issuer: office_id(issuer),
-        subject: format!("V/v kiểm tra hồ chứa số {n}"),
-        document_type: Some("CV".to_owned()),
-        attachments: Vec::new(),
-    }
+    let document = DocumentId::new((u128::from(issuer) << 64 | u128::from(n)).to_be_bytes());
+    let (subject, signer) = (format!("V/v kiểm tra hồ chứa số {n}"), Signer::head("Chủ tịch", "Vàng A Sáng"));
+    Manifest::new(document, office_id(issuer), DocumentType::OfficialLetter, subject, signer)
 }
 
 /// A person with a certificate.
@@ -497,8 +494,7 @@ fn signature_of_a_person_is_judged_beside_the_offices() {
         (another(1), of_another, Outcome::Invalid),
         (another(2), b"no signature".to_vec(), Outcome::Invalid),
     ] {
-        let dispatch =
-            Dispatch { manifest, number: Some("1/UBND-VP".to_owned()), signatures: vec![signature.into()] };
+        let dispatch = Dispatch { manifest, issued: None, signatures: vec![signature.into()] };
         let letter = writer.write(dispatch, hours(1));
         receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
         expected.push(outcome);
@@ -525,7 +521,7 @@ fn persons_card_revoked_after_the_proof_changes_nothing() {
     let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
     let frozen = manifest(SENDER, 1);
     let signatures = vec![officer.sign(&frozen.encode(), hours(1)).into()];
-    let letter = writer.write(Dispatch { manifest: frozen, number: None, signatures }, hours(1));
+    let letter = writer.write(Dispatch { manifest: frozen, issued: None, signatures }, hours(1));
     receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
     receiver.learn(vec![list(&[(OFFICERS_SERIAL, hours(5), Why::KeyCompromise)])], hours(21));
     let (last, told) = receiver.judgements().pop().expect("judged");
@@ -538,9 +534,8 @@ fn station_sends_no_signature_that_would_be_invalid_everywhere() {
     let mut station = Receiver::of(SENDER);
     let command = |station: &mut Receiver, signatures: Vec<Vec<u8>>| {
         let signatures = signatures.into_iter().map(Into::into).collect();
-        let dispatch = Dispatch { manifest: manifest(SENDER, 1), number: None, signatures };
-        let command =
-            Command::Dispatch { to: vec![office_id(RECIPIENT)], urgency: Urgency::Normal, dispatch };
+        let dispatch = Dispatch { manifest: manifest(SENDER, 1), issued: None, signatures };
+        let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch };
         let mut effects = station.step(Input::Command { ticket: Ticket(1), command }, hours(3));
         let Some(Effect::Answer { answer, .. }) = effects.pop() else { panic!("no answer") };
         answer
@@ -622,7 +617,7 @@ fn announcements(station: &Receiver) -> usize {
 fn station_whose_key_was_lost_announces_nothing_and_goes_on_in_a_new_life() {
     let mut station = Receiver::of(SENDER);
     let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
-    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], urgency: Urgency::Normal, dispatch };
+    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch };
     station.step(Input::Command { ticket: Ticket(1), command }, hours(1));
     station.learn(vec![list(&[(SENDERS_SERIAL, hours(2), Why::KeyCompromise)])], hours(21));
     let next = SigningKey::from_bytes(&[0x78; 32]);

@@ -5,8 +5,9 @@ mod station;
 use node::Node;
 use node::step::{Delivery, Effect, Input, Publication, PublishOutcome, Ticket};
 use node::store::Store;
-use schema::body::{Dispatch, Manifest};
-use schema::event::{UnverifiedEvent, Urgency};
+use schema::body::Dispatch;
+use schema::document::{DocumentType, Manifest, Signer};
+use schema::event::UnverifiedEvent;
 use schema::exchange::Command;
 use schema::id::{DocumentId, EventId, RegionId};
 use schema::inbound::Opened;
@@ -37,18 +38,11 @@ fn what_a_relay_refuses_is_tried_again_soon_and_then_ever_more_seldom() {
     let store = Store::open(&folder.path().join("tram.db")).expect("a store");
     let registry = registry("nats://127.0.0.1:1");
     let mut node = Node::open(store, key(SENDER), registry, office_id(SENDER), [1; 32], DAY).expect("a node");
-    let manifest = Manifest {
-        document: DocumentId::new([7; 16]),
-        issuer: office_id(SENDER),
-        subject: "V/v thay khóa ký".to_owned(),
-        document_type: None,
-        attachments: Vec::new(),
-    };
-    let command = Command::Dispatch {
-        to: vec![office_id(RECIPIENT)],
-        urgency: Urgency::Normal,
-        dispatch: Dispatch::unsigned(manifest),
-    };
+    let (document, signer) = (DocumentId::new([7; 16]), Signer::head("Chủ tịch", "Vàng A Sáng"));
+    let letter = DocumentType::OfficialLetter;
+    let manifest = Manifest::new(document, office_id(SENDER), letter, "V/v thay khóa ký", signer);
+    let command =
+        Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch: Dispatch::unsigned(manifest) };
     let inputs = vec![Input::Connected(relay()), Input::Command { ticket: Ticket(1), command }];
     let mut now = DAY;
     let mut sent = published(&node.step(inputs, now).expect("a step"));

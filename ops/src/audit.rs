@@ -517,8 +517,8 @@ mod tests {
     use node::config::Bundle;
     use node::keyring::Unlock;
     use node::step::{Answer, Effect, Input, Ticket};
-    use schema::body::Manifest;
-    use schema::event::{Urgency, key_id};
+    use schema::document::{DocumentType, Manifest, Signer};
+    use schema::event::key_id;
     use schema::exchange::Command;
     use schema::registry::encode_items;
     use std::net::SocketAddr;
@@ -568,15 +568,10 @@ mod tests {
         let registry = config.load_registry().expect("signed");
         let store = Store::open(&data.database()).expect("a store");
         let mut node = Node::open(store, key, registry, me, [7; 32], now).expect("opened");
-        let manifest = Manifest {
-            document: DocumentId::new([1; 16]),
-            issuer: me,
-            subject: SUBJECT.to_owned(),
-            document_type: None,
-            attachments: Vec::new(),
-        };
+        let (document, signer) = (DocumentId::new([1; 16]), Signer::head("Chủ tịch", "Vàng A Sáng"));
+        let manifest = Manifest::new(document, me, DocumentType::OfficialLetter, SUBJECT, signer);
         let dispatch = Dispatch::unsigned(manifest);
-        let command = Command::Dispatch { to: vec![other], urgency: Urgency::Normal, dispatch };
+        let command = Command::Dispatch { to: vec![other], dispatch };
         let effects = node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
         let sent =
             |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. });

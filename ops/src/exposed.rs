@@ -209,7 +209,7 @@ impl Exposure {
                 seq: recorded.event.seq,
                 kind: recorded.event.kind,
                 document: dispatch.as_ref().map(|dispatch| dispatch.manifest.document),
-                number: dispatch.and_then(|dispatch| dispatch.number),
+                number: dispatch.and_then(|dispatch| dispatch.number()),
                 says: says(recorded),
                 claimed_at: recorded.event.claimed_at,
                 proven_at: proof.map(|stamp| stamp.at),

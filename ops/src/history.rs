@@ -119,7 +119,7 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<D
 pub(crate) fn says(recorded: &RecordedEvent) -> String {
     match Body::read(recorded.version, &recorded.event) {
         Ok(Body::Dispatch(dispatch)) => {
-            let number = dispatch.number.map(|number| format!("{number} ")).unwrap_or_default();
+            let number = dispatch.number().map(|number| format!("{number} ")).unwrap_or_default();
             let attachments = match dispatch.manifest.attachments.len() {
                 0 => String::new(),
                 count => format!(" [+{count}]"),

@@ -12,9 +12,10 @@ use node::Node;
 use node::step::{Effect, Input, Ticket};
 use node::store::{Reader, Store};
 use ops::exposed::{Exposure, Held, Standing, Stolen};
-use schema::body::{Dispatch, Manifest};
+use schema::body::{Dispatch, Issue};
 use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity};
-use schema::event::{Kind, RecordedEvent, Urgency, Verifier, key_id};
+use schema::document::{DocumentType, Manifest, Signer};
+use schema::event::{Kind, RecordedEvent, Verifier, key_id};
 use schema::exchange::{Class, Command};
 use schema::id::{DocumentId, OfficeId, Position, RegionId};
 use schema::inbound;
@@ -79,8 +80,10 @@ impl Station {
     /// Sends a document; the bytes of its event.
     fn send(&mut self, n: u8, signatures: Vec<Vec<u8>>, now: Millis) -> RecordedEvent {
         let signatures = signatures.into_iter().map(Into::into).collect();
-        let dispatch = Dispatch { manifest: manifest(n), number: Some(format!("{n}/UBND")), signatures };
-        let command = Command::Dispatch { to: vec![RECIPIENT], urgency: Urgency::Normal, dispatch };
+        let code = format!("{n}/UBND").parse().expect("a code");
+        let issued = Some(Issue { code, on: "2025-06-05".parse().expect("a day") });
+        let dispatch = Dispatch { manifest: manifest(n), issued, signatures };
+        let command = Command::Dispatch { to: vec![RECIPIENT], dispatch };
         let effects =
             self.node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
         assert!(matches!(effects.last(), Some(Effect::Answer { .. })), "{effects:?}");
@@ -110,13 +113,8 @@ impl Station {
 }
 
 fn manifest(n: u8) -> Manifest {
-    Manifest {
-        document: DocumentId::new([n; 16]),
-        issuer: SENDER,
-        subject: format!("V/v số {n}"),
-        document_type: None,
-        attachments: Vec::new(),
-    }
+    let (document, signer) = (DocumentId::new([n; 16]), Signer::head("Chủ tịch", "Vàng A Sáng"));
+    Manifest::new(document, SENDER, DocumentType::OfficialLetter, format!("V/v số {n}"), signer)
 }
 
 /// Five letters; the key was stolen at the fifth hour. Of the first and the last no relay's word is known; of the others it

@@ -17,6 +17,7 @@ pub mod body;
 mod cose;
 pub mod courier;
 pub mod directory;
+pub mod document;
 pub mod event;
 pub mod exchange;
 pub mod id;

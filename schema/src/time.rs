@@ -1,7 +1,80 @@
 //! Times as the events carry them.
 
-use minicbor::{Decode, Encode};
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::ToSpan as _;
+use jiff::civil::{Date, date};
+use minicbor::decode::Error as DecodeError;
+use minicbor::encode::{Error as EncodeError, Write};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
+
+/// Dates travel as whole days since this one, as in RFC 8943, so that one date has one form.
+const EPOCH: Date = date(1970, 1, 1);
+
+/// A day of the calendar in Vietnam (*ngày, tháng, năm*). In JSON as ISO 8601.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Day(pub Date);
+
+impl Day {
+    /// The day so many days after 1970-01-01; `None` outside the years -9999 to 9999.
+    pub fn from_days(days: i32) -> Option<Self> {
+        let span = 0.days().try_days(days).ok()?;
+        EPOCH.checked_add(span).ok().map(Self)
+    }
+
+    /// How many days it is after 1970-01-01.
+    pub fn days(self) -> i32 {
+        // Both ends lie in jiff's years -9999 to 9999: fewer than five million days apart.
+        self.0.since(EPOCH).map_or(0, |span| span.get_days())
+    }
+}
+
+impl fmt::Display for Day {
+    /// As people write it: `05/06/2025`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}/{:02}/{:04}", self.0.day(), self.0.month(), self.0.year())
+    }
+}
+
+impl FromStr for Day {
+    type Err = jiff::Error;
+
+    /// ISO 8601: `2025-06-05`.
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = jiff::Error;
+
+    fn try_from(text: String) -> Result<Self, jiff::Error> {
+        text.parse()
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> Self {
+        day.0.to_string()
+    }
+}
+
+impl<C> Encode<C> for Day {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
+        e.i32(self.days()).map(|_| ())
+    }
+}
+
+impl<C> Decode<'_, C> for Day {
+    fn decode(d: &mut Decoder<'_>, _: &mut C) -> Result<Self, DecodeError> {
+        let position = d.position();
+        Self::from_days(d.i32()?)
+            .ok_or_else(|| DecodeError::message("date outside the calendar").at(position))
+    }
+}
 
 /// Milliseconds since 1970-01-01T00:00:00Z. What a station *claims*: no rule of order depends on it.
 #[derive(

@@ -10,14 +10,18 @@ use schema::blob::{
     parse_blob_message,
 };
 use schema::body::{
-    Attachment, Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, MANIFEST_BYTES_MAX,
-    Manifest, RECEIPT_STAMPS_MAX, Receipt, SIGNATURES_MAX,
+    Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, RECEIPT_STAMPS_MAX, Receipt,
+    SIGNATURES_MAX,
 };
 use schema::courier::{CourierError, CourierReader, MAGIC, Record};
 use schema::directory::{
     DELTA_BYTES_MAX, DirectoryDelta, DirectorySnapshot, SNAPSHOT_BYTES_MAX, SignedDirectoryError,
     SnapshotError, open_directory, sign_directory,
 };
+use schema::document::{
+    Attachment, MANIFEST_BYTES_MAX, Manifest, PAGES_MAX, PLACES_MAX, REFERENCES_MAX, SIGNER_CHARS_MAX,
+};
+use schema::event::Urgency;
 use schema::event::{
     CLAIMED_AT_MAX, EVENT_BYTES_MAX, Event, EventError, Kind, NUMBER_MAX, Proof, RECIPIENTS_MAX, SEEN_MAX,
     UnverifiedEvent, Verifier, VerifyError, key_id, seal,
@@ -438,11 +442,9 @@ mod bodies {
         let decomposed = "Hoa\u{300} Bi\u{300}nh";
         let expected = BodyError::Text(TextError::NotNfc { text: decomposed.to_owned() });
         assert_eq!(dispatch_with(|d| d.manifest.subject = decomposed.into()), Err(expected.clone()));
-        assert_eq!(dispatch_with(|d| d.number = Some(decomposed.into())), Err(expected.clone()));
-        assert_eq!(
-            dispatch_with(|d| d.manifest.document_type = Some(decomposed.into())),
-            Err(expected.clone())
-        );
+        assert_eq!(dispatch_with(|d| d.manifest.signer.name = decomposed.into()), Err(expected.clone()));
+        assert_eq!(dispatch_with(|d| d.manifest.place = Some(decomposed.into())), Err(expected.clone()));
+        assert_eq!(dispatch_with(|d| d.manifest.places[1] = decomposed.into()), Err(expected.clone()));
         assert_eq!(dispatch_with(|d| d.manifest.attachments[0].name = decomposed.into()), Err(expected));
     }
 
@@ -452,6 +454,29 @@ mod bodies {
         let found = dispatch_with(|d| d.manifest.issuer = STRANGER);
         let rule = "the issuing authority is the office that sends";
         assert_eq!(found, Err(BodyError::Rule { kind: Kind::Dispatch, rule }));
+    }
+
+    #[test]
+    fn document_says_who_signs_it_how_long_it_is_and_how_urgent() {
+        let refused = |rule| Err(BodyError::Rule { kind: Kind::Dispatch, rule });
+        let nobody = "a document names its signer and the signer's title";
+        assert_eq!(dispatch_with(|d| d.manifest.signer.name = " ".into()), refused(nobody));
+        assert_eq!(dispatch_with(|d| d.manifest.signer.position = String::new()), refused(nobody));
+        let pages = "a document has 1 to 9,999 pages";
+        for wrong in [0, PAGES_MAX + 1, u16::MAX] {
+            assert_eq!(dispatch_with(|d| d.manifest.pages = wrong), refused(pages));
+        }
+        let lists = "at most 64 lines of recipients and 32 references";
+        let line = "Như trên".to_owned();
+        assert_eq!(dispatch_with(|d| d.manifest.places = vec![line.clone(); PLACES_MAX + 1]), refused(lists));
+        let reference = dispatch().manifest.responds_to.remove(0);
+        let many = vec![reference; REFERENCES_MAX + 1];
+        assert_eq!(dispatch_with(|d| d.manifest.responds_to = many), refused(lists));
+        let rule = "a place or a line of recipients says something";
+        assert_eq!(dispatch_with(|d| d.manifest.places[0] = "  ".into()), refused(rule));
+        // Otherwise a relay would hurry on what nobody has called urgent, or leave an express document behind.
+        let rule = "the event is as urgent as the document says";
+        assert_eq!(dispatch_with(|d| d.manifest.urgency = Urgency::Urgent), refused(rule));
     }
 
     #[test]
@@ -507,7 +532,7 @@ mod bodies {
             assert!(matches!(found, Err(BodyError::Text(TextError::TooLong { .. }))), "{found:?}");
         };
         too_long(dispatch_with(|d| d.manifest.subject = "đ".repeat(2_001)));
-        too_long(dispatch_with(|d| d.number = Some("đ".repeat(43))));
+        too_long(dispatch_with(|d| d.manifest.signer.position = "đ".repeat(SIGNER_CHARS_MAX + 1)));
         too_long(dispatch_with(|d| d.manifest.attachments[0].name = "đ".repeat(256)));
         assert!(dispatch_with(|d| d.manifest.subject = "đ".repeat(2_000)).is_ok());
         let rule = |kind, rule| Err(BodyError::Rule { kind, rule });

@@ -10,7 +10,8 @@ use node::step::{Answer, Delivery, Effect, Input, Ticket};
 use node::store::Store;
 use rand_chacha::rand_core::Rng;
 use schema::blob::{BlobRef, CHUNK_BYTES};
-use schema::body::{Attachment, Dispatch, Manifest, Place};
+use schema::body::{Dispatch, Place};
+use schema::document::{Attachment, DocumentType, Manifest, Signer};
 use schema::event::{Urgency, VerifiedEvent, Verifier, key_id};
 use schema::exchange::Command;
 use schema::id::{BlobHash, DocumentId, OfficeId, Position};
@@ -212,15 +213,12 @@ impl World<'_> {
             media_type: "application/pdf".into(),
             blob,
         });
-        let manifest = Manifest {
-            document,
-            issuer: self.stations[number].office,
-            subject: format!("Về việc số {}", self.tickets),
-            document_type: None,
-            attachments: attachments.collect(),
-        };
+        let (issuer, subject) = (self.stations[number].office, format!("Về việc số {}", self.tickets));
+        let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
+        let letter = Manifest::new(document, issuer, DocumentType::OfficialLetter, subject, signer);
+        let manifest = Manifest { urgency, attachments: attachments.collect(), ..letter };
         let dispatch = Dispatch::unsigned(manifest);
-        let command = Command::Dispatch { to: to.clone(), urgency, dispatch };
+        let command = Command::Dispatch { to: to.clone(), dispatch };
         inputs.push(Input::Command { ticket, command });
         self.asked.insert(ticket, (number, document, to));
         self.step(number, inputs)

@@ -482,8 +482,14 @@ impl Country {
                 "media_type": "application/octet-stream"}));
         }
         let recipients: Vec<OfficeId> = to.iter().map(|to| self.stations[*to].office).collect();
-        let request = json!({"document": document, "to": recipients,
-            "subject": format!("V/v phòng, chống mưa lũ, văn bản số {number}"), "attachments": attachments});
+        let content = json!({
+            "document": document,
+            "subject": format!("V/v phòng, chống mưa lũ, văn bản số {number}"),
+            "document_type": "cong-van",
+            "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },
+            "attachments": attachments,
+        });
+        let request = json!({ "to": recipients, "content": content });
         match self.call(from, "POST", "/documents", request.to_string().as_bytes()) {
             // 409 to a second press: it was saved by the first.
             Some((201 | 409, _)) => {

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
-use schema::body::Attachment;
+use schema::document::Attachment;
 use schema::id::BlobHash;
 use serde::Deserialize;
 use serde_json::json;

@@ -7,10 +7,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
 use schema::blob::{BLOBS_MAX, BlobRef};
-use schema::body::{Attachment, Dispatch, Manifest, SIGNATURES_MAX};
+use schema::body::{Dispatch, Issue, SIGNATURES_MAX};
+use schema::directory::Directory;
+use schema::document::{
+    Attachment, Code, DocumentType, Manifest, PaperReason, REFERENCES_MAX, Reference, Signer,
+};
 use schema::event::Urgency;
 use schema::exchange::{Command, Refusal};
 use schema::id::{BlobHash, DocumentId, OfficeId, hex};
+use schema::time::Day;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -37,7 +42,7 @@ impl<'de> Deserialize<'de> for FileBytes {
     }
 }
 
-/// What a document says, before it is frozen.
+/// What a document says, before it is frozen: a [`Manifest`] with codes for offices, and without what the station knows.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
@@ -46,9 +51,36 @@ struct Content {
     /// Anything but `normal` (*Thường*) is refused: state secrets never touch this disk.
     secrecy: Option<String>,
     subject: String,
-    document_type: Option<String>,
+    document_type: DocumentType,
+    signer: Signer,
+    #[serde(default)]
+    urgency: Urgency,
+    #[serde(default = "one_page")]
+    pages: u16,
+    place: Option<String>,
+    #[serde(default)]
+    places: Vec<String>,
+    due: Option<Day>,
+    #[serde(default)]
+    responds_to: Vec<ReferenceRequest>,
+    paper: Option<PaperReason>,
     #[serde(default)]
     attachments: Vec<AttachmentRequest>,
+}
+
+const fn one_page() -> u16 {
+    1
+}
+
+/// A document that is answered.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReferenceRequest {
+    /// Office id or code, valid on the day of that document.
+    issuer: String,
+    number: Code,
+    issued_on: Day,
+    document: Option<DocumentId>,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +92,7 @@ struct AttachmentRequest {
     media_type: String,
 }
 
-/// What a clerk sends: the fields of a [`Content`], or a frozen `manifest` in their place.
+/// What a clerk sends: a frozen `manifest`, or the `content` that is to be frozen.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SendRequest {
@@ -70,20 +102,15 @@ struct SendRequest {
     /// Every office that has a station, except this one.
     #[serde(default)]
     to_all: bool,
-    #[serde(default)]
-    urgency: Urgency,
-    number: Option<String>,
+    number: Option<Code>,
+    /// The date that the document bears; today when left out.
+    issued_on: Option<Day>,
     /// What [`freeze`] answered, so that it is what persons have signed.
     manifest: Option<FileBytes>,
+    content: Option<Content>,
     /// Signatures of persons on the manifest: detached CMS in DER.
     #[serde(default)]
     signatures: Vec<FileBytes>,
-    document: Option<DocumentId>,
-    secrecy: Option<String>,
-    subject: Option<String>,
-    document_type: Option<String>,
-    #[serde(default)]
-    attachments: Vec<AttachmentRequest>,
 }
 
 fn unexpected(detail: impl Into<String>) -> Problem {
@@ -99,7 +126,7 @@ fn refused(refusal: impl Into<Refusal>) -> Problem {
 }
 
 impl Content {
-    fn frozen(self, issuer: OfficeId) -> Result<Manifest, Problem> {
+    fn frozen(self, issuer: OfficeId, directory: &Directory) -> Result<Manifest, Problem> {
         if self.secrecy.as_deref().is_some_and(|secrecy| secrecy != "normal") {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy"));
         }
@@ -117,12 +144,25 @@ impl Content {
             media_type,
             blob: BlobRef { hash, length },
         };
+        let reference = |ReferenceRequest { issuer, number, issued_on, document }| {
+            let issuer = resolve(directory, &issuer, issued_on.0)?;
+            Ok(Reference { issuer, number, issued_on, document })
+        };
+        if self.responds_to.len() > REFERENCES_MAX {
+            return Err(unexpected(format!("at most {REFERENCES_MAX} documents can be answered")));
+        }
+        let responds_to: Result<Vec<Reference>, Problem> =
+            self.responds_to.into_iter().map(reference).collect();
         let manifest = Manifest {
-            document,
-            issuer,
-            subject: self.subject,
-            document_type: self.document_type,
             attachments: self.attachments.into_iter().map(attachment).collect(),
+            urgency: self.urgency,
+            pages: self.pages,
+            place: self.place,
+            places: self.places,
+            due: self.due,
+            responds_to: responds_to?,
+            paper: self.paper,
+            ..Manifest::new(document, issuer, self.document_type, self.subject, self.signer)
         };
         manifest.check().map_err(refused)?;
         Ok(manifest)
@@ -132,7 +172,7 @@ impl Content {
 /// Freezes a document: checks it, and gives the bytes that persons sign. Records nothing; its attachments are here.
 pub(super) async fn freeze(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
     let content: Content = parsed_body(&json_body(request).await?)?;
-    let manifest = content.frozen(api.office)?;
+    let manifest = content.frozen(api.office, &api.directory())?;
     let blobs = manifest.blobs();
     let missing = api
         .read(move |reader| {
@@ -159,32 +199,22 @@ pub(super) async fn freeze(State(api): State<SharedApi>, request: Request) -> Re
 }
 
 impl SendRequest {
-    fn dispatch(self, issuer: OfficeId) -> Result<Dispatch, Problem> {
+    fn dispatch(self, issuer: OfficeId, directory: &Directory) -> Result<Dispatch, Problem> {
         if self.signatures.len() > SIGNATURES_MAX {
             return Err(unexpected(format!("at most {SIGNATURES_MAX} signatures are possible")));
         }
-        let Self { document, secrecy, subject, document_type, attachments, .. } = self;
-        let manifest = match (self.manifest, subject) {
-            (Some(FileBytes(bytes)), None)
-                if document.is_none()
-                    && secrecy.is_none()
-                    && document_type.is_none()
-                    && attachments.is_empty() =>
-            {
-                Manifest::decode(&bytes).map_err(refused)?
+        let manifest = match (self.manifest, self.content) {
+            (Some(FileBytes(bytes)), None) => Manifest::decode(&bytes).map_err(refused)?,
+            (None, Some(content)) => content.frozen(issuer, directory)?,
+            (Some(_), Some(_)) => {
+                return Err(unexpected("a frozen manifest says everything itself: leave `content` out"));
             }
-            (Some(_), _) => {
-                return Err(unexpected(
-                    "a frozen manifest says everything itself: leave the other fields out",
-                ));
-            }
-            (None, Some(subject)) => {
-                Content { document, secrecy, subject, document_type, attachments }.frozen(issuer)?
-            }
-            (None, None) => return Err(unexpected("missing field `subject`, or `manifest` in its place")),
+            (None, None) => return Err(unexpected("missing field `content`, or `manifest` in its place")),
         };
+        let on = self.issued_on.unwrap_or_else(|| Day(day_in_vietnam(now())));
+        let issued = self.number.map(|code| Issue { code, on });
         let signatures = self.signatures.into_iter().map(|signature| signature.0.into()).collect();
-        let dispatch = Dispatch { manifest, number: self.number, signatures };
+        let dispatch = Dispatch { manifest, issued, signatures };
         dispatch.check_by(&issuer).map_err(refused)?;
         Ok(dispatch)
     }
@@ -194,8 +224,8 @@ impl SendRequest {
 pub(super) async fn send(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let request: SendRequest = parsed_body(&json_body(request).await?)?;
-    let (to, urgency) = (recipients(&api, &request)?, request.urgency);
-    let command = Command::Dispatch { to, urgency, dispatch: request.dispatch(api.office)? };
+    let to = recipients(&api, &request)?;
+    let command = Command::Dispatch { to, dispatch: request.dispatch(api.office, &api.directory())? };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
         Answer::Dispatched { document, recipients } => {
             let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });

@@ -4,6 +4,7 @@
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use schema::directory::{Directory, Office};
+use schema::document::DocumentType;
 use schema::id::OfficeId;
 use schema::time::Millis;
 use schema::trust::Outcome;
@@ -82,7 +83,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 9] = [
+        let tables: [(&str, &str, Table); 11] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -92,6 +93,8 @@ impl Presenter<'_> {
             ("urgency", "urgency_text", words::URGENCY),
             ("status", "status_text", words::STATUS),
             ("key_protection", "key_protection_text", words::KEY),
+            ("capacity", "capacity_text", words::CAPACITY),
+            ("paper", "paper_text", words::PAPER),
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());
@@ -108,6 +111,11 @@ impl Presenter<'_> {
         {
             let words = word(words::RELAY_REASON, code, self.lang).to_owned();
             fields.insert("reason_text".to_owned(), words.into());
+        }
+        let document_type = fields.get("document_type").and_then(Value::as_str);
+        if let Some(document_type) = document_type.and_then(|text| text.parse::<DocumentType>().ok()) {
+            let words = document_type.name(self.lang.into());
+            fields.insert("document_type_text".to_owned(), words.into());
         }
         for (key, words_key, table) in tables {
             let Some(code) = fields.get(key).and_then(Value::as_str) else { continue };

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use data_encoding::BASE64;
-use schema::body::MANIFEST_BYTES_MAX;
+use schema::document::{Code, CodeError, DocumentType, MANIFEST_BYTES_MAX};
 use schema::id::{DocumentId, hex};
-use serde_json::{Map, Value, json};
+use schema::time::Day;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::client::{CliError, Client};
@@ -25,30 +26,24 @@ pub(super) struct SendArgs {
     /// To every other office that has a station.
     #[arg(long)]
     to_all: bool,
-    /// Number and symbol (*số, ký hiệu*).
+    /// Number and symbol (*số, ký hiệu*), such as `47/UBND-VP`.
     #[arg(long)]
-    number: Option<String>,
-    /// How urgent it is (*độ khẩn*).
-    #[arg(long, value_enum, default_value_t = UrgencyArg::Normal)]
-    urgency: UrgencyArg,
-    /// What `tram-node freeze` wrote, in the place of abstract, type and attachments: what persons have signed.
-    #[arg(long, conflicts_with_all = ["subject", "document_type", "document", "files"])]
+    number: Option<Code>,
+    /// The date that the document bears (*ngày ban hành*), as `2025-06-05`; today when left out.
+    #[arg(long, requires = "number")]
+    issued_on: Option<Day>,
+    /// What `tram-node freeze` wrote, in the place of everything that follows: what persons have signed.
+    #[arg(long, conflicts_with = "ContentArgs", required_unless_present = "ContentArgs")]
     manifest: Option<PathBuf>,
     /// A person's signature on the manifest (detached CMS in DER, `.p7s`); repeat it for a second one.
     #[arg(long = "signature", requires = "manifest")]
     signatures: Vec<PathBuf>,
-    /// The abstract (*trích yếu*).
-    #[arg(long, required_unless_present = "manifest")]
-    subject: Option<String>,
     #[command(flatten)]
-    content: ContentArgs,
+    content: Option<ContentArgs>,
 }
 
 #[derive(Args)]
 pub(super) struct FreezeArgs {
-    /// The abstract (*trích yếu*).
-    #[arg(long)]
-    subject: String,
     #[command(flatten)]
     content: ContentArgs,
     /// Where to write the frozen bytes; never overwritten.
@@ -56,17 +51,65 @@ pub(super) struct FreezeArgs {
     out: PathBuf,
 }
 
-/// What a document says beside its abstract.
+/// What a document says.
 #[derive(Args)]
 struct ContentArgs {
-    /// Abbreviation of the document's type (`CV`, `QĐ`).
+    /// The abstract (*trích yếu*).
+    #[arg(long)]
+    subject: String,
+    /// One of the 29 types of Decree 30/2020 (*tên loại*): abbreviation (`QĐ`) or name (`"công văn"`, `bao-cao`).
     #[arg(long = "type")]
-    document_type: Option<String>,
+    document_type: DocumentType,
+    /// Full name of the person who signs (*người ký*).
+    #[arg(long)]
+    signer: String,
+    /// The signer's title (*chức vụ*), such as `"Chủ tịch"`.
+    #[arg(long)]
+    position: String,
+    /// In what capacity (*quyền hạn*): in one's own right, TM., Q., KT., TL. or TUQ.
+    #[arg(long, default_value = "own",
+          value_parser = ["own", "on-behalf", "acting", "for-head", "by-order", "by-delegation"])]
+    capacity: String,
+    /// How urgent it is (*độ khẩn*).
+    #[arg(long, value_enum, default_value_t = UrgencyArg::Normal)]
+    urgency: UrgencyArg,
+    /// How many pages it has (*số trang*).
+    #[arg(long, default_value_t = 1)]
+    pages: u16,
+    /// Where it is issued (*địa danh*).
+    #[arg(long)]
+    place: Option<String>,
+    /// A line under *Nơi nhận*, as it is printed; may be repeated.
+    #[arg(long = "recipient-line")]
+    places: Vec<String>,
+    /// By when an answer is wanted (*hạn trả lời*), as `2025-06-05`.
+    #[arg(long)]
+    due: Option<Day>,
+    /// A document that this one answers: office, number and date, as `H02.18,47/UBND-VP,2025-06-05`; may be repeated.
+    #[arg(long, value_parser = reference)]
+    responds_to: Vec<Value>,
+    /// Why paper follows (*lý do gửi kèm bản giấy*).
+    #[arg(long, value_parser = ["recipient-has-no-system", "to-the-government", "on-the-list"])]
+    paper: Option<String>,
     /// The document's id, so that a repeated command is the same document.
     #[arg(long)]
     document: Option<DocumentId>,
     /// Attachments, the main one first.
     files: Vec<PathBuf>,
+}
+
+/// Reads `office,number,date`.
+fn reference(text: &str) -> Result<Value, String> {
+    let parts: Vec<&str> = text.split(',').collect();
+    let [issuer, number, issued_on] = parts[..] else {
+        return Err(
+            "give office, number and date, parted by commas: `H02.18,47/UBND-VP,2025-06-05`".to_owned()
+        );
+    };
+    let number: Code = number.trim().parse().map_err(|error: CodeError| error.to_string())?;
+    let issued_on: Day =
+        issued_on.trim().parse().map_err(|_| format!("`{issued_on}` is no date such as 2025-06-05"))?;
+    Ok(json!({ "issuer": issuer.trim(), "number": number, "issued_on": issued_on }))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,15 +139,16 @@ pub(super) fn send(client: &Client, args: &SendArgs) -> Result<Value, CliError> 
     let mut request = json!({
         "to": args.to,
         "to_all": args.to_all,
-        "urgency": args.urgency.code(),
         "number": args.number,
+        "issued_on": args.issued_on,
         "signatures": signatures?,
     });
     let Value::Object(fields) = &mut request else { unreachable!("an object was made") };
     if let Some(manifest) = &args.manifest {
         fields.insert("manifest".to_owned(), file_in_json(manifest)?.into());
-    } else {
-        fields.extend(content(client, args.subject.as_deref().unwrap_or_default(), &args.content)?);
+    }
+    if let Some(said) = &args.content {
+        fields.insert("content".to_owned(), content(client, said)?);
     }
     client.post("/documents", &request)
 }
@@ -115,8 +159,8 @@ pub(super) fn freeze(client: &Client, args: &FreezeArgs) -> Result<Value, CliErr
     if args.out.exists() {
         return Err(CliError::Words(format!("`{}` exists already; nothing was written", args.out.display())));
     }
-    let request = content(client, &args.subject, &args.content)?;
-    let mut answer = client.post("/manifests", &Value::Object(request))?;
+    let request = content(client, &args.content)?;
+    let mut answer = client.post("/manifests", &request)?;
     let bytes = answer["manifest"].as_str().and_then(|text| BASE64.decode(text.as_bytes()).ok());
     let Some(bytes) = bytes else {
         let (attempted, found) = ("freeze a document".to_owned(), "no manifest in the answer".to_owned());
@@ -147,8 +191,8 @@ fn file_in_json(path: &Path) -> Result<String, CliError> {
     Ok(BASE64.encode(&bytes))
 }
 
-/// Brings the attachments to the station; the fields of the document.
-fn content(client: &Client, subject: &str, args: &ContentArgs) -> Result<Map<String, Value>, CliError> {
+/// Brings the attachments to the station; what the document says.
+fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
     let mut attachments = Vec::new();
     for path in &args.files {
         let (hash, length) = hash_of(path)?;
@@ -157,13 +201,20 @@ fn content(client: &Client, subject: &str, args: &ContentArgs) -> Result<Map<Str
         attachments
             .push(json!({ "blob": hash, "length": length, "name": name, "media_type": media_type(path) }));
     }
-    let fields = [
-        ("document", json!(args.document)),
-        ("subject", json!(subject)),
-        ("document_type", json!(args.document_type)),
-        ("attachments", json!(attachments)),
-    ];
-    Ok(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Ok(json!({
+        "document": args.document,
+        "subject": args.subject,
+        "document_type": args.document_type,
+        "signer": { "capacity": args.capacity, "position": args.position, "name": args.signer },
+        "urgency": args.urgency.code(),
+        "pages": args.pages,
+        "place": args.place,
+        "places": args.places,
+        "due": args.due,
+        "responds_to": args.responds_to,
+        "paper": args.paper,
+        "attachments": attachments,
+    }))
 }
 
 fn hash_of(path: &Path) -> Result<(String, u64), CliError> {

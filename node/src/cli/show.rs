@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use schema::time::Millis;
+use schema::time::{Day, Millis};
 use serde_json::Value;
 
 use crate::api::time_in_vietnam;
@@ -184,13 +184,47 @@ fn more(text: &mut String, value: &Value, lang: Lang) {
     }
 }
 
+/// A day as people write it; empty when there is none.
+fn day(value: &Value) -> String {
+    let day = value.as_str().and_then(|text| text.parse::<Day>().ok());
+    day.map(|day| day.to_string()).unwrap_or_default()
+}
+
 pub(super) fn document(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     line!(text, "{}", field(value, "subject"));
     line!(text, "  {} {}", say(lang, "văn bản:", "document:"), field(value, "document"));
     line!(text, "  {} {}", say(lang, "nơi gửi:", "sender:"), field(value, "from_name"));
-    line!(text, "  {} {}", say(lang, "số, ký hiệu:", "number:"), field(value, "number"));
+    line!(text, "  {} {}", say(lang, "loại:", "type:"), field(value, "document_type_text"));
+    let issued_on = day(&value["issued_on"]);
+    line!(text, "  {} {}  {issued_on}", say(lang, "số, ký hiệu:", "number:"), field(value, "number"));
+    let signer = &value["signer"];
+    line!(
+        text,
+        "  {} {}, {} ({})",
+        say(lang, "người ký:", "signer:"),
+        field(signer, "name"),
+        field(signer, "position"),
+        field(signer, "capacity_text")
+    );
     line!(text, "  {} {}", say(lang, "độ khẩn:", "urgency:"), field(value, "urgency_text"));
+    line!(text, "  {} {}", say(lang, "số trang:", "pages:"), field(value, "pages"));
+    for (key, vi, en) in [("place", "địa danh:", "place:"), ("paper_text", "kèm bản giấy:", "paper follows:")]
+    {
+        if !value[key].is_null() {
+            line!(text, "  {} {}", say(lang, vi, en), field(value, key));
+        }
+    }
+    if !value["due"].is_null() {
+        line!(text, "  {} {}", say(lang, "hạn trả lời:", "answer by:"), day(&value["due"]));
+    }
+    for reference in rows(value, "responds_to") {
+        let answers = say(lang, "trả lời văn bản:", "answers:");
+        line!(text, "  {answers} {} ({})", field(reference, "number"), day(&reference["issued_on"]));
+    }
+    for line in value["places"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        line!(text, "  {} {line}", say(lang, "nơi nhận:", "recipients:"));
+    }
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));
     for (index, attachment) in rows(value, "attachments").iter().enumerate() {
         let awaited = if attachment["complete"] == Value::Bool(true) {

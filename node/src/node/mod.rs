@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use schema::body::{Attachment, Dispatch, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
+use schema::body::{Dispatch, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
+use schema::document::Attachment;
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
 use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, StateHash, hex};

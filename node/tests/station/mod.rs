@@ -176,10 +176,17 @@ impl Station {
         let sent = self.post(
             "/documents",
             &json!({
-                "to": [format!("H0{RECIPIENT}.18")], "subject": subject, "urgency": "express",
-                "attachments": [{
-                    "blob": hash, "length": attachment.len(), "name": "Công văn.pdf", "media_type": "application/pdf",
-                }],
+                "to": [format!("H0{RECIPIENT}.18")],
+                "content": {
+                    "subject": subject,
+                    "document_type": "cong-van",
+                    "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },
+                    "urgency": "express",
+                    "attachments": [{
+                        "blob": hash, "length": attachment.len(), "name": "Công văn.pdf",
+                        "media_type": "application/pdf",
+                    }],
+                },
             }),
         );
         assert_eq!(sent.status, 201, "{sent:?}");

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::SigningKey;
+use jiff::civil::date;
 use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
 use node::store::Store;
 use ops::ca::rehearsal::Rehearsal;
 use ops::ca::{Cost, Passphrase, Place};
-use schema::body::{Dispatch, Manifest};
+use schema::body::{Dispatch, Issue};
 use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity, sign_directory};
-use schema::event::Urgency;
+use schema::document::{Code, DocumentType, Manifest, Signer};
 use schema::exchange::Command;
 use schema::id::{DocumentId, OfficeId, RegionId};
 use schema::registry::{Item, ItemKind, Registry, Roots};
+use schema::time::Day;
 use schema::time::Millis;
 use schema::trust::CertificateHash;
 
@@ -24,6 +26,8 @@ pub(super) const OFFICES: u8 = 31;
 /// The region all of them live in.
 pub(super) const REGION: &str = "p01";
 
+/// The date that letters bear.
+const ISSUED_ON: Day = Day(date(2025, 6, 5));
 /// An abstract as long as real ones; with it an event of one recipient has about 600 bytes.
 const SUBJECT: &str = "V/v rà soát, báo cáo kết quả thực hiện nhiệm vụ chuyển đổi số, gửi nhận văn bản điện tử \
                        giữa các cơ quan hành chính nhà nước trên địa bàn quý III và phương hướng quý IV";
@@ -104,21 +108,12 @@ pub(super) fn document(issuer: &OfficeId, n: u64) -> DocumentId {
 
 /// The `n`-th letter of an office, without attachments.
 pub(super) fn letter(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
-    Command::Dispatch {
-        to,
-        urgency: Urgency::Normal,
-        dispatch: Dispatch {
-            manifest: Manifest {
-                document: document(&issuer, n),
-                issuer,
-                subject: SUBJECT.to_owned(),
-                document_type: Some("CV".to_owned()),
-                attachments: Vec::new(),
-            },
-            number: Some(format!("{n}/UBND-VP")),
-            signatures: Vec::new(),
-        },
-    }
+    let (document, signer) = (document(&issuer, n), Signer::head("Chủ tịch", "Vàng A Sáng"));
+    let manifest = Manifest::new(document, issuer, DocumentType::OfficialLetter, SUBJECT, signer);
+    // A number of six digits is one.
+    let code = Code::new(n.to_string(), "UBND-VP").ok();
+    let issued = code.map(|code| Issue { code, on: ISSUED_ON });
+    Command::Dispatch { to, dispatch: Dispatch { manifest, issued, signatures: Vec::new() } }
 }
 
 /// A station without a network that writes letters to thirty correspondents in turn.

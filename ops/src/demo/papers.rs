@@ -1,6 +1,8 @@
 //! The documents of the demo. The three PDFs and two annexes are the samples of `ops/samples`; abstracts and numbers
 //! of the others are invented.
 
+use schema::document::{Capacity, DocumentType, Signer};
+
 use super::cast::Part;
 
 /// An attachment.
@@ -16,7 +18,9 @@ pub(super) struct Attachment {
 pub(super) struct Paper {
     pub(super) subject: String,
     pub(super) number: String,
-    pub(super) document_type: &'static str,
+    pub(super) document_type: DocumentType,
+    /// Who signs it; invented.
+    pub(super) signer: Signer,
     pub(super) urgency: &'static str,
     pub(super) attachments: Vec<Attachment>,
 }
@@ -25,6 +29,10 @@ const PDF: &str = "application/pdf";
 const CSV: &str = "text/csv";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const TEXT: &str = "text/plain";
+
+fn signer(capacity: Capacity, position: &str, name: &str) -> Signer {
+    Signer { capacity, position: position.to_owned(), name: name.to_owned() }
+}
 
 fn attachment(name: &str, media_type: &'static str, bytes: &[u8]) -> Attachment {
     Attachment { name: name.to_owned(), media_type, bytes: bytes.to_vec() }
@@ -35,7 +43,8 @@ pub(super) fn express_letter() -> Paper {
     Paper {
         subject: "V/v đề nghị hỗ trợ khắc phục thiệt hại do mưa lũ ngày 07/6/2025".to_owned(),
         number: "47/UBND-VP".to_owned(),
-        document_type: "CV",
+        document_type: DocumentType::OfficialLetter,
+        signer: signer(Capacity::OnBehalf, "Chủ tịch", "Vàng A Sáng"),
         urgency: "express",
         attachments: vec![
             attachment("Công văn 47.pdf", PDF, include_bytes!("../../samples/cong-van-xa.pdf")),
@@ -51,7 +60,8 @@ pub(super) fn district_report() -> Paper {
                   ngày 14 tháng 6 năm 2025"
             .to_owned(),
         number: "163/BC-UBND".to_owned(),
-        document_type: "BC",
+        document_type: DocumentType::Report,
+        signer: signer(Capacity::ForHead, "Phó Chủ tịch", "Lù Thị Mai"),
         urgency: "normal",
         attachments: vec![
             attachment("Báo cáo 163.pdf", PDF, include_bytes!("../../samples/bao-cao-huyen.pdf")),
@@ -65,7 +75,8 @@ pub(super) fn circular() -> Paper {
     Paper {
         subject: "Gửi, nhận văn bản điện tử tại địa bàn có đường truyền gián đoạn".to_owned(),
         number: "09/HD-BNV".to_owned(),
-        document_type: "HD",
+        document_type: DocumentType::Guidance,
+        signer: signer(Capacity::ByOrder, "Vụ trưởng", "Trần Văn Bình"),
         urgency: "urgent",
         attachments: vec![
             attachment("Hướng dẫn 09.pdf", PDF, include_bytes!("../../samples/huong-dan-trung-uong.pdf")),
@@ -132,7 +143,8 @@ impl Typist {
         Paper {
             subject,
             number,
-            document_type: "CV",
+            document_type: DocumentType::OfficialLetter,
+            signer: signer(Capacity::OnBehalf, "Chủ tịch", "Giàng Seo Phử"),
             urgency: if self.draw(6) == 0 { "urgent" } else { "normal" },
             attachments: vec![attachment("Nội dung.txt", TEXT, page.as_bytes())],
         }

@@ -109,11 +109,14 @@ impl Station {
         }
         let request = json!({
             "to": to,
-            "urgency": paper.urgency,
-            "subject": paper.subject,
             "number": paper.number,
-            "document_type": paper.document_type,
-            "attachments": attachments,
+            "content": {
+                "urgency": paper.urgency,
+                "subject": paper.subject,
+                "document_type": paper.document_type,
+                "signer": paper.signer,
+                "attachments": attachments,
+            },
         });
         let answer = self.post("/documents", "application/json", request.to_string().as_bytes())?;
         let answer: Value = serde_json::from_slice(&answer)?;

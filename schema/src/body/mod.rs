@@ -9,10 +9,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-pub use dispatch::{
-    ABSTRACT_CHARS_MAX, Attachment, Dispatch, MANIFEST_BYTES_MAX, Manifest, NAME_CHARS_MAX, NUMBER_CHARS_MAX,
-    SIGNATURES_MAX,
-};
+pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
 pub use trust::{
     CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
     ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX,
@@ -20,6 +17,7 @@ pub use trust::{
 };
 
 use crate::cose::{encodes_to, infallible};
+use crate::document::ABSTRACT_CHARS_MAX;
 use crate::event::{EVENT_BYTES_MAX, Event, Kind, VERSION};
 use crate::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use crate::stamp::Stamp;
@@ -484,7 +482,7 @@ impl Body {
 
 /// How much of a body's encoding is still to be checked.
 #[derive(Clone, Copy)]
-enum Reading {
+pub(crate) enum Reading {
     /// It comes from outside: only the deterministic encoding (RFC 8949 section 4.2) is taken.
     Checked,
     /// This station encoded it.
@@ -492,7 +490,11 @@ enum Reading {
 }
 
 impl Reading {
-    fn decode<'b, T: Decode<'b, ()> + Encode<()>>(self, kind: Kind, bytes: &'b [u8]) -> Result<T, BodyError> {
+    pub(crate) fn decode<'b, T: Decode<'b, ()> + Encode<()>>(
+        self,
+        kind: Kind,
+        bytes: &'b [u8],
+    ) -> Result<T, BodyError> {
         let value = minicbor::decode(bytes).map_err(|error: minicbor::decode::Error| {
             BodyError::Malformed { kind, error: error.to_string() }
         })?;

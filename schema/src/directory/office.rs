@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use jiff::ToSpan;
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::id::{OfficeId, RegionId};
 use crate::text::{TextError, quoted, require_nfc};
+use crate::time::Day;
 
 /// The longest name of an office or region, in characters.
 pub const NAME_CHARS_MAX: usize = 300;
@@ -114,19 +114,6 @@ impl fmt::Display for Validity {
     }
 }
 
-/// Dates travel as whole days since this one, as in RFC 8943, so that one date has one form.
-const EPOCH: Date = date(1970, 1, 1);
-
-fn days_of(day: Date) -> i32 {
-    // Both ends lie in jiff's years -9999 to 9999: fewer than five million days apart.
-    day.since(EPOCH).map_or(0, |span| span.get_days())
-}
-
-fn date_of(days: i32) -> Option<Date> {
-    let span = 0.days().try_days(days).ok()?;
-    EPOCH.checked_add(span).ok()
-}
-
 fn encode_ends<W: Write, T>(
     e: &mut Encoder<W>,
     period: &Period<T>,
@@ -159,17 +146,14 @@ fn decode_ends<'b, T>(
 }
 
 impl<C> Encode<C> for Validity {
-    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
-        encode_ends(e, self, |e, day| e.i32(days_of(*day)).map(|_| ()))
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), EncodeError<W::Error>> {
+        encode_ends(e, self, |e, day| Day(*day).encode(e, ctx))
     }
 }
 
 impl<'b, C> Decode<'b, C> for Validity {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-        decode_ends(d, |d| {
-            let position = d.position();
-            date_of(d.i32()?).ok_or_else(|| DecodeError::message("date outside the calendar").at(position))
-        })
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
+        decode_ends(d, |d| day::decode(d, ctx))
     }
 }
 
@@ -442,19 +426,18 @@ pub struct Successor {
 }
 
 mod day {
-    use super::{Date, DecodeError, Decoder, EncodeError, Encoder, Write, date_of, days_of};
+    use super::{Date, Day, Decode as _, DecodeError, Decoder, Encode as _, EncodeError, Encoder, Write};
 
     pub(super) fn encode<C, W: Write>(
         day: &Date,
         e: &mut Encoder<W>,
-        _: &mut C,
+        ctx: &mut C,
     ) -> Result<(), EncodeError<W::Error>> {
-        e.i32(days_of(*day)).map(|_| ())
+        Day(*day).encode(e, ctx)
     }
 
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Date, DecodeError> {
-        let position = d.position();
-        date_of(d.i32()?).ok_or_else(|| DecodeError::message("date outside the calendar").at(position))
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, ctx: &mut C) -> Result<Date, DecodeError> {
+        Day::decode(d, ctx).map(|day| day.0)
     }
 }
 

@@ -37,8 +37,6 @@ pub enum Command {
     Dispatch {
         /// Recipients, in any order.
         to: Vec<OfficeId>,
-        /// How urgent it is.
-        urgency: Urgency,
         /// The document.
         dispatch: Dispatch,
     },
@@ -155,12 +153,12 @@ pub fn decide<R: Records>(
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
-        Command::Dispatch { to, urgency, dispatch } => {
+        Command::Dispatch { to, dispatch } => {
             let document = dispatch.manifest.document;
             if records.knows_outgoing(&document)? {
                 return Ok(Err(Refusal::AlreadyDispatched { document }));
             }
-            Ok(decide_dispatch(exchange, directory, to, *urgency, dispatch))
+            Ok(decide_dispatch(exchange, directory, to, dispatch))
         }
     }
 }
@@ -169,7 +167,6 @@ fn decide_dispatch(
     exchange: &Exchange,
     directory: &Directory,
     to: &[OfficeId],
-    urgency: Urgency,
     dispatch: &Dispatch,
 ) -> Result<Vec<Draft>, Refusal> {
     let mut to = to.to_vec();
@@ -191,7 +188,7 @@ fn decide_dispatch(
     let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
         incarnation: exchange.incarnation(),
         kind: Kind::Dispatch,
-        urgency,
+        urgency: dispatch.manifest.urgency,
         to: to.to_vec(),
         blobs: blobs.clone(),
         body: body.clone(),

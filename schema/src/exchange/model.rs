@@ -109,15 +109,16 @@ impl World {
                 }
                 self.documents += 1;
                 let exchange = &self.models[from].station.exchange;
+                let urgency = if express { Urgency::Express } else { Urgency::Normal };
+                let mut dispatch = dispatch(OFFICES[from], self.documents);
+                dispatch.manifest.urgency = urgency;
                 let draft = Draft {
                     incarnation: exchange.incarnation(),
                     kind: Kind::Dispatch,
-                    urgency: if express { Urgency::Express } else { Urgency::Normal },
+                    urgency,
                     to,
                     blobs: Vec::new(),
-                    body: Body::Dispatch(dispatch(OFFICES[from], self.documents))
-                        .encode()
-                        .expect("a dispatch"),
+                    body: Body::Dispatch(dispatch).encode().expect("a dispatch"),
                 };
                 self.record(from, &draft);
             }

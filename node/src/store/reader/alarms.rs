@@ -116,8 +116,8 @@ impl Reader {
         let Some((position, bytes)) = found else { return Ok(None) };
         Ok(dispatch_of(&recorded(position, &bytes)?).map(|dispatch| NamedDocument {
             document: dispatch.manifest.document,
+            number: dispatch.number(),
             subject: dispatch.manifest.subject,
-            number: dispatch.number,
         }))
     }
 

@@ -61,16 +61,17 @@ impl Reader {
             let Some(dispatch) = dispatch_of(&event) else {
                 continue;
             };
+            let attachments = dispatch.manifest.attachments.len();
             list.push(IncomingView {
                 ordinal: row.get::<_, i64>(0).attempted(read)?.unsigned_abs(),
                 document: dispatch.manifest.document,
                 from: event.event.office,
+                number: dispatch.number(),
                 subject: dispatch.manifest.subject,
-                number: dispatch.number,
                 urgency: event.event.urgency,
                 claimed_at: event.event.claimed_at,
                 arrived_at: millis(row.get(4).attempted(read)?),
-                attachments: dispatch.manifest.attachments.len(),
+                attachments,
                 in_order: row.get(1).attempted(read)?,
                 event: event.id,
                 outcome: row.get::<_, Option<u8>>(5).attempted(read)?.and_then(Outcome::from_number),

@@ -68,8 +68,8 @@ impl Reader {
             list.push(OutgoingView {
                 position: position.unsigned_abs(),
                 document: dispatch.manifest.document,
+                number: dispatch.number(),
                 subject: dispatch.manifest.subject,
-                number: dispatch.number,
                 urgency: event.event.urgency,
                 queued_at,
                 recipients,

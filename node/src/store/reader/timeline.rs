@@ -1,12 +1,14 @@
 //! One document: what is proven about it, and why it has not arrived.
 
 use rusqlite::{OptionalExtension, params};
-use schema::body::{Attachment, Body, Dispatch, Judgement, Place, Status, StatusCode};
+use schema::body::{Body, Dispatch, Judgement, Place, Status, StatusCode};
+use schema::document::{Attachment, DocumentType, PaperReason, Reference, Signer};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
 use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, RegionId};
 use schema::invariant::OVERDUE_MS;
 use schema::stamp::Stamp;
+use schema::time::Day;
 use schema::time::Millis;
 use serde::Serialize;
 
@@ -80,8 +82,24 @@ pub struct DocumentView {
     pub subject: String,
     /// Number and symbol.
     pub number: Option<String>,
-    /// Type.
-    pub document_type: Option<String>,
+    /// The date that it bears.
+    pub issued_on: Option<Day>,
+    /// What it is.
+    pub document_type: DocumentType,
+    /// Who signs it.
+    pub signer: Signer,
+    /// How many pages it has.
+    pub pages: u16,
+    /// Where it is issued.
+    pub place: Option<String>,
+    /// The lines under *Nơi nhận*.
+    pub places: Vec<String>,
+    /// By when an answer is wanted.
+    pub due: Option<Day>,
+    /// The documents that it answers.
+    pub responds_to: Vec<Reference>,
+    /// Why paper follows.
+    pub paper: Option<PaperReason>,
     /// How urgent.
     pub urgency: Urgency,
     /// When the sender says it was sent.
@@ -198,8 +216,16 @@ impl Reader {
             document: *document,
             from: event.event.office,
             subject: dispatch.manifest.subject.clone(),
-            number: dispatch.number.clone(),
-            document_type: dispatch.manifest.document_type.clone(),
+            number: dispatch.number(),
+            issued_on: dispatch.issued.as_ref().map(|issued| issued.on),
+            document_type: dispatch.manifest.document_type,
+            signer: dispatch.manifest.signer.clone(),
+            pages: dispatch.manifest.pages,
+            place: dispatch.manifest.place.clone(),
+            places: dispatch.manifest.places.clone(),
+            due: dispatch.manifest.due,
+            responds_to: dispatch.manifest.responds_to.clone(),
+            paper: dispatch.manifest.paper,
             urgency: event.event.urgency,
             claimed_at: event.event.claimed_at,
             attachments,

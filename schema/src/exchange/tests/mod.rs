@@ -11,10 +11,10 @@ use ed25519_dalek::SigningKey;
 use super::*;
 use crate::blob::BlobRef;
 use crate::body::{
-    Ask, Attachment, Body, Dispatch, ENTRIES_MAX, Manifest, Receipt, RestoreReason, Restored, Returned,
-    SentPlace, StatusCode,
+    Ask, Body, Dispatch, ENTRIES_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, StatusCode,
 };
 use crate::directory::{Directory, DirectoryBuilder, Enrolment, Name, Office, Region, Validity};
+use crate::document::{Attachment, DocumentType, Manifest, Signer};
 use crate::event::{Kind, Urgency, VerifiedEvent, seal};
 use crate::id::{BlobHash, DocumentId, Position, RegionId};
 
@@ -34,13 +34,9 @@ pub(super) fn document(n: u64) -> DocumentId {
 }
 
 pub(super) fn dispatch(issuer: OfficeId, n: u64) -> Dispatch {
-    Dispatch::unsigned(Manifest {
-        document: document(n),
-        issuer,
-        subject: format!("Công văn số {n}"),
-        document_type: None,
-        attachments: Vec::new(),
-    })
+    let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
+    let subject = format!("Công văn số {n}");
+    Dispatch::unsigned(Manifest::new(document(n), issuer, DocumentType::OfficialLetter, subject, signer))
 }
 
 /// A station in memory: its journal and what follows from it.
@@ -283,7 +279,10 @@ fn doc(incarnation: u32, counter: u64) -> VerifiedEvent {
 
 fn express(incarnation: u32, counter: u64) -> VerifiedEvent {
     let mut event = doc(incarnation, counter).event().clone();
+    let mut dispatch = dispatch(A, u64::from(incarnation) * 1_000 + counter);
+    dispatch.manifest.urgency = Urgency::Express;
     event.urgency = Urgency::Express;
+    event.body = Body::Dispatch(dispatch).encode().expect("a known kind");
     sealed(event)
 }
 
@@ -405,5 +404,5 @@ fn asks(to: &[OfficeId]) -> Fact {
 }
 
 fn asks_with(to: &[OfficeId], dispatch: Dispatch) -> Fact {
-    Asked(Command::Dispatch { to: to.to_vec(), urgency: Urgency::Normal, dispatch })
+    Asked(Command::Dispatch { to: to.to_vec(), dispatch })
 }
