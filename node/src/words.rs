@@ -186,6 +186,18 @@ table! {
 }
 
 table! {
+    /// What a document is worth by its signatures.
+    LEGAL_VALUE {
+        "as-original" => "giá trị như bản gốc (đủ chữ ký của người có thẩm quyền và của cơ quan)",
+            "as an original (signed by the authorised person and by the agency)";
+        "undetermined" => "chưa xác định: đủ hai chữ ký, có chữ ký chưa kiểm tra được hết",
+            "undetermined: both signatures are there, and one cannot be judged in full yet";
+        "for-reference" => "chỉ để biết, tham khảo: thiếu chữ ký, hoặc có chữ ký không hợp lệ",
+            "only to know, for reference: a signature is missing or invalid";
+    }
+}
+
+table! {
     /// Why paper follows.
     PAPER {
         "recipient-has-no-system" => "bên nhận chưa có hệ thống", "a recipient has no system yet";
@@ -348,8 +360,10 @@ table! {
         "too-many-requests" => "Quá nhiều yêu cầu đang chờ ký; hãy chờ bớt rồi gửi lại.",
             "Too many requests wait for signatures; wait until some have ended.";
         "no-request" => "Không có yêu cầu ký này.", "There is no such signing request.";
-        "secrecy" => "Không nhận văn bản mật: Trạm chỉ dành cho văn bản độ mật Thường.",
-            "Documents with a degree of secrecy are refused: this system is for unclassified ones only.";
+        "secrecy" => "Không nhận văn bản có độ mật: Trạm chỉ dành cho văn bản độ mật Thường. Không có gì được lưu trên máy này. Văn \
+                      bản mật phải soạn, gửi qua hệ thống văn bản bí mật nhà nước, trên máy không nối mạng (Nghị định 63/2026).",
+            "Documents with a degree of secrecy are refused: this system is for unclassified ones only. Nothing was kept on this \
+             machine. Use the system for state secrets, on a machine without a network (Decree 63/2026).";
     }
 }
 

@@ -2,12 +2,16 @@
 
 mod station;
 
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use node::api::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, JSON_BYTES_MAX};
+use schema::id::hex;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use station::{NOT_ENROLLED, RECIPIENT, SENDER, Station, TOKEN, office_id, pdf};
 
 #[test]
@@ -52,7 +56,8 @@ fn bad_input_gets_a_refusal_with_a_name() {
     let post = |body: Value| station.post("/documents", &body).refusal();
     let body = || {
         let signer = json!({ "position": "Chủ tịch", "name": "Vàng A Sáng" });
-        let content = json!({ "subject": "V/v thử", "document_type": "BC", "signer": signer });
+        let content =
+            json!({ "secrecy": "normal", "subject": "V/v thử", "document_type": "BC", "signer": signer });
         json!({ "to": [recipient], "content": content })
     };
     let with = |field: &str, value: Value| {
@@ -95,18 +100,22 @@ fn bad_input_gets_a_refusal_with_a_name() {
     assert_eq!(says("attachments", attachment), refused(409, "attachment-missing"));
     assert_eq!(says("document", json!(document)), refused(409, "already-dispatched"));
 
-    let wrong = station.with_body("PUT", &format!("/blobs/{}?length=3", "ab".repeat(32)), b"abc");
+    let wrong =
+        station.with_body("PUT", &format!("/blobs/{}?length=3&secrecy=normal", "ab".repeat(32)), b"abc");
     assert_eq!(wrong.refusal(), refused(422, "blob-mismatch"));
     let hash = "ab".repeat(32);
     assert_eq!(
-        station.with_body("PUT", &format!("/blobs/{hash}?length=4"), b"abc").refusal(),
+        station.with_body("PUT", &format!("/blobs/{hash}?length=4&secrecy=normal"), b"abc").refusal(),
         refused(400, "parameter")
     );
     assert_eq!(
-        station.with_body("PUT", &format!("/blobs/{hash}?length=0"), b"").refusal(),
+        station.with_body("PUT", &format!("/blobs/{hash}?length=0&secrecy=normal"), b"").refusal(),
         refused(400, "parameter")
     );
-    assert_eq!(station.with_body("PUT", "/blobs/xyz?length=3", b"abc").refusal(), refused(400, "parameter"));
+    assert_eq!(
+        station.with_body("PUT", "/blobs/xyz?length=3&secrecy=normal", b"abc").refusal(),
+        refused(400, "parameter")
+    );
     assert_eq!(station.get("/documents/xyz").refusal(), refused(400, "parameter"));
     assert_eq!(station.get(&format!("/documents/{}", "0".repeat(32))).refusal(), refused(404, "no-document"));
     assert_eq!(station.get("/incoming?limit=many").refusal(), refused(400, "parameter"));
@@ -122,6 +131,49 @@ fn bad_input_gets_a_refusal_with_a_name() {
         Some(1),
         "something was recorded"
     );
+}
+
+/// I1, I2: nothing of what is refused is on the disk afterwards, whichever door it came to.
+#[test]
+fn i2_state_secrets_leave_no_byte_on_the_disk() {
+    const CANARY: &[u8] = b"toa do tran dia phao so 7, vi du";
+    let station = Station::of(SENDER);
+    station.dispatch("V/v văn bản thường", b"published");
+    let hash = hex(&Sha256::digest(CANARY));
+    let signer = json!({ "position": "Chủ tịch", "name": "Vàng A Sáng" });
+    for secrecy in ["confidential", "secret", "top-secret"] {
+        let path = format!("/blobs/{hash}?length={}&secrecy={secrecy}", CANARY.len());
+        assert_eq!(station.with_body("PUT", &path, CANARY).refusal(), (422, "secrecy".into()));
+        let content = json!({
+            "secrecy": secrecy, "subject": String::from_utf8_lossy(CANARY), "document_type": "QĐ", "signer": signer,
+        });
+        let sent = station.post("/documents", &json!({ "to": [office_id(RECIPIENT)], "content": content }));
+        assert_eq!(sent.refusal(), (422, "secrecy".into()));
+        assert_eq!(station.post("/manifests", &content).refusal(), (422, "secrecy".into()));
+        let message = sent.json()["message"].as_str().expect("words").to_owned();
+        assert!(message.contains("không nối mạng"), "where it belongs is not said: {message}");
+    }
+    let undeclared = station.with_body("PUT", &format!("/blobs/{hash}?length={}", CANARY.len()), CANARY);
+    assert_eq!(undeclared.refusal(), (400, "parameter".into()), "nobody may leave it open");
+    let wrong = format!("/blobs/{hash}?length={}&secrecy=mat", CANARY.len());
+    assert_eq!(station.with_body("PUT", &wrong, CANARY).refusal(), (400, "parameter".into()));
+
+    let found = files_with(station.folder(), CANARY);
+    assert!(found.is_empty(), "on the disk: {found:?}");
+    assert!(!files_with(station.folder(), b"published").is_empty(), "the search finds what is there");
+}
+
+/// The files below a folder that hold these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path()) {
+        if entry.is_dir() {
+            found.extend(files_with(&entry, bytes));
+        } else if fs::read(&entry).expect("readable").windows(bytes.len()).any(|part| part == bytes) {
+            found.push(entry);
+        }
+    }
+    found
 }
 
 #[test]
@@ -159,7 +211,7 @@ fn too_much_is_refused_before_it_is_read() {
     let json = format!("Content-Length: {}\r\n", JSON_BYTES_MAX + 1);
     let answer = station.send(station.head("POST", "/documents", &json).as_bytes());
     assert_eq!(answer.refusal(), (413, "too-large".into()));
-    let path = format!("/blobs/{}?length={}", "ab".repeat(32), 600 * 1024 * 1024);
+    let path = format!("/blobs/{}?length={}&secrecy=normal", "ab".repeat(32), 600 * 1024 * 1024);
     let blob = format!("Content-Length: {}\r\n", 600 * 1024 * 1024);
     let answer = station.send(station.head("PUT", &path, &blob).as_bytes());
     assert_eq!(answer.refusal(), (413, "too-large".into()));

@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use node::Node;
 use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
 use node::store::{Reader, Store};
-use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, Place, Receipt};
+use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, LegalValue, Place, Receipt};
 use schema::document::{DocumentType, Manifest, Signer};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
 use schema::exchange::{Command, Refusal};
@@ -513,6 +513,31 @@ fn signature_of_a_person_is_judged_beside_the_offices() {
         receiver.judgements().into_iter().rfind(|(j, _)| j.place.counter == Counter(1)).expect("it");
     assert_eq!((last.outcome(), told), (Outcome::Invalid, vec![office_id(SENDER)]));
     assert_eq!(last.layers[0].outcome(), Outcome::Valid);
+}
+
+/// As an original only with both signatures, each of them valid (Decree 30/2020 article 5).
+#[test]
+fn c4_document_without_both_signatures_is_only_for_reference() {
+    let officer = Officer::of(&Registrar::new());
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let frozen = manifest(SENDER, 7);
+    let signed = |manifest: Manifest| {
+        let signatures = vec![officer.sign(&manifest.encode(), hours(1)).into()];
+        Dispatch { manifest, issued: None, signatures }
+    };
+    let unsigned = writer.letter(hours(1));
+    let both = writer.write(signed(frozen.clone()), hours(1));
+    let unproven = writer.write(signed(Manifest { document: DocumentId::new([8; 16]), ..frozen }), hours(1));
+    receiver.take(&unsigned, stamped(&unsigned, hours(2)), hours(3));
+    receiver.take(&both, stamped(&both, hours(2)), hours(3));
+    receiver.take(&unproven, Vec::new(), hours(3));
+    let values = |receiver: &Receiver| -> Vec<LegalValue> {
+        receiver.judgements().iter().map(|(judgement, _)| judgement.legal_value()).collect()
+    };
+    let expected = [LegalValue::ForReference, LegalValue::AsOriginal, LegalValue::Undetermined];
+    assert_eq!(values(&receiver), expected);
+    receiver.learn(vec![list(&[(OFFICERS_SERIAL, hours(1), Why::KeyCompromise)])], hours(21));
+    assert_eq!(values(&receiver).last(), Some(&LegalValue::ForReference), "{:?}", values(&receiver));
 }
 
 #[test]

@@ -472,7 +472,7 @@ impl Country {
         if number.is_multiple_of(3) {
             let bytes = attachment(number);
             let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            let path = format!("/blobs/{hash}?length={}", bytes.len());
+            let path = format!("/blobs/{hash}?length={}&secrecy=normal", bytes.len());
             match self.call(from, "PUT", &path, &bytes) {
                 Some((200..=299, _)) => {}
                 Some((status, _)) => return Sending::Refused(status),
@@ -484,6 +484,7 @@ impl Country {
         let recipients: Vec<OfficeId> = to.iter().map(|to| self.stations[*to].office).collect();
         let content = json!({
             "document": document,
+            "secrecy": "normal",
             "subject": format!("V/v phòng, chống mưa lũ, văn bản số {number}"),
             "document_type": "cong-van",
             "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },

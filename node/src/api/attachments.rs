@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
-use schema::document::Attachment;
+use schema::document::{Attachment, Secrecy};
 use schema::id::BlobHash;
 use serde::Deserialize;
 use serde_json::json;
@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::documents::require_allowed;
 use super::problem::Problem;
 use super::stream::{PIECES_MAX, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, check_length, document_id, no_document, parsed};
@@ -36,6 +37,8 @@ const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub(super) struct KeepQuery {
     length: u64,
+    /// Of the document that it belongs to: bytes that must not be here are refused before one of them is read.
+    secrecy: Secrecy,
 }
 
 /// Keeps an upload under its hash.
@@ -47,7 +50,8 @@ pub(super) async fn keep(
 ) -> Result<Response, Problem> {
     let Path(hash) = parsed(path)?;
     let hash: BlobHash = parsed(hash.parse())?;
-    let Query(KeepQuery { length }) = parsed(query)?;
+    let Query(KeepQuery { length, secrecy }) = parsed(query)?;
+    require_allowed(secrecy)?;
     if length == 0 {
         return Err(Problem::parameter("an attachment has at least one byte"));
     }

@@ -10,7 +10,7 @@ use schema::blob::{BLOBS_MAX, BlobRef};
 use schema::body::{Dispatch, Issue, SIGNATURES_MAX};
 use schema::directory::Directory;
 use schema::document::{
-    Attachment, Code, DocumentType, Manifest, PaperReason, REFERENCES_MAX, Reference, Signer,
+    Attachment, Code, DocumentType, Manifest, PaperReason, REFERENCES_MAX, Reference, Secrecy, Signer,
 };
 use schema::event::Urgency;
 use schema::exchange::{Command, Refusal};
@@ -48,8 +48,8 @@ impl<'de> Deserialize<'de> for FileBytes {
 struct Content {
     /// Chosen by whoever asks, so that a repeated request is the same document; fresh when left out.
     document: Option<DocumentId>,
-    /// Anything but `normal` (*Thường*) is refused: state secrets never touch this disk.
-    secrecy: Option<String>,
+    /// Anything but `normal` (*Thường*) is refused.
+    secrecy: Secrecy,
     subject: String,
     document_type: DocumentType,
     signer: Signer,
@@ -70,6 +70,14 @@ struct Content {
 
 const fn one_page() -> u16 {
     1
+}
+
+/// State secrets never touch this disk: asked for before anything else is looked at.
+pub(super) fn require_allowed(secrecy: Secrecy) -> Result<(), Problem> {
+    match secrecy.is_allowed() {
+        true => Ok(()),
+        false => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy")),
+    }
 }
 
 /// A document that is answered.
@@ -127,9 +135,7 @@ fn refused(refusal: impl Into<Refusal>) -> Problem {
 
 impl Content {
     fn frozen(self, issuer: OfficeId, directory: &Directory) -> Result<Manifest, Problem> {
-        if self.secrecy.as_deref().is_some_and(|secrecy| secrecy != "normal") {
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secrecy"));
-        }
+        require_allowed(self.secrecy)?;
         if self.attachments.len() > BLOBS_MAX {
             return Err(unexpected(format!("at most {BLOBS_MAX} attachments are possible")));
         }

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `PUT /api/v1/blobs/{sha256}?length=` | keep an attachment; its hash is checked |
+//! | `PUT /api/v1/blobs/{sha256}?length=&secrecy=normal` | keep an attachment; its hash is checked |
 //! | `POST /api/v1/manifests` | freeze a document: the bytes that persons sign; nothing is recorded |
 //! | `POST /api/v1/documents` | send a document, with signatures or without: saved when answered, queued for its recipients |
 //! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first |

@@ -83,7 +83,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 11] = [
+        let tables: [(&str, &str, Table); 12] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -95,6 +95,7 @@ impl Presenter<'_> {
             ("key_protection", "key_protection_text", words::KEY),
             ("capacity", "capacity_text", words::CAPACITY),
             ("paper", "paper_text", words::PAPER),
+            ("legal_value", "legal_value_text", words::LEGAL_VALUE),
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());

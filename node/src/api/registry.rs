@@ -133,6 +133,7 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
             "serial": certificate.serial().to_string(),
             "not_before": certificate.validity().not_before,
             "not_after": certificate.validity().not_after,
+            "outcome": verdict.outcome(),
             "findings": findings(&verdict, lang),
         })
     });
@@ -140,6 +141,7 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
     json!({
         "outcome": outcome,
         "outcome_text": outcome.text(Language::from(lang)),
+        "legal_value": judgement.legal_value(),
         "may_change": judgement.open,
         "recorded_at": recorded_at,
         "event": event,

@@ -70,6 +70,9 @@ struct ContentArgs {
     #[arg(long, default_value = "own",
           value_parser = ["own", "on-behalf", "acting", "for-head", "by-order", "by-delegation"])]
     capacity: String,
+    /// Degree of secrecy (*độ mật*): anything but `normal` (*Thường*) is refused before a file is read.
+    #[arg(long, default_value = "normal", value_parser = ["normal", "confidential", "secret", "top-secret"])]
+    secrecy: String,
     /// How urgent it is (*độ khẩn*).
     #[arg(long, value_enum, default_value_t = UrgencyArg::Normal)]
     urgency: UrgencyArg,
@@ -196,13 +199,14 @@ fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
     let mut attachments = Vec::new();
     for path in &args.files {
         let (hash, length) = hash_of(path)?;
-        client.send_file(true, &format!("/blobs/{hash}?length={length}"), path)?;
+        client.send_file(true, &format!("/blobs/{hash}?length={length}&secrecy={}", args.secrecy), path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         attachments
             .push(json!({ "blob": hash, "length": length, "name": name, "media_type": media_type(path) }));
     }
     Ok(json!({
         "document": args.document,
+        "secrecy": args.secrecy,
         "subject": args.subject,
         "document_type": args.document_type,
         "signer": { "capacity": args.capacity, "position": args.position, "name": args.signer },

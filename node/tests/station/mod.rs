@@ -80,7 +80,7 @@ pub struct Station {
     _links: Links,
     _runtime: Runtime,
     _stop: watch::Sender<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Station {
@@ -131,7 +131,7 @@ impl Station {
             tokio::spawn(serve(listener, router(setting), stopping));
             (address, links)
         });
-        Self { address, _links: links, _runtime: runtime, _stop: stop, _folder: folder }
+        Self { address, _links: links, _runtime: runtime, _stop: stop, folder }
     }
 
     pub fn send(&self, request: &[u8]) -> Answer {
@@ -163,9 +163,15 @@ impl Station {
         self.with_body("POST", path, body.to_string().as_bytes())
     }
 
+    /// Where everything of it lies.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub fn upload(&self, bytes: &[u8]) -> (String, Answer) {
         let hash = hex(&Sha256::digest(bytes));
-        let answer = self.with_body("PUT", &format!("/blobs/{hash}?length={}", bytes.len()), bytes);
+        let answer =
+            self.with_body("PUT", &format!("/blobs/{hash}?length={}&secrecy=normal", bytes.len()), bytes);
         (hash, answer)
     }
 
@@ -178,6 +184,7 @@ impl Station {
             &json!({
                 "to": [format!("H0{RECIPIENT}.18")],
                 "content": {
+                    "secrecy": "normal",
                     "subject": subject,
                     "document_type": "cong-van",
                     "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },

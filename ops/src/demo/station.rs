@@ -111,6 +111,7 @@ impl Station {
             "to": to,
             "number": paper.number,
             "content": {
+                "secrecy": "normal",
                 "urgency": paper.urgency,
                 "subject": paper.subject,
                 "document_type": paper.document_type,
@@ -127,7 +128,7 @@ impl Station {
     fn keep(&self, attachment: &Attachment) -> Result<Value> {
         let hash = hex(&Sha256::digest(&attachment.bytes));
         let length = attachment.bytes.len();
-        let path = format!("/blobs/{hash}?length={length}");
+        let path = format!("/blobs/{hash}?length={length}&secrecy=normal");
         let (url, token) = self.url(&path)?;
         let request = self.agent.put(url).header("Authorization", token);
         let answer = request.send(attachment.bytes.as_slice()).context("an attachment was not taken")?;

@@ -13,7 +13,7 @@ pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
 pub use trust::{
     CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
     ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX,
-    Layer, ListHash, RegistryChange, Verdicts,
+    Layer, LegalValue, ListHash, RegistryChange, Verdicts,
 };
 
 use crate::cose::{encodes_to, infallible};

@@ -1,6 +1,7 @@
 //! Bodies about trust: what came into the registry, which key follows, what signatures on documents are worth.
 
 use minicbor::{Decode, Encode};
+use serde::Serialize;
 
 use crate::event::key_id;
 use crate::id::{KeyId, OfficeId};
@@ -138,6 +139,18 @@ pub struct Judgement {
     pub open: bool,
 }
 
+/// What a document is worth by law (*giá trị pháp lý*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegalValue {
+    /// Signed by the authorised person and by the agency: as a paper original (*giá trị như bản gốc*).
+    AsOriginal,
+    /// Both signatures are there, and one of them cannot be judged yet.
+    Undetermined,
+    /// Only to know, for reference (*chỉ để biết, tham khảo*): a signature is missing or invalid.
+    ForReference,
+}
+
 /// What one signature is worth, and what that rests on.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Layer {
@@ -182,6 +195,17 @@ impl Judgement {
     /// The worst of its signatures.
     pub fn outcome(&self) -> Outcome {
         self.layers.iter().map(Layer::outcome).max().unwrap_or(Outcome::Undetermined)
+    }
+
+    /// What the document is worth by these signatures (Decree 30/2020 article 5; checklist C4).
+    pub fn legal_value(&self) -> LegalValue {
+        let persons = self.layers.len().saturating_sub(1);
+        match self.outcome() {
+            Outcome::Invalid => LegalValue::ForReference,
+            _ if persons == 0 => LegalValue::ForReference,
+            Outcome::Valid => LegalValue::AsOriginal,
+            Outcome::Undetermined => LegalValue::Undetermined,
+        }
     }
 
     /// Whether another one finds the same about the same certificates. A newer list that is silent about them is no

@@ -5,6 +5,7 @@
 
 mod code;
 mod manifest;
+mod secrecy;
 mod signer;
 mod types;
 
@@ -15,5 +16,6 @@ pub use manifest::{
     ABSTRACT_CHARS_MAX, Attachment, MANIFEST_BYTES_MAX, Manifest, NAME_CHARS_MAX, PAGES_MAX, PLACES_MAX,
     PaperReason, REFERENCES_MAX, Reference,
 };
+pub use secrecy::Secrecy;
 pub use signer::{Capacity, SIGNER_CHARS_MAX, Signer};
 pub use types::{DocumentType, UnknownType};
