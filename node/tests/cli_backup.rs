@@ -15,7 +15,7 @@ use node::backup::restore::restore;
 use node::config::DataFolder;
 use node::keyring::Unlock;
 use node::store::Reader;
-use office::{Office, PROGRAM};
+use office::{LETTER, Office, PROGRAM};
 use schema::id::{Incarnation, Position};
 use schema::time::Millis;
 use serde_json::{Value, json};
@@ -27,20 +27,8 @@ fn send(office: &Office, subject: &str) -> String {
     let file = office.folder.path().join("Công văn.pdf");
     fs::write(&file, format!("%PDF-1.7 {subject}")).expect("written");
     let file = file.display().to_string();
-    let saved = office.json(&[
-        "send",
-        "--to",
-        "H02.18",
-        "--subject",
-        subject,
-        "--type",
-        "công văn",
-        "--signer",
-        "Vàng A Sáng",
-        "--position",
-        "Chủ tịch",
-        &file,
-    ]);
+    let saved =
+        office.json(&[&["send", "--to", "H02.18", "--subject", subject][..], LETTER, &[&file]].concat());
     saved["document"].as_str().expect("an id").to_owned()
 }
 

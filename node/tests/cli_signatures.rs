@@ -9,7 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use office::Office;
+use office::{LETTER, Office};
 use serde_json::Value;
 use station::certified::{BEGAN, ENDS, Registrar};
 use station::{RECIPIENT, SENDER};
@@ -94,19 +94,8 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
         sender.json(&["outgoing"])["rows"].as_array().is_some_and(Vec::is_empty),
         "freezing sends nothing"
     );
-    let again = sender.ask(&[
-        "freeze",
-        "--subject",
-        "V/v khác",
-        "--type",
-        "công văn",
-        "--signer",
-        "Vàng A Sáng",
-        "--position",
-        "Chủ tịch",
-        "--out",
-        &manifest,
-    ]);
+    let again =
+        sender.ask(&[&["freeze", "--subject", "V/v khác"][..], LETTER, &["--out", &manifest]].concat());
     assert_eq!(again.status.code(), Some(1), "what somebody may be signing is not written over");
 
     let signature = sign(&sender, &manifest);
@@ -229,32 +218,8 @@ fn signature_on_other_bytes_is_refused_in_words_and_nothing_is_sent() {
     let mut sender = Office::enrolled(SENDER);
     sender.start();
     let [manifest, other] = ["a.manifest", "b.manifest"].map(|name| sender.path(name));
-    sender.text(&[
-        "freeze",
-        "--subject",
-        "V/v một",
-        "--type",
-        "công văn",
-        "--signer",
-        "Vàng A Sáng",
-        "--position",
-        "Chủ tịch",
-        "--out",
-        &manifest,
-    ]);
-    sender.text(&[
-        "freeze",
-        "--subject",
-        "V/v hai",
-        "--type",
-        "công văn",
-        "--signer",
-        "Vàng A Sáng",
-        "--position",
-        "Chủ tịch",
-        "--out",
-        &other,
-    ]);
+    sender.text(&[&["freeze", "--subject", "V/v một"][..], LETTER, &["--out", &manifest]].concat());
+    sender.text(&[&["freeze", "--subject", "V/v hai"][..], LETTER, &["--out", &other]].concat());
     let signature = sign(&sender, &other);
     let send = ["send", "--to", "H02.18", "--manifest", &manifest, "--signature", &signature];
     let refused = sender.ask(&send);

@@ -1,0 +1,336 @@
+//! Documents: saved, listed, shown, carried by courier.
+
+use std::fmt::Write as _;
+
+use schema::time::Day;
+use serde_json::Value;
+
+use super::station::links;
+use super::{field, line, rows, say, time};
+use crate::words::Lang;
+
+pub(in crate::cli) fn saved(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let saved = say(lang, "Đã lưu văn bản", "Saved document");
+    line!(text, "{saved} {}", field(value, "document"));
+    let recipients = say(lang, "nơi nhận", "recipients");
+    line!(text, "  {} {recipients}: {}", field(value, "recipients"), field(value, "status_text"));
+    text
+}
+
+pub(in crate::cli) fn frozen(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{} {}", say(lang, "Đã chốt nội dung vào tệp:", "Frozen in:"), field(value, "file"));
+    line!(text, "  {} {}", say(lang, "văn bản:", "document:"), field(value, "document"));
+    line!(text, "  {} {}", say(lang, "trích yếu:", "abstract:"), field(value, "subject"));
+    line!(text, "  sha256: {}", field(value, "sha256"));
+    let next = say(
+        lang,
+        "Chưa gửi gì. Hãy để người có thẩm quyền ký tệp này, rồi gửi bằng: tram-node send --manifest",
+        "Nothing was sent. Have this file signed, then: tram-node send --manifest",
+    );
+    line!(text, "{next} {} --signature …", field(value, "file"));
+    text
+}
+
+pub(in crate::cli) fn incoming(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let rows = rows(value, "rows");
+    if rows.is_empty() {
+        line!(
+            text,
+            "{}",
+            say(lang, "Chưa có văn bản đến. Trạm tự nhận khi có.", "No incoming documents yet.")
+        );
+    }
+    for row in rows {
+        line!(
+            text,
+            "{:>6}  {}  {}  {}",
+            field(row, "ordinal"),
+            time(row, "arrived_at"),
+            urgency(row),
+            field(row, "subject")
+        );
+        line!(text, "        {}  {}", field(row, "from_name"), field(row, "number"));
+        if row["outcome"] != "valid" && !row["outcome"].is_null() {
+            line!(text, "        {} {}", say(lang, "chữ ký:", "signatures:"), field(row, "outcome_text"));
+        }
+        let early = if row["in_order"] == Value::Bool(false) {
+            say(lang, "  (đến trước văn bản gửi trước nó)", "  (shown before earlier ones of this sender)")
+        } else {
+            ""
+        };
+        line!(text, "        {}{early}", field(row, "document"));
+    }
+    more(&mut text, value, lang);
+    text
+}
+
+pub(in crate::cli) fn outgoing(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let rows = rows(value, "rows");
+    if rows.is_empty() {
+        line!(text, "{}", say(lang, "Chưa có văn bản đi.", "No outgoing documents yet."));
+    }
+    for row in rows {
+        line!(
+            text,
+            "{:>6}  {}  {}  {}",
+            field(row, "position"),
+            time(row, "queued_at"),
+            urgency(row),
+            field(row, "subject")
+        );
+        let counts = [
+            ("arrived", "biên nhận", "receipts"),
+            ("left", "đã rời", "left"),
+            ("recipients", "nơi nhận", "recipients"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().map(|(key, vi, en)| format!("{} {}", field(row, key), say(lang, vi, en))).collect();
+        line!(text, "        {}: {}", field(row, "status_text"), counts.join(", "));
+        line!(text, "        {}", field(row, "document"));
+    }
+    more(&mut text, value, lang);
+    text
+}
+
+fn urgency(row: &Value) -> String {
+    // Normal is blank, so that the others stand out.
+    match row["urgency"].as_str() {
+        Some("normal") | None => String::new(),
+        Some(_) => format!("[{}]", field(row, "urgency_text")),
+    }
+}
+
+fn more(text: &mut String, value: &Value, lang: Lang) {
+    if let Some(next) = value["next"].as_u64() {
+        line!(text, "{} --before {next}", say(lang, "Còn nữa:", "More:"));
+    }
+}
+
+/// A day as people write it; empty when there is none.
+fn day(value: &Value) -> String {
+    let day = value.as_str().and_then(|text| text.parse::<Day>().ok());
+    day.map(|day| day.to_string()).unwrap_or_default()
+}
+
+pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{}", field(value, "subject"));
+    line!(text, "  {} {}", say(lang, "văn bản:", "document:"), field(value, "document"));
+    line!(text, "  {} {}", say(lang, "nơi gửi:", "sender:"), field(value, "from_name"));
+    line!(text, "  {} {}", say(lang, "loại:", "type:"), field(value, "document_type_text"));
+    let issued_on = day(&value["issued_on"]);
+    line!(text, "  {} {}  {issued_on}", say(lang, "số, ký hiệu:", "number:"), field(value, "number"));
+    let signer = &value["signer"];
+    line!(
+        text,
+        "  {} {}, {} ({})",
+        say(lang, "người ký:", "signer:"),
+        field(signer, "name"),
+        field(signer, "position"),
+        field(signer, "capacity_text")
+    );
+    line!(text, "  {} {}", say(lang, "độ khẩn:", "urgency:"), field(value, "urgency_text"));
+    line!(text, "  {} {}", say(lang, "số trang:", "pages:"), field(value, "pages"));
+    for (key, vi, en) in [("place", "địa danh:", "place:"), ("paper_text", "kèm bản giấy:", "paper follows:")]
+    {
+        if !value[key].is_null() {
+            line!(text, "  {} {}", say(lang, vi, en), field(value, key));
+        }
+    }
+    if !value["due"].is_null() {
+        line!(text, "  {} {}", say(lang, "hạn trả lời:", "answer by:"), day(&value["due"]));
+    }
+    for reference in rows(value, "responds_to") {
+        let answers = say(lang, "trả lời văn bản:", "answers:");
+        line!(text, "  {answers} {} ({})", field(reference, "number"), day(&reference["issued_on"]));
+    }
+    for line in value["places"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        line!(text, "  {} {line}", say(lang, "nơi nhận:", "recipients:"));
+    }
+    line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));
+    for (index, attachment) in rows(value, "attachments").iter().enumerate() {
+        let awaited = if attachment["complete"] == Value::Bool(true) {
+            ""
+        } else {
+            say(lang, " (chưa về đủ)", " (awaited)")
+        };
+        let (name, length) = (field(attachment, "name"), field(attachment, "length"));
+        line!(text, "  {} {}: {name}, {length} B{awaited}", say(lang, "tệp", "attachment"), index + 1);
+        line!(text, "      sha256 {}", field(attachment, "hash"));
+    }
+    verdict(&mut text, &value["verdict"], lang);
+    for signature in rows(value, "signatures") {
+        person(&mut text, signature, lang);
+    }
+    timeline(&mut text, rows(value, "steps"), lang);
+    for recipient in rows(value, "recipients") {
+        line!(text, "→ {}: {}", field(recipient, "office_name"), field(recipient, "status_text"));
+        timeline(&mut text, rows(recipient, "steps"), lang);
+    }
+    text
+}
+
+/// What the signatures are worth: each item by itself, with its reason.
+fn verdict(text: &mut String, value: &Value, lang: Lang) {
+    if value.is_null() {
+        return;
+    }
+    let open = if value["may_change"] == Value::Bool(true) {
+        say(lang, " (sẽ tự kiểm tra lại khi có dữ liệu mới)", " (judged again when something newer comes)")
+    } else {
+        ""
+    };
+    line!(text, "  {} {}{open}", say(lang, "giá trị:", "worth:"), field(value, "legal_value_text"));
+    let seal = &value["seal"];
+    let (of, outcome) =
+        (say(lang, "chữ ký của cơ quan:", "the office's signature:"), field(seal, "outcome_text"));
+    line!(text, "  {of} {outcome}");
+    line!(text, "    {} {}", say(lang, "người ký:", "signer:"), field(seal, "signer"));
+    line!(text, "    {} {}", say(lang, "nơi cấp chứng thư:", "issuer:"), field(seal, "issuer"));
+    findings(text, seal);
+}
+
+/// The signature of a person on the document.
+fn person(text: &mut String, signature: &Value, lang: Lang) {
+    let outcome = field(signature, "outcome_text");
+    line!(text, "  {} {outcome}", say(lang, "chữ ký của cá nhân:", "a person's signature:"));
+    if !signature["signer"].is_null() {
+        let claimed = if signature["identified"] == Value::Bool(true) {
+            ""
+        } else {
+            say(lang, " (theo chứng thư số, chưa được chứng minh)", " (says the certificate; not proven)")
+        };
+        let title = if signature["title"].is_null() {
+            String::new()
+        } else {
+            format!(", {}", field(signature, "title"))
+        };
+        line!(
+            text,
+            "    {} {}{title}{claimed}",
+            say(lang, "người ký:", "signer:"),
+            field(signature, "signer")
+        );
+        line!(text, "    {} {}", say(lang, "đơn vị:", "unit:"), field(signature, "unit"));
+        line!(text, "    {} {}", say(lang, "nơi cấp chứng thư:", "issuer:"), field(signature, "issuer"));
+        let at = time(signature, "claimed_at");
+        line!(
+            text,
+            "    {} {at}",
+            say(lang, "thời gian ký (theo người ký):", "signed at (the signer says):")
+        );
+    }
+    findings(text, signature);
+}
+
+fn findings(text: &mut String, signature: &Value) {
+    for finding in rows(signature, "findings") {
+        let (item, outcome) = (field(finding, "item_text"), field(finding, "outcome_text"));
+        line!(text, "    {item}: {outcome}. {}", field(finding, "reason"));
+    }
+}
+
+fn timeline(text: &mut String, steps: &[Value], lang: Lang) {
+    for step in steps {
+        let note = if step["note"].is_null() { String::new() } else { format!(" [{}]", field(step, "note")) };
+        line!(text, "    {}  {}{note}", time(step, "at"), field(step, "text"));
+        line!(text, "        {} {}", say(lang, "ai:", "who:"), field(step, "who_name"));
+        if !step["event"].is_null() {
+            line!(text, "        {} {}", say(lang, "sự kiện:", "event:"), field(step, "event"));
+        }
+        line!(text, "        {} {}", say(lang, "chứng minh:", "proven:"), field(step, "proves"));
+    }
+}
+
+pub(in crate::cli) fn why(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let recipients = rows(value, "recipients");
+    if recipients.is_empty() {
+        line!(
+            text,
+            "{}",
+            say(lang, "Đã có biên nhận của mọi nơi nhận.", "Every recipient has given its receipt.")
+        );
+    }
+    for recipient in recipients {
+        line!(text, "→ {}", field(recipient, "office_name"));
+        line!(text, "    {} {}", say(lang, "vì sao:", "cause:"), field(recipient, "cause_text"));
+        if !recipient["reason"].is_null() {
+            if !recipient["reason_text"].is_null() {
+                line!(text, "    {}", field(recipient, "reason_text"));
+            }
+            line!(
+                text,
+                "    {} {}",
+                say(lang, "lời trạm chuyển tiếp:", "the relay's words:"),
+                field(recipient, "reason")
+            );
+        }
+        let (attempts, next) = (field(recipient, "attempts"), time(recipient, "next_attempt_at"));
+        line!(
+            text,
+            "    {} {attempts}, {} {next}",
+            say(lang, "số lần gửi:", "attempts:"),
+            say(lang, "lần tới:", "next:")
+        );
+        line!(text, "    {} {}", say(lang, "ai phải làm:", "who must act:"), field(recipient, "who_text"));
+        if recipient["overdue"] == Value::Bool(true) {
+            line!(text, "    {}", say(lang, "chưa có biên nhận (quá hạn)", "no receipt yet (overdue)"));
+        }
+    }
+    links(&mut text, value, lang);
+    text
+}
+
+pub(in crate::cli) fn fetched(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for row in rows(value, "files") {
+        line!(
+            text,
+            "{}  {} B  {}",
+            field(row, "file"),
+            field(row, "bytes"),
+            say(lang, "đúng mã băm", "hash is right")
+        );
+    }
+    text
+}
+
+pub(in crate::cli) fn exported(value: &Value, lang: Lang) -> String {
+    let written = say(lang, "Đã ghi tệp chuyển tay", "Wrote courier file");
+    let still = say(
+        lang,
+        "Văn bản trong tệp vẫn là chờ gửi cho tới khi có biên nhận.",
+        "What is in it stays without a receipt until the receipts come back.",
+    );
+    format!("{written} {} ({} B)\n{still}\n", field(value, "file"), field(value, "bytes"))
+}
+
+pub(in crate::cli) fn imported(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let counts = [
+        ("new", "mới", "new"),
+        ("repeated", "đã có từ trước", "held already"),
+        ("not_for_us", "cho đơn vị khác", "for other offices"),
+        ("refused", "bị từ chối", "refused"),
+        ("attachments", "tệp đính kèm", "attachments"),
+        ("attachments_awaited", "tệp đính kèm chưa đủ", "attachments not complete yet"),
+    ];
+    for (key, vi, en) in counts {
+        line!(text, "{:>8}  {}", field(value, key), say(lang, vi, en));
+    }
+    text
+}
+
+pub(in crate::cli) fn damaged(value: &Value, lang: Lang) -> String {
+    let words = say(
+        lang,
+        "tệp chuyển tay hỏng hoặc thiếu phần cuối; phần trước đó đã được nhận",
+        "the courier file is damaged or cut; what came before that was taken",
+    );
+    format!("{words}: {}", field(value, "damage"))
+}

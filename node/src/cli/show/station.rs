@@ -1,0 +1,171 @@
+//! The station: its links and its clock, alarms, what was refused, whom it knows.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::store::outcome;
+use super::{field, line, rows, say, time};
+use crate::words::Lang;
+
+pub(super) fn links(text: &mut String, value: &Value, lang: Lang) {
+    for link in rows(value, "links") {
+        let since = time(link, "since");
+        let name = say(lang, "trạm chuyển tiếp", "relay");
+        line!(
+            text,
+            "{name} {}: {}, {} {since}",
+            field(link, "relay"),
+            field(link, "state_text"),
+            say(lang, "từ", "since")
+        );
+        if !link["last_error"].is_null() {
+            line!(text, "    {} {}", say(lang, "lần cuối:", "last:"), field(link, "last_error"));
+        }
+    }
+}
+
+/// Says when the clock of this machine is wrong, and by how much.
+fn clock(text: &mut String, clock: &Value, lang: Lang) {
+    let Some(ahead) = clock["ahead_ms"].as_i64().filter(|_| clock["wrong"] == Value::Bool(true)) else {
+        return;
+    };
+    let off = time_span(ahead.unsigned_abs(), lang);
+    let slow = ahead > 0;
+    match lang {
+        Lang::Vi => {
+            let how = if slow { "chậm" } else { "nhanh" };
+            line!(
+                text,
+                "ĐỒNG HỒ MÁY NÀY {how} {off} so với trạm chuyển tiếp: hãy chỉnh lại đồng hồ. Giờ ghi ở đây và các thời \
+                 hạn bị lệch; hiệu lực chữ ký và thứ tự văn bản không phụ thuộc đồng hồ này."
+            );
+        }
+        Lang::En => {
+            let how = if slow { "behind" } else { "ahead of" };
+            line!(
+                text,
+                "THIS MACHINE'S CLOCK is {off} {how} the relay's: set it. Times and deadlines shown here are off; what \
+                 signatures are worth and the order of documents do not depend on it."
+            );
+        }
+    }
+}
+
+/// A span for people: the two largest units at most.
+fn time_span(ms: u64, lang: Lang) -> String {
+    let minutes = ms / 60_000;
+    let (days, hours, minutes) = (minutes / 1_440, minutes / 60 % 24, minutes % 60);
+    let units = [(days, "ngày", "d"), (hours, "giờ", "h"), (minutes, "phút", "min")];
+    let shown = units.iter().skip_while(|(count, ..)| *count == 0).take(2).filter(|(count, ..)| *count > 0);
+    shown.map(|(count, vi, en)| format!("{count} {}", say(lang, vi, en))).collect::<Vec<_>>().join(" ")
+}
+
+pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{} ({})", field(value, "office_name"), field(value, "office"));
+    links(&mut text, value, lang);
+    clock(&mut text, &value["clock"], lang);
+    let counts = [
+        ("incoming", "văn bản đến", "incoming documents"),
+        ("outgoing", "văn bản đi", "outgoing documents"),
+        ("queued", "chờ gửi", "queued"),
+        ("open", "chưa có biên nhận", "without a receipt"),
+        ("overdue", "quá hạn biên nhận", "overdue"),
+        ("awaited_attachments", "tệp đang chờ", "awaited attachments"),
+        ("alarms", "cảnh báo", "alarms"),
+        ("quarantined", "bị từ chối ở cửa", "refused at the door"),
+    ];
+    for (key, vi, en) in counts {
+        line!(text, "{:>8}  {}", field(value, key), say(lang, vi, en));
+    }
+    let last = say(lang, "kiểm tra toàn bộ kho gần nhất:", "last full check of the store:");
+    if value["full_check"].is_null() {
+        let never = say(lang, "chưa có (trạm tự kiểm tra mỗi ngày)", "none yet (the station does it daily)");
+        line!(text, "{last} {never}");
+    } else {
+        let check = &value["full_check"];
+        line!(text, "{last} {}, {}", time(check, "at"), outcome(check, lang));
+    }
+    line!(text, "{}", field(value, "key_protection_text"));
+    let chain = say(lang, "chuỗi: lần", "chain: incarnation");
+    line!(
+        text,
+        "{chain} {}, #{}, {}",
+        field(value, "incarnation"),
+        field(value, "seq"),
+        field(value, "head")
+    );
+    text
+}
+
+pub(in crate::cli) fn alarms(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for row in rows(value, "rows") {
+        line!(text, "{}  {}  {}", time(row, "at"), field(row, "office_name"), field(row, "text"));
+        if !row["subject"].is_null() {
+            line!(text, "    {} {}", field(row, "number"), field(row, "subject"));
+        }
+        if !row["outcome_text"].is_null() {
+            line!(text, "    {} {}", say(lang, "khi đó:", "then:"), field(row, "outcome_text"));
+        }
+        if row["settled"] == Value::Bool(true) {
+            let settled =
+                say(lang, "đã giải quyết: khóa này nay được công nhận", "settled: this key counts now");
+            line!(text, "    {settled}");
+        }
+        line!(text, "    {}", field(row, "detail"));
+    }
+    if text.is_empty() {
+        line!(text, "{}", say(lang, "Không có cảnh báo.", "No alarms."));
+    }
+    text
+}
+
+pub(in crate::cli) fn quarantine(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for row in rows(value, "rows") {
+        line!(
+            text,
+            "{:>6}  {}  {}  {} B",
+            field(row, "no"),
+            time(row, "at"),
+            field(row, "source"),
+            field(row, "bytes")
+        );
+        let reason = match lang {
+            Lang::Vi => "reason_vi",
+            Lang::En => "reason",
+        };
+        line!(text, "        {}", field(row, reason));
+    }
+    if text.is_empty() {
+        line!(text, "{}", say(lang, "Chưa từ chối gì ở cửa.", "Nothing was refused at the door."));
+    }
+    text
+}
+
+pub(in crate::cli) fn offices(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for row in rows(value, "rows") {
+        let codes: Vec<String> = rows(row, "codes").iter().map(|code| field(code, "code")).collect();
+        let station =
+            if row["enrolled"] == Value::Bool(true) { say(lang, "có trạm", "has a station") } else { "" };
+        let parent = if row["parent_name"].is_null() {
+            String::new()
+        } else {
+            format!(", {}", field(row, "parent_name"))
+        };
+        line!(
+            text,
+            "{}  {}{parent}  [{}]  {station}",
+            field(row, "office"),
+            field(row, "office_name"),
+            codes.join(", ")
+        );
+    }
+    if text.is_empty() {
+        line!(text, "{}", say(lang, "Không tìm thấy đơn vị nào.", "No office found."));
+    }
+    text
+}
