@@ -484,6 +484,12 @@ table! {
             "The signing key is protected by a passphrase and nobody gave one. Run the command at a terminal to \
                 type it, or name a file with it: `--passphrase-file`, or `passphrase_file` under `[unlock]` in \
                 `config.toml`.";
+        "key-unencrypted" => "Khóa ký chưa mã hóa: ai đọc được đĩa này đều ký thay đơn vị được, nên trạm không chạy. Hãy chạy \
+            `tram-node key protect` để mã hóa bằng cụm mật khẩu. Nếu ổ đĩa đã được mã hóa và đơn vị chấp nhận, đặt \
+            `allow_unencrypted = true` ở mục `[unlock]` trong `config.toml`.",
+            "The signing key lies unencrypted: whoever reads this disk can sign as the office, so the station does not run. \
+                Run `tram-node key protect`. Where the disk itself is encrypted and the office agrees, set \
+                `allow_unencrypted = true` under `[unlock]` in `config.toml`.";
         "wrong-passphrase" => "Cụm mật khẩu không mở được khóa ký (hoặc tệp khóa bị hỏng). Chưa có gì bị thay \
             đổi; hãy kiểm tra bộ gõ và phím Caps Lock rồi thử lại.",
             "The passphrase does not open the signing key (or the file is damaged). Nothing was changed; check the \
@@ -552,6 +558,10 @@ mod tests {
             PROVES,
             CAUSE,
             WHO,
+            RELAY_REASON,
+            CAPACITY,
+            LEGAL_VALUE,
+            PAPER,
             LINK,
             KEY_STANDING,
             ALARM,
@@ -565,7 +575,9 @@ mod tests {
         ] {
             for (key, text) in table {
                 assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");
-                schema::text::require_nfc(text.vi, 300).expect(key);
+                schema::text::require_nfc(text.vi, 320).expect(key);
+                let same = table.iter().filter(|(other, _)| other == key);
+                assert_eq!(same.count(), 1, "`{key}` has two texts, and only the first is ever shown");
             }
         }
     }

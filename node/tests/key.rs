@@ -164,6 +164,23 @@ fn unprotected_key_warns_until_it_is_protected() {
 }
 
 #[test]
+fn station_does_not_run_with_an_unencrypted_key_unless_that_was_meant() {
+    let office = Office::enrolled(SENDER);
+    let settings = office.data().join("config.toml");
+    let text = fs::read_to_string(&settings).expect("read");
+    fs::write(&settings, text.replace("allow_unencrypted = true", "")).expect("written");
+    let (log, status) = run(&office, &[], None);
+    assert_eq!(status, Some(3), "{log}");
+    assert!(log.contains("Khóa ký chưa mã hóa") && log.contains("tram-node key protect"), "{log}");
+    assert!(!office.data().join("tram.db").exists(), "a store was begun");
+
+    let words = words_file(&office, "passphrase", WORDS);
+    office.text(&["key", "protect", "--passphrase-file", &words]);
+    let (log, status) = run(&office, &["--passphrase-file", &words], None);
+    assert_eq!(status, None, "{log}");
+}
+
+#[test]
 fn key_of_another_office_is_refused_whether_protected_or_not() {
     let (office, words) = protected();
     let path = key_file(&office);

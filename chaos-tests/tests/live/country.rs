@@ -186,7 +186,10 @@ impl Country {
             let beside = folder.path().join(format!("station-{index}"));
             let data = landscape.first_station.clone().filter(|_| index == 0).unwrap_or(beside);
             let mut init = Command::new(program("tram-node"));
-            init.arg("--data").arg(&data).args(["init", "--listen", "127.0.0.1:0", "--bundle"]).arg(bundle);
+            init.arg("--data")
+                .arg(&data)
+                .args(["init", "--allow-unencrypted", "--listen", "127.0.0.1:0", "--bundle"])
+                .arg(bundle);
             let output = init.output().expect("a program");
             assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
             stations.push(Station { office, data, process: None, certificate });

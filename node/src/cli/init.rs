@@ -33,6 +33,7 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
         listen,
         unattended,
         ask_passphrase,
+        allow_unencrypted,
         unlock,
     } = args;
     let source = match &bundle {
@@ -137,6 +138,7 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
         login.write(&settings.login).map_err(cabinet)?;
     }
     settings.public_key = Some(public_key);
+    settings.allow_unencrypted = allow_unencrypted;
     if unattended {
         let absolute =
             |path: PathBuf| std::path::absolute(&path).map_err(|source| file("find", &path, source));

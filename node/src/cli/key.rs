@@ -405,6 +405,13 @@ fn shown_changed(value: &Value, lang: Lang) -> String {
             "Keep the passphrase in another place, apart from this machine: without it nobody can open the key.",
         );
         line!(text, "{keep}");
+    } else {
+        let shut = say(
+            lang,
+            "Trạm chỉ chạy với khóa chưa mã hóa khi `allow_unencrypted = true` ở mục `[unlock]` trong `config.toml`.",
+            "The station runs with an unencrypted key only with `allow_unencrypted = true` under `[unlock]` in `config.toml`.",
+        );
+        line!(text, "{shut}");
     }
     if !value["passphrase_file"].is_null() {
         let file = say(

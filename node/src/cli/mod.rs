@@ -171,6 +171,9 @@ struct InitArgs {
     /// Ask at the terminal for a passphrase to protect the signing key with.
     #[arg(long)]
     ask_passphrase: bool,
+    /// Let the station run with an unencrypted signing key: for disks that are encrypted themselves, and for tests.
+    #[arg(long, conflicts_with_all = ["passphrase_file", "ask_passphrase"])]
+    allow_unencrypted: bool,
     #[command(flatten)]
     unlock: UnlockArgs,
 }

@@ -235,6 +235,9 @@ pub struct Config {
     /// A file with the passphrase of the signing key. Prevents a station from staying down after a power cut
     /// because nobody is there to type; whoever can read it and the key can sign as the office.
     pub passphrase_file: Option<PathBuf>,
+    /// Whether the station runs although its signing key lies unencrypted. Prevents a station on a disk that is encrypted
+    /// itself, or in a test, from being shut out; on any other machine whoever reads the disk can sign as the office.
+    pub allow_unencrypted: bool,
     /// The login at the relays.
     pub login: PathBuf,
     /// Directory, certificates and revocation lists. Written anew whenever something newer comes; an older one put
@@ -301,6 +304,8 @@ struct RawKeys {
 #[serde(deny_unknown_fields)]
 struct RawUnlock {
     passphrase_file: Option<PathBuf>,
+    #[serde(default)]
+    allow_unencrypted: bool,
 }
 
 impl Config {
@@ -314,6 +319,7 @@ impl Config {
             signing_key: folder.path().join("node.key"),
             public_key: None,
             passphrase_file: None,
+            allow_unencrypted: false,
             login: folder.path().join("login.nk"),
             registry: folder.path().join("registry.cbor"),
             relays: BTreeMap::new(),
@@ -383,6 +389,7 @@ impl Config {
             signing_key: at(raw.keys.signing, &usual.signing_key),
             public_key,
             passphrase_file: raw.unlock.passphrase_file.map(|path| folder.path().join(path)),
+            allow_unencrypted: raw.unlock.allow_unencrypted,
             login: at(raw.keys.login, &usual.login),
             registry: at(raw.registry, &usual.registry),
             relays: raw.relays,
@@ -424,7 +431,10 @@ impl Config {
              login = {}\n\n\
              [unlock]\n\
              # passphrase_file = \"path\" opens the signing key when nobody is there to type.\n\
-             {unlock}\n\
+             {unlock}\
+             # With true the station runs although its signing key lies unencrypted: whoever reads the disk can sign as\n\
+             # the office.\n\
+             allow_unencrypted = {}\n\n\
              [relays]\n\
              # region = \"nats://host:port\" replaces the address in the directory.\n",
             self.office,
@@ -434,6 +444,7 @@ impl Config {
             hosts.join(", "),
             path(&self.signing_key),
             path(&self.login),
+            self.allow_unencrypted,
         );
         for (region, url) in &self.relays {
             let _ = writeln!(text, "{} = {}", toml_string(region.as_str()), toml_string(url));

@@ -106,6 +106,16 @@ pub enum KeyringError {
         /// What it asks for, and what is accepted.
         found: String,
     },
+    /// It lies unencrypted, and the settings do not allow that.
+    #[error(
+        "signing key `{}` lies unencrypted, and `allow_unencrypted` under `[unlock]` is not set; `tram-node key protect` \
+        encrypts it",
+        path.display()
+    )]
+    Unencrypted {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It is protected, and no passphrase was given.
     #[error(
         "signing key `{}` is protected by a passphrase, and none was given: no file was named, systemd handed over \
@@ -226,6 +236,7 @@ impl KeyringError {
     pub const fn word(&self) -> Option<&'static str> {
         match self {
             Self::Locked { .. } => Some("key-locked"),
+            Self::Unencrypted { .. } => Some("key-unencrypted"),
             Self::WrongPassphrase { .. } => Some("wrong-passphrase"),
             Self::OtherKey { .. } => Some("other-key"),
             Self::Exposed { .. } => Some("key-exposed"),

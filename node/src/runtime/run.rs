@@ -18,7 +18,7 @@ use super::{Core, Inputs, Keeper, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
-use crate::keyring::{self, Login, OpenedKey, Passphrase, Unlock, change, rotation};
+use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
 use crate::signing::{Desk, keep_polling};
 use crate::step::{Effect, Input};
@@ -78,6 +78,9 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let login = Login::read(&config.login)?;
     let registry = config.load_registry()?;
     let OpenedKey { mut key, protection, passphrase } = config.open_key(Some(&registry), unlock)?;
+    if !protection.is_protected() && !config.allow_unencrypted {
+        return Err(KeyringError::Unencrypted { path: config.signing_key.clone() }.into());
+    }
     let mut next_key = open_next_key(config, passphrase.as_ref());
     if change::sweep(&config.signing_key)? {
         tracing::warn!(

@@ -40,7 +40,9 @@ impl Office {
         write_signing_key(&bundle.join("node.key"), &key(n)).expect("written");
         Login::generate().expect("a key").write(&bundle.join("login.nk")).expect("written");
         let office = Self { folder, running: None };
-        let made = office.ask(&["init", "--bundle", &office.path("bundle"), "--listen", "127.0.0.1:0"]);
+        let bundle = office.path("bundle");
+        let made =
+            office.ask(&["init", "--bundle", &bundle, "--listen", "127.0.0.1:0", "--allow-unencrypted"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         office
     }

@@ -148,7 +148,8 @@ fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<(
     deployment.publish(now())?;
     deployment.add(authorities.papers()?)?;
     let (bundle, data_text) = (bundles[0].display().to_string(), data.display().to_string());
-    let arguments = ["--data", &data_text, "init", "--bundle", &bundle, "--listen", "127.0.0.1:0"];
+    let listen = ["--listen", "127.0.0.1:0", "--allow-unencrypted"];
+    let arguments = [&["--data", &data_text, "init", "--bundle", &bundle][..], &listen].concat();
     let made = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let made = made.with_context(|| format!("failed to start `{}`", program.display()))?;
     ensure!(made.status.success(), "`tram-node init` failed: {}", String::from_utf8_lossy(&made.stderr));
