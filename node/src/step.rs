@@ -163,8 +163,8 @@ pub enum Effect {
         /// Its bytes.
         bytes: Bytes,
     },
-    /// Take this announcement of the next signing key into the registry, and offer it to the relays; the newer registry
-    /// comes back in [`Input::Registry`].
+    /// Take what the station says about another key of its own into the registry, and offer it to the relays; the newer
+    /// registry comes back in [`Input::Registry`].
     Announce {
         /// The announcement.
         item: Item,

@@ -188,8 +188,8 @@ table! {
 table! {
     /// What a document is worth by its signatures.
     LEGAL_VALUE {
-        "as-original" => "giá trị như bản gốc (đủ chữ ký của người có thẩm quyền và của cơ quan)",
-            "as an original (signed by the authorised person and by the agency)";
+        "as-original" => "giá trị như bản gốc nếu người ký đúng thẩm quyền: chữ ký của cá nhân và của cơ quan đều hợp lệ",
+            "as an original, if the signer had the authority: the signatures of the person and of the agency are valid";
         "undetermined" => "chưa xác định: đủ hai chữ ký, có chữ ký chưa kiểm tra được hết",
             "undetermined: both signatures are there, and one cannot be judged in full yet";
         "for-reference" => "chỉ để biết, tham khảo: thiếu chữ ký, hoặc có chữ ký không hợp lệ",

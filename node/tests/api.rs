@@ -56,8 +56,7 @@ fn bad_input_gets_a_refusal_with_a_name() {
     let post = |body: Value| station.post("/documents", &body).refusal();
     let body = || {
         let signer = json!({ "position": "Chủ tịch", "name": "Vàng A Sáng" });
-        let content =
-            json!({ "secrecy": "normal", "subject": "V/v thử", "document_type": "BC", "signer": signer });
+        let content = json!({ "secrecy": "normal", "subject": "V/v thử", "document_type": "BC", "pages": 1, "signer": signer });
         json!({ "to": [recipient], "content": content })
     };
     let with = |field: &str, value: Value| {
@@ -80,6 +79,14 @@ fn bad_input_gets_a_refusal_with_a_name() {
     assert_eq!(with("content", Value::Null), refused(400, "body"));
     assert_eq!(with("number", json!("47")), refused(400, "body"));
     assert_eq!(with("issued_on", json!("2025-02-30")), refused(400, "body"));
+    assert_eq!(with("issued_on", json!("2025-02-28")), refused(400, "body"), "the date of nothing");
+    assert_eq!(with("number", json!("47/UBND-VP")), refused(400, "body"), "nobody invents its date");
+    let long = "ạ".repeat(255);
+    assert_eq!(
+        says("recipient_lines", json!(vec![long; 64])),
+        refused(422, "document"),
+        "too large to be sent"
+    );
     assert_eq!(says("sujbect", json!("x")), refused(400, "body"));
     // B3: an official letter has no abbreviation.
     assert_eq!(says("document_type", json!("CV")), refused(400, "body"));
@@ -145,7 +152,7 @@ fn i2_state_secrets_leave_no_byte_on_the_disk() {
         let path = format!("/blobs/{hash}?length={}&secrecy={secrecy}", CANARY.len());
         assert_eq!(station.with_body("PUT", &path, CANARY).refusal(), (422, "secrecy".into()));
         let content = json!({
-            "secrecy": secrecy, "subject": String::from_utf8_lossy(CANARY), "document_type": "QĐ", "signer": signer,
+            "secrecy": secrecy, "subject": String::from_utf8_lossy(CANARY), "document_type": "QĐ", "pages": 1, "signer": signer,
         });
         let sent = station.post("/documents", &json!({ "to": [office_id(RECIPIENT)], "content": content }));
         assert_eq!(sent.refusal(), (422, "secrecy".into()));

@@ -71,6 +71,8 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
         "Nguyễn Văn An",
         "--position",
         "Chủ tịch",
+        "--secrecy",
+        "normal",
         "--pages",
         "4",
         "--place",
@@ -125,7 +127,7 @@ fn person_signs_what_was_frozen_and_the_recipient_sees_whose_signature_it_is() {
         "số trang: 4",
         "địa danh: Na Hối",
         "hạn trả lời: 01/07/2025",
-        "trả lời văn bản: 9/UBND-VP (05/06/2025)",
+        "trả lời văn bản: 9/UBND-VP (05/06/2025), ",
         "nơi nhận: Như trên",
         "kèm bản giấy: thuộc danh mục",
     ];
@@ -183,6 +185,10 @@ fn officer_signs_at_the_desk_what_the_station_then_sends() {
         "Tờ trình về cầu",
         "--type",
         "TTr",
+        "--secrecy",
+        "normal",
+        "--pages",
+        "1",
         "--signer",
         "Vàng A Sáng",
         "--position",
@@ -192,7 +198,17 @@ fn officer_signs_at_the_desk_what_the_station_then_sends() {
     ]);
     sender.text(&["sign", &manifest, "--signer", "an", "--passphrase-file", &words]);
     let signature = format!("{manifest}.p7s");
-    let send = ["send", "--to", "H02.18", "--manifest", &manifest, "--number", "7/TTr-UBND"];
+    let send = [
+        "send",
+        "--to",
+        "H02.18",
+        "--manifest",
+        &manifest,
+        "--number",
+        "7/TTr-UBND",
+        "--issued-on",
+        "2025-06-10",
+    ];
     let sent = sender.json(&[&send[..], &["--signature", &signature]].concat());
     let file = sender.path("there.courier");
     sender.text(&["courier", "export", "--out", &file]);

@@ -13,7 +13,7 @@ use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, Le
 use schema::document::{DocumentType, Manifest, Signer};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
 use schema::exchange::{Command, Refusal};
-use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId, Seq};
+use schema::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position, RegionId, Seq};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
 use schema::registry::{Item, Registry, Taken};
@@ -611,16 +611,7 @@ fn next_key_is_announced_before_it_is_certified_and_used_afterwards() {
     assert_eq!(receiver.node.registry().contested().count(), 0);
     let effects = station.learn(vec![certificate], hours(3));
     assert!(effects.iter().any(|e| matches!(e, Effect::KeyChanged { public: new } if *new == public)));
-    let said: Vec<_> = station
-        .journal()
-        .into_iter()
-        .filter_map(|recorded| match Body::read(recorded.version, &recorded.event) {
-            Ok(Body::KeyAnnouncement(announcement)) => {
-                Some((announcement.purpose, announcement.key_id(), recorded.key))
-            }
-            _ => None,
-        })
-        .collect();
+    let said = said_of_keys(&station);
     let [old, new] = [key(SENDER).verifying_key().to_bytes(), public].map(|key| key_id(&key));
     assert_eq!(
         said,
@@ -632,6 +623,46 @@ fn next_key_is_announced_before_it_is_certified_and_used_afterwards() {
     let letter = writer.letter(hours(4));
     assert_eq!(receiver.take(&letter, stamped(&letter, hours(5)), hours(5)).new, 1);
     assert_eq!(receiver.outcomes(), [Outcome::Valid]);
+}
+
+/// What the station said about its keys: what, about which, with which.
+fn said_of_keys(station: &Receiver) -> Vec<(KeyPurpose, KeyId, KeyId)> {
+    let said = station.journal().into_iter().filter_map(|recorded| {
+        match Body::read(recorded.version, &recorded.event) {
+            Ok(Body::KeyAnnouncement(announcement)) => {
+                Some((announcement.purpose, announcement.key_id(), recorded.key))
+            }
+            _ => None,
+        }
+    });
+    said.collect()
+}
+
+/// Somebody who has the authority's key certifies a key of his own after the station's was lost. It counts until it is
+/// revoked; the station does not vouch for it.
+#[test]
+fn station_confirms_no_key_that_it_never_had() {
+    let [next, forged] = [0x78, 0x79].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let public = |key: &SigningKey| key.verifying_key().to_bytes();
+    let registrar = Registrar::new();
+    let certificate = |key: &SigningKey, serial, began| {
+        registrar.certificate_for(office_id(SENDER), public(key), serial, (hours(began), ENDS))
+    };
+    let revoked = |serial, at| Revoked { serial, at: hours(at), why: Why::KeyCompromise };
+    let mut station = Receiver::of(SENDER);
+    let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
+    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch };
+    station.step(Input::Command { ticket: Ticket(1), command }, hours(1));
+    station.node = station.node.with_next_key(Some(next.clone()));
+    let list = registrar.list(2, (hours(20), ENDS), &[revoked(SENDERS_SERIAL, 2)]);
+    station.learn(vec![list, certificate(&forged, 61, 21)], hours(22));
+    let list = registrar.list(3, (hours(23), ENDS), &[revoked(SENDERS_SERIAL, 2), revoked(61, 23)]);
+    station.learn(vec![list, certificate(&next, 60, 24)], hours(25));
+    let me = office_id(SENDER);
+    let standing = |key| station.node.registry().counting_key(&me, key_id(&public(key))).is_ok();
+    assert!(standing(&next) && standing(&forged), "the registry cannot tell them apart");
+    let [old, new] = [public(&key(SENDER)), public(&next)].map(|key| key_id(&key));
+    assert_eq!(said_of_keys(&station), [(KeyPurpose::SignedBefore, old, new)]);
 }
 
 fn announcements(station: &Receiver) -> usize {

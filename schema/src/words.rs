@@ -6,7 +6,7 @@
 use crate::directory::SignedDirectoryError;
 use crate::event::{EVENT_BYTES_MAX, EventError, VerifyError};
 use crate::pack::{MESSAGE_BYTES_MAX, MessageError};
-use crate::registry::{CERTIFICATES_MAX, ITEMS_MAX, ItemError};
+use crate::registry::{CERTIFICATES_MAX, ITEMS_MAX, ItemError, STATEMENTS_MAX};
 use crate::trust::reason::{self, Language};
 
 /// One text in both languages.
@@ -202,8 +202,9 @@ impl ItemError {
                 sentences(self, language, &found, ASK_THE_AUTHORITY)
             }
             Self::TooMany { office } => {
-                let found =
-                    format!("Đơn vị {office} đã có {CERTIFICATES_MAX} chứng thư số hoặc công bố khóa");
+                let found = format!(
+                    "Đơn vị {office} đã có {CERTIFICATES_MAX} chứng thư số, hoặc {STATEMENTS_MAX} công bố khóa"
+                );
                 sentences(self, language, &found, ASK_THE_AUTHORITY)
             }
             Self::NotAnAnnouncement => {

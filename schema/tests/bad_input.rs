@@ -19,7 +19,8 @@ use schema::directory::{
     SnapshotError, open_directory, sign_directory,
 };
 use schema::document::{
-    Attachment, MANIFEST_BYTES_MAX, Manifest, PAGES_MAX, PLACES_MAX, REFERENCES_MAX, SIGNER_CHARS_MAX,
+    Attachment, MANIFEST_BYTES_MAX, Manifest, PAGES_MAX, RECIPIENT_LINES_MAX, REFERENCES_MAX,
+    SIGNER_CHARS_MAX,
 };
 use schema::event::Urgency;
 use schema::event::{
@@ -444,7 +445,10 @@ mod bodies {
         assert_eq!(dispatch_with(|d| d.manifest.subject = decomposed.into()), Err(expected.clone()));
         assert_eq!(dispatch_with(|d| d.manifest.signer.name = decomposed.into()), Err(expected.clone()));
         assert_eq!(dispatch_with(|d| d.manifest.place = Some(decomposed.into())), Err(expected.clone()));
-        assert_eq!(dispatch_with(|d| d.manifest.places[1] = decomposed.into()), Err(expected.clone()));
+        assert_eq!(
+            dispatch_with(|d| d.manifest.recipient_lines[1] = decomposed.into()),
+            Err(expected.clone())
+        );
         assert_eq!(dispatch_with(|d| d.manifest.attachments[0].name = decomposed.into()), Err(expected));
     }
 
@@ -468,12 +472,15 @@ mod bodies {
         }
         let lists = "at most 64 lines of recipients and 32 references";
         let line = "Như trên".to_owned();
-        assert_eq!(dispatch_with(|d| d.manifest.places = vec![line.clone(); PLACES_MAX + 1]), refused(lists));
+        assert_eq!(
+            dispatch_with(|d| d.manifest.recipient_lines = vec![line.clone(); RECIPIENT_LINES_MAX + 1]),
+            refused(lists)
+        );
         let reference = dispatch().manifest.responds_to.remove(0);
         let many = vec![reference; REFERENCES_MAX + 1];
         assert_eq!(dispatch_with(|d| d.manifest.responds_to = many), refused(lists));
         let rule = "a place or a line of recipients says something";
-        assert_eq!(dispatch_with(|d| d.manifest.places[0] = "  ".into()), refused(rule));
+        assert_eq!(dispatch_with(|d| d.manifest.recipient_lines[0] = "  ".into()), refused(rule));
         // Otherwise a relay would hurry on what nobody has called urgent, or leave an express document behind.
         let rule = "the event is as urgent as the document says";
         assert_eq!(dispatch_with(|d| d.manifest.urgency = Urgency::Urgent), refused(rule));

@@ -324,6 +324,29 @@ fn what_a_revoked_key_confirmed_is_to_be_confirmed_anew() {
     assert_eq!(ids(&recovered, &third), [first_id, second_id]);
 }
 
+/// Otherwise two that hold the same would talk for ever about what one of them does not take.
+#[test]
+fn what_a_revoked_key_said_is_kept_and_told_to_nobody() {
+    let (registrar, registry) = base();
+    let second = next_key();
+    let list =
+        registrar.list(2, (day(3), day(36)), &[Revoked { serial: 30, at: day(3), why: Why::KeyCompromise }]);
+    let certified = [
+        announcement(&second, &key()),
+        registrar.certificate_for(SENDER, public(&second), 30, (day(2), ENDS)),
+    ];
+    let said = confirmation(&key(), &second);
+    let lived = with(&with(&registry, certified.to_vec()), vec![said.clone()]);
+    let before = lived.fingerprint();
+    let lived = with(&lived, vec![list.clone()]);
+    let (newcomer, outcomes) = registry.with([&certified[..], &[said.clone(), list]].concat());
+    assert!(outcomes[2].1.is_err(), "a newcomer takes it: {outcomes:?}");
+    assert_ne!(before, lived.fingerprint());
+    assert_eq!(lived.fingerprint(), newcomer.fingerprint());
+    assert!(lived.item(&said.id()).is_some() && lived.items().any(|item| item.id() == said.id()));
+    assert!(!lived.told_items().any(|item| item.id() == said.id()));
+}
+
 /// A revoked key that came after its successor counts in full once that one confirms it, as it does where it was seen in time.
 #[test]
 fn late_key_is_settled_by_a_confirmation() {

@@ -488,6 +488,7 @@ impl Country {
         let content = json!({
             "document": document,
             "secrecy": "normal",
+            "pages": 1,
             "subject": format!("V/v phòng, chống mưa lũ, văn bản số {number}"),
             "document_type": "cong-van",
             "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },

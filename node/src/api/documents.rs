@@ -55,21 +55,16 @@ struct Content {
     signer: Signer,
     #[serde(default)]
     urgency: Urgency,
-    #[serde(default = "one_page")]
     pages: u16,
     place: Option<String>,
     #[serde(default)]
-    places: Vec<String>,
+    recipient_lines: Vec<String>,
     due: Option<Day>,
     #[serde(default)]
     responds_to: Vec<ReferenceRequest>,
     paper: Option<PaperReason>,
     #[serde(default)]
     attachments: Vec<AttachmentRequest>,
-}
-
-const fn one_page() -> u16 {
-    1
 }
 
 /// State secrets never touch this disk: asked for before anything else is looked at.
@@ -111,7 +106,7 @@ struct SendRequest {
     #[serde(default)]
     to_all: bool,
     number: Option<Code>,
-    /// The date that the document bears; today when left out.
+    /// The date that the document bears; with a number only, and never without.
     issued_on: Option<Day>,
     /// What [`freeze`] answered, so that it is what persons have signed.
     manifest: Option<FileBytes>,
@@ -164,14 +159,14 @@ impl Content {
             urgency: self.urgency,
             pages: self.pages,
             place: self.place,
-            places: self.places,
+            recipient_lines: self.recipient_lines,
             due: self.due,
             responds_to: responds_to?,
             paper: self.paper,
             ..Manifest::new(document, issuer, self.document_type, self.subject, self.signer)
         };
-        manifest.check().map_err(refused)?;
-        Ok(manifest)
+        // As the recipient will read it: what is too large is said before anybody has signed it.
+        Manifest::decode(&manifest.encode()).map_err(refused)
     }
 }
 
@@ -217,8 +212,11 @@ impl SendRequest {
             }
             (None, None) => return Err(unexpected("missing field `content`, or `manifest` in its place")),
         };
-        let on = self.issued_on.unwrap_or_else(|| Day(day_in_vietnam(now())));
-        let issued = self.number.map(|code| Issue { code, on });
+        let issued = match (self.number, self.issued_on) {
+            (Some(code), Some(on)) => Some(Issue { code, on }),
+            (None, None) => None,
+            _ => return Err(unexpected("`number` and `issued_on` are given together")),
+        };
         let signatures = self.signatures.into_iter().map(|signature| signature.0.into()).collect();
         let dispatch = Dispatch { manifest, issued, signatures };
         dispatch.check_by(&issuer).map_err(refused)?;

@@ -356,7 +356,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "directory": { "version": directory.version(), "offices": directory.office_count() },
         "trust": registry::summary(&api.keeper.registry(), &api.office, now()),
         "links": api.board.reports(),
-        "clock": api.board.clock(),
+        "clock": api.board.clock(now()),
         "full_check": full_check,
         "key_protection": key_protection,
     });

@@ -66,7 +66,7 @@ impl Presenter<'_> {
     }
 
     fn add_names(&self, fields: &mut Map<String, Value>) {
-        for key in ["office", "from", "who"] {
+        for key in ["office", "from", "who", "issuer"] {
             let id: Option<OfficeId> =
                 fields.get(key).and_then(Value::as_str).and_then(|text| text.parse().ok());
             if let Some(office) = id.and_then(|id| self.directory.office(&id)) {

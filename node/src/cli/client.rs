@@ -67,7 +67,7 @@ pub(super) enum CliError {
 pub(super) struct Client {
     agent: Agent,
     known: ApiAddress,
-    lang: Lang,
+    pub(super) lang: Lang,
     folder: PathBuf,
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::client::{CliError, Client};
+use crate::words::{PROBLEM, word};
 
 /// Largest file that goes into a request, in bytes: a manifest; a signature is smaller.
 const FILE_IN_JSON_BYTES_MAX: u64 = MANIFEST_BYTES_MAX as u64;
@@ -27,9 +28,9 @@ pub(super) struct SendArgs {
     #[arg(long)]
     to_all: bool,
     /// Number and symbol (*số, ký hiệu*), such as `47/UBND-VP`.
-    #[arg(long)]
+    #[arg(long, requires = "issued_on")]
     number: Option<Code>,
-    /// The date that the document bears (*ngày ban hành*), as `2025-06-05`; today when left out.
+    /// The date that the document bears (*ngày ban hành*), as `2025-06-05`.
     #[arg(long, requires = "number")]
     issued_on: Option<Day>,
     /// What `tram-node freeze` wrote, in the place of everything that follows: what persons have signed.
@@ -71,20 +72,20 @@ struct ContentArgs {
           value_parser = ["own", "on-behalf", "acting", "for-head", "by-order", "by-delegation"])]
     capacity: String,
     /// Degree of secrecy (*độ mật*): anything but `normal` (*Thường*) is refused before a file is read.
-    #[arg(long, default_value = "normal", value_parser = ["normal", "confidential", "secret", "top-secret"])]
+    #[arg(long, value_parser = ["normal", "confidential", "secret", "top-secret"])]
     secrecy: String,
     /// How urgent it is (*độ khẩn*).
     #[arg(long, value_enum, default_value_t = UrgencyArg::Normal)]
     urgency: UrgencyArg,
     /// How many pages it has (*số trang*).
-    #[arg(long, default_value_t = 1)]
+    #[arg(long)]
     pages: u16,
     /// Where it is issued (*địa danh*).
     #[arg(long)]
     place: Option<String>,
     /// A line under *Nơi nhận*, as it is printed; may be repeated.
     #[arg(long = "recipient-line")]
-    places: Vec<String>,
+    recipient_lines: Vec<String>,
     /// By when an answer is wanted (*hạn trả lời*), as `2025-06-05`.
     #[arg(long)]
     due: Option<Day>,
@@ -196,6 +197,10 @@ fn file_in_json(path: &Path) -> Result<String, CliError> {
 
 /// Brings the attachments to the station; what the document says.
 fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
+    if args.secrecy != "normal" {
+        let message = word(PROBLEM, "secrecy", client.lang).to_owned();
+        return Err(CliError::Refused { code: "secrecy".to_owned(), message, detail: None });
+    }
     let mut attachments = Vec::new();
     for path in &args.files {
         let (hash, length) = hash_of(path)?;
@@ -213,7 +218,7 @@ fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
         "urgency": args.urgency.code(),
         "pages": args.pages,
         "place": args.place,
-        "places": args.places,
+        "recipient_lines": args.recipient_lines,
         "due": args.due,
         "responds_to": args.responds_to,
         "paper": args.paper,

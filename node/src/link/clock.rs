@@ -11,6 +11,9 @@ use serde::Serialize;
 
 /// Differences up to this many milliseconds are nothing to tell people of.
 pub const CLOCK_MS_MAX: u64 = 60_000;
+/// A reading that is older than this, by the clock it is about, says nothing any more: the line is down, or that clock was
+/// set since.
+const FRESH_MS: u64 = 5 * Millis::MINUTE;
 /// Answers that took longer say too little about the time they were given at.
 const TRIP_MAX: Duration = Duration::from_secs(20);
 
@@ -49,9 +52,10 @@ pub struct ClockView {
 }
 
 impl ClockView {
-    /// The middle of these readings; `None` when there are none.
-    pub fn of(readings: impl IntoIterator<Item = ClockReading>) -> Option<Self> {
-        let mut readings: Vec<ClockReading> = readings.into_iter().collect();
+    /// The middle of those readings that are not over; `None` when there are none.
+    pub fn of(readings: impl IntoIterator<Item = ClockReading>, now: Millis) -> Option<Self> {
+        let is_fresh = |reading: &ClockReading| now.0.abs_diff(reading.at.0) <= FRESH_MS;
+        let mut readings: Vec<ClockReading> = readings.into_iter().filter(is_fresh).collect();
         readings.sort_unstable_by_key(|reading| reading.ahead_ms);
         // Of two the one that is nearer to this clock: one of them is wrong, and nobody knows which.
         let middle = match readings.as_slice() {
@@ -97,9 +101,19 @@ mod tests {
     }
 
     #[test]
+    fn clock_that_was_set_since_is_not_called_wrong() {
+        let at = |at: u64| ClockReading { at: Millis(at), ..reading(7_200_000) };
+        let hour = 3_600_000;
+        let seen = |now: u64| ClockView::of([at(10 * hour)], Millis(now)).is_some();
+        assert!(seen(10 * hour) && seen(10 * hour + FRESH_MS));
+        assert!(!seen(12 * hour), "set right, or hours without a line");
+        assert!(!seen(8 * hour), "set back");
+    }
+
+    #[test]
     fn one_wrong_relay_of_three_is_outvoted_and_of_two_the_nearer_one_is_shown() {
         let hour = 3_600_000;
-        let view = |all: &[i64]| ClockView::of(all.iter().copied().map(reading));
+        let view = |all: &[i64]| ClockView::of(all.iter().copied().map(reading), Millis(0));
         assert_eq!(view(&[]), None);
         assert_eq!(view(&[0, hour, 5]), Some(ClockView { ahead_ms: 5, relays: 3, wrong: false }));
         assert_eq!(view(&[-hour, 10]), Some(ClockView { ahead_ms: 10, relays: 2, wrong: false }));

@@ -35,6 +35,7 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use bytes::Bytes;
 use schema::blob::BlobRef;
 use schema::id::{OfficeId, RegionId};
+use schema::time::Millis;
 use schema::wire;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -182,9 +183,9 @@ impl LinkBoard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// How far the clocks of the relays are from this machine's, as far as they were asked since its clock was last set.
-    pub fn clock(&self) -> Option<ClockView> {
-        ClockView::of(self.reports().into_iter().filter_map(|report| report.clock))
+    /// How far the clocks of the relays are from this machine's, by what they answered in the last minutes.
+    pub fn clock(&self, now: Millis) -> Option<ClockView> {
+        ClockView::of(self.reports().into_iter().filter_map(|report| report.clock), now)
     }
 
     fn change(&self, relay: &RegionId, change: impl FnOnce(&mut LinkReport)) {

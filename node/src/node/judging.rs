@@ -293,19 +293,26 @@ impl Node {
         self.say_of_key(KeyPurpose::Signing, public, now, work)
     }
 
-    /// Says with the present key which ones counted before it, so that whoever hears of the present one first does not take
+    /// Says with the present key which ones signed this station's events before it, so that whoever hears of the present one first does not take
     /// them for somebody else's.
-    fn confirm_earlier_keys(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+    pub(super) fn confirm_earlier_keys(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
         let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
         if self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
             return Ok(());
         }
         let unconfirmed = self.registry.unconfirmed_keys(&me, present);
-        let unsaid = unconfirmed.iter().filter(|key| !self.confirmed.contains(&(present, key.id())));
+        let unsaid = unconfirmed.iter().filter(|key| {
+            !self.confirmed.contains(&(present, key.id())) && !self.not_ours.contains(&key.id())
+        });
         let unsaid: Vec<_> = unsaid.map(|key| (key.id(), key.key().to_bytes())).collect();
         for (id, public) in unsaid {
-            self.confirmed.insert((present, id));
-            self.say_of_key(KeyPurpose::SignedBefore, public, now, work)?;
+            // What the registry believes may come from an authority that was broken into: only the journal knows.
+            if self.store.own_key(id)? {
+                self.confirmed.insert((present, id));
+                self.say_of_key(KeyPurpose::SignedBefore, public, now, work)?;
+            } else {
+                self.not_ours.insert(id);
+            }
         }
         Ok(())
     }

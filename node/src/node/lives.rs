@@ -200,7 +200,7 @@ impl Node {
             self.ask_back(from, vec![rest], now);
         }
         let verifier = Verifier::new(Arc::clone(&self.registry));
-        let me = self.exchange.me();
+        let (me, mut ours_again) = (self.exchange.me(), false);
         for bytes in &returned.events {
             let parsed = UnverifiedEvent::parse(bytes)
                 .map_err(|error| Bilingual::new(|language| error.text(language)));
@@ -228,6 +228,7 @@ impl Node {
             if event.event().incarnation < self.exchange.incarnation() && !self.store.knows_own(&event)? {
                 let position = self.store.append(Class::Regained, &event, now)?;
                 work.touched.extend(event.event().to.iter().map(|to| to.office));
+                ours_again |= self.not_ours.remove(&event.key());
                 self.apply(Class::Regained, position, &event, now, work)?;
                 for to in &event.event().to {
                     let place = (event.event().incarnation, to.counter);
@@ -237,6 +238,6 @@ impl Node {
                 }
             }
         }
-        Ok(())
+        if ours_again { self.confirm_earlier_keys(now, work) } else { Ok(()) }
     }
 }

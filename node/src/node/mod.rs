@@ -56,6 +56,8 @@ pub struct Node {
     announced: Option<[u8; 32]>,
     /// Keys that confirmed an earlier one in this run, and which.
     confirmed: BTreeSet<(KeyId, KeyId)>,
+    /// Keys of this office that signed nothing that is in the journal, as far as it was looked through.
+    not_ours: BTreeSet<KeyId>,
     registry: Arc<Registry>,
     /// What came while the disk was full; taken in with the next step, because whoever brought it has forgotten it.
     unrecorded: Option<(Arc<Registry>, Vec<Item>)>,
@@ -147,6 +149,7 @@ impl Node {
             next_key: None,
             announced: None,
             confirmed: BTreeSet::new(),
+            not_ours: BTreeSet::new(),
             registry,
             unrecorded: None,
             exchange,

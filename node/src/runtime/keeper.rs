@@ -104,7 +104,7 @@ impl Keeper {
         let _ = self.0.verifier.subscribe().changed().await;
     }
 
-    /// This office's announcements of its own next keys, as long as a relay may not have heard of them.
+    /// What this office said about its own keys, as long as a relay may not have heard of it.
     pub(crate) fn own_announcements(&self) -> Vec<Item> {
         let registry = self.registry();
         let announcements = registry.items().filter(|item| item.kind() == ItemKind::Announcement);
@@ -161,20 +161,22 @@ impl Keeper {
         taken
     }
 
-    /// Takes in the announcement of this office's next key, and shows it to every relay that is in reach before the
-    /// core hears of it: it signs with that key then.
+    /// Takes in what this office says about another key of its own, and shows it to every relay that is in reach before the
+    /// core hears of it: when it is the next key, the station signs with it then.
     pub(crate) async fn announce(&self, item: Item) {
         let _turn = self.0.turn.lock().await;
         let Some((next, new, taken)) = self.merge(vec![item], "this station").await else { return };
         for refused in &taken.refused {
             let reason = &refused.english;
-            tracing::error!(reason, "this station's own announcement of its next key is not accepted");
+            tracing::error!(reason, "what this station says about its own keys is not accepted");
         }
         let doors: Vec<Asker> =
             self.0.doors.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let brought = doors.iter().map(|door| door.bring(&new));
         if timeout(ANNOUNCE_WAIT, futures_util::future::join_all(brought)).await.is_err() {
-            tracing::warn!("not every relay has answered about the next key; what it refuses is sent again");
+            tracing::warn!(
+                "not every relay has heard what this station says about its keys; what it refuses is sent again"
+            );
         }
         if !new.is_empty() {
             self.use_registry(next, new).await;

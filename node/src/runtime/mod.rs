@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schema::id::{OfficeId, RegionId};
+use schema::registry::CERTIFICATES_MAX;
 use schema::time::Millis;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -40,8 +41,8 @@ pub const STEP_INPUTS_MAX: usize = 512;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Shortest sleep after a wake-up without work, so that a wake-up in the past does not become a hot loop.
 const SLEEP_MIN: Duration = Duration::from_millis(20);
-/// Chores that wait.
-const CHORES_MAX: usize = 8;
+/// Chores that wait: a change of keys, and a word about each earlier one.
+const CHORES_MAX: usize = CERTIFICATES_MAX + 2;
 
 /// What runs in the core thread. [`crate::node::Node`] is the one; tests of the edges put something smaller
 /// in its place.
@@ -214,11 +215,12 @@ impl Routes {
         (Self { jobs: Arc::default(), rests_until: watch::Sender::new(Instant::now()), chores }, waiting)
     }
 
-    /// What is done about the next signing key. At most two of them ever wait: whatever is lost here is done at the next
-    /// start.
+    /// What is done about the station's keys. Whatever is lost here is done at the next start.
     fn chore(&self, chore: Effect) {
         if self.chores.try_send(chore).is_err() {
-            tracing::error!("a change of the signing key was not carried out; it is at the next start");
+            tracing::error!(
+                "what is to be done about the station's keys was not done; it is at the next start"
+            );
         }
     }
 

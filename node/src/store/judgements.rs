@@ -3,10 +3,11 @@
 use rusqlite::{OptionalExtension, params};
 use schema::body::Place;
 use schema::event::RecordedEvent;
-use schema::id::{Counter, EventId, OfficeId};
+use schema::id::{Counter, EventId, KeyId, OfficeId};
 use schema::registry::{Item, ItemKind};
 use schema::trust::Certificate;
 
+use super::inspect::recorded;
 use super::{Attempted, Store, StoreError, inspect, records};
 
 impl Store {
@@ -150,6 +151,26 @@ impl Store {
             })
             .attempted("take a mark off a document")?;
         Ok(())
+    }
+
+    /// Whether this key signed an event of this station, one that was lost and given back included. Looks from the newest
+    /// backwards: the key before the present one is found soon, one that never was this station's only at the beginning.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn own_key(&self, key: KeyId) -> Result<bool, StoreError> {
+        let sql = "SELECT position, bytes FROM journal WHERE class IN (0, 3) AND instr(bytes, ?1) > 0
+                   ORDER BY position DESC";
+        let mut statement = self.db.prepare_cached(sql).attempted("look for a key in the journal")?;
+        let mut rows = statement.query([&key.as_bytes()[..]]).attempted("look for a key in the journal")?;
+        while let Some(row) = rows.next().attempted("look for a key in the journal")? {
+            let (position, bytes): (i64, Vec<u8>) =
+                (row.get(0).attempted("read an event")?, row.get(1).attempted("read an event")?);
+            if recorded(position, &bytes)?.key == key {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The newest event of this station's own chain.

@@ -17,7 +17,18 @@ use crate::station::{directory, key, keys, office_id};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
 
 /// What every letter of these tests says beside its abstract.
-pub const LETTER: &[&str] = &["--type", "công văn", "--signer", "Vàng A Sáng", "--position", "Chủ tịch"];
+pub const LETTER: &[&str] = &[
+    "--secrecy",
+    "normal",
+    "--pages",
+    "1",
+    "--type",
+    "công văn",
+    "--signer",
+    "Vàng A Sáng",
+    "--position",
+    "Chủ tịch",
+];
 
 pub struct Office {
     pub folder: tempfile::TempDir,

@@ -189,6 +189,7 @@ impl Station {
                     "document_type": "cong-van",
                     "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },
                     "urgency": "express",
+                    "pages": 1,
                     "attachments": [{
                         "blob": hash, "length": attachment.len(), "name": "Công văn.pdf",
                         "media_type": "application/pdf",

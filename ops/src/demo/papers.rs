@@ -18,8 +18,11 @@ pub(super) struct Attachment {
 pub(super) struct Paper {
     pub(super) subject: String,
     pub(super) number: String,
+    /// The date that it bears, as in its PDF.
+    pub(super) issued_on: &'static str,
+    pub(super) pages: u16,
     pub(super) document_type: DocumentType,
-    /// Who signs it; invented.
+    /// Who signs it, as in its PDF; invented.
     pub(super) signer: Signer,
     pub(super) urgency: &'static str,
     pub(super) attachments: Vec<Attachment>,
@@ -43,8 +46,10 @@ pub(super) fn express_letter() -> Paper {
     Paper {
         subject: "V/v đề nghị hỗ trợ khắc phục thiệt hại do mưa lũ ngày 07/6/2025".to_owned(),
         number: "47/UBND-VP".to_owned(),
+        issued_on: "2025-06-09",
+        pages: 1,
         document_type: DocumentType::OfficialLetter,
-        signer: signer(Capacity::OnBehalf, "Chủ tịch", "Vàng A Sáng"),
+        signer: signer(Capacity::OnBehalf, "Chủ tịch", "Lò Văn Mẫu"),
         urgency: "express",
         attachments: vec![
             attachment("Công văn 47.pdf", PDF, include_bytes!("../../samples/cong-van-xa.pdf")),
@@ -60,8 +65,10 @@ pub(super) fn district_report() -> Paper {
                   ngày 14 tháng 6 năm 2025"
             .to_owned(),
         number: "163/BC-UBND".to_owned(),
+        issued_on: "2025-06-16",
+        pages: 2,
         document_type: DocumentType::Report,
-        signer: signer(Capacity::ForHead, "Phó Chủ tịch", "Lù Thị Mai"),
+        signer: signer(Capacity::ForHead, "Phó Chủ tịch", "Vàng Thị Minh Họa"),
         urgency: "normal",
         attachments: vec![
             attachment("Báo cáo 163.pdf", PDF, include_bytes!("../../samples/bao-cao-huyen.pdf")),
@@ -75,8 +82,10 @@ pub(super) fn circular() -> Paper {
     Paper {
         subject: "Gửi, nhận văn bản điện tử tại địa bàn có đường truyền gián đoạn".to_owned(),
         number: "09/HD-BNV".to_owned(),
+        issued_on: "2025-06-12",
+        pages: 2,
         document_type: DocumentType::Guidance,
-        signer: signer(Capacity::ByOrder, "Vụ trưởng", "Trần Văn Bình"),
+        signer: signer(Capacity::ForHead, "Thứ trưởng", "Nguyễn Thị Ví Dụ"),
         urgency: "urgent",
         attachments: vec![
             attachment("Hướng dẫn 09.pdf", PDF, include_bytes!("../../samples/huong-dan-trung-uong.pdf")),
@@ -143,6 +152,8 @@ impl Typist {
         Paper {
             subject,
             number,
+            issued_on: "2025-06-10",
+            pages: 1,
             document_type: DocumentType::OfficialLetter,
             signer: signer(Capacity::OnBehalf, "Chủ tịch", "Giàng Seo Phử"),
             urgency: if self.draw(6) == 0 { "urgent" } else { "normal" },

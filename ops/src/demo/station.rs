@@ -110,8 +110,10 @@ impl Station {
         let request = json!({
             "to": to,
             "number": paper.number,
+            "issued_on": paper.issued_on,
             "content": {
                 "secrecy": "normal",
+                "pages": paper.pages,
                 "urgency": paper.urgency,
                 "subject": paper.subject,
                 "document_type": paper.document_type,

@@ -143,7 +143,8 @@ pub struct Judgement {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LegalValue {
-    /// Signed by the authorised person and by the agency: as a paper original (*giá trị như bản gốc*).
+    /// Signed by a person and by the agency, both valid: as a paper original (*giá trị như bản gốc*), when that person had the
+    /// authority to sign. Whether is for the reader: a certificate does not say.
     AsOriginal,
     /// Both signatures are there, and one of them cannot be judged yet.
     Undetermined,

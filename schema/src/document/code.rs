@@ -45,7 +45,7 @@ impl Code {
     /// From its two parts.
     ///
     /// # Errors
-    /// When one is empty, too long or not plain, or the number holds a slash or a space.
+    /// When one is empty, too long, not plain or has spaces around it, or the number holds a slash or a space.
     pub fn new(number: impl Into<String>, notation: impl Into<String>) -> Result<Self, CodeError> {
         let code = Self { number: number.into(), notation: notation.into() };
         code.check()?;
@@ -71,7 +71,8 @@ impl Code {
         text::require_plain(&self.notation, NOTATION_CHARS_MAX)?;
         let is_whole = !self.number.is_empty()
             && !self.number.contains(|c: char| c == '/' || c.is_whitespace())
-            && !self.notation.trim().is_empty();
+            && !self.notation.is_empty()
+            && self.notation.trim() == self.notation;
         if is_whole { Ok(()) } else { Err(CodeError::Form { text: quoted(&self.to_string()) }) }
     }
 }
@@ -115,7 +116,9 @@ mod tests {
         let code: Code = "15/2025/NQ-HĐND".parse().expect("a code");
         assert_eq!((code.number(), code.notation()), ("15", "2025/NQ-HĐND"));
         assert_eq!(code.to_string(), "15/2025/NQ-HĐND");
-        for wrong in ["", "47", "/UBND", "47/", "47/ ", "4 7/UBND", "123456789012/UBND", "47/e\u{301}"] {
+        for wrong in
+            ["", "47", "/UBND", "47/", "47/ ", "47/UBND ", "4 7/UBND", "123456789012/UBND", "47/e\u{301}"]
+        {
             assert!(wrong.parse::<Code>().is_err(), "{wrong}");
         }
     }

@@ -21,7 +21,7 @@ pub const MANIFEST_BYTES_MAX: usize = 48 * 1024;
 /// Most pages (appendix VI: four digits).
 pub const PAGES_MAX: u16 = 9_999;
 /// Most lines under *Nơi nhận*.
-pub const PLACES_MAX: usize = 64;
+pub const RECIPIENT_LINES_MAX: usize = 64;
 /// Most documents that one answers or refers to.
 pub const REFERENCES_MAX: usize = 32;
 
@@ -60,7 +60,7 @@ pub struct Manifest {
     pub place: Option<String>,
     /// The lines under *Nơi nhận*, as they are printed; edXML `ToPlaces`. To whom it is sent is in the event.
     #[n(10)]
-    pub places: Vec<String>,
+    pub recipient_lines: Vec<String>,
     /// By when an answer is wanted (*hạn trả lời*); edXML `DueDate`.
     #[n(11)]
     pub due: Option<Day>,
@@ -144,7 +144,7 @@ impl Manifest {
             urgency: Urgency::Normal,
             pages: 1,
             place: None,
-            places: Vec::new(),
+            recipient_lines: Vec::new(),
             due: None,
             responds_to: Vec::new(),
             paper: None,
@@ -195,10 +195,10 @@ impl Manifest {
         if !(1..=PAGES_MAX).contains(&self.pages) {
             return Err(rule("a document has 1 to 9,999 pages"));
         }
-        if self.places.len() > PLACES_MAX || self.responds_to.len() > REFERENCES_MAX {
+        if self.recipient_lines.len() > RECIPIENT_LINES_MAX || self.responds_to.len() > REFERENCES_MAX {
             return Err(rule("at most 64 lines of recipients and 32 references"));
         }
-        for line in self.place.iter().chain(&self.places) {
+        for line in self.place.iter().chain(&self.recipient_lines) {
             text::require_plain(line, NAME_CHARS_MAX)?;
             if line.trim().is_empty() {
                 return Err(rule("a place or a line of recipients says something"));

@@ -1,4 +1,5 @@
-//! Degrees of secrecy (*độ mật*; Law on Protection of State Secrets). All but the lowest are refused at every door.
+//! Degrees of secrecy (*độ mật*; Law on Protection of State Secrets): asked for where a document is written, and refused
+//! there unless it is the lowest. What travels has no place for one.
 
 use serde::{Deserialize, Serialize};
 

@@ -27,7 +27,7 @@ macro_rules! types {
             /// All of them, in the order of the decree.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Its number in article 7; edXML `DocumentType/TypeDetail`.
+            /// Its number in article 7.
             pub const fn number(self) -> u8 {
                 match self { $(Self::$variant => $number),* }
             }

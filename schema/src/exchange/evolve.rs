@@ -11,6 +11,7 @@ use crate::body::{
 use crate::event::{Event, Kind};
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
+use crate::trust::Outcome;
 
 impl Exchange {
     /// Applies one journal entry, in journal order, and says what it changes in the records.
@@ -339,6 +340,10 @@ impl Exchange {
             let Place { incarnation, counter, id } = entry.place;
             if records.sent(&by, incarnation, counter)?.is_some_and(|row| row.place.id == id) {
                 let outcome = entry.outcome();
+                if outcome == Outcome::Valid {
+                    // The end of bad news, told because those were lost.
+                    continue;
+                }
                 changes.push(Change::Alarm(Alarm::JudgedElsewhere { by, incarnation, counter, outcome }));
             }
         }

@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 
 use crate::cose::infallible;
 use crate::directory::SNAPSHOT_BYTES_MAX;
-use crate::event::EVENT_BYTES_MAX;
 use crate::id::write_hex;
 use crate::trust::certificate::CERTIFICATE_BYTES_MAX;
 use crate::trust::crl::LIST_BYTES_MAX;
@@ -17,6 +16,9 @@ use crate::trust::crl::LIST_BYTES_MAX;
 pub const ITEMS_MAX: usize = 400_000;
 /// Largest registry file, in bytes: the directory of the country, its certificates, and large lists.
 pub const REGISTRY_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX + 192 * 1024 * 1024;
+
+/// Largest announcement, in bytes: an event with one key in it.
+pub(super) const ANNOUNCEMENT_BYTES_MAX: usize = 4 * 1024;
 
 const FORMAT: &str = "tram/registry/v1";
 /// Room for the frame around a snapshot, in bytes.
@@ -67,7 +69,7 @@ impl ItemKind {
             Self::Anchor | Self::Certificate => CERTIFICATE_BYTES_MAX,
             Self::Directory => SNAPSHOT_BYTES_MAX + FRAME_BYTES,
             Self::RevocationList => LIST_BYTES_MAX,
-            Self::Announcement => EVENT_BYTES_MAX,
+            Self::Announcement => ANNOUNCEMENT_BYTES_MAX,
         }
     }
 

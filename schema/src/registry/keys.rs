@@ -24,9 +24,11 @@ use crate::time::Millis;
 use crate::trust::crl::RevocationReason;
 use crate::trust::{Certificate, TrustStore};
 
-/// Most certificates of one office over its whole life, and most statements about its keys: one for each key that follows
-/// another, and one or two for each key that was followed.
+/// Most certificates of one office over its whole life.
 pub const CERTIFICATES_MAX: usize = 128;
+/// Most statements about its keys: each key is announced once, and confirmed anew whenever the last one that confirmed it
+/// is revoked.
+pub const STATEMENTS_MAX: usize = 512;
 
 /// How a key came to count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -31,7 +31,7 @@ pub use item::{
     ITEMS_MAX, Item, ItemFormatError, ItemId, ItemKind, REGISTRY_BYTES_MAX, decode_items, encode_items,
 };
 pub use judgement::{Judged, PersonSignature};
-pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey};
+pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey, STATEMENTS_MAX};
 
 use crate::body::{Body, ContradictingList};
 use crate::directory::{Directory, SignedDirectoryError, open_directory};
@@ -119,7 +119,9 @@ pub enum ItemError {
         source: PathError,
     },
     /// The office has more certificates, or announcements, than any honest one.
-    #[error("office `{office}` has {CERTIFICATES_MAX} certificates, or statements about its keys, already")]
+    #[error(
+        "office `{office}` has {CERTIFICATES_MAX} certificates, or {STATEMENTS_MAX} statements about its keys, already"
+    )]
     TooMany {
         /// Which office.
         office: OfficeId,
@@ -175,6 +177,11 @@ pub struct Registry {
     evidence: BTreeMap<Replaceable, BTreeSet<ItemId>>,
     anchors: Vec<Item>,
     taken: u64,
+    /// Which key made the statement that an item is.
+    stated: BTreeMap<ItemId, (OfficeId, KeyId)>,
+    /// Statements of keys that are revoked for good. They count here, where they came in time; newcomers would not take
+    /// them, so nobody is told of them.
+    silent: BTreeSet<ItemId>,
 }
 
 /// What of several only the newest is needed to start anew.
@@ -248,6 +255,8 @@ impl Registry {
             evidence: BTreeMap::new(),
             anchors,
             taken: 0,
+            stated: BTreeMap::new(),
+            silent: BTreeSet::new(),
         };
         let rest = items.into_iter().filter(|item| item.kind() != ItemKind::Anchor);
         let outcomes = registry.take_all(rest.collect(), Sequence::Kept);
@@ -269,11 +278,13 @@ impl Registry {
         order.sort_by_cached_key(|(n, item)| (rank(item, sequence), *n));
         let mut touched = BTreeSet::new();
         let mut lists = false;
-        let mut waiting = Vec::new();
+        let (mut waiting, mut changed) = (Vec::new(), false);
         for (n, item) in order {
             let kind = item.kind();
             let outcome = self.take(item.clone(), &mut touched);
             lists |= kind == ItemKind::RevocationList && matches!(outcome, Ok(Taken::New));
+            changed |= matches!(kind, ItemKind::RevocationList | ItemKind::Certificate)
+                && matches!(outcome, Ok(Taken::New));
             // An announcement rests on a key that must count by then.
             if kind != ItemKind::Directory {
                 self.settle(&mut touched, &mut lists);
@@ -282,6 +293,9 @@ impl Registry {
                 waiting.push((n, item));
             }
             outcomes[n].1 = outcome;
+        }
+        if changed {
+            self.silence();
         }
         // One key confirms the one before it, and that one the one before: whichever comes first here.
         while !waiting.is_empty() {
@@ -298,6 +312,14 @@ impl Registry {
             }
         }
         outcomes
+    }
+
+    /// Finds the statements of keys that are revoked for good by now.
+    fn silence(&mut self) {
+        let is_silent = |(_, (office, key)): &(&ItemId, &(OfficeId, KeyId))| {
+            self.known_key(office, *key).is_ok_and(|key| key.is_revoked(&self.trust))
+        };
+        self.silent = self.stated.iter().filter(is_silent).map(|(id, _)| *id).collect();
     }
 
     /// Decides anew about keys that do not count: a list can only matter to offices that have such a key.
@@ -359,10 +381,11 @@ impl Registry {
             ItemKind::Announcement => {
                 let (office, statement) = self.statement(item.bytes())?;
                 let keys = self.offices.entry(office).or_default();
-                if keys.statements() >= CERTIFICATES_MAX {
+                if keys.statements() >= STATEMENTS_MAX {
                     return Err(ItemError::TooMany { office });
                 }
                 keys.note(&statement);
+                self.stated.insert(id, (office, statement.by));
                 touched.insert(office);
                 None
             }
@@ -551,10 +574,9 @@ impl Registry {
     pub fn unconfirmed_keys(&self, office: &OfficeId, present: KeyId) -> Vec<&NodeKey> {
         let Some(keys) = self.offices.get(office) else { return Vec::new() };
         let Some(newest) = keys.key(present) else { return Vec::new() };
-        let is_believed =
-            |by| keys.key(by).is_some_and(|key| key.standing().counts() && !key.is_revoked(&self.trust));
+        let is_believed = |by| self.usable_key(office, by, &SigningTime::default()).is_ok();
         let earlier = keys.keys().iter().filter(|key| {
-            key.id() != present && key.standing().is_settled() && key.not_before() <= newest.not_before()
+            key.id() != present && key.standing().is_settled() && key.not_before() < newest.not_before()
         });
         earlier.filter(|key| !keys.confirmers(key.id()).any(is_believed)).collect()
     }
@@ -604,6 +626,12 @@ impl Registry {
         self.trust.list_ages()
     }
 
+    /// The items that others are told of, in the order they were taken in: all but the roots, and what keys said that are
+    /// revoked for good by now, which nobody takes any more.
+    pub fn told_items(&self) -> impl Iterator<Item = &Item> {
+        self.items().filter(|item| !self.silent.contains(&item.id()))
+    }
+
     /// The items that it follows from, in the order they were taken in. Roots are left out: they are pinned.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.values()
@@ -619,10 +647,10 @@ impl Registry {
         self.items.get(self.numbers.get(id)?)
     }
 
-    /// Whether two hold the same: SHA-256 over the ids of the items, sorted.
+    /// Whether two hold the same: SHA-256 over the ids of the items that others are told of, sorted.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for id in self.numbers.keys() {
+        for id in self.numbers.keys().filter(|id| !self.silent.contains(id)) {
             hash.update(id.0);
         }
         hash.finalize().into()
@@ -642,7 +670,7 @@ fn stamp_keys(directory: &Directory) -> Arc<BTreeMap<RegionId, VerifyingKey>> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sequence {
     /// In this order they were taken in before. Announcements were proven then; that a key was revoked since takes nothing
-    /// back of what it announced.
+    /// back of what it announced, unless it counts only because of the list that revokes it.
     Kept,
     /// None: who meets two keys of one office at once sees first the one that began first, as everybody else did.
     Arrived,

@@ -169,7 +169,7 @@ impl Registry {
                     length: u32::try_from(item.bytes().len()).unwrap_or(u32::MAX),
                 };
                 let mut items: Vec<Listed> =
-                    self.items().skip(from).take(LISTED_MAX + 1).map(listed).collect();
+                    self.told_items().skip(from).take(LISTED_MAX + 1).map(listed).collect();
                 let more = items.len() > LISTED_MAX;
                 items.truncate(LISTED_MAX);
                 RegistryReply::Items { items, more }
@@ -319,7 +319,7 @@ impl Theirs {
         let lacks = |item: &&Item| self.0.binary_search(&item.id()).is_err();
         let may =
             |item: &&Item| item.kind() != ItemKind::Directory && item.bytes().len() <= BROUGHT_BYTES_MAX;
-        registry.items().filter(lacks).filter(may).cloned().collect()
+        registry.told_items().filter(lacks).filter(may).cloned().collect()
     }
 }
 

@@ -146,9 +146,10 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     }
     for reference in rows(value, "responds_to") {
         let answers = say(lang, "trả lời văn bản:", "answers:");
-        line!(text, "  {answers} {} ({})", field(reference, "number"), day(&reference["issued_on"]));
+        let (number, on) = (field(reference, "number"), day(&reference["issued_on"]));
+        line!(text, "  {answers} {number} ({on}), {}", field(reference, "issuer_name"));
     }
-    for line in value["places"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for line in value["recipient_lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         line!(text, "  {} {line}", say(lang, "nơi nhận:", "recipients:"));
     }
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));

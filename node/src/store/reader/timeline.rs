@@ -93,7 +93,7 @@ pub struct DocumentView {
     /// Where it is issued.
     pub place: Option<String>,
     /// The lines under *Nơi nhận*.
-    pub places: Vec<String>,
+    pub recipient_lines: Vec<String>,
     /// By when an answer is wanted.
     pub due: Option<Day>,
     /// The documents that it answers.
@@ -222,7 +222,7 @@ impl Reader {
             signer: dispatch.manifest.signer.clone(),
             pages: dispatch.manifest.pages,
             place: dispatch.manifest.place.clone(),
-            places: dispatch.manifest.places.clone(),
+            recipient_lines: dispatch.manifest.recipient_lines.clone(),
             due: dispatch.manifest.due,
             responds_to: dispatch.manifest.responds_to.clone(),
             paper: dispatch.manifest.paper,

@@ -1,6 +1,8 @@
 //! What comes from outside: taken once, shown in order, kept when it contradicts.
 
 use super::*;
+use crate::body::{FindingCode, Judgement, Layer, Verdicts};
+use crate::trust::Outcome;
 
 #[test]
 fn repeat_changes_nothing() {
@@ -155,4 +157,17 @@ fn too_far_ahead_is_not_taken_but_the_next_one_always_is() {
     assert_eq!(station.receive(&doc(0, 1_000_000)), Reception::New);
     let held = station.exchange.channel(&A, Incarnation::FIRST).expect("a channel").held;
     assert_eq!(held, Counter(AHEAD_MAX as u64 + 2));
+}
+
+#[test]
+fn bad_news_of_a_signature_is_an_alarm_and_the_end_of_it_is_none() {
+    let place = sent_place(&[sends(1)], 0, 1);
+    let finds = |outcome| {
+        let findings = vec![FindingCode { item: 1, outcome, reason: 1 }];
+        let layers = vec![Layer { certificate: [1; 32], findings, lists: Vec::new() }];
+        let judgement = Judgement { from: ME, place, layers, stamps: Vec::new(), open: true };
+        From(from_a(0, 1, &Body::Verdict(Verdicts { entries: vec![judgement] })))
+    };
+    check([sends(1)], finds(Outcome::Undetermined), &["held 0/1", "alarm: A finds 1 Undetermined"]);
+    check([sends(1)], finds(Outcome::Valid), &["held 0/1"]);
 }
