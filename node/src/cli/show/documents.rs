@@ -185,11 +185,11 @@ fn verdict(text: &mut String, value: &Value, lang: Lang) {
     } else {
         ""
     };
-    line!(text, "  {} {}{open}", say(lang, "giá trị:", "worth:"), field(value, "legal_value_text"));
+    line!(text, "  {} {}", say(lang, "giá trị:", "worth:"), field(value, "legal_value_text"));
     let seal = &value["seal"];
     let (of, outcome) =
         (say(lang, "chữ ký của cơ quan:", "the office's signature:"), field(seal, "outcome_text"));
-    line!(text, "  {of} {outcome}");
+    line!(text, "  {of} {outcome}{open}");
     line!(text, "    {} {}", say(lang, "người ký:", "signer:"), field(seal, "signer"));
     line!(text, "    {} {}", say(lang, "nơi cấp chứng thư:", "issuer:"), field(seal, "issuer"));
     findings(text, seal);
