@@ -89,7 +89,7 @@ step "simulated country, what was lost is given back" \
 step "20,000 power cuts under SQLite" \
     env TRAM_POWER_CUT_RUNS=7000 cargo test --locked --package chaos-tests --test power_cut --quiet
 step "the demo: four tiers, off line and back" "${CARGO_TARGET_DIR:-target}/release/tram" demo
-# A bench gives figures and no verdict; this one goes through most of the programs and shows that the benches still work.
+# A bench gives figures and no verdict; that this one goes to its end is the check: it sets up a deployment and a station.
 step "the bench of an idle station goes through" "${CARGO_TARGET_DIR:-target}/release/tram" bench idle --events 1000
 step "planted bugs, each caught" \
     cargo test --locked --release --package chaos-tests --features mutants --test mutants -- --nocapture

@@ -10,6 +10,7 @@ use fixture::*;
 use proptest::prelude::*;
 use schema::body::{Body, KeyAnnouncement, KeyPurpose};
 use schema::event::{Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
+use schema::registry::talk::{Bringing, RegistryReply, RegistryRequest};
 use schema::registry::{
     EVIDENCE_MAX, Item, ItemError, ItemKind, KeyStanding, Registry, RegistryError, Taken, decode_items,
     encode_items,
@@ -322,6 +323,25 @@ fn what_a_revoked_key_confirmed_is_to_be_confirmed_anew() {
     );
     assert_eq!(standing(&recovered, &third), Some(KeyStanding::Recovered));
     assert_eq!(ids(&recovered, &third), [first_id, second_id]);
+}
+
+/// Of three items the second rests on the third, and one is never taken.
+#[test]
+fn what_is_refused_is_brought_again_once_something_else_was_taken() {
+    let items: Vec<Item> =
+        (0..3).map(|n| Item::new(ItemKind::Certificate, vec![n]).expect("small")).collect();
+    let mut bringing = Bringing::new(items);
+    let (mut asked, mut held) = (Vec::new(), false);
+    while let Some(RegistryRequest::Bring { bytes, .. }) = bringing.next() {
+        asked.push(bytes[0]);
+        held |= bytes[0] == 2;
+        let taken = bytes[0] == 2 || bytes[0] == 1 && held;
+        let refused = RegistryReply::Refused { reason: "not yet".to_owned() };
+        bringing.heard(if taken { RegistryReply::Taken } else { refused }).expect("it fits");
+    }
+    assert_eq!(asked, [0, 1, 2, 0, 1, 0], "each pass takes something, and the last one nothing");
+    assert_eq!(bringing.refused().count(), 1);
+    assert!(bringing.heard(RegistryReply::Taken).is_err(), "nothing was asked");
 }
 
 /// Otherwise two that hold the same would talk for ever about what one of them does not take.

@@ -110,9 +110,8 @@ pub(super) fn document(issuer: &OfficeId, n: u64) -> DocumentId {
 pub(super) fn letter(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
     let (document, signer) = (document(&issuer, n), Signer::head("Chủ tịch", "Vàng A Sáng"));
     let manifest = Manifest::new(document, issuer, DocumentType::OfficialLetter, SUBJECT, signer);
-    // A number of six digits is one.
-    let code = Code::new(n.to_string(), "UBND-VP").ok();
-    let issued = code.map(|code| Issue { code, on: ISSUED_ON });
+    let code = Code::new(n.to_string(), "UBND-VP").expect("a few digits and a symbol");
+    let issued = Some(Issue { code, on: ISSUED_ON });
     Command::Dispatch { to, dispatch: Dispatch { manifest, issued, signatures: Vec::new() } }
 }
 

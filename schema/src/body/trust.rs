@@ -83,7 +83,7 @@ pub enum KeyPurpose {
     /// Signs events: the next key of the office's node (*thay khóa ký*).
     #[n(1)]
     Signing,
-    /// Signed events: a key of the office's node that counted before the present one (*khóa ký trước đó*). Whoever hears of the
+    /// Signed events: a key of the office's node that signed before the present one (*khóa ký trước đó*). Whoever hears of the
     /// present one first learns so that the earlier one is genuine as well.
     #[n(2)]
     SignedBefore,
@@ -144,7 +144,7 @@ pub struct Judgement {
 #[serde(rename_all = "kebab-case")]
 pub enum LegalValue {
     /// Signed by a person and by the agency, both valid: as a paper original (*giá trị như bản gốc*), when that person had the
-    /// authority to sign. Whether is for the reader: a certificate does not say.
+    /// authority to sign. Whether it was so is for the reader to judge: a certificate does not say.
     AsOriginal,
     /// Both signatures are there, and one of them cannot be judged yet.
     Undetermined,

@@ -8,7 +8,7 @@
 //!
 //! What counts goes on counting, whatever beginning a later certificate claims: somebody who has the authority's key could
 //! date one back. So a key that is heard of after its successor counts only when a key that counts confirms it: every station
-//! says with its present key which ones counted before. Without that word it stays contested, unless it is revoked for
+//! says with its present key which ones signed its events before. Without that word it stays contested, unless it is revoked for
 //! good: then it is part of a history that others saw in another order, and only what was provably there before the
 //! successor began enters under it. What an uncounted key says about itself or others is no evidence of anything.
 
@@ -132,7 +132,7 @@ pub(super) struct OfficeKeys {
     keys: Vec<NodeKey>,
     /// A key, and one that announced it: a key that counted then.
     announced: BTreeSet<(KeyId, KeyId)>,
-    /// A key, and one that said it had counted before: a key that counted then.
+    /// A key, and one that said it had signed before: a key that counted then.
     confirmed: BTreeSet<(KeyId, KeyId)>,
     /// How many times either was said.
     statements: usize,
@@ -189,7 +189,7 @@ impl OfficeKeys {
         said_of(&self.announced, key)
     }
 
-    /// Keys that said that this one had counted before them.
+    /// Keys that said that this one had signed before them.
     pub(super) fn confirmers(&self, key: KeyId) -> impl Iterator<Item = KeyId> {
         said_of(&self.confirmed, key)
     }
