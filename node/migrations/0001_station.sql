@@ -9,7 +9,7 @@ CREATE TABLE station (
 
 CREATE TABLE journal (
     position    INTEGER PRIMARY KEY,                       -- order on this station
-    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2, 3)), -- own, received, evidence, regained
+    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2, 3, 4)), -- own, received, evidence, regained, unreadable
     incarnation INTEGER NOT NULL,
     seq         INTEGER NOT NULL CHECK (seq > 0),
     recorded_at INTEGER NOT NULL,                          -- ms since epoch, UTC

@@ -202,6 +202,8 @@ struct Walk {
     signatures: u64,
     forged: Option<Violation>,
     counts: [u64; 4],
+    /// An event that the journal says was readable, and is not.
+    misread: Option<EventId>,
     head: (Incarnation, Seq, EventId),
     own_events: BTreeMap<EventId, Millis>,
     evidence: BTreeSet<EventId>,
@@ -219,6 +221,7 @@ impl Walk {
             signatures: 0,
             forged: None,
             counts: [0; 4],
+            misread: None,
             head: (Incarnation::FIRST, Seq(0), EventId::NONE),
             own_events: BTreeMap::new(),
             evidence: BTreeSet::new(),
@@ -244,14 +247,18 @@ impl Walk {
                         self.head = (recorded.event.incarnation, recorded.event.seq, recorded.id);
                         self.own_events.insert(recorded.id, entry.recorded_at);
                     }
-                    Class::Received => self.counts[1] += 1,
+                    Class::Received | Class::Unreadable => self.counts[1] += 1,
                     Class::Evidence => {
                         self.counts[2] += 1;
                         self.evidence.insert(recorded.id);
                     }
                     Class::Regained => self.counts[3] += 1,
                 }
-                match Body::read(recorded.version, &recorded.event) {
+                let body = Body::read(recorded.version, &recorded.event);
+                if body.is_err() && entry.class == Class::Received {
+                    self.misread.get_or_insert(recorded.id);
+                }
+                match body {
                     Ok(Body::Dispatch(dispatch)) => {
                         self.documents.insert(recorded.id, dispatch);
                     }
@@ -351,6 +358,11 @@ impl Walk {
             format!("{attachments} attachments complete, hashed anew"),
             incomplete.map_or(Ok(()), Err),
         ));
+        let misread = self.misread.map_or(Ok(()), |id| {
+            let found = format!("event {id} was applied, although its body breaks the rules");
+            Err(Violation { promise: "P4", found })
+        });
+        checks.push(Check::new("P4", format!("{received} bodies that came in, read again"), misread));
         let replayed = format!("replay of {} entries gives the live state", self.state.entries);
         checks.push(Check::new("P7", replayed, invariant::replay_gives_live_state(live.state, state)));
         let forks = format!("{evidence} contradicting events, each in an alarm");
@@ -505,130 +517,4 @@ pub fn report(audits: &[Audit], together: &[Check]) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ca::build::ed25519_spki;
-    use crate::ca::rehearsal::{self, Rehearsal};
-    use crate::ca::{Cost, Passphrase};
-    use crate::calendar;
-    use crate::deployment::{Deployment, NewRegion, office_key};
-    use ed25519_dalek::SigningKey;
-    use node::Node;
-    use node::config::Bundle;
-    use node::keyring::Unlock;
-    use node::step::{Answer, Effect, Input, Ticket};
-    use schema::document::{DocumentType, Manifest, Signer};
-    use schema::event::key_id;
-    use schema::exchange::Command;
-    use schema::registry::encode_items;
-    use std::net::SocketAddr;
-
-    const SUBJECT: &str = "V/v kiểm tra hồ chứa nước trước mùa mưa bão";
-
-    /// A station's folder in which one letter was sent, and who certified its key.
-    fn station(root: &Path) -> (PathBuf, Rehearsal) {
-        let now = calendar::now();
-        let passphrase = Passphrase::new("một hai ba bốn năm").expect("a passphrase");
-        let folder = root.join("authorities");
-        let mut authorities = Rehearsal::found(&folder, passphrase, Cost::FOR_TESTS, now).expect("founded");
-        let certificate = authorities.root_certificate().expect("a root");
-        let folder = root.join("deployment");
-        let mut deployment =
-            Deployment::open_or_create(&folder, &Unlock::default(), &[certificate]).expect("made");
-        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let region = NewRegion {
-            id: "p01".parse().expect("a region"),
-            name: "Tỉnh Lào Cai".to_owned(),
-            url: "nats://127.0.0.1:4222".to_owned(),
-            listen: at(4222),
-            monitor_port: 8222,
-            status: at(8322),
-        };
-        deployment.add_region(&region).expect("added");
-        let country = crate::lookup::load(None).expect("tables");
-        let mut bundles = Vec::new();
-        for code in ["02875", "02866"] {
-            let day = jiff::civil::date(2025, 6, 27);
-            let office = country.resolve(code, day).expect("a commune").id;
-            let name = newest_name(&country, &office);
-            let bundle =
-                deployment.enrol(&office, &name, std::slice::from_ref(&region.id)).expect("enrolled");
-            let key = office_key(deployment.folder(), &office, &name).expect("a key");
-            authorities.certify(&country, &office, day, &key, now).expect("certified");
-            bundles.push((office, bundle));
-        }
-        deployment.publish(now).expect("signed");
-        deployment.add(authorities.papers().expect("papers")).expect("handed out");
-        let [(me, folder), (other, _)] = bundles.try_into().expect("two");
-
-        let data = DataFolder::new(&folder);
-        let config = Config::usual(&data, &Bundle::read(&folder).expect("a bundle"));
-        fs::write(data.config(), config.render(&data)).expect("written");
-        let key = node::keyring::read_signing_key(&config.signing_key).expect("a key");
-        let registry = config.load_registry().expect("signed");
-        let store = Store::open(&data.database()).expect("a store");
-        let mut node = Node::open(store, key, registry, me, [7; 32], now).expect("opened");
-        let (document, signer) = (DocumentId::new([1; 16]), Signer::head("Chủ tịch", "Vàng A Sáng"));
-        let manifest = Manifest::new(document, me, DocumentType::OfficialLetter, SUBJECT, signer);
-        let dispatch = Dispatch::unsigned(manifest);
-        let command = Command::Dispatch { to: vec![other], dispatch };
-        let effects = node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
-        let sent =
-            |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. });
-        assert!(effects.iter().any(sent), "{effects:?}");
-        (folder, authorities)
-    }
-
-    #[test]
-    fn honest_store_passes_and_one_flipped_letter_is_noticed() {
-        let root = tempfile::tempdir().expect("a folder");
-        let (folder, _) = station(root.path());
-        let honest = audit(&folder, true).expect("audited");
-        assert!(honest.holds(), "{:?}", honest.checks);
-        assert_eq!((honest.own, honest.signatures), (1, Some(1)));
-
-        let database = DataFolder::new(&folder).database();
-        let mut bytes = fs::read(&database).expect("read");
-        let at =
-            bytes.windows(SUBJECT.len()).position(|window| window == SUBJECT.as_bytes()).expect("stored");
-        bytes[at] ^= 1;
-        fs::write(&database, bytes).expect("written");
-        let forged = audit(&folder, true).expect("audited");
-        let broken: Vec<_> = forged.checks.iter().filter(|check| check.broken.is_some()).collect();
-        assert!(broken.iter().any(|check| check.promise == "P4"), "{:?}", forged.checks);
-    }
-
-    #[test]
-    fn key_that_nobody_announced_is_told_to_the_auditor() {
-        let root = tempfile::tempdir().expect("a folder");
-        let (folder, mut authorities) = station(root.path());
-        let honest = audit(&folder, true).expect("audited");
-        assert!(honest.contested.is_empty(), "{:?}", honest.contested);
-
-        let config = Config::read(&DataFolder::new(&folder)).expect("settings");
-        let registry = config.load_registry().expect("signed");
-        let day = jiff::civil::date(2025, 6, 27);
-        let place = rehearsal::place_of(registry.directory(), &config.office, day).expect("a place");
-        let authority = authorities.authority(&place, calendar::now()).expect("an authority");
-        let known = &registry.keys(&config.office)[0].certificates()[0];
-        let serial = known.serial().to_string().parse().expect("a serial number");
-        let strange = SigningKey::from_bytes(&[0x58; 32]).verifying_key().to_bytes();
-        let spki = ed25519_spki(&strange).expect("a key");
-        authority.renew_for_key(serial, spki, 365, None, calendar::now()).expect("certified");
-        let (after, _) = registry.with(authorities.papers().expect("papers"));
-        fs::write(&config.registry, encode_items(after.all_items())).expect("written");
-
-        let warned = audit(&folder, true).expect("audited");
-        assert_eq!(warned.contested, [Contested { office: config.office, key: key_id(&strange) }]);
-        assert!(report(&[warned], &[]).expect("text").contains("nobody announced it"));
-    }
-
-    #[test]
-    fn running_station_is_not_audited() {
-        let root = tempfile::tempdir().expect("a folder");
-        let (folder, _) = station(root.path());
-        let _running = DataFolder::new(&folder).lock().expect("free");
-        let refused = audit(&folder, true).expect_err("its tables would move");
-        assert!(format!("{refused:#}").contains("stop the station first"), "{refused:#}");
-    }
-}
+mod tests;

@@ -97,6 +97,7 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<D
                 class: match entry.class {
                     Class::Own => "own",
                     Class::Received => "received",
+                    Class::Unreadable => "unreadable",
                     Class::Evidence => "evidence",
                     Class::Regained => "regained",
                 },

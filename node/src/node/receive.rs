@@ -101,10 +101,10 @@ impl Node {
     ) -> Result<(), StepError> {
         let fields = event.event();
         let from = fields.office;
-        let position = self.store.append(Class::Received, event, now)?;
+        let (class, body) = Class::of_arrival(event.version(), fields);
+        let position = self.store.append(class, event, now)?;
         work.touched.insert(from);
-        self.apply(Class::Received, position, event, now, work)?;
-        let body = Body::read(event.version(), fields).unwrap_or(Body::Unsupported);
+        self.apply(class, position, event, now, work)?;
         let told = self.exchange.went_backwards(&self.store, &from, &body)?;
         work.told = work.told.max(told);
         match &body {

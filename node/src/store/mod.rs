@@ -347,6 +347,7 @@ impl Store {
             Class::Received => 1,
             Class::Evidence => 2,
             Class::Regained => 3,
+            Class::Unreadable => 4,
         };
         let fields = event.event();
         self.db

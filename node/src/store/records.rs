@@ -92,6 +92,7 @@ pub(super) fn class(number: i64) -> Class {
         0 => Class::Own,
         1 => Class::Received,
         3 => Class::Regained,
+        4 => Class::Unreadable,
         _ => Class::Evidence,
     }
 }
@@ -160,7 +161,7 @@ impl Records for Store {
 
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, StoreError> {
         self.db
-            .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class = 1")
+            .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class IN (1, 4)")
             .and_then(|mut s| s.query_row([position.0 as i64], |row| incarnation(row, 0)).optional())
             .attempted("look up whose receipt it was")
     }

@@ -69,16 +69,19 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
 
 fn reconnect(line: &Line, station: &Station) -> Result<Cost> {
     let quiet = || wait_for("a quiet line", || Ok(line.silence() > QUIET));
-    let back = || wait_until_connected(line, station);
+    // What is told of the connection that was cut says nothing about the next one.
+    let cut = || {
+        let before = station.connected_since();
+        line.cut();
+        wait_until_connected(line, station, before)
+    };
     quiet()?;
-    line.cut();
-    back()?;
+    cut()?;
     quiet()?;
     let (up, down) = line.bytes();
     ensure!(up > 0 && down > 0, "the station has not connected through the line");
     line.delay(DELAY);
-    line.cut();
-    let took = back()?;
+    let took = cut()?;
     line.delay(Duration::ZERO);
     let round_trips = took.as_secs_f64() / (2.0 * DELAY.as_secs_f64());
     // Leave no connection behind that was slow.
@@ -87,7 +90,7 @@ fn reconnect(line: &Line, station: &Station) -> Result<Cost> {
 }
 
 /// From the TCP connection on; looked at often, because some milliseconds count here.
-fn wait_until_connected(line: &Line, station: &Station) -> Result<Duration> {
+fn wait_until_connected(line: &Line, station: &Station, before: Option<u64>) -> Result<Duration> {
     const LOOK_EVERY: Duration = Duration::from_millis(1);
     let deadline = Instant::now() + Duration::from_secs(30);
     while line.connections() == 0 {
@@ -95,7 +98,7 @@ fn wait_until_connected(line: &Line, station: &Station) -> Result<Duration> {
         std::thread::sleep(LOOK_EVERY);
     }
     let start = Instant::now();
-    while !station.is_connected() {
+    while station.connected_since().is_none_or(|since| before.is_some_and(|before| since <= before)) {
         ensure!(Instant::now() < deadline, "the station does not reach its mailbox");
         std::thread::sleep(LOOK_EVERY);
     }

@@ -253,7 +253,13 @@ impl Station {
 
     /// Whether its line is up.
     pub(super) fn is_connected(&self) -> bool {
-        self.links.board().reports().iter().any(|report| report.state == LinkState::Connected)
+        self.connected_since().is_some()
+    }
+
+    /// Since when its line is up, in milliseconds since 1970.
+    pub(super) fn connected_since(&self) -> Option<u64> {
+        let reports = self.links.board().reports();
+        reports.iter().find(|report| report.state == LinkState::Connected).map(|report| report.since)
     }
 
     /// Waits until every letter written is receipted.

@@ -351,9 +351,9 @@ impl Body {
         Ok(body)
     }
 
-    /// Reads the body of an event of the journal's own office. Its program made it from these very types, and nobody
-    /// else relies on it here, so encoding and rules are not looked at: a replay has millions of them to read.
-    pub(crate) fn read_own(version: u8, event: &Event) -> Self {
+    /// Reads a body that this station made, or read before it recorded the event ([`Body::read`]): encoding and rules are
+    /// not looked at again, because a replay has millions of them to read.
+    pub(crate) fn read_known(version: u8, event: &Event) -> Self {
         Self::decode(version, event, Reading::Known).unwrap_or(Self::Unsupported)
     }
 
@@ -485,7 +485,7 @@ impl Body {
 pub(crate) enum Reading {
     /// It comes from outside: only the deterministic encoding (RFC 8949 section 4.2) is taken.
     Checked,
-    /// This station encoded it.
+    /// This station encoded it, or has checked it before.
     Known,
 }
 

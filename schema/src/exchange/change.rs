@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::{HeldRow, Judged, SentRow};
-use crate::body::Place;
+use crate::body::{Body, Place};
 use crate::event::Event;
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
 use crate::registry::ItemId;
@@ -16,10 +16,22 @@ pub enum Class {
     Own,
     /// An event it received.
     Received,
+    /// An event it received and whose body was refused then: held, shown with the reason, never applied.
+    Unreadable,
     /// A received event that contradicts one it holds: kept, never applied.
     Evidence,
     /// An event of its own that it had lost and was given back.
     Regained,
+}
+
+impl Class {
+    /// What an event that has just come in will be in the journal, and what it says.
+    pub fn of_arrival(version: u8, event: &Event) -> (Self, Body) {
+        match Body::read(version, event) {
+            Ok(body) => (Self::Received, body),
+            Err(_) => (Self::Unreadable, Body::Unsupported),
+        }
+    }
 }
 
 /// One entry of a journal.

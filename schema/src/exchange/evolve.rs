@@ -24,14 +24,19 @@ impl Exchange {
         let mut changes = Vec::new();
         let (version, event) = (entry.version, entry.event);
         match entry.class {
-            Class::Own => self.evolve_own(records, entry, Body::read_own(version, event), &mut changes)?,
+            Class::Own => self.evolve_own(records, entry, Body::read_known(version, event), &mut changes)?,
             Class::Received => {
-                let body = Body::read(version, event).unwrap_or_else(|error| {
-                    let (from, id) = (event.office, entry.id);
-                    changes.push(Change::Alarm(Alarm::BodyRefused { from, id, reason: error.to_string() }));
-                    Body::Unsupported
-                });
+                let body = Body::read_known(version, event);
                 self.evolve_received(records, entry, &body, &mut changes)?;
+            }
+            Class::Unreadable => {
+                let reason = match Body::read(version, event) {
+                    Ok(_) => "this version reads it, the one that recorded it did not".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                let alarm = Alarm::BodyRefused { from: event.office, id: entry.id, reason };
+                changes.push(Change::Alarm(alarm));
+                self.evolve_received(records, entry, &Body::Unsupported, &mut changes)?;
             }
             Class::Evidence => self.evolve_evidence(records, entry, &mut changes)?,
             Class::Regained => {

@@ -126,13 +126,13 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
         Own(draft) => station.record(draft, now).1.iter().map(line).collect(),
         From(event) => {
             let reception = station.receive(event);
+            let (class, body) = Class::of_arrival(event.version(), event.event());
             let class = match reception {
-                Reception::New => Class::Received,
+                Reception::New => class,
                 Reception::Fork { .. } => Class::Evidence,
                 other => return vec![format!("{other:?}")],
             };
             let mut lines: Vec<String> = station.take(class, event).iter().map(line).collect();
-            let body = Body::read(event.version(), event.event()).unwrap_or(Body::Unsupported);
             let told = station.exchange.went_backwards(&station.records, &event.event().office, &body);
             lines.extend(sure(told).map(|incarnation| format!("told of {}", life(incarnation))));
             lines
