@@ -4,7 +4,8 @@ CREATE TABLE station (
     one       INTEGER PRIMARY KEY CHECK (one = 1),
     office    BLOB    NOT NULL CHECK (length(office) = 16),
     presented INTEGER NOT NULL DEFAULT 0,
-    raised_at BLOB    NOT NULL DEFAULT x'80'               -- CBOR array of claimed times
+    raised_at BLOB    NOT NULL DEFAULT x'80',              -- CBOR array of claimed times
+    books     BLOB    NOT NULL DEFAULT x'a201a002a0'               -- CBOR map: the highest numbers of the registers
 ) STRICT;
 
 CREATE TABLE journal (
@@ -98,11 +99,45 @@ CREATE TABLE held (
     judged              INTEGER,                           -- journal position of the newest judgement
     outcome             INTEGER CHECK (outcome IN (0, 1, 2)), -- valid, undetermined, invalid
     judged_open         INTEGER CHECK (judged_open IN (0, 1)),
+    unsettled           INTEGER NOT NULL DEFAULT 0,        -- shown, and neither accepted nor refused, recalled, taken back
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_judged_open ON held (peer, incarnation, counter) WHERE judged_open = 1;
 CREATE UNIQUE INDEX held_document ON held (document, peer) WHERE document IS NOT NULL;
+CREATE INDEX held_unsettled ON held (ordinal) WHERE unsettled = 1;
 CREATE UNIQUE INDEX held_ordinal ON held (ordinal) WHERE ordinal IS NOT NULL;
+
+-- What became of documents after they arrived, on either side; no row before the first fact.
+CREATE TABLE handled (
+    peer     INTEGER NOT NULL REFERENCES peer,
+    document BLOB    NOT NULL CHECK (length(document) = 16),
+    side     INTEGER NOT NULL CHECK (side IN (0, 1)),      -- recipient, sender
+    stage    INTEGER NOT NULL,
+    standing INTEGER NOT NULL,                             -- current, asked back, taken back, recalled
+    recalls  INTEGER NOT NULL,                             -- recalls without a confirmation
+    bytes    BLOB    NOT NULL,                             -- CBOR of the whole row
+    PRIMARY KEY (peer, document, side)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX handled_asked_back ON handled (peer, document) WHERE standing = 1 AND side = 0;
+CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND side = 0;
+
+-- Facts that came before their document, or whose document was lost: a person looks at those that never find one.
+CREATE TABLE unmatched (
+    peer     INTEGER NOT NULL REFERENCES peer,
+    document BLOB    NOT NULL,
+    side     INTEGER NOT NULL,
+    PRIMARY KEY (peer, document, side)
+) STRICT, WITHOUT ROWID;
+
+-- Numbers of registers that were used, and the entry that used each.
+CREATE TABLE line (
+    direction INTEGER NOT NULL CHECK (direction IN (0, 1)), -- incoming, outgoing
+    book      TEXT    NOT NULL,
+    year      INTEGER NOT NULL,
+    number    INTEGER NOT NULL CHECK (number > 0),
+    position  INTEGER NOT NULL REFERENCES journal,
+    PRIMARY KEY (direction, book, year, number)
+) STRICT, WITHOUT ROWID;
 
 -- Certificates, revocation lists and announcements that came: what judgements rest on. Kept for ever.
 CREATE TABLE registry (

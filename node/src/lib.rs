@@ -10,6 +10,7 @@ pub mod config;
 pub mod keyring;
 pub mod link;
 pub mod node;
+pub mod people;
 pub mod runtime;
 pub mod signing;
 pub mod step;

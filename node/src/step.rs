@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use schema::blob::BlobRef;
 use schema::exchange::{Command, Refusal};
+use schema::handling::Entry;
 use schema::id::{DocumentId, OfficeId, RegionId};
 use schema::inbound::Opened;
 use schema::registry::{Item, Registry};
@@ -197,6 +198,8 @@ pub enum Answer {
         /// How many recipients.
         recipients: usize,
     },
+    /// Somebody's work is recorded.
+    Done(Done),
     /// Not done, and nothing was recorded.
     Refused(Refusal),
     /// The disk is full: nothing was recorded, reading goes on.
@@ -207,6 +210,15 @@ pub enum Answer {
     BlobMismatch(BlobRef),
     /// What an imported pack brought.
     Imported(ImportSummary),
+}
+
+/// What came of somebody's work.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Done {
+    /// The line of a register that was used.
+    pub line: Option<Entry>,
+    /// How many offices are told.
+    pub recipients: usize,
 }
 
 /// What an imported pack brought.

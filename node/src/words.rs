@@ -5,6 +5,17 @@
 
 use schema::trust::Language;
 
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident { $($key:literal => $vi:literal, $en:literal;)* }) => {
+        $(#[$doc])*
+        pub const $name: &[(&str, Text)] = &[$(($key, text($vi, $en))),*];
+    };
+}
+
+mod handling;
+
+pub use handling::{BUSINESS, REFUSAL_REASON, ROLE, STAGE, STANDING, WORK_REFUSED};
+
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Lang {
@@ -63,13 +74,6 @@ const fn text(vi: &'static str, en: &'static str) -> Text {
     Text { vi, en }
 }
 
-macro_rules! table {
-    ($(#[$doc:meta])* $name:ident { $($key:literal => $vi:literal, $en:literal;)* }) => {
-        $(#[$doc])*
-        pub const $name: &[(&str, Text)] = &[$(($key, text($vi, $en))),*];
-    };
-}
-
 /// An error with its causes, in one line.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
@@ -85,6 +89,14 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 /// The words of a table's key; the key itself for one that a newer version wrote.
 pub fn word<'a>(table: &[(&str, Text)], key: &'a str, lang: Lang) -> &'a str {
     table.iter().find(|(found, _)| *found == key).map_or(key, |(_, text)| text.of(lang))
+}
+
+/// The sentence of a refusal.
+pub fn problem(code: &str, lang: Lang) -> &str {
+    match word(PROBLEM, code, lang) {
+        missing if missing == code => word(WORK_REFUSED, code, lang),
+        found => found,
+    }
 }
 
 table! {
@@ -107,6 +119,18 @@ table! {
         "superseded" => "được gửi lại bằng sự kiện mới sau khi khôi phục dữ liệu",
             "sent again in a new event after the station was restored";
         "received" => "đã nhận, đã cấp biên nhận", "received, receipt given";
+        "refused" => "nơi nhận từ chối, trả lại", "refused by its recipient";
+        "registered" => "đã tiếp nhận, vào sổ", "accepted and registered";
+        "assigned" => "đã phân công xử lý", "assigned";
+        "started" => "bắt đầu xử lý", "work has begun";
+        "finished" => "đã hoàn thành", "finished";
+        "asked-back" => "bên gửi xin lấy lại", "its sender asks for it back";
+        "recall" => "bên gửi thu hồi", "recalled by its sender";
+        "agreed" => "nơi nhận đồng ý trả lại", "its recipient agrees to give it back";
+        "declined" => "nơi nhận không đồng ý trả lại", "its recipient declines to give it back";
+        "recall-confirmed" => "nơi nhận xác nhận đã hủy", "its recipient has cancelled it";
+        "accepted-undetermined" => "tiếp nhận khi chưa xác định được chữ ký", "accepted although its signatures could not be judged";
+        "instruction" => "lãnh đạo phân công", "assigned by the leader";
     }
 }
 
@@ -124,6 +148,18 @@ table! {
         "superseded" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "received" => "Chữ ký của nơi gửi đã được kiểm tra; biên nhận do đơn vị này ký.",
             "The sender's signature was verified; the receipt is signed by this office.";
+        "refused" => "Do nơi nhận ký.", "Signed by the recipient.";
+        "registered" => "Do nơi nhận ký; số đến trong sổ của nơi nhận.", "Signed by the recipient; the number is of its register.";
+        "assigned" => "Do nơi nhận ký.", "Signed by the recipient.";
+        "started" => "Do nơi nhận ký.", "Signed by the recipient.";
+        "finished" => "Do nơi nhận ký.", "Signed by the recipient.";
+        "asked-back" => "Do bên gửi ký.", "Signed by the sender.";
+        "recall" => "Do bên gửi ký.", "Signed by the sender.";
+        "agreed" => "Do nơi nhận ký.", "Signed by the recipient.";
+        "declined" => "Do nơi nhận ký.", "Signed by the recipient.";
+        "recall-confirmed" => "Do nơi nhận ký; trạm nơi nhận tự xác nhận theo luật.", "Signed by the recipient, whose station confirms by itself as the law has it.";
+        "accepted-undetermined" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "instruction" => "Nhật ký của đơn vị này.", "This station's own journal.";
     }
 }
 
@@ -256,6 +292,10 @@ table! {
             "the signatures on a document that came in are worth less than before; look at it again and ask its sender";
         "judged-elsewhere" => "nơi nhận báo: chữ ký trên văn bản của đơn vị nay kém tin cậy hơn trước; hãy xác nhận lại",
             "a recipient tells that the signatures on a document of this office are worth less than before; confirm it";
+        "number-twice" => "một số trong sổ đã được cấp hai lần, vì trạm từng bị khôi phục; hãy đối chiếu sổ in và ghi chú vào cả hai dòng",
+            "a number of a register was given twice, because the station was restored in between; compare the printed register";
+        "too-much-said" => "về một văn bản có quá nhiều đề nghị hoặc số vào sổ; phần dư vẫn nằm trong nhật ký, hãy báo cán bộ kỹ thuật",
+            "too much was said about a document; the rest is in the journal, tell the engineers";
         "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại",
             "the body of an event was refused; it is kept";
     }
@@ -335,6 +375,8 @@ table! {
             "The outcome is unknown: look at the outgoing documents before you try again.";
         "store" => "Không đọc được kho dữ liệu của trạm; hãy xem nhật ký của trạm.",
             "The station's store cannot be read; look at its log.";
+        "people" => "Không đọc được danh sách người dùng của trạm (people.json); hãy báo quản trị đơn vị.",
+            "The station's list of people (people.json) cannot be read; tell the administrator.";
         "no-document" => "Trạm này không gửi và không nhận văn bản đó.",
             "This station neither sent nor received that document.";
         "not-sent-here" => "Văn bản đó không do đơn vị này gửi.",
@@ -572,6 +614,12 @@ mod tests {
             PROMPT,
             KEY,
             UNLOCK,
+            STAGE,
+            STANDING,
+            REFUSAL_REASON,
+            BUSINESS,
+            ROLE,
+            WORK_REFUSED,
         ] {
             for (key, text) in table {
                 assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");

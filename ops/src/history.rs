@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use node::config::{Config, DataFolder};
 use node::store::{Reader, ReplayedState};
-use schema::body::{Body, Judgement, KeyPurpose};
+use schema::body::{Body, Deed, DocumentFact, Judgement, KeyPurpose, Status};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::Class;
+use schema::handling::{BusinessKind, Fact};
 use schema::id::{EventId, Incarnation, OfficeId, Position, Seq, StateHash};
 use schema::time::Millis;
 use schema::trust::Language;
@@ -117,6 +118,45 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<D
     Ok((History { office: config.office, name, entries, state: state.hash() }, directory))
 }
 
+/// What was said about a document, by its code in the national exchange; nothing of its words.
+fn fact(told: &DocumentFact) -> String {
+    let what = match &told.fact {
+        Fact::Refused { .. } => "refused".to_owned(),
+        Fact::Registered { entry, .. } => {
+            format!("registered as {entry} of `{}` in {}", entry.book, entry.year)
+        }
+        Fact::Assigned => "assigned".to_owned(),
+        Fact::Started => "work has begun".to_owned(),
+        Fact::Finished => "finished".to_owned(),
+        Fact::Asked { kind: BusinessKind::TakeBack, .. } => "asked back".to_owned(),
+        Fact::Asked { kind: BusinessKind::Recall, .. } => "recalled".to_owned(),
+        Fact::Answered { kind: BusinessKind::Recall, .. } => "cancelled at its recipient".to_owned(),
+        Fact::Answered { agreed: true, .. } => "given back".to_owned(),
+        Fact::Answered { agreed: false, .. } => "not given back".to_owned(),
+    };
+    let code = told.fact.code().map(|code| format!("{code:02} ")).unwrap_or_default();
+    format!("{code}{what}: document {}", told.document)
+}
+
+/// What somebody did; nothing of its words.
+fn deed(deed: &Deed) -> String {
+    match deed {
+        Deed::AcceptedUndetermined { document, .. } => {
+            format!("accepted although its signatures were undetermined: document {document}")
+        }
+        Deed::Assigned { document, .. } => format!("said who works on document {document}"),
+        Deed::PaperRegistered { entry, .. } => {
+            format!("paper registered as {entry} of `{}` in {}", entry.book, entry.year)
+        }
+        Deed::NumberCancelled { entry, .. } => {
+            format!("number {entry} of `{}` in {} cancelled", entry.book, entry.year)
+        }
+        Deed::HighestStated { entry, .. } => {
+            format!("highest number of `{}` in {} stated: {entry}", entry.book, entry.year)
+        }
+    }
+}
+
 pub(crate) fn says(recorded: &RecordedEvent) -> String {
     match Body::read(recorded.version, &recorded.event) {
         Ok(Body::Dispatch(dispatch)) => {
@@ -127,7 +167,9 @@ pub(crate) fn says(recorded: &RecordedEvent) -> String {
             };
             format!("{number}{}{attachments}", dispatch.manifest.subject)
         }
-        Ok(Body::Status(status)) => {
+        Ok(Body::Status(Status::Document(told)) | Body::BusinessRequest(told)) => fact(&told),
+        Ok(Body::Act(act)) => format!("{} ({})", deed(&act.deed), act.by.role.slug()),
+        Ok(Body::Status(Status::Transport(status))) => {
             let region = status.region.map_or_else(|| "courier".to_owned(), |region| region.to_string());
             format!("code {}: {} events at {region}", status.code.number(), status.entries.len())
         }

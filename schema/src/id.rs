@@ -171,6 +171,12 @@ byte_id! {
 }
 
 byte_id! {
+    /// A take-back or recall of a document (*lấy lại*, *thu hồi*), the same for all recipients that are asked. Drawn at random by
+    /// whoever asks, so that asking twice is asking once.
+    BusinessId, 16, "id of a take-back or recall"
+}
+
+byte_id! {
     /// SHA-256 over a station's state after replay: two replays agree when it does (P7).
     StateHash, 32, "state hash"
 }

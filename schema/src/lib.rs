@@ -20,6 +20,7 @@ pub mod directory;
 pub mod document;
 pub mod event;
 pub mod exchange;
+pub mod handling;
 pub mod id;
 pub mod inbound;
 pub mod invariant;

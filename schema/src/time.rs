@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use jiff::ToSpan as _;
 use jiff::civil::{Date, date};
+use jiff::tz::Offset;
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -23,6 +24,14 @@ impl Day {
     pub fn from_days(days: i32) -> Option<Self> {
         let span = 0.days().try_days(days).ok()?;
         EPOCH.checked_add(span).ok().map(Self)
+    }
+
+    /// The day in Vietnam at this time: one clock for the whole country, seven hours ahead of UTC, without summer time.
+    pub fn in_vietnam(at: Millis) -> Self {
+        const VIETNAM: Offset = jiff::tz::offset(7);
+        let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+        let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+        Self(VIETNAM.to_datetime(timestamp).date())
     }
 
     /// How many days it is after 1970-01-01.

@@ -15,7 +15,7 @@ use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_messa
 use schema::body::Body;
 use schema::courier::{CourierReader, CourierWriter, Record};
 use schema::directory::{DirectoryDelta, DirectorySnapshot, open_directory, sign_directory};
-use schema::event::{Proof, RecordedEvent, UnverifiedEvent, seal};
+use schema::event::{Event, Kind, Proof, RecordedEvent, UnverifiedEvent, seal};
 use schema::id::{EventId, hex};
 use schema::pack::{Message, Notice, PackItem};
 use schema::time::Millis;
@@ -110,6 +110,19 @@ fn event_of_every_kind_has_these_bytes_for_ever() {
         let interpreted = bodies().into_iter().find(|known| known.kind() == Some(kind));
         assert_eq!(body, interpreted.unwrap_or(Body::Unsupported));
     }
+}
+
+/// Of the two bodies of a status, the one that travels.
+#[test]
+fn status_of_a_document_has_these_bytes_for_ever() {
+    let body = registered();
+    let to = event(Kind::Receipt).to;
+    let fields = Event { to, body: body.encode().expect("a body"), ..event(Kind::Status) };
+    let sealed = seal(fields, &key()).expect("a sound event");
+    let bytes = golden("event-status-of-a-document", sealed.bytes());
+    let read = UnverifiedEvent::parse(&bytes).expect("a golden event");
+    let verified = verifier().verify(read, &Proof::default()).expect("its office signed it");
+    assert_eq!(Body::read(1, verified.event()), Ok(body));
 }
 
 /// An independent writer of the same frame gives the same bytes and the same id: RFC 9052 is what is implemented.

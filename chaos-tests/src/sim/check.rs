@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
 use schema::blob::BlobRef;
-use schema::body::{Ask, Body, Judgement, Place};
+use schema::body::{Ask, Body, Judgement, Place, Status};
 use schema::event::RecordedEvent;
 use schema::exchange::{Alarm, Class, HeldRow, Records, SentRow};
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, hex};
@@ -102,7 +102,13 @@ fn described(station: usize, class: Class, recorded: &RecordedEvent) -> String {
         Ok(Body::Dispatch(dispatch)) => {
             line += &format!(" document {}", short(dispatch.manifest.document.as_bytes()));
         }
-        Ok(Body::Status(status)) => line += &format!(" {:?} {} events", status.code, status.entries.len()),
+        Ok(Body::Status(Status::Transport(status))) => {
+            line += &format!(" {:?} {} events", status.code, status.entries.len());
+        }
+        Ok(Body::Status(Status::Document(told)) | Body::BusinessRequest(told)) => {
+            line += &format!(" document {} {:?}", told.document, told.fact);
+        }
+        Ok(Body::Act(act)) => line += &format!(" {:?}", act.deed),
         _ => {}
     }
     line
@@ -119,6 +125,8 @@ fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Inca
         }
         Alarm::RefusedByRelay { .. }
         | Alarm::BodyRefused { .. }
+        | Alarm::NumberTwice { .. }
+        | Alarm::TooMuchSaid { .. }
         | Alarm::ContestedKey { .. }
         | Alarm::ContradictingList { .. }
         | Alarm::JudgedWorse { .. }

@@ -70,7 +70,7 @@ pub(super) async fn keep(
         Answer::BlobMismatch(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "blob-mismatch")),
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::Imported(_) => {
+        Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) => {
             unreachable!("the core answers an upload with what became of the upload")
         }
     }

@@ -222,7 +222,7 @@ fn finish_attachment(
         }
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::Imported(_) => {
+        Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) => {
             unreachable!("the core answers an upload with what became of the upload")
         }
     }
@@ -249,7 +249,7 @@ fn take_pack(
         }
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::BlobKept(_) | Answer::BlobMismatch(_) => {
+        Answer::Dispatched { .. } | Answer::Done(_) | Answer::BlobKept(_) | Answer::BlobMismatch(_) => {
             unreachable!("the core answers an import with what became of the import")
         }
     }

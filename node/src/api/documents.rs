@@ -23,10 +23,9 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::{
-    PATIENCE, SharedApi, day_in_vietnam, document_id, json_body, lang_of, no_document, registry, resolve,
+    PATIENCE, SharedApi, day_in_vietnam, document_id, json_body, lang_of, no_document, now, random_bytes,
+    registry, resolve,
 };
-use crate::keyring::random_bytes;
-use crate::runtime::now;
 use crate::step::{Answer, Input};
 
 /// Bytes of a file inside JSON: base64 (RFC 4648 section 4).
@@ -120,7 +119,7 @@ fn unexpected(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "body").detail(detail)
 }
 
-fn parsed_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parsed_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| unexpected(error.to_string()))
 }
 
@@ -136,9 +135,7 @@ impl Content {
         }
         let document = match self.document {
             Some(document) => document,
-            None => DocumentId::new(random_bytes().map_err(|error| {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped").detail(error.to_string())
-            })?),
+            None => DocumentId::new(random_bytes()?),
         };
         let attachment = |AttachmentRequest { blob: hash, length, name, media_type }| Attachment {
             name,
@@ -237,7 +234,7 @@ pub(super) async fn send(State(api): State<SharedApi>, request: Request) -> Resu
         }
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
+        Answer::Done(_) | Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
             unreachable!("the core answers a dispatch with what became of the dispatch")
         }
     }

@@ -1,20 +1,31 @@
 //! Who may ask: programs on this machine that can read the station's token. Checked before a body is read.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
+use schema::exchange::WorkRefusal;
+use schema::handling::{Actor, Role};
+
 use super::problem::Problem;
 use super::{Api, SharedApi};
-use crate::words::Lang;
+use crate::people::{People, Person};
+use crate::words::{Lang, with_causes};
 
 /// Checks the request, lets it through, and gives a refusal its words.
-pub(super) async fn guard(State(api): State<SharedApi>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, next: Next) -> Response {
     let lang = Lang::of_header(text(request.headers(), &header::ACCEPT_LANGUAGE));
-    let mut response = match check(&api, request.headers()) {
-        Ok(()) => next.run(request).await,
+    let checked = check(&api, request.headers()).and_then(|caller| {
+        caller.may(request.method(), request.uri().path())?;
+        Ok(caller)
+    });
+    let mut response = match checked {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     match response.extensions_mut().remove::<Problem>() {
@@ -28,7 +39,7 @@ pub(super) async fn guard(State(api): State<SharedApi>, request: Request, next: 
     }
 }
 
-fn check(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
+fn check(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     // A page of another site may carry a name that leads to this machine: it is the name that gives it away.
     if headers.get_all(header::HOST).iter().count() != 1 || !api.answers_to(host) {
@@ -42,10 +53,64 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
     }
     let token = text(headers, &header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     // Hashes are compared, so the time it takes says nothing about the token.
-    if token.is_some_and(|token| token_hash(token) == api.token_hash) {
-        Ok(())
-    } else {
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "token"))
+    let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
+    let hash = token.map(token_hash).ok_or_else(refused)?;
+    if hash == api.token_hash {
+        return Ok(Caller::Machine);
+    }
+    let people = People::read(&api.folder).map_err(|error| {
+        tracing::error!(error = with_causes(&error), "the list of people cannot be read");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "people").detail(with_causes(&error))
+    })?;
+    people.of_token(&hash).cloned().map(Caller::Person).ok_or_else(refused)
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// A program on this machine that reads `api.json`.
+    Machine,
+    /// Somebody of the office.
+    Person(Person),
+}
+
+/// Addresses that say nothing about what documents say.
+const WITHOUT_CONTENT: [&str; 6] = ["/status", "/alarms", "/offices", "/registry", "/signers", "/waiting"];
+
+impl Caller {
+    /// Whether this caller may ask for this at all; who may do which work is decided by the rules.
+    fn may(&self, method: &Method, path: &str) -> Result<(), Problem> {
+        let Self::Person(person) = self else { return Ok(()) };
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        if method == Method::GET || path == "/work" {
+            let content = path != "/work" && !WITHOUT_CONTENT.contains(&path);
+            return match content && !person.reads_content() {
+                true => Err(Problem::new(StatusCode::FORBIDDEN, "content-role")),
+                false => Ok(()),
+            };
+        }
+        // Everything else brings something in or sends it.
+        let wanted: &'static [Role] = match path {
+            "/registry" => &[Role::Clerk, Role::Administrator],
+            "/signatures" => &[Role::Leader, Role::Clerk],
+            path if path.starts_with("/blobs/") || path == "/manifests" => {
+                &[Role::Clerk, Role::Officer, Role::Leader]
+            }
+            _ => &[Role::Clerk],
+        };
+        if person.roles.iter().any(|role| wanted.contains(role)) {
+            return Ok(());
+        }
+        let role = person.roles.first().copied().unwrap_or(Role::Auditor);
+        Err(Problem::from(&WorkRefusal::Role { role, wanted }))
+    }
+
+    /// Who acts, in the role that fits.
+    pub(super) fn acting_as(&self, wanted: &[Role]) -> Result<Actor, Problem> {
+        match self {
+            Self::Machine => Err(Problem::new(StatusCode::FORBIDDEN, "person-needed")),
+            Self::Person(person) => Ok(person.acting_as(wanted)),
+        }
     }
 }
 

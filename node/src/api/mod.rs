@@ -9,6 +9,9 @@
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
+//! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents |
+//! | `GET /api/v1/waiting` | what waits for a person |
+//! | `GET /api/v1/registers`, `/registers/incoming/{book}/{year}` (`?after=&limit=`) | the registers, and their lines |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
@@ -16,7 +19,8 @@
 //! | `POST /api/v1/signatures`, `GET`, `GET …/{id}` | ask an officer to sign frozen bytes; what became of it |
 //! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
 //!
-//! Every request carries the token of `api.json`; foreign `Host` and `Origin` are refused. A refusal is
+//! Every request carries the token of `api.json`, which is the machine's, or that of a person ([`crate::people`]): whoever
+//! works on documents does so under a name; foreign `Host` and `Origin` are refused. A refusal is
 //! `{"error": code, "message": words, "detail": what was found}`: Vietnamese, or English with
 //! `Accept-Language: en`.
 
@@ -30,6 +34,7 @@ mod registry;
 mod serve;
 mod signing;
 mod stream;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,7 +58,8 @@ pub use present::{day_in_vietnam, time_in_vietnam};
 pub use registry::described as registry_described;
 pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
-use crate::keyring::Protection;
+use crate::config::DataFolder;
+use crate::keyring::{self, Protection};
 use crate::link::LinkBoard;
 use crate::runtime::{Inputs, Keeper, now};
 use crate::signing::Desk;
@@ -83,8 +89,7 @@ const PAGE_ROWS: u32 = 50;
 /// What the API works with.
 pub struct Api {
     office: OfficeId,
-    database: PathBuf,
-    full_check: PathBuf,
+    folder: DataFolder,
     signing_key: PathBuf,
     inputs: Inputs,
     keeper: Keeper,
@@ -102,10 +107,8 @@ pub struct Api {
 pub struct ApiSetting {
     /// Whose station this is.
     pub office: OfficeId,
-    /// The store, for reading.
-    pub database: PathBuf,
-    /// Where the outcome of the last full check of the store is kept.
-    pub full_check: PathBuf,
+    /// Its data folder: the store, for reading, and the people of the office.
+    pub folder: DataFolder,
     /// The signing key's file: the status tells how it is protected. The key itself is not kept here.
     pub signing_key: PathBuf,
     /// The way into the core.
@@ -126,12 +129,10 @@ type SharedApi = Arc<Api>;
 
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, database, full_check, signing_key, inputs, keeper, board, hosts, token, desk } =
-        setting;
+    let ApiSetting { office, folder, signing_key, inputs, keeper, board, hosts, token, desk } = setting;
     let api = Arc::new(Api {
         office,
-        database,
-        full_check,
+        folder,
         signing_key,
         inputs,
         keeper,
@@ -158,6 +159,10 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/quarantine", get(quarantine))
         .route("/offices", get(offices))
         .route("/registry", get(registry::show).post(registry::import))
+        .route("/work", post(work::work))
+        .route("/waiting", get(work::waiting))
+        .route("/registers", get(work::books))
+        .route("/registers/incoming/{book}/{year}", get(work::register))
         .route("/signers", get(signing::signers))
         .route("/signatures", get(signing::list).post(signing::ask))
         .route("/signatures/{id}", get(signing::show))
@@ -205,7 +210,7 @@ impl Api {
 
     fn take_reader(&self) -> Result<Reader, StoreError> {
         let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.map_or_else(|| Reader::open(&self.database), Ok)
+        kept.map_or_else(|| Reader::open(&self.folder.database()), Ok)
     }
 
     fn give_reader_back(&self, reader: Reader) {
@@ -307,6 +312,12 @@ fn document_id(path: Result<Path<String>, PathRejection>) -> Result<DocumentId, 
     parsed(id.parse())
 }
 
+/// Fresh bytes for an id.
+fn random_bytes<const N: usize>() -> Result<[u8; N], Problem> {
+    keyring::random_bytes()
+        .map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopped").detail(error.to_string()))
+}
+
 fn no_document(id: &DocumentId) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no-document").detail(format!("document `{id}`"))
 }
@@ -334,7 +345,7 @@ async fn why(
 }
 
 async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
-    let (record, key) = (api.full_check.clone(), api.signing_key.clone());
+    let (record, key) = (api.folder.full_check(), api.signing_key.clone());
     let (view, full_check, protection) = api
         .read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record), Protection::of_file(&key))))
         .await?;

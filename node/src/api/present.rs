@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 use schema::directory::{Directory, Office};
 use schema::document::DocumentType;
 use schema::id::OfficeId;
-use schema::time::Millis;
+use schema::time::{Day, Millis};
 use schema::trust::Outcome;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value, json};
@@ -18,9 +18,7 @@ const VIETNAM_HOURS: i8 = 7;
 
 /// The day in Vietnam.
 pub fn day_in_vietnam(now: Millis) -> Date {
-    let ms = i64::try_from(now.0).unwrap_or(i64::MAX);
-    let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
-    Offset::constant(VIETNAM_HOURS).to_datetime(timestamp).date()
+    Day::in_vietnam(now).0
 }
 
 /// A time for people: day, month, year and time of day in Vietnam.
@@ -83,7 +81,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 12] = [
+        let tables: [(&str, &str, Table); 16] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -96,6 +94,10 @@ impl Presenter<'_> {
             ("capacity", "capacity_text", words::CAPACITY),
             ("paper", "paper_text", words::PAPER),
             ("legal_value", "legal_value_text", words::LEGAL_VALUE),
+            ("stage", "stage_text", words::STAGE),
+            ("standing", "standing_text", words::STANDING),
+            ("refused_for", "refused_for_text", words::REFUSAL_REASON),
+            ("what", "what_text", words::BUSINESS),
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());

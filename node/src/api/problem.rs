@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schema::directory::ResolveError;
-use schema::exchange::Refusal;
+use schema::exchange::{Refusal, WorkRefusal};
 use schema::trust::Language;
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ impl Problem {
         });
         json!({
             "error": self.code,
-            "message": words::word(words::PROBLEM, self.code, lang),
+            "message": words::problem(self.code, lang),
             "detail": detail,
         })
     }
@@ -137,6 +137,7 @@ impl From<Refusal> for Problem {
             Refusal::AttachmentMissing { .. } => (StatusCode::CONFLICT, "attachment-missing"),
             Refusal::SignatureInvalid { .. } => (UNPROCESSABLE, "signature-invalid"),
             Refusal::TooLarge => (UNPROCESSABLE, "text-too-large"),
+            Refusal::Work(refusal) => return refusal.into(),
         };
         let problem = Self::new(status, code);
         match &refusal {
@@ -150,6 +151,75 @@ impl From<Refusal> for Problem {
             }
             refusal => problem.detail(with_causes(refusal)),
         }
+    }
+}
+
+impl From<&WorkRefusal> for Problem {
+    fn from(refusal: &WorkRefusal) -> Self {
+        let code = match refusal {
+            WorkRefusal::Role { .. } => "role",
+            WorkRefusal::NotHere { .. } => "not-here",
+            WorkRefusal::NotSentTo { .. } => "not-sent-to",
+            WorkRefusal::NotSent { .. } => "not-sent-here",
+            WorkRefusal::AlreadyRegistered { .. } => "already-registered",
+            WorkRefusal::AlreadyRefused => "already-refused",
+            WorkRefusal::NotRegistered => "not-registered",
+            WorkRefusal::AlreadyFinished => "already-finished",
+            WorkRefusal::AlreadyStarted => "already-started",
+            WorkRefusal::AskedBack => "asked-back",
+            WorkRefusal::CountsNoMore { .. } => "counts-no-more",
+            WorkRefusal::NothingAsked => "nothing-asked",
+            WorkRefusal::AlreadyAsked { .. } => "already-asked",
+            WorkRefusal::AskedTooOften { .. } => "asked-too-often",
+            WorkRefusal::SignatureInvalid => "signature-not-valid",
+            WorkRefusal::Undetermined => "undetermined",
+            WorkRefusal::SameNumber { .. } => "same-number",
+            WorkRefusal::UnknownBook => "unknown-book",
+            WorkRefusal::BookDoubtful { .. } => "book-doubtful",
+            WorkRefusal::BookInUse { .. } => "book-in-use",
+            WorkRefusal::BelowKnown { .. } => "below-known",
+            WorkRefusal::BookFull { .. } => "book-full",
+            WorkRefusal::Text(_) => "work-text",
+        };
+        let status = match refusal {
+            WorkRefusal::Role { .. } => StatusCode::FORBIDDEN,
+            WorkRefusal::NotHere { .. } | WorkRefusal::NotSent { .. } | WorkRefusal::NotSentTo { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            WorkRefusal::Undetermined | WorkRefusal::UnknownBook | WorkRefusal::Text(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            _ => StatusCode::CONFLICT,
+        };
+        Self { detail: Some(detail_of(refusal)), ..Self::new(status, code) }
+    }
+}
+
+/// The particulars of a refusal, for people.
+fn detail_of(refusal: &WorkRefusal) -> Detail {
+    let words = |vi: String, en: String| Detail::Words { vi, en };
+    match refusal {
+        WorkRefusal::Role { wanted, .. } => {
+            let roles = |lang| {
+                let roles = wanted.iter().map(|role| words::word(words::ROLE, role.slug(), lang));
+                roles.collect::<Vec<_>>().join(", ")
+            };
+            words(roles(Lang::Vi), roles(Lang::En))
+        }
+        WorkRefusal::AlreadyRegistered { entry } => words(
+            format!("Số đến {entry} năm {}", entry.year),
+            format!("Arrival number {entry} of {}", entry.year),
+        ),
+        WorkRefusal::SameNumber { other } => {
+            words(format!("Văn bản kia: {other}"), format!("The other document: {other}"))
+        }
+        WorkRefusal::BookDoubtful { book, highest }
+        | WorkRefusal::BookInUse { book, highest }
+        | WorkRefusal::BelowKnown { book, highest } => words(
+            format!("Sổ `{book}`: số lớn nhất trạm biết là {highest}"),
+            format!("Register `{book}`: the highest number known here is {highest}"),
+        ),
+        refusal => Detail::Program(with_causes(refusal)),
     }
 }
 

@@ -74,13 +74,20 @@ pub(super) struct Client {
 type Answered = Response<ureq::Body>;
 
 impl Client {
-    pub(super) fn of(folder: &DataFolder, lang: Lang) -> Result<Self, CliError> {
+    /// A client that acts as whoever holds this token file, or as the machine.
+    pub(super) fn of(folder: &DataFolder, lang: Lang, person: Option<&Path>) -> Result<Self, CliError> {
         let path = folder.api();
         let not_running = |found: String| CliError::NotRunning { folder: folder.path().to_owned(), found };
         let bytes =
             crate::config::read_bounded(&path, 4096).map_err(|error| not_running(with_causes(&error)))?;
-        let known = serde_json::from_slice(&bytes)
+        let mut known: ApiAddress = serde_json::from_slice(&bytes)
             .map_err(|error| not_running(format!("`{}` cannot be read: {error}", path.display())))?;
+        if let Some(file) = person {
+            let token = crate::config::read_bounded(file, 4096)
+                .map_err(|error| CliError::Words(with_causes(&error)))?;
+            let token = String::from_utf8_lossy(&token);
+            token.trim().clone_into(&mut known.token);
+        }
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(5)))

@@ -7,11 +7,13 @@ mod backup;
 mod client;
 mod init;
 mod key;
+mod person;
 mod registry;
 mod send;
 mod show;
 mod sign;
 mod unlock;
+mod work;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,6 +31,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, DataFolder};
 use crate::keyring::Unlock;
 use crate::node::StepError;
+use crate::people;
 use crate::store::StoreError;
 use crate::words::{Lang, with_causes};
 use client::{CliError, Client};
@@ -52,6 +55,12 @@ struct Cli {
     /// Language of texts.
     #[arg(long, global = true, env = "TRAM_LANG", value_enum, default_value_t = LangArg::Vi)]
     lang: LangArg,
+    /// Act as this person: the key that `person list` shows.
+    #[arg(long = "as", global = true, env = "TRAM_AS", value_name = "KEY")]
+    acting: Option<String>,
+    /// Act as the person whose token is in this file.
+    #[arg(long, global = true, env = "TRAM_AS_FILE", value_name = "FILE", conflicts_with = "acting")]
+    as_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -89,6 +98,30 @@ enum Command {
         /// The document's id.
         document: DocumentId,
     },
+    /// Accept a document, which is to register it (03): it gets its arrival number.
+    Accept(work::AcceptArgs),
+    /// Refuse or return a document (02).
+    Refuse(work::RefuseArgs),
+    /// Say who works on a document, until when, how (04).
+    Assign(work::AssignArgs),
+    /// Work on a document has begun (05).
+    Start(work::Which),
+    /// A document is finished (06).
+    Finish(work::Which),
+    /// Ask recipients for a document back (13).
+    TakeBack(work::AskArgs),
+    /// Recall a document: every recipient cancels its copy.
+    Recall(work::AskArgs),
+    /// Answer a sender that asks for a document back (15, 16).
+    Answer(work::AnswerArgs),
+    /// Show what waits for a person.
+    Waiting,
+    /// The registers and their numbers.
+    #[command(subcommand)]
+    Register(work::RegisterCommand),
+    /// The people of the office.
+    #[command(subcommand)]
+    Person(person::PersonCommand),
     /// Show the station at a glance.
     Status,
     /// List alarms, newest first.
@@ -241,7 +274,10 @@ pub fn main() -> ExitCode {
         };
     }
     let output = Output { json: cli.json, lang };
-    match ask(cli.command, &folder, &output) {
+    let token = cli
+        .as_file
+        .or_else(|| cli.acting.map(|key| people::token_file(folder.path(), &people::key_of(&key))));
+    match ask(cli.command, &folder, token.as_deref(), &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.failure(&error);
@@ -315,8 +351,8 @@ impl Output {
     }
 }
 
-fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), CliError> {
-    let client = || Client::of(folder, output.lang);
+fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Output) -> Result<(), CliError> {
+    let client = || Client::of(folder, output.lang, token);
     match command {
         Command::Run(_) => Ok(()),
         Command::Init(args) => output.show(&init::init(folder, args, output.lang)?, show::made),
@@ -343,6 +379,20 @@ fn ask(command: Command, folder: &DataFolder, output: &Output) -> Result<(), Cli
         }
         Command::Why { document } => {
             output.show(&client()?.get(&format!("/documents/{document}/why"))?, show::why)
+        }
+        Command::Accept(args) => output.show(&work::accept(&client()?, args)?, show::worked),
+        Command::Refuse(args) => output.show(&work::refuse(&client()?, args)?, show::worked),
+        Command::Assign(args) => output.show(&work::assign(&client()?, args)?, show::worked),
+        Command::Start(which) => output.show(&work::climb(&client()?, "start", which)?, show::worked),
+        Command::Finish(which) => output.show(&work::climb(&client()?, "finish", which)?, show::worked),
+        Command::TakeBack(args) => output.show(&work::ask(&client()?, "take-back", args)?, show::worked),
+        Command::Recall(args) => output.show(&work::ask(&client()?, "recall", args)?, show::worked),
+        Command::Answer(args) => output.show(&work::answer(&client()?, args)?, show::worked),
+        Command::Waiting => output.show(&client()?.get("/waiting")?, show::waiting),
+        Command::Register(command) => work::register(&client()?, command, output),
+        Command::Person(command) => {
+            let (answer, text) = person::person(folder, command)?;
+            output.show(&answer, text)
         }
         Command::Status => output.show(&client()?.get("/status")?, show::status),
         Command::Alarms => output.show(&client()?.get("/alarms")?, show::alarms),

@@ -50,7 +50,7 @@ pub(super) fn registry(
             // While the station runs, it is the one that writes the file.
             let running = match folder.lock() {
                 Ok(held) => Err(held),
-                Err(ConfigError::Running { .. }) => Ok(Client::of(folder, lang)?),
+                Err(ConfigError::Running { .. }) => Ok(Client::of(folder, lang, None)?),
                 Err(error) => return Err(failed(&error)),
             };
             let answer = match running {

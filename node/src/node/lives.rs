@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, StatusCode};
+use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, TransportCode};
 use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier, key_id};
 use schema::exchange::{Class, Draft, Records, SentRow};
 use schema::id::{Incarnation, KeyId, OfficeId, Position};
@@ -134,7 +134,7 @@ impl Node {
                 counter: row.place.counter,
             })
             .collect();
-        for draft in self.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
+        for draft in self.exchange.status_drafts(TransportCode::SentAnew, &places, None, None) {
             self.record(&draft, now, work)?;
         }
         for row in rows.into_iter().filter(SentRow::is_said_again) {

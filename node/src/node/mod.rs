@@ -11,10 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use schema::body::{Dispatch, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
+use schema::body::{
+    Act, Body, Deed, Dispatch, DocumentFact, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason, Status,
+};
 use schema::document::Attachment;
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
-use schema::exchange::{self, Change, Class, Command, Draft, Entry, Exchange, Refusal, SentRow};
+use schema::exchange::{self, Change, Class, Command, Context, Draft, Entry, Exchange, Refusal, SentRow};
+use schema::handling::{self, Fact, Rules};
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, StateHash, hex};
 use schema::registry::{Item, Registry};
 use schema::stamp::Stamp;
@@ -25,7 +28,7 @@ use sha2::{Digest, Sha256};
 use self::attachments::Transfers;
 use self::heads::{Greetings, HeadDue};
 use self::send::Sending;
-use crate::step::{Answer, Effect, Input, Ticket};
+use crate::step::{Answer, Done, Effect, Input, Ticket};
 use crate::store::{Store, StoreError};
 
 pub use self::attachments::{CHUNKS_PER_RUN, DOWNLOADS_MAX, FETCHES_MAX, UPLOADS_MAX};
@@ -70,6 +73,8 @@ pub struct Node {
     judging: bool,
     /// Whether it was looked at if the key of the newest event is over; once after each start and change.
     key_looked_at: bool,
+    /// What the office has settled for itself.
+    rules: Rules,
     /// The disk was full; see [`Node::rest`].
     resting_until: Millis,
     last_now: Millis,
@@ -122,6 +127,8 @@ struct Work {
     told_heads: Vec<(OfficeId, HeadDue)>,
     /// Relays' word on when documents that came in this step were there, as far as there is one.
     stamps: BTreeMap<EventId, Option<Stamp>>,
+    /// Documents were shown, or recalled: some may be to be cancelled.
+    recalls: bool,
     /// What was found out about documents, and whether it is worse than before.
     judgements: Vec<(Judgement, bool)>,
 }
@@ -159,11 +166,19 @@ impl Node {
             greetings: Greetings::default(),
             judging: false,
             key_looked_at: false,
+            rules: Rules::default(),
             resting_until: Millis(0),
             last_now: now,
         };
         node.load_volatile(now)?;
         Ok(node)
+    }
+
+    /// Has the station follow what its office has settled for itself.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// Has the station change to this key once it is certified: announced by the present one, or after that one was
@@ -323,6 +338,7 @@ impl Node {
                 self.record(&draft, now, work)?;
             }
         }
+        self.confirm_recalls(now, work)?;
         self.send_anew(now, work)?;
         if let Some(told) = work.told {
             self.raise(told, RestoreReason::Correspondent, now, work)?;
@@ -370,7 +386,39 @@ impl Node {
     }
 
     fn command(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
-        let Command::Dispatch { dispatch, .. } = command;
+        match command {
+            Command::Dispatch { dispatch, .. } => self.dispatch(command, dispatch, now, work),
+            Command::Work { .. } => self.work(command, now, work),
+        }
+    }
+
+    fn decide(&self, command: &Command, now: Millis) -> Result<Result<Vec<Draft>, Refusal>, StepError> {
+        let context = Context { directory: self.registry.directory(), rules: &self.rules, now };
+        Ok(exchange::decide(&self.exchange, &self.store, context, command)?)
+    }
+
+    /// Somebody works on documents.
+    fn work(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
+        let drafts = match self.decide(command, now)? {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        };
+        let mut done = Done::default();
+        for draft in &drafts {
+            done.recipients += draft.to.len();
+            let event = self.record(draft, now, work)?;
+            done.line = done.line.or_else(|| line_of(&event));
+        }
+        Ok(Answer::Done(done))
+    }
+
+    fn dispatch(
+        &mut self,
+        command: &Command,
+        dispatch: &Dispatch,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<Answer, StepError> {
         for Attachment { blob, .. } in &dispatch.manifest.attachments {
             if !self.store.has_blob(&blob.hash)? {
                 return Ok(Answer::Refused(Refusal::AttachmentMissing { hash: blob.hash }));
@@ -379,8 +427,7 @@ impl Node {
         if let Some(refusal) = self.invalid_signature(dispatch, now) {
             return Ok(Answer::Refused(refusal));
         }
-        let drafts = match exchange::decide(&self.exchange, &self.store, self.registry.directory(), command)?
-        {
+        let drafts = match self.decide(command, now)? {
             Ok(drafts) => drafts,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
@@ -396,6 +443,19 @@ impl Node {
             }
         }
         Ok(Answer::Dispatched { document: dispatch.manifest.document, recipients })
+    }
+
+    /// Tells senders that what they recalled is cancelled here.
+    fn confirm_recalls(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        if !std::mem::take(&mut work.recalls) {
+            return Ok(());
+        }
+        for (from, document) in self.store.recalls_to_confirm()? {
+            for draft in self.exchange.confirm_recalls(&self.store, from, document)? {
+                self.record(&draft, now, work)?;
+            }
+        }
+        Ok(())
     }
 
     /// The first signature of a person that would be invalid everywhere. One that nobody can tell about yet leaves.
@@ -435,8 +495,15 @@ impl Node {
             self.store.apply(&change, position, now)?;
             match &change {
                 Change::Alarm(alarm) => tracing::warn!(?alarm, "alarm recorded"),
-                Change::Answered { from, .. } | Change::Presented { from, .. } => {
+                Change::Presented { from, .. } => {
                     work.touched.insert(*from);
+                    work.recalls = true;
+                }
+                Change::Answered { from, .. } => {
+                    work.touched.insert(*from);
+                }
+                Change::Case(case) => {
+                    work.recalls |= case.progress.unconfirmed_recalls().next().is_some();
                 }
                 _ => {}
             }
@@ -445,6 +512,22 @@ impl Node {
             work.touched.extend(self.exchange.peers().keys());
         }
         Ok(())
+    }
+}
+
+/// The line of a register that an event of this station has used.
+fn line_of(event: &VerifiedEvent) -> Option<handling::Entry> {
+    match Body::read(event.version(), event.event()) {
+        Ok(Body::Status(Status::Document(DocumentFact { fact: Fact::Registered { entry, .. }, .. }))) => {
+            Some(entry)
+        }
+        Ok(Body::Act(Act { deed, .. })) => match deed {
+            Deed::PaperRegistered { entry, .. }
+            | Deed::NumberCancelled { entry, .. }
+            | Deed::HighestStated { entry, .. } => Some(entry),
+            Deed::AcceptedUndetermined { .. } | Deed::Assigned { .. } => None,
+        },
+        _ => None,
     }
 }
 

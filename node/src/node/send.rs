@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use schema::body::{SentPlace, StatusCode};
+use schema::body::{SentPlace, TransportCode};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Records as _;
 use schema::id::{EventId, OfficeId, Position, RegionId};
@@ -288,7 +288,7 @@ impl Node {
         }
         if stored {
             let left: Vec<SentPlace> = rows.iter().filter(|row| !row.left).map(DueRow::key).collect();
-            for draft in self.exchange.status_drafts(StatusCode::Left, &left, Some(&relay), None) {
+            for draft in self.exchange.status_drafts(TransportCode::Left, &left, Some(&relay), None) {
                 self.record(&draft, now, work)?;
             }
         }
@@ -317,7 +317,7 @@ impl Node {
             }
         }
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-        let code = StatusCode::RefusedByRelay;
+        let code = TransportCode::RefusedByRelay;
         for draft in self.exchange.status_drafts(code, &rows, Some(relay), Some(&reason)) {
             self.record(&draft, now, work)?;
         }

@@ -212,8 +212,7 @@ async fn open_door(
     hosts.extend(config.api.host_names.iter().map(|name| format!("{name}:{port}")));
     let setting = ApiSetting {
         office: config.office,
-        database: folder.database(),
-        full_check: folder.full_check(),
+        folder: folder.clone(),
         signing_key: config.signing_key.clone(),
         inputs: inputs.clone(),
         keeper: keeper.clone(),

@@ -5,6 +5,7 @@
 //! everything else follows from the journal.
 
 mod blobs;
+mod handled;
 mod inspect;
 mod judgements;
 mod outbox;
@@ -30,8 +31,9 @@ pub use blobs::BlobProgress;
 pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
-    AlarmView, DocumentView, ExportError, IncomingView, JudgementView, OutgoingView, PAGE_ROWS_MAX, Page,
-    QuarantineView, Reader, RecipientView, SentStamp, StatusView, Step, StepKind, WhyView,
+    AlarmView, AskedView, BookView, DocumentView, ExportError, IncomingView, JudgementView, LineView,
+    OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader, RecipientView, RegisterRow,
+    SentStamp, StatusView, Step, StepKind, WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use signing::{
@@ -452,15 +454,16 @@ impl Store {
             earlier: Vec::new(),
         });
         chain.earlier = self.earlier_incarnations(chain.incarnation).attempted(read)?;
-        let (presented, raised_at) = self
+        let (presented, raised_at, books): (i64, Vec<u8>, Vec<u8>) = self
             .db
-            .prepare_cached("SELECT presented, raised_at FROM station")
-            .and_then(|mut s| s.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))))
+            .prepare_cached("SELECT presented, raised_at, books FROM station")
+            .and_then(|mut s| s.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
             .attempted(read)?;
         let raised_at =
             minicbor::decode(&raised_at).map_err(|_| StoreError::Value { what: "a list of times" })?;
+        let books = minicbor::decode(&books).map_err(|_| StoreError::Value { what: "the registers" })?;
         let peers = self.load_peers()?;
-        Ok(Exchange::from_parts(me, chain, peers, presented.unsigned_abs(), raised_at))
+        Ok(Exchange::from_parts(me, chain, peers, presented.unsigned_abs(), raised_at, books))
     }
 
     /// The newest own incarnations before this one, oldest first.
@@ -554,18 +557,15 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn save_exchange(&self, exchange: &Exchange, touched: &BTreeSet<OfficeId>) -> Result<(), StoreError> {
-        let write = "save the state";
-        if touched.is_empty() {
-            return Ok(());
-        }
         let raised_at = minicbor::to_vec(exchange.raised_at()).unwrap_or_default();
+        let books = minicbor::to_vec(exchange.books()).unwrap_or_default();
         // A step that changed nothing must not write, and so costs no sync.
-        let sql =
-            "UPDATE station SET presented = ?1, raised_at = ?2 WHERE presented <> ?1 OR raised_at <> ?2";
+        let sql = "UPDATE station SET presented = ?1, raised_at = ?2, books = ?3
+                   WHERE presented <> ?1 OR raised_at <> ?2 OR books <> ?3";
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.execute(params![exchange.presented() as i64, raised_at]))
-            .attempted(write)?;
+            .and_then(|mut s| s.execute(params![exchange.presented() as i64, raised_at, books]))
+            .attempted("save the state")?;
         for office in touched {
             let Some(peer) = exchange.peer(office) else {
                 continue;

@@ -6,6 +6,7 @@ use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::{
     Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, MemoryRecords, Records, SentRow, StateDigest,
 };
+use schema::handling::{self, CaseRow, Direction, Side};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
@@ -220,6 +221,43 @@ impl Records for Store {
             .and_then(|mut s| s.exists([document.as_bytes()]))
             .attempted("look up an outgoing document")
     }
+
+    fn incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<Option<HeldRow>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(None);
+        };
+        let sql = format!("SELECT {HELD_COLUMNS} FROM held WHERE document = ?1 AND peer = ?2");
+        self.db
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row(params![document.as_bytes(), no], |row| held_row(*from, row)).optional()
+            })
+            .attempted("look up an incoming document")
+    }
+
+    fn recipients(&self, document: &DocumentId) -> Result<Vec<OfficeId>, StoreError> {
+        let sql = "SELECT DISTINCT peer.office FROM sent JOIN peer ON peer.no = sent.peer
+                   WHERE sent.document = ?1 ORDER BY peer.office";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map([document.as_bytes()], |row| row.get(0).map(OfficeId::new))?.collect()
+            })
+            .attempted("look up the recipients of a document")
+    }
+
+    fn case(
+        &self,
+        with: &OfficeId,
+        document: &DocumentId,
+        side: Side,
+    ) -> Result<Option<CaseRow>, StoreError> {
+        self.handled(with, document, side)
+    }
+
+    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<Position>, StoreError> {
+        self.line_position(direction, line)
+    }
 }
 
 impl Store {
@@ -310,8 +348,10 @@ impl Store {
                     .prepare_cached("DELETE FROM early_receipt WHERE id = ?1")
                     .and_then(|mut s| s.execute([id.as_bytes()]))
                     .attempted("forget an early receipt")?;
-                self.insert_outgoing(document, *position)
+                document.map_or(Ok(()), |document| self.insert_outgoing(&document, *position))
             }
+            Change::Case(case) => self.save_handled(case),
+            Change::Line { direction, line, position } => self.use_line(*direction, line, *position),
             Change::Answered {
                 from,
                 incarnation,
@@ -334,7 +374,9 @@ impl Store {
                 ordinal,
                 in_order,
             } => {
-                let sql = "UPDATE held SET ordinal = ?4, in_order = ?5
+                let sql = "UPDATE held SET ordinal = ?4, in_order = ?5, unsettled = NOT EXISTS (
+                               SELECT 1 FROM handled WHERE handled.peer = held.peer AND handled.document = held.document
+                               AND handled.side = 0 AND (handled.stage > 1 OR handled.standing > 1))
                            WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
                 self.change_row(
                     sql,
@@ -472,6 +514,8 @@ impl Store {
         let mut digest = StateDigest::new(exchange);
         self.each_sent(|row| digest.sent(&row))?;
         self.each_held(|row| digest.held(&row))?;
+        self.each_handled(|case| digest.case(&case))?;
+        self.each_line(|direction, line, position| digest.line(direction, &line, position))?;
         Ok(digest.finish())
     }
 
@@ -530,7 +574,7 @@ impl Store {
     }
 }
 
-fn each_row(
+pub(super) fn each_row(
     db: &Connection,
     sql: &str,
     mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,

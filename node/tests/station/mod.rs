@@ -13,6 +13,7 @@ use certified::Registrar;
 use ed25519_dalek::SigningKey;
 use node::Node;
 use node::api::{ApiSetting, router, serve};
+use node::config::DataFolder;
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::signing::Desk;
@@ -118,9 +119,8 @@ impl Station {
             let desk = Arc::new(Desk::open(&database, &[], now()).expect("a desk"));
             let setting = ApiSetting {
                 office: office_id(n),
-                full_check: folder.path().join("verify.json"),
+                folder: DataFolder::new(folder.path()),
                 signing_key: folder.path().join("node.key"),
-                database,
                 inputs,
                 keeper,
                 board: links.board(),

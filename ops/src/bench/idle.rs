@@ -19,7 +19,7 @@ use ops::deployment::{Deployment, NewRegion};
 use schema::id::{OfficeId, RegionId};
 
 use super::town::{free_port, wait_for};
-use super::workload::{Span, Stopwatch, letter};
+use super::workload::{Span, Stopwatch, send};
 use super::{Figure, Ground, raw};
 
 /// Events of the store when the caller does not say.
@@ -162,7 +162,7 @@ fn set_up(folder: &Path, data: &Path, program: &Path, events: usize) -> Result<(
     while written < events {
         let last = events.min(written + STEP_INPUTS_MAX);
         let inputs = (written..last).map(|n| {
-            let command = letter(offices[0], n as u64, vec![offices[1 + n % 2]]);
+            let command = send(offices[0], n as u64, vec![offices[1 + n % 2]]);
             Input::Command { ticket: Ticket(n as u64), command }
         });
         node.step(inputs.collect(), now())?;

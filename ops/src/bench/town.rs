@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::workload::{certified, key, letter, office};
+use super::workload::{certified, key, office, send};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -211,7 +211,7 @@ impl Town {
         station.written += letters;
         self.runtime.block_on(async {
             for n in first..first + letters {
-                let command = letter(office(station.n), n, to(n));
+                let command = send(office(station.n), n, to(n));
                 station.inputs.put(Input::Command { ticket: Ticket(n), command }).await?;
             }
             Ok(())

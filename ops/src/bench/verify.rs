@@ -11,7 +11,6 @@ use node::step::{Delivery, Effect, Input, PublishOutcome};
 use node::store::Store;
 use schema::body::Body;
 use schema::event::{Addressee, Event, Kind, Urgency, Verifier, VerifyMemory, seal};
-use schema::exchange::Command;
 use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use schema::inbound::{self, Opened};
 use schema::pack::{Message, PACK_EVENTS_MAX, PackItem};
@@ -55,7 +54,7 @@ impl Senders {
         let mut items = Vec::with_capacity(PACK_EVENTS_MAX);
         for _ in 0..PACK_EVENTS_MAX {
             *seq += 1;
-            let Command::Dispatch { dispatch, .. } = letter(office(*sender), *seq, Vec::new());
+            let dispatch = letter(office(*sender), *seq);
             let event = Event {
                 office: office(*sender),
                 incarnation: Incarnation::FIRST,

@@ -107,12 +107,17 @@ pub(super) fn document(issuer: &OfficeId, n: u64) -> DocumentId {
 }
 
 /// The `n`-th letter of an office, without attachments.
-pub(super) fn letter(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
+pub(super) fn letter(issuer: OfficeId, n: u64) -> Dispatch {
     let (document, signer) = (document(&issuer, n), Signer::head("Chủ tịch", "Vàng A Sáng"));
     let manifest = Manifest::new(document, issuer, DocumentType::OfficialLetter, SUBJECT, signer);
     let code = Code::new(n.to_string(), "UBND-VP").expect("a few digits and a symbol");
     let issued = Some(Issue { code, on: ISSUED_ON });
-    Command::Dispatch { to, dispatch: Dispatch { manifest, issued, signatures: Vec::new() } }
+    Dispatch { manifest, issued, signatures: Vec::new() }
+}
+
+/// Sends it.
+pub(super) fn send(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
+    Command::Dispatch { to, dispatch: letter(issuer, n) }
 }
 
 /// A station without a network that writes letters to thirty correspondents in turn.
@@ -142,7 +147,7 @@ impl Writer {
             let inputs: Vec<Input> = (self.written..last)
                 .map(|n| {
                     let to = office(2 + u8::try_from(n % u64::from(OFFICES - 1)).unwrap_or(0));
-                    Input::Command { ticket: Ticket(n), command: letter(office(Self::OFFICE), n, vec![to]) }
+                    Input::Command { ticket: Ticket(n), command: send(office(Self::OFFICE), n, vec![to]) }
                 })
                 .collect();
             let expected = inputs.len();

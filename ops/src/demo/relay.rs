@@ -125,6 +125,8 @@ impl Manifest {
                         manifest.receipted.extend(entries.map(|place| (recorded.event.office, place.id)));
                     }
                     Body::Status(_)
+                    | Body::BusinessRequest(_)
+                    | Body::Act(_)
                     | Body::Head(_)
                     | Body::Restored(_)
                     | Body::Returned(_)

@@ -2,14 +2,18 @@
 //!
 //! Kinds whose rules are not written yet travel with an opaque body: kept, forwarded, shown as unsupported.
 
+mod act;
 mod dispatch;
+mod status;
 mod trust;
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+pub use act::{Act, Assignment, CO_ORDINATORS_MAX, Deed, INSTRUCTION_CHARS_MAX, PaperDocument};
 pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
+pub use status::{DocumentFact, SentPlace, Status, Transport, TransportCode};
 pub use trust::{
     CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
     ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX,
@@ -17,9 +21,8 @@ pub use trust::{
 };
 
 use crate::cose::{encodes_to, infallible};
-use crate::document::ABSTRACT_CHARS_MAX;
 use crate::event::{EVENT_BYTES_MAX, Event, Kind, VERSION};
-use crate::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
+use crate::id::{Counter, EventId, Incarnation, Seq};
 use crate::stamp::Stamp;
 use crate::text;
 
@@ -227,101 +230,15 @@ pub struct Restored {
     pub heads: Heads,
 }
 
-/// Codes of statuses. Numbers below 100 are those of the national exchange (edXML `StatusCode`); the others
-/// never leave the station.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StatusCode {
-    /// 100, local: a relay stored these events (*đã rời đơn vị*). Not proof of delivery.
-    Left,
-    /// 101, local: a relay refused these events, with a reason.
-    RefusedByRelay,
-    /// 102, local: the recipient lost these events, or holds others at their places; their documents are sent again
-    /// in new events.
-    SentAnew,
-    /// A code this version does not interpret.
-    Other(u16),
-}
-
-impl StatusCode {
-    /// Its number.
-    pub const fn number(self) -> u16 {
-        match self {
-            Self::Left => 100,
-            Self::RefusedByRelay => 101,
-            Self::SentAnew => 102,
-            Self::Other(number) => number,
-        }
-    }
-
-    /// The code with this number.
-    pub const fn from_number(number: u16) -> Self {
-        match number {
-            100 => Self::Left,
-            101 => Self::RefusedByRelay,
-            102 => Self::SentAnew,
-            other => Self::Other(other),
-        }
-    }
-}
-
-impl<C> Encode<C> for StatusCode {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.u16(self.number())?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for StatusCode {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        d.u16().map(Self::from_number)
-    }
-}
-
-/// What became of events this station sent.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
-#[cbor(map)]
-pub struct Status {
-    /// What happened.
-    #[n(1)]
-    pub code: StatusCode,
-    /// To which events.
-    #[n(2)]
-    pub entries: Vec<SentPlace>,
-    /// At which relay; none for a courier file.
-    #[n(3)]
-    pub region: Option<RegionId>,
-    /// The reason, for a refusal.
-    #[n(4)]
-    pub reason: Option<String>,
-}
-
-/// One sent event, by recipient and place in that recipient's channel.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
-)]
-pub struct SentPlace {
-    /// The recipient.
-    #[n(0)]
-    pub to: OfficeId,
-    /// This station's incarnation at the time.
-    #[n(1)]
-    pub incarnation: Incarnation,
-    /// The number among the events to that recipient.
-    #[n(2)]
-    pub counter: Counter,
-}
-
 /// The body of an event, read by its kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
     /// A document.
     Dispatch(Dispatch),
-    /// What became of sent events.
+    /// What became of sent events, or of a document.
     Status(Status),
+    /// A take-back or recall.
+    BusinessRequest(DocumentFact),
     /// A receipt.
     Receipt(Receipt),
     /// Both directions between two offices.
@@ -336,6 +253,8 @@ pub enum Body {
     KeyAnnouncement(KeyAnnouncement),
     /// What signatures on documents are worth.
     Verdict(Verdicts),
+    /// What somebody in the office did.
+    Act(Act),
     /// A kind or version this code does not interpret: kept and forwarded, never applied.
     Unsupported,
 }
@@ -372,9 +291,9 @@ impl Body {
             Kind::RegistryChange => Self::RegistryChange(reading.decode(kind, bytes)?),
             Kind::KeyAnnouncement => Self::KeyAnnouncement(reading.decode(kind, bytes)?),
             Kind::Verdict => Self::Verdict(reading.decode(kind, bytes)?),
-            Kind::BusinessRequest | Kind::DossierChange | Kind::Report | Kind::Unknown(_) => {
-                Self::Unsupported
-            }
+            Kind::BusinessRequest => Self::BusinessRequest(reading.decode(kind, bytes)?),
+            Kind::Act => Self::Act(reading.decode(kind, bytes)?),
+            Kind::DossierChange | Kind::Report | Kind::Unknown(_) => Self::Unsupported,
         })
     }
 
@@ -391,6 +310,8 @@ impl Body {
             Self::RegistryChange(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::KeyAnnouncement(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Verdict(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::BusinessRequest(body) => infallible(minicbor::encode(body, &mut bytes)),
+            Self::Act(body) => infallible(minicbor::encode(body, &mut bytes)),
             Self::Unsupported => return None,
         }
         Some(bytes)
@@ -408,6 +329,8 @@ impl Body {
             Self::RegistryChange(_) => Some(Kind::RegistryChange),
             Self::KeyAnnouncement(_) => Some(Kind::KeyAnnouncement),
             Self::Verdict(_) => Some(Kind::Verdict),
+            Self::BusinessRequest(_) => Some(Kind::BusinessRequest),
+            Self::Act(_) => Some(Kind::Act),
             Self::Unsupported => None,
         }
     }
@@ -416,14 +339,9 @@ impl Body {
         let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
         match self {
             Self::Dispatch(dispatch) => dispatch.check(event)?,
-            Self::Status(status) if status.entries.len() > ENTRIES_MAX => {
-                return rule("at most 512 entries");
-            }
-            Self::Status(status) => {
-                if let Some(reason) = &status.reason {
-                    text::require_plain(reason, ABSTRACT_CHARS_MAX)?;
-                }
-            }
+            Self::Status(status) => status.check(event)?,
+            Self::BusinessRequest(asked) => asked.check_business(event)?,
+            Self::Act(act) => act.check(event)?,
             Self::Receipt(receipt) => {
                 if receipt.entries.len() > ENTRIES_MAX || receipt.entries.is_empty() {
                     return rule("1 to 512 entries");

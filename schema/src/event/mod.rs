@@ -57,9 +57,9 @@ pub enum Kind {
     KeyAnnouncement,
     /// A document is sent (*gửi văn bản*).
     Dispatch,
-    /// What became of a document; local ones record that a relay took or refused an event.
+    /// What became of a document at its recipient; local ones record that a relay took or refused an event.
     Status,
-    /// Recall, update, replace, take back.
+    /// The sender asks for a document back, or recalls it.
     BusinessRequest,
     /// The recipient holds these events durably (*biên nhận*).
     Receipt,
@@ -75,6 +75,8 @@ pub enum Kind {
     Returned,
     /// What the signatures on documents are worth, as of now.
     Verdict,
+    /// What somebody in the office did; never leaves.
+    Act,
     /// Written by a newer version: kept, forwarded and shown as unsupported; never applied, never dropped.
     Unknown(u16),
 }
@@ -95,6 +97,7 @@ impl Kind {
             Self::Restored => 10,
             Self::Returned => 11,
             Self::Verdict => 12,
+            Self::Act => 13,
             Self::Unknown(number) => number,
         }
     }
@@ -114,8 +117,15 @@ impl Kind {
             10 => Self::Restored,
             11 => Self::Returned,
             12 => Self::Verdict,
+            13 => Self::Act,
             other => Self::Unknown(other),
         }
+    }
+
+    /// Whether a recipient gives it back to an author that has lost it: what was said to this recipient only, and nobody
+    /// would say again.
+    pub const fn is_given_back(self) -> bool {
+        matches!(self, Self::Dispatch | Self::Status | Self::BusinessRequest)
     }
 
     /// Whether the recipient answers with a receipt. Receipts and heads are answered by the next receipt or head,

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use super::{HeldRow, Judged, SentRow};
 use crate::body::{Body, Place};
 use crate::event::Event;
+use crate::handling::{self, CaseRow, Direction};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
 use crate::registry::ItemId;
 use crate::trust::Outcome;
@@ -121,10 +122,10 @@ pub enum Change {
         /// The entry that holds the receipt.
         position: Position,
     },
-    /// A document that this station had lost is known again; receipts for its event are early no more.
+    /// An event that this station had lost is known again; receipts for it are early no more.
     Regained {
-        /// The document.
-        document: DocumentId,
+        /// The document it carries.
+        document: Option<DocumentId>,
         /// The event that carries it.
         id: EventId,
         /// The entry that brought its event back.
@@ -168,6 +169,17 @@ pub enum Change {
         counter: Counter,
         /// What came out.
         judged: Judged,
+    },
+    /// What is known of a document after it arrived.
+    Case(CaseRow),
+    /// A number of a register was used.
+    Line {
+        /// Of which registers.
+        direction: Direction,
+        /// The line.
+        line: handling::Entry,
+        /// The entry that says so.
+        position: Position,
     },
     /// Someone must look at this.
     Alarm(Alarm),
@@ -279,6 +291,32 @@ pub enum Alarm {
         /// Which key.
         #[n(1)]
         key: KeyId,
+    },
+    /// A number of a register was given twice, by two lives of this station.
+    #[n(11)]
+    NumberTwice {
+        /// Of which registers.
+        #[n(0)]
+        direction: Direction,
+        /// The line.
+        #[n(1)]
+        line: handling::Entry,
+        /// The journal entry that used it first, as this station has them.
+        #[n(2)]
+        first: Position,
+        /// The one that used it again.
+        #[n(3)]
+        again: Position,
+    },
+    /// There is no room for what was said about a document: it was asked for too often, or registered by too many lives.
+    #[n(12)]
+    TooMuchSaid {
+        /// The other office.
+        #[n(0)]
+        office: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
     },
     /// An authority has issued a list that contradicts what it had issued before.
     #[n(10)]

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use minicbor::bytes::ByteVec;
 
 use super::settle::agrees;
+use super::work::{Work, WorkRefusal, decide_work};
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{BLOBS_MAX, BlobRef};
 use crate::body::{
     Ask, Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place, RECEIPT_STAMPS_MAX,
     RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status,
-    StatusCode,
+    Transport, TransportCode,
 };
 use crate::directory::Directory;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
+use crate::handling::{Actor, Rules};
 use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId};
 use crate::mutant::{self, Mutant};
 use crate::stamp::Stamp;
@@ -40,6 +42,24 @@ pub enum Command {
         /// The document.
         dispatch: Dispatch,
     },
+    /// Somebody works on documents.
+    Work {
+        /// Who.
+        by: Actor,
+        /// What is to be done.
+        work: Work,
+    },
+}
+
+/// What decisions depend on besides the station's own state.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Who is who.
+    pub directory: &'a Directory,
+    /// What the office has settled for itself.
+    pub rules: &'a Rules,
+    /// The station's clock: decides which day and year a register says.
+    pub now: Millis,
 }
 
 /// An event that is to be recorded; [`Exchange::next_event`] gives it its place in the chain.
@@ -140,6 +160,9 @@ pub enum Refusal {
         "the document's own text and signatures make an event of more than 64 KiB; put the text in an attachment"
     )]
     TooLarge,
+    /// Somebody's work is not done.
+    #[error(transparent)]
+    Work(#[from] WorkRefusal),
 }
 
 /// Decides what a command means in this state. Changes nothing.
@@ -149,7 +172,7 @@ pub enum Refusal {
 pub fn decide<R: Records>(
     exchange: &Exchange,
     records: &R,
-    directory: &Directory,
+    context: Context<'_>,
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
@@ -158,7 +181,11 @@ pub fn decide<R: Records>(
             if records.knows_outgoing(&document)? {
                 return Ok(Err(Refusal::AlreadyDispatched { document }));
             }
-            Ok(decide_dispatch(exchange, directory, to, dispatch))
+            Ok(decide_dispatch(exchange, context.directory, to, dispatch))
+        }
+        Command::Work { by, work } => {
+            let decided = decide_work(exchange, records, context.rules, by, work, context.now)?;
+            Ok(decided.map_err(Refusal::Work))
         }
     }
 }
@@ -279,6 +306,8 @@ impl Exchange {
             Body::Restored(restored) => (&[], &restored.heads),
             Body::Dispatch(_)
             | Body::Status(_)
+            | Body::BusinessRequest(_)
+            | Body::Act(_)
             | Body::Returned(_)
             | Body::RegistryChange(_)
             | Body::KeyAnnouncement(_)
@@ -519,7 +548,7 @@ impl Exchange {
         for counter in (ask.from.0..=last.0).map(Counter) {
             let row = records.held(&to, ask.incarnation, counter)?;
             // What is not complete here cannot be given back; when it is one day, its receipt makes the author ask.
-            if let Some(row) = row.filter(|row| row.kind == Kind::Dispatch && row.receipt.is_some()) {
+            if let Some(row) = row.filter(|row| row.kind.is_given_back() && row.receipt.is_some()) {
                 let (event, blobs) = read(row.position)?;
                 if !parcel.takes(&event, &blobs) {
                     drafts.push(self.returned(to, ask, through, std::mem::take(&mut parcel)));
@@ -601,24 +630,24 @@ impl Exchange {
     /// Records, for this station only, what a relay did with sent events.
     pub fn status_drafts(
         &self,
-        code: StatusCode,
+        code: TransportCode,
         entries: &[SentPlace],
         region: Option<&RegionId>,
         reason: Option<&str>,
     ) -> Vec<Draft> {
         let drafts = entries.chunks(ENTRIES_MAX).map(|entries| {
-            let status = Status {
+            let transport = Transport {
                 code,
                 entries: entries.to_vec(),
                 region: region.cloned(),
                 reason: reason.map(str::to_owned),
             };
-            self.draft(Vec::new(), Kind::Status, &Body::Status(status))
+            self.draft(Vec::new(), Kind::Status, &Body::Status(Status::Transport(transport)))
         });
         drafts.collect()
     }
 
-    fn draft(&self, to: Vec<OfficeId>, kind: Kind, body: &Body) -> Draft {
+    pub(super) fn draft(&self, to: Vec<OfficeId>, kind: Kind, body: &Body) -> Draft {
         Draft {
             incarnation: self.incarnation(),
             kind,

@@ -6,9 +6,11 @@ use super::change::{Alarm, Change, Class, Entry};
 use super::settle::agrees;
 use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Judged, Records, SentRow};
 use crate::body::{
-    Body, ContestedKey, ContradictingList, Place, RestoreReason, Restored, Returned, StatusCode, Verdicts,
+    Body, ContestedKey, ContradictingList, Place, RestoreReason, Restored, Returned, Status, TransportCode,
+    Verdicts,
 };
 use crate::event::{Event, Kind};
+use crate::handling::Side;
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
 use crate::trust::Outcome;
@@ -79,7 +81,16 @@ impl Exchange {
                     self.answer(records, to.office, place, entry, changes)?;
                 }
             }
-            (Body::Status(status), None) if status.code == StatusCode::Left => {
+            (Body::Status(Status::Document(told)), Some(to)) => {
+                self.learn(records, entry, (to.office, Side::Recipient), &told, changes)?;
+            }
+            (Body::BusinessRequest(asked), _) => {
+                for to in &event.to {
+                    self.learn(records, entry, (to.office, Side::Sender), &asked, changes)?;
+                }
+            }
+            (Body::Act(act), _) => self.acted(records, entry, &act, changes)?,
+            (Body::Status(Status::Transport(status)), None) if status.code == TransportCode::Left => {
                 for sent in status.entries {
                     let row = records.sent(&sent.to, sent.incarnation, sent.counter)?;
                     changes.push(Change::Left {
@@ -92,13 +103,15 @@ impl Exchange {
                     });
                 }
             }
-            (Body::Status(status), None) if status.code == StatusCode::SentAnew => {
+            (Body::Status(Status::Transport(status)), None) if status.code == TransportCode::SentAnew => {
                 changes.extend(status.entries.into_iter().map(|sent| {
                     let (to, incarnation, counter) = (sent.to, sent.incarnation, sent.counter);
                     Change::SentAnew { to, incarnation, counter }
                 }));
             }
-            (Body::Status(status), None) if status.code == StatusCode::RefusedByRelay => {
+            (Body::Status(Status::Transport(status)), None)
+                if status.code == TransportCode::RefusedByRelay =>
+            {
                 let reason = status.reason.unwrap_or_default();
                 changes.extend(status.entries.into_iter().map(|sent| {
                     let (to, incarnation, counter) = (sent.to, sent.incarnation, sent.counter);
@@ -129,6 +142,12 @@ impl Exchange {
             if self.raised_at.len() > super::RAISES_MAX {
                 self.raised_at.remove(0);
             }
+        }
+        if let Body::Restored(Restored {
+            reason: RestoreReason::Tool | RestoreReason::Correspondent, ..
+        }) = body
+        {
+            self.books.doubt_since(event.incarnation);
         }
         changes.push(Change::Superseded { before: event.incarnation });
         changes.push(Change::Alarm(Alarm::Restored { incarnation: event.incarnation }));
@@ -276,6 +295,16 @@ impl Exchange {
         } else if counter == Counter(1) && event.kind != Kind::Restored {
             self.office_restored(event, None, changes);
         }
+        // What is known of a document is a join of everything that was ever said about it.
+        match body {
+            Body::Status(Status::Document(told)) => {
+                self.learn(records, entry, (from, Side::Sender), told, changes)?;
+            }
+            Body::BusinessRequest(asked) => {
+                self.learn(records, entry, (from, Side::Recipient), asked, changes)?;
+            }
+            _ => {}
+        }
         // What an incarnation that is over said is no longer so: a receipt of it may be for an event that was lost
         // since. The row stays open, and the next try is answered anew.
         let newest = self.peer(&from).and_then(|peer| peer.channels.last_key_value());
@@ -301,6 +330,8 @@ impl Exchange {
             Body::Verdict(verdicts) => self.heard_verdicts(records, from, verdicts, changes)?,
             Body::Dispatch(_)
             | Body::Status(_)
+            | Body::BusinessRequest(_)
+            | Body::Act(_)
             | Body::RegistryChange(_)
             | Body::KeyAnnouncement(_)
             | Body::Unsupported => {}
@@ -385,8 +416,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Its document is in the outgoing register again. It is offered once more to every recipient: who holds it
-    /// answers with a receipt, who never got it gets it now.
+    /// What it said is known again. It is offered once more to every recipient: who holds it answers with a receipt, who
+    /// never got it gets it now.
     fn evolve_regained<R: Records>(
         &mut self,
         records: &R,
@@ -395,20 +426,32 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let event = entry.event;
-        let (Body::Dispatch(dispatch), Ordering::Less) =
-            (body, event.incarnation.cmp(&self.chain.incarnation))
-        else {
+        if !event.kind.is_given_back() || event.incarnation >= self.chain.incarnation {
             return Ok(());
-        };
+        }
+        match body {
+            Body::Dispatch(_) => {}
+            Body::Status(Status::Document(told)) => {
+                for to in &event.to {
+                    self.learn(records, entry, (to.office, Side::Recipient), told, changes)?;
+                }
+            }
+            Body::BusinessRequest(asked) => {
+                for to in &event.to {
+                    self.learn(records, entry, (to.office, Side::Sender), asked, changes)?;
+                }
+            }
+            _ => return Ok(()),
+        }
         self.chain.remember(event.incarnation);
-        let document = dispatch.manifest.document;
+        let document = document_of(body);
         changes.push(Change::Regained { document, id: entry.id, position: entry.position });
         for to in &event.to {
             self.peers.entry(to.office).or_default();
             let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
             // Its place may be taken by what this station sent there itself, before it knew that it had gone back.
             if records.sent(&to.office, place.incarnation, place.counter)?.is_none() {
-                changes.push(Change::Sent(SentRow::open(to.office, place, &entry, Some(document))));
+                changes.push(Change::Sent(SentRow::open(to.office, place, &entry, document)));
                 let Place { incarnation, counter, .. } = place;
                 let early = records.early_receipts(&to.office, incarnation, counter)?;
                 let receipt = early.into_iter().find(|(receipted, _)| *receipted == place);

@@ -16,16 +16,19 @@
 mod change;
 mod decide;
 mod evolve;
+mod learn;
 #[cfg(test)]
 mod model;
 mod records;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use change::{Alarm, Change, Class, Entry};
-pub use decide::{Command, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
+pub use decide::{Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
 pub use records::{HeldRow, Judged, MemoryRecords, Records, SentRow, StateDigest};
+pub use work::{Arrival, Work, WorkRefusal};
 
 use std::collections::BTreeMap;
 
@@ -33,6 +36,7 @@ use minicbor::{Decode, Encode};
 
 use crate::body::{HELD_MAX, Heads, Place};
 use crate::event::{Event, Kind};
+use crate::handling::Books;
 use crate::id::{Counter, EventId, Incarnation, OfficeId, Seq};
 use crate::time::Millis;
 
@@ -77,6 +81,9 @@ pub struct Exchange {
     /// When the newest incarnations were started because of a correspondent; at most [`RAISES_MAX`].
     #[n(5)]
     raised_at: Vec<Millis>,
+    /// Its registers.
+    #[n(6)]
+    books: Books,
 }
 
 /// Where a station's own chain ends.
@@ -197,7 +204,8 @@ impl Channel {
 impl Exchange {
     /// The state of a station that has recorded nothing.
     pub fn new(me: OfficeId) -> Self {
-        Self { me, chain: Chain::EMPTY, peers: BTreeMap::new(), presented: 0, raised_at: Vec::new() }
+        let (peers, books) = (BTreeMap::new(), Books::default());
+        Self { me, chain: Chain::EMPTY, peers, presented: 0, raised_at: Vec::new(), books }
     }
 
     /// The state a store has kept. Equal to a replay of its journal, or the store is broken (P7).
@@ -207,8 +215,9 @@ impl Exchange {
         peers: BTreeMap<OfficeId, Peer>,
         presented: u64,
         raised_at: Vec<Millis>,
+        books: Books,
     ) -> Self {
-        Self { me, chain, peers, presented, raised_at }
+        Self { me, chain, peers, presented, raised_at, books }
     }
 
     /// This office.
@@ -244,6 +253,11 @@ impl Exchange {
     /// When the newest incarnations were started.
     pub fn raised_at(&self) -> &[Millis] {
         &self.raised_at
+    }
+
+    /// Its registers, and the highest numbers in them.
+    pub fn books(&self) -> &Books {
+        &self.books
     }
 
     /// Its correspondents.

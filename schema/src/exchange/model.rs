@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::tests::{A, B, ME, Station, dispatch, document, sure};
 use super::*;
-use crate::body::{Body, Place, RestoreReason, SentPlace, StatusCode};
+use crate::body::{Body, Place, RestoreReason, SentPlace, TransportCode};
 use crate::event::{Event, Kind, Urgency, VerifiedEvent};
 use crate::id::DocumentId;
 use crate::invariant;
@@ -172,7 +172,7 @@ impl World {
                 counter: row.place.counter,
             })
             .collect();
-        for draft in station.exchange.status_drafts(StatusCode::Left, &entries, None, None) {
+        for draft in station.exchange.status_drafts(TransportCode::Left, &entries, None, None) {
             self.record(from, &draft);
         }
     }
@@ -314,7 +314,7 @@ impl World {
             counter: row.place.counter,
         };
         let places: Vec<SentPlace> = rows.iter().map(place).collect();
-        for draft in station.exchange.status_drafts(StatusCode::SentAnew, &places, None, None) {
+        for draft in station.exchange.status_drafts(TransportCode::SentAnew, &places, None, None) {
             self.record(at, &draft);
         }
         for row in rows.into_iter().filter(SentRow::is_said_again) {

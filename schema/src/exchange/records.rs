@@ -11,6 +11,7 @@ use super::{Alarm, Change, Class, Entry, Exchange};
 use crate::body::Place;
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
+use crate::handling::{self, CaseRow, Direction, Side};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 use crate::trust::Outcome;
 
@@ -214,6 +215,35 @@ pub trait Records {
     /// # Errors
     /// When the store cannot be read.
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Self::Error>;
+
+    /// The row of the event that first brought this document of this office.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<Option<HeldRow>, Self::Error>;
+
+    /// To whom this document was sent, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn recipients(&self, document: &DocumentId) -> Result<Vec<OfficeId>, Self::Error>;
+
+    /// What is known of a document after it arrived.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn case(
+        &self,
+        with: &OfficeId,
+        document: &DocumentId,
+        side: Side,
+    ) -> Result<Option<CaseRow>, Self::Error>;
+
+    /// Which entry of the journal used this number of a register.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<Position>, Self::Error>;
 }
 
 /// The rows of one channel. Counters have no gaps as a rule: their rows stand side by side, found without searching.
@@ -314,6 +344,8 @@ pub struct MemoryRecords {
     outgoing: HashMap<DocumentId, Position>,
     early: BTreeMap<(OfficeId, Place), Position>,
     contested: BTreeMap<OfficeId, BTreeSet<(Incarnation, Counter)>>,
+    cases: BTreeMap<(OfficeId, DocumentId, Side), CaseRow>,
+    lines: BTreeMap<(Direction, handling::Entry), Position>,
 }
 
 impl Records for MemoryRecords {
@@ -389,6 +421,29 @@ impl Records for MemoryRecords {
     fn knows_outgoing(&self, document: &DocumentId) -> Result<bool, Infallible> {
         Ok(self.outgoing.contains_key(document))
     }
+
+    fn incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<Option<HeldRow>, Infallible> {
+        let mut rows = self.held.range((*from, Incarnation::FIRST)..).take_while(|(key, _)| key.0 == *from);
+        Ok(rows.find_map(|(_, rows)| rows.iter().find(|row| row.document == Some(*document)).cloned()))
+    }
+
+    fn recipients(&self, document: &DocumentId) -> Result<Vec<OfficeId>, Infallible> {
+        let to = self.sent_rows().filter(|row| row.document == Some(*document)).map(|row| row.to);
+        Ok(to.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    fn case(
+        &self,
+        with: &OfficeId,
+        document: &DocumentId,
+        side: Side,
+    ) -> Result<Option<CaseRow>, Infallible> {
+        Ok(self.cases.get(&(*with, *document, side)).cloned())
+    }
+
+    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<Position>, Infallible> {
+        Ok(self.lines.get(&(direction, line.clone())).copied())
+    }
 }
 
 impl MemoryRecords {
@@ -441,7 +496,15 @@ impl MemoryRecords {
             }
             Change::Regained { document, id, position } => {
                 self.early.retain(|(_, place), _| place.id != *id);
-                self.outgoing.entry(*document).or_insert(*position);
+                if let Some(document) = document {
+                    self.outgoing.entry(*document).or_insert(*position);
+                }
+            }
+            Change::Case(case) => {
+                self.cases.insert((case.with, case.document, case.side), case.clone());
+            }
+            Change::Line { direction, line, position } => {
+                self.lines.insert((*direction, line.clone()), *position);
             }
             Change::Held(row) => {
                 if let Some(document) = row.document {
@@ -492,6 +555,16 @@ impl MemoryRecords {
         self.sent.values().flat_map(Rows::iter)
     }
 
+    /// What is known of documents after they arrived.
+    pub fn cases(&self) -> impl Iterator<Item = &CaseRow> {
+        self.cases.values()
+    }
+
+    /// Every number of a register that was used, and the journal entry that used it.
+    pub fn lines(&self) -> impl Iterator<Item = (Direction, &handling::Entry, Position)> {
+        self.lines.iter().map(|((direction, line), position)| (*direction, line, *position))
+    }
+
     /// Held rows, by sender and place.
     pub fn held_rows(&self) -> impl Iterator<Item = &HeldRow> {
         self.held.values().flat_map(Rows::iter)
@@ -502,11 +575,16 @@ impl MemoryRecords {
         let mut digest = StateDigest::new(exchange);
         self.sent_rows().for_each(|row| digest.sent(row));
         self.held_rows().for_each(|row| digest.held(row));
+        self.cases.values().for_each(|case| digest.case(case));
+        for ((direction, line), position) in &self.lines {
+            digest.line(*direction, line, *position);
+        }
         digest.finish()
     }
 }
 
-/// Hashes a state row by row: first the sent rows, then the held rows, each by office, incarnation and counter.
+/// Hashes a state row by row: first the sent rows, then the held rows, each by office, incarnation and counter; then what is
+/// known of documents, by office, document and side; then the lines of the registers.
 pub struct StateDigest {
     hash: Sha256,
     buffer: Vec<u8>,
@@ -534,6 +612,16 @@ impl StateDigest {
     /// Adds a held row.
     pub fn held(&mut self, row: &HeldRow) {
         self.add(row);
+    }
+
+    /// Adds what is known of a document after it arrived.
+    pub fn case(&mut self, case: &CaseRow) {
+        self.add(case);
+    }
+
+    /// Adds a number that was used.
+    pub fn line(&mut self, direction: Direction, line: &handling::Entry, position: Position) {
+        self.add(&(direction, line, position));
     }
 
     /// The hash.

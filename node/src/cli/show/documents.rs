@@ -6,6 +6,7 @@ use schema::time::Day;
 use serde_json::Value;
 
 use super::station::links;
+use super::work::progress;
 use super::{field, line, rows, say, time};
 use crate::words::Lang;
 
@@ -53,6 +54,7 @@ pub(in crate::cli) fn incoming(value: &Value, lang: Lang) -> String {
             field(row, "subject")
         );
         line!(text, "        {}  {}", field(row, "from_name"), field(row, "number"));
+        progress(&mut text, row, lang);
         if row["outcome"] != "valid" && !row["outcome"].is_null() {
             line!(text, "        {} {}", say(lang, "chữ ký:", "signatures:"), field(row, "outcome_text"));
         }
@@ -111,7 +113,7 @@ fn more(text: &mut String, value: &Value, lang: Lang) {
 }
 
 /// A day as people write it; empty when there is none.
-fn day(value: &Value) -> String {
+pub(super) fn day(value: &Value) -> String {
     let day = value.as_str().and_then(|text| text.parse::<Day>().ok());
     day.map(|day| day.to_string()).unwrap_or_default()
 }
@@ -167,9 +169,15 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     for signature in rows(value, "signatures") {
         person(&mut text, signature, lang);
     }
+    if !value["progress"].is_null() {
+        progress(&mut text, &value["progress"], lang);
+    }
     timeline(&mut text, rows(value, "steps"), lang);
     for recipient in rows(value, "recipients") {
         line!(text, "→ {}: {}", field(recipient, "office_name"), field(recipient, "status_text"));
+        if !recipient["progress"].is_null() {
+            progress(&mut text, &recipient["progress"], lang);
+        }
         timeline(&mut text, rows(recipient, "steps"), lang);
     }
     text
@@ -239,7 +247,8 @@ fn timeline(text: &mut String, steps: &[Value], lang: Lang) {
     for step in steps {
         let note = if step["note"].is_null() { String::new() } else { format!(" [{}]", field(step, "note")) };
         line!(text, "    {}  {}{note}", time(step, "at"), field(step, "text"));
-        line!(text, "        {} {}", say(lang, "ai:", "who:"), field(step, "who_name"));
+        let by = if step["by"].is_null() { String::new() } else { format!(", {}", field(step, "by")) };
+        line!(text, "        {} {}{by}", say(lang, "ai:", "who:"), field(step, "who_name"));
         if !step["event"].is_null() {
             line!(text, "        {} {}", say(lang, "sự kiện:", "event:"), field(step, "event"));
         }

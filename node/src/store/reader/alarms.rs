@@ -187,6 +187,16 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             let detail = format!("incarnation {incarnation}, counter {counter}: is {outcome:?} there");
             ("judged-elsewhere", Some(*by), detail)
         }
+        Alarm::NumberTwice { line, first, again, .. } => {
+            let detail = format!(
+                "number {line} of register `{}` in {}: journal entries {first} and {again}",
+                line.book, line.year
+            );
+            ("number-twice", None, detail)
+        }
+        Alarm::TooMuchSaid { office, document } => {
+            ("too-much-said", Some(*office), format!("document {document}"))
+        }
         Alarm::BodyRefused { from, id, reason } => {
             ("body-refused", Some(*from), format!("event {id}: {reason}"))
         }

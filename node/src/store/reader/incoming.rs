@@ -1,13 +1,16 @@
 //! The list of incoming documents.
 
 use rusqlite::params;
+use rusqlite::types::ValueRef;
 use schema::event::Urgency;
+use schema::handling::Progress;
 use schema::id::{DocumentId, EventId, OfficeId};
 use schema::time::Millis;
 use schema::trust::Outcome;
 use serde::Serialize;
 
-use super::{PAGE_ROWS_MAX, Page, Reader, dispatch_of, millis, recorded};
+use super::{PAGE_ROWS_MAX, Page, ProgressView, Reader, dispatch_of, millis, recorded};
+use crate::store::handled::case_row;
 use crate::store::{Attempted, StoreError};
 
 /// An incoming document as the list shows it.
@@ -37,6 +40,9 @@ pub struct IncomingView {
     pub event: EventId,
     /// What its signatures are worth, as of the newest judgement.
     pub outcome: Option<Outcome>,
+    /// How far it is here.
+    #[serde(flatten)]
+    pub progress: ProgressView,
 }
 
 impl Reader {
@@ -46,8 +52,11 @@ impl Reader {
     /// When the store cannot be read.
     pub fn incoming(&self, before: Option<u64>, rows: u32) -> Result<Page<IncomingView>, StoreError> {
         let limit = rows.clamp(1, PAGE_ROWS_MAX);
-        let sql = "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at, held.outcome
+        let sql = "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at, held.outcome,
+                          handled.bytes
                    FROM held JOIN journal USING (position) JOIN journal AS answer ON answer.position = held.receipt
+                   LEFT JOIN handled
+                       ON handled.peer = held.peer AND handled.document = held.document AND handled.side = 0
                    WHERE held.ordinal < ?1 ORDER BY held.ordinal DESC LIMIT ?2";
         let mut list = Vec::new();
         let read = "list incoming documents";
@@ -62,6 +71,10 @@ impl Reader {
                 continue;
             };
             let attachments = dispatch.manifest.attachments.len();
+            let handled = match row.get_ref(6).attempted(read)? {
+                ValueRef::Null => Progress::default(),
+                _ => case_row(row, 6).attempted(read)?.progress,
+            };
             list.push(IncomingView {
                 ordinal: row.get::<_, i64>(0).attempted(read)?.unsigned_abs(),
                 document: dispatch.manifest.document,
@@ -75,6 +88,7 @@ impl Reader {
                 in_order: row.get(1).attempted(read)?,
                 event: event.id,
                 outcome: row.get::<_, Option<u8>>(5).attempted(read)?.and_then(Outcome::from_number),
+                progress: (&handled).into(),
             });
         }
         let next = list.last().map(|last| last.ordinal).filter(|_| list.len() == limit as usize);

@@ -2,8 +2,10 @@
 
 mod alarms;
 mod export;
+mod handled;
 mod incoming;
 mod outgoing;
+mod register;
 mod status;
 mod timeline;
 
@@ -21,8 +23,10 @@ use super::{Attempted, StoreError};
 
 pub use alarms::{AlarmView, QuarantineView};
 pub use export::ExportError;
+pub use handled::{AskedView, LineView, ProgressView, WaitingView, WaitingViews};
 pub use incoming::IncomingView;
 pub use outgoing::OutgoingView;
+pub use register::{BookView, RegisterRow};
 pub use status::StatusView;
 pub use timeline::{DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind, WhyView};
 

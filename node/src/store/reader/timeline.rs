@@ -1,10 +1,11 @@
 //! One document: what is proven about it, and why it has not arrived.
 
 use rusqlite::{OptionalExtension, params};
-use schema::body::{Body, Dispatch, Judgement, Place, Status, StatusCode};
+use schema::body::{Body, Dispatch, Judgement, Place, Status, Transport, TransportCode};
 use schema::document::{Attachment, DocumentType, PaperReason, Reference, Signer};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
+use schema::handling::{CaseRow, Side};
 use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, RegionId};
 use schema::invariant::OVERDUE_MS;
 use schema::stamp::Stamp;
@@ -12,7 +13,7 @@ use schema::time::Day;
 use schema::time::Millis;
 use serde::Serialize;
 
-use super::{Reader, dispatch_of, millis};
+use super::{ProgressView, Reader, dispatch_of, millis};
 use crate::store::{Attempted, StoreError, records};
 
 /// What a status rests on.
@@ -31,6 +32,30 @@ pub enum StepKind {
     Superseded,
     /// This station received it and gave its receipt.
     Received,
+    /// 02: its recipient refused it.
+    Refused,
+    /// 03: its recipient registered it.
+    Registered,
+    /// 04: its recipient assigned it.
+    Assigned,
+    /// 05: work has begun.
+    Started,
+    /// 06: it is finished.
+    Finished,
+    /// 13: its sender asks for it back.
+    AskedBack,
+    /// Its sender recalled it.
+    Recall,
+    /// 15: its recipient agrees to give it back.
+    Agreed,
+    /// 16: its recipient declines.
+    Declined,
+    /// Its recipient has cancelled it.
+    RecallConfirmed,
+    /// It was accepted although nobody could judge its signatures yet.
+    AcceptedUndetermined,
+    /// The leader said who works on it.
+    Instruction,
 }
 
 /// One line of a timeline.
@@ -40,8 +65,10 @@ pub struct Step {
     pub kind: StepKind,
     /// When this station recorded it.
     pub at: Millis,
-    /// Who did it.
+    /// Which office did it.
     pub who: OfficeId,
+    /// Who in it, as it says.
+    pub by: Option<String>,
     /// The event that proves it.
     pub event: Option<EventId>,
     /// What the actor says about when, for a receipt: its claimed time.
@@ -69,6 +96,8 @@ pub struct RecipientView {
     pub attempts: u32,
     /// When it is sent next; none when it is settled.
     pub next_attempt_at: Option<Millis>,
+    /// How far it is there, as its office says.
+    pub progress: Option<ProgressView>,
 }
 
 /// A document with everything that is proven about it.
@@ -115,6 +144,8 @@ pub struct DocumentView {
     pub recipients: Vec<RecipientView>,
     /// What happened to it here, for an incoming one.
     pub steps: Vec<Step>,
+    /// How far it is here, for an incoming one.
+    pub progress: Option<ProgressView>,
 }
 
 /// An attachment of a document.
@@ -212,6 +243,14 @@ impl Reader {
             let complete = self.has_blob(&attachment.blob.hash)?;
             attachments.push(AttachmentView { attachment: attachment.clone(), complete });
         }
+        let mut steps = if outgoing { Vec::new() } else { self.received_steps(position)? };
+        let mut progress = None;
+        if !outgoing {
+            let case = self.case(&event.event.office, document, Side::Recipient)?;
+            let case = case.unwrap_or_else(|| CaseRow::new(event.event.office, *document, Side::Recipient));
+            steps.extend(self.steps_of(&case)?);
+            progress = Some((&case.progress).into());
+        }
         Ok(Some(DocumentView {
             document: *document,
             from: event.event.office,
@@ -232,7 +271,8 @@ impl Reader {
             dispatch,
             event: event.id,
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
-            steps: if outgoing { Vec::new() } else { self.received_steps(position)? },
+            steps,
+            progress,
         }))
     }
 
@@ -326,6 +366,7 @@ impl Reader {
                 kind: StepKind::Queued,
                 at: queued_at,
                 who: event.event.office,
+                by: None,
                 event: Some(event.id),
                 claimed_at: Some(event.event.claimed_at),
                 note: None,
@@ -338,6 +379,7 @@ impl Reader {
                     kind: StepKind::Left,
                     at,
                     who,
+                    by: None,
                     event: Some(status.id),
                     claimed_at: None,
                     note,
@@ -347,12 +389,21 @@ impl Reader {
                 let (receipt, at) = self.event_at(receipt)?;
                 let claimed_at = Some(receipt.event.claimed_at);
                 let (who, event) = (receipt.event.office, Some(receipt.id));
-                steps.push(Step { kind: StepKind::Arrived, at, who, event, claimed_at, note: None });
+                steps.push(Step {
+                    kind: StepKind::Arrived,
+                    at,
+                    who,
+                    by: None,
+                    event,
+                    claimed_at,
+                    note: None,
+                });
             }
             if superseded {
                 let (who, event) = (event.event.office, None);
                 let at = queued_at;
-                steps.push(Step { kind: StepKind::Superseded, at, who, event, claimed_at: None, note: None });
+                let kind = StepKind::Superseded;
+                steps.push(Step { kind, at, who, by: None, event, claimed_at: None, note: None });
             }
             let earlier = recipients.pop_if(|earlier| earlier.office == office);
             let mut all = earlier.as_ref().map_or_else(Vec::new, |earlier| earlier.steps.clone());
@@ -368,7 +419,13 @@ impl Reader {
                 overdue: !arrived && now.since(first_at) > OVERDUE_MS,
                 attempts: row.get(9).attempted(read)?,
                 next_attempt_at: open.then_some(millis(row.get(10).attempted(read)?)),
+                progress: None,
             });
+        }
+        for recipient in &mut recipients {
+            let Some(case) = self.case(&recipient.office, document, Side::Sender)? else { continue };
+            recipient.steps.extend(self.steps_of(&case)?);
+            recipient.progress = Some((&case.progress).into());
         }
         Ok(recipients)
     }
@@ -384,6 +441,7 @@ impl Reader {
             kind: StepKind::Queued,
             at,
             who: event.event.office,
+            by: None,
             event: Some(event.id),
             claimed_at: Some(event.event.claimed_at),
             note: None,
@@ -391,7 +449,8 @@ impl Reader {
         if let Some(receipt) = receipt {
             let (receipt, at) = self.event_at(receipt)?;
             let (who, event) = (receipt.event.office, Some(receipt.id));
-            steps.push(Step { kind: StepKind::Received, at, who, event, claimed_at: None, note: None });
+            let kind = StepKind::Received;
+            steps.push(Step { kind, at, who, by: None, event, claimed_at: None, note: None });
         }
         Ok(steps)
     }
@@ -439,9 +498,9 @@ impl Reader {
     }
 }
 
-fn status_of(recorded: &RecordedEvent) -> Option<Status> {
+fn status_of(recorded: &RecordedEvent) -> Option<Transport> {
     match Body::read(recorded.version, &recorded.event) {
-        Ok(Body::Status(status)) if status.code == StatusCode::Left => Some(status),
+        Ok(Body::Status(Status::Transport(status))) if status.code == TransportCode::Left => Some(status),
         _ => None,
     }
 }

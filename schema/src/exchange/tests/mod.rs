@@ -5,17 +5,20 @@ mod receiving;
 mod restoring;
 mod returning;
 mod settling;
+mod working;
 
 use ed25519_dalek::SigningKey;
 
 use super::*;
 use crate::blob::BlobRef;
 use crate::body::{
-    Ask, Body, Dispatch, ENTRIES_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, StatusCode,
+    Ask, Body, Dispatch, ENTRIES_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status,
+    Transport, TransportCode,
 };
 use crate::directory::{Directory, DirectoryBuilder, Enrolment, Name, Office, Region, Validity};
 use crate::document::{Attachment, DocumentType, Manifest, Signer};
 use crate::event::{Kind, Urgency, VerifiedEvent, seal};
+use crate::handling::Rules;
 use crate::id::{BlobHash, DocumentId, Position, RegionId};
 
 pub(super) const ME: OfficeId = OfficeId::new([1; 16]);
@@ -137,13 +140,15 @@ fn happen(station: &mut Station, fact: &Fact, now: Millis) -> Vec<String> {
             lines.extend(sure(told).map(|incarnation| format!("told of {}", life(incarnation))));
             lines
         }
-        Asked(command) => match sure(decide(&station.exchange, &station.records, &directory(), command)) {
-            Err(refusal) => match std::error::Error::source(&refusal) {
-                Some(cause) => vec![format!("refused: {refusal}: {cause}")],
-                None => vec![format!("refused: {refusal}")],
-            },
-            Ok(drafts) => drafts.iter().map(|d| format!("{:?} to {}", d.kind, d.to.len())).collect(),
-        },
+        Asked(command) => {
+            match sure(decide(&station.exchange, &station.records, context(&directory()), command)) {
+                Err(refusal) => match std::error::Error::source(&refusal) {
+                    Some(cause) => vec![format!("refused: {refusal}: {cause}")],
+                    None => vec![format!("refused: {refusal}")],
+                },
+                Ok(drafts) => drafts.iter().map(|d| format!("{:?} to {}", d.kind, d.to.len())).collect(),
+            }
+        }
         Raised(told, reason) => {
             let drafts =
                 sure(station.exchange.raise(&station.records, Incarnation::new(*told, 0), 0, *reason));
@@ -202,7 +207,13 @@ fn line(change: &Change) -> String {
         Change::Judged { incarnation, counter, judged, .. } => {
             format!("judged {}: {:?}", at(*incarnation, *counter), judged.outcome)
         }
-        Change::Regained { document, .. } => format!("regained {}", document.as_bytes()[15]),
+        Change::Regained { document, .. } => {
+            format!("regained {}", document.map_or_else(String::new, |id| id.as_bytes()[15].to_string()))
+        }
+        Change::Case(case) => {
+            format!("document {}: {:?}", case.document.as_bytes()[15], case.progress.stage())
+        }
+        Change::Line { line, .. } => format!("number {line} used"),
         Change::Alarm(alarm) => match alarm {
             Alarm::Fork { counter, .. } => format!("alarm: fork at {counter}"),
             Alarm::OfficeRestored { incarnation, lost_there, .. } => {
@@ -225,6 +236,8 @@ fn line(change: &Change) -> String {
             Alarm::JudgedElsewhere { by, counter, outcome, .. } => {
                 format!("alarm: {} finds {counter} {outcome:?}", name(*by))
             }
+            Alarm::NumberTwice { line, .. } => format!("alarm: number {line} twice"),
+            Alarm::TooMuchSaid { office, .. } => format!("alarm: {} says too much", name(*office)),
         },
     }
 }
@@ -355,8 +368,8 @@ fn heads_told(station: &mut Station, now: Millis) -> Heads {
 
 fn left(counter: u64) -> Fact {
     let entries = vec![SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(counter) }];
-    let status = crate::body::Status { code: StatusCode::Left, entries, region: None, reason: None };
-    Own(draft(&[], &Body::Status(status)))
+    let left = Transport { code: TransportCode::Left, entries, region: None, reason: None };
+    Own(draft(&[], &Body::Status(Status::Transport(left))))
 }
 
 /// Where the `counter`-th event to A stands, after `given`.
@@ -397,6 +410,11 @@ fn directory() -> Directory {
         builder.enrol(&office, enrolment).expect("the office is there");
     }
     builder.build(1, Millis(0)).expect("a sound directory")
+}
+
+pub(super) fn context(directory: &Directory) -> Context<'_> {
+    static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);
+    Context { directory, rules: &RULES, now: Millis(1_763_735_400_000) }
 }
 
 fn asks(to: &[OfficeId]) -> Fact {

@@ -217,7 +217,7 @@ fn documents_after_the_place_where_histories_part_are_sent_anew_once() {
     assert_eq!(to_send(&station, &[invented(0, 4)]), [1, 2, 4], "no common place is named");
     let entries =
         [2, 4].map(|counter| SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(counter) });
-    let drafts = station.exchange.status_drafts(StatusCode::SentAnew, &entries, None, None);
+    let drafts = station.exchange.status_drafts(TransportCode::SentAnew, &entries, None, None);
     let lines = happen(&mut station, &Own(drafts[0].clone()), Millis(1));
     assert_eq!(lines, ["sent anew 0/2", "sent anew 0/4"]);
     assert_eq!(to_send(&station, &[invented(0, 4), places[0]]), [0; 0], "once");
@@ -261,7 +261,7 @@ fn refused_by_a_relay_is_an_alarm_with_its_words() {
     let mut station = Station::new(ME);
     happen(&mut station, &sends(1), Millis(0));
     let entries = [SentPlace { to: A, incarnation: Incarnation::FIRST, counter: Counter(1) }];
-    let drafts = station.exchange.status_drafts(StatusCode::RefusedByRelay, &entries, None, Some("quota"));
+    let drafts = station.exchange.status_drafts(TransportCode::RefusedByRelay, &entries, None, Some("quota"));
     assert_eq!(happen(&mut station, &Own(drafts[0].clone()), Millis(1)), ["alarm: refused 1: quota"]);
     assert!(station.records.sent_rows().all(|row| row.open));
 }

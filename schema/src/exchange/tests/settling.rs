@@ -1,6 +1,7 @@
 //! What receipts and heads say about what was sent: settled, or to be sent again.
 
 use super::*;
+use crate::handling::{CaseRow, Direction, Entry as Line, Side};
 
 #[test]
 fn only_the_receipt_closes_a_document() {
@@ -222,6 +223,18 @@ fn walk_over_settled_rows_is_bounded() {
         }
         fn knows_outgoing(&self, d: &DocumentId) -> Result<bool, Self::Error> {
             self.0.knows_outgoing(d)
+        }
+        fn incoming(&self, from: &OfficeId, d: &DocumentId) -> Result<Option<HeldRow>, Self::Error> {
+            self.0.incoming(from, d)
+        }
+        fn recipients(&self, d: &DocumentId) -> Result<Vec<OfficeId>, Self::Error> {
+            self.0.recipients(d)
+        }
+        fn case(&self, with: &OfficeId, d: &DocumentId, side: Side) -> Result<Option<CaseRow>, Self::Error> {
+            self.0.case(with, d, side)
+        }
+        fn line(&self, direction: Direction, line: &Line) -> Result<Option<Position>, Self::Error> {
+            self.0.line(direction, line)
         }
     }
     let records = Counting(&station.records, std::cell::Cell::new(0));

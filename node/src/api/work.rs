@@ -1,0 +1,210 @@
+//! What people do with documents: accepted, refused, assigned, finished, taken back, recalled; and the registers.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use schema::body::{Assignment, PaperDocument};
+use schema::exchange::{Arrival, Command, Work};
+use schema::handling::{BookId, BusinessKind, Direction, RefusalReason};
+use schema::id::{BusinessId, DocumentId, OfficeId};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::documents::parsed_body;
+use super::guard::Caller;
+use super::problem::Problem;
+use super::{
+    PAGE_ROWS, PATIENCE, SharedApi, day_in_vietnam, json_body, no_document, now, parsed, random_bytes,
+    resolve,
+};
+use crate::step::{Answer, Done, Input};
+use crate::store::LineView;
+
+/// Which document that came in.
+#[derive(Deserialize)]
+struct Which {
+    document: DocumentId,
+    /// Its sender, id or code; needed only where two offices have chosen one id.
+    from: Option<String>,
+}
+
+/// What somebody asks for.
+#[derive(Deserialize)]
+#[serde(tag = "work", rename_all = "kebab-case")]
+enum WorkRequest {
+    Register {
+        #[serde(flatten)]
+        which: Which,
+        book: Option<BookId>,
+        undetermined_because: Option<String>,
+    },
+    Refuse {
+        #[serde(flatten)]
+        which: Which,
+        reason: RefusalReason,
+        words: Option<String>,
+    },
+    Assign {
+        #[serde(flatten)]
+        which: Which,
+        assignment: Assignment,
+    },
+    Start {
+        #[serde(flatten)]
+        which: Which,
+    },
+    Finish {
+        #[serde(flatten)]
+        which: Which,
+    },
+    TakeBack(AskRequest),
+    Recall(AskRequest),
+    Answer {
+        #[serde(flatten)]
+        which: Which,
+        agreed: bool,
+        words: Option<String>,
+    },
+    RegisterPaper {
+        book: Option<BookId>,
+        paper: PaperDocument,
+    },
+    CancelNumber {
+        direction: Direction,
+        book: Option<BookId>,
+        reason: String,
+    },
+    StateHighest {
+        direction: Direction,
+        book: Option<BookId>,
+        number: u32,
+    },
+}
+
+/// A take-back or recall.
+#[derive(Deserialize)]
+struct AskRequest {
+    document: DocumentId,
+    /// Recipients, ids or codes; everybody it went to when left out.
+    #[serde(default)]
+    of: Vec<String>,
+    reason: String,
+    /// Chosen by whoever asks, so that a repeated request is the same one; fresh when left out.
+    business: Option<BusinessId>,
+}
+
+impl AskRequest {
+    fn work(self, api: &SharedApi, kind: BusinessKind) -> Result<Work, Problem> {
+        let (directory, today) = (api.directory(), day_in_vietnam(now()));
+        let of: Result<Vec<OfficeId>, Problem> =
+            self.of.iter().map(|text| resolve(&directory, text, today)).collect();
+        let business = match self.business {
+            Some(business) => business,
+            None => BusinessId::new(random_bytes()?),
+        };
+        Ok(Work::Ask { document: self.document, of: of?, kind, business, reason: self.reason })
+    }
+}
+
+impl Which {
+    async fn arrival(self, api: &SharedApi) -> Result<Arrival, Problem> {
+        let document = self.document;
+        if let Some(from) = self.from {
+            let from = resolve(&api.directory(), &from, day_in_vietnam(now()))?;
+            return Ok(Arrival { from, document });
+        }
+        let senders = api.read(move |reader| reader.senders_of(&document)).await?;
+        match senders[..] {
+            [from] => Ok(Arrival { from, document }),
+            [] => Err(no_document(&document)),
+            _ => Err(Problem::parameter("two offices sent a document with this id: say `from`")),
+        }
+    }
+}
+
+impl WorkRequest {
+    async fn work(self, api: &SharedApi) -> Result<Work, Problem> {
+        Ok(match self {
+            Self::Register { which, book, undetermined_because } => Work::Register {
+                arrival: which.arrival(api).await?,
+                book,
+                undetermined: undetermined_because,
+            },
+            Self::Refuse { which, reason, words } => {
+                Work::Refuse { arrival: which.arrival(api).await?, reason, words }
+            }
+            Self::Assign { which, assignment } => {
+                Work::Assign { arrival: which.arrival(api).await?, assignment }
+            }
+            Self::Start { which } => Work::Start { arrival: which.arrival(api).await? },
+            Self::Finish { which } => Work::Finish { arrival: which.arrival(api).await? },
+            Self::TakeBack(ask) => ask.work(api, BusinessKind::TakeBack)?,
+            Self::Recall(ask) => ask.work(api, BusinessKind::Recall)?,
+            Self::Answer { which, agreed, words } => {
+                Work::Answer { arrival: which.arrival(api).await?, agreed, words }
+            }
+            Self::RegisterPaper { book, paper } => Work::RegisterPaper { book, paper },
+            Self::CancelNumber { direction, book, reason } => Work::CancelNumber { direction, book, reason },
+            Self::StateHighest { direction, book, number } => Work::StateHighest { direction, book, number },
+        })
+    }
+}
+
+/// Does somebody's work: recorded when this answers.
+pub(super) async fn work(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let request: WorkRequest = parsed_body(&json_body(request).await?)?;
+    let work = request.work(&api).await?;
+    let command = Command::Work { by: caller.acting_as(work.roles())?, work };
+    match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
+        Answer::Done(Done { line, recipients }) => {
+            let line = line.as_ref().map(LineView::from);
+            Ok(api.presented(&headers, &json!({ "recorded": true, "line": line, "told": recipients })))
+        }
+        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::DiskFull => Err(Problem::disk_full()),
+        Answer::Dispatched { .. } | Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
+            unreachable!("the core answers work with what became of the work")
+        }
+    }
+}
+
+/// What waits for a person.
+pub(super) async fn waiting(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let waiting = api.read(|reader| reader.waiting()).await?;
+    Ok(api.presented(&headers, &waiting))
+}
+
+/// The registers in which numbers were used.
+pub(super) async fn books(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let books = api.read(|reader| reader.books()).await?;
+    Ok(api.presented(&headers, &json!({ "rows": books })))
+}
+
+/// Where a page of a register starts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterQuery {
+    after: Option<u32>,
+    limit: Option<u32>,
+}
+
+/// The lines of a register of incoming documents.
+pub(super) async fn register(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    path: Result<Path<(String, i16)>, PathRejection>,
+    query: Result<Query<RegisterQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Path((book, year)) = parsed(path)?;
+    let book: BookId = parsed(book.parse())?;
+    let Query(RegisterQuery { after, limit }) = parsed(query)?;
+    let page =
+        api.read(move |reader| reader.register(&book, year, after, limit.unwrap_or(PAGE_ROWS))).await?;
+    Ok(api.presented(&headers, &page))
+}

@@ -1,0 +1,174 @@
+//! What people did with documents, what waits for them, registers, and the people themselves.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::documents::day;
+use super::{field, line, rows, say};
+use crate::words::{self, Lang};
+
+pub(in crate::cli) fn worked(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{}", say(lang, "Đã ghi.", "Recorded."));
+    let number = &value["line"];
+    if !number.is_null() {
+        let (of, year) = (say(lang, "số", "number"), say(lang, "năm", "of"));
+        line!(
+            text,
+            "  {of} {} {year} {} ({})",
+            field(number, "written"),
+            field(number, "year"),
+            field(number, "book")
+        );
+    }
+    if value["told"].as_u64().is_some_and(|told| told > 0) {
+        let told = say(lang, "đơn vị sẽ được báo (chờ gửi)", "offices will be told (queued)");
+        line!(text, "  {} {told}", field(value, "told"));
+    }
+    text
+}
+
+/// How far a document is, in a line or two.
+pub(super) fn progress(text: &mut String, value: &Value, lang: Lang) {
+    let number = &value["line"];
+    let number = match number.is_null() {
+        true => String::new(),
+        false => format!(", {} {}", say(lang, "số đến", "arrival number"), field(number, "written")),
+    };
+    line!(text, "    {} {}{number}", say(lang, "tình trạng:", "status:"), field(value, "stage_text"));
+    if !value["refused_for"].is_null() {
+        let words = match value["refusal_words"].is_null() {
+            true => String::new(),
+            false => format!(": {}", field(value, "refusal_words")),
+        };
+        line!(text, "    {} {}{words}", say(lang, "lý do:", "reason:"), field(value, "refused_for_text"));
+    }
+    if value["standing"] != "current" {
+        line!(text, "    ! {}", field(value, "standing_text"));
+    }
+}
+
+pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let to_register = say(lang, "văn bản chờ tiếp nhận", "documents wait to be accepted");
+    line!(text, "{} {to_register}", field(value, "to_register"));
+    for (key, vi, en) in [
+        ("asked_back", "Bên gửi xin lấy lại, chờ trả lời:", "Asked back, no answer yet:"),
+        (
+            "without_document",
+            "Có thông tin về văn bản chưa có tại đây:",
+            "Said about documents that are not here:",
+        ),
+    ] {
+        let found = rows(value, key);
+        if found.is_empty() {
+            continue;
+        }
+        line!(text, "{}", say(lang, vi, en));
+        for row in found {
+            line!(text, "  {}  {}", field(row, "document"), field(row, "office_name"));
+            progress(&mut text, row, lang);
+            for asked in rows(row, "asked") {
+                line!(text, "    {}: {}", field(asked, "what_text"), field(asked, "why"));
+            }
+        }
+    }
+    text
+}
+
+pub(in crate::cli) fn registers(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let found = rows(value, "rows");
+    if found.is_empty() {
+        line!(text, "{}", say(lang, "Chưa có số nào được cấp.", "No number was used yet."));
+    }
+    for row in found {
+        let highest = say(lang, "số lớn nhất", "highest number");
+        line!(
+            text,
+            "{}  {}  {highest} {}  ({} {})",
+            field(row, "book"),
+            field(row, "year"),
+            field(row, "highest"),
+            field(row, "lines"),
+            say(lang, "dòng", "lines")
+        );
+    }
+    text
+}
+
+pub(in crate::cli) fn register(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let found = rows(value, "rows");
+    if found.is_empty() {
+        line!(text, "{}", say(lang, "Sổ chưa có dòng nào.", "The register has no lines."));
+    }
+    for row in found {
+        let (number, arrived) = (field(row, "written"), day(&row["arrived_on"]));
+        if !row["cancelled"].is_null() {
+            let cancelled = say(lang, "số bị hủy:", "number cancelled:");
+            line!(text, "{number:>6}  {cancelled} {}", field(row, "cancelled"));
+            continue;
+        }
+        let author = if row["author"].is_null() { field(row, "from_name") } else { field(row, "author") };
+        line!(text, "{number:>6}  {arrived}  {author}");
+        let (code, on) = (field(row, "code"), day(&row["issued_on"]));
+        line!(text, "        {code}  {on}  {}: {}", field(row, "document_type_text"), field(row, "subject"));
+        if !row["lead"].is_null() {
+            let to = say(lang, "đơn vị hoặc người nhận:", "handed to:");
+            line!(text, "        {to} {} ({})", field(row, "lead"), day(&row["handed_on"]));
+        }
+        if row["standing"].as_str().is_some_and(|standing| standing != "current") {
+            line!(text, "        {} {}", say(lang, "ghi chú:", "remarks:"), field(row, "standing_text"));
+        }
+    }
+    if let Some(next) = value["next"].as_u64() {
+        line!(text, "{} --after {next}", say(lang, "Còn nữa:", "More:"));
+    }
+    text
+}
+
+fn roles(value: &Value, lang: Lang) -> String {
+    let roles = value["roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    roles.map(|role| words::word(words::ROLE, role, lang)).collect::<Vec<_>>().join(", ")
+}
+
+pub(in crate::cli) fn people(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let found = rows(value, "people");
+    if found.is_empty() {
+        let none = say(
+            lang,
+            "Chưa có ai. Thêm bằng: tram-node person add \"Họ và tên\" --role clerk",
+            "Nobody yet. Add somebody: tram-node person add \"Full name\" --role clerk",
+        );
+        line!(text, "{none}");
+    }
+    for person in found {
+        line!(text, "{}  {}: {}", field(person, "key"), field(person, "name"), roles(person, lang));
+    }
+    text
+}
+
+pub(in crate::cli) fn person_added(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{} {}: {}", say(lang, "Đã thêm", "Added"), field(value, "name"), roles(value, lang));
+    line!(text, "  {} {}", say(lang, "tệp mã truy cập:", "token file:"), field(value, "token_file"));
+    let next = say(
+        lang,
+        "Người này dùng `--as` cùng khóa sau; chuyển tệp về tài khoản riêng của người đó rồi chỉ đường dẫn bằng `--as-file`:",
+        "This person uses `--as` with the key below; move the file to that person's own account and name it with `--as-file`:",
+    );
+    line!(text, "{next}\n  {}", field(value, "key"));
+    text
+}
+
+pub(in crate::cli) fn person_removed(value: &Value, lang: Lang) -> String {
+    let removed = say(
+        lang,
+        "Đã bỏ; mã truy cập không dùng được nữa. Việc đã ghi vẫn giữ nguyên tên:",
+        "Removed; the token opens nothing any more. What was recorded keeps the name:",
+    );
+    format!("{removed} {}\n", field(value, "name"))
+}

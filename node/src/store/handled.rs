@@ -1,0 +1,218 @@
+//! What became of documents after they arrived, and the numbers of the registers.
+
+use rusqlite::{OptionalExtension, Row, params};
+use schema::handling::{CaseRow, Direction, Entry, Side, Stage, Standing};
+use schema::id::{DocumentId, OfficeId, Position};
+
+use super::records::each_row;
+use super::{Attempted, Store, StoreError};
+
+/// Recalls that are confirmed in one step; the next one takes the others.
+const CONFIRMED_MAX: i64 = 64;
+
+/// The number of a side in its column.
+pub(in crate::store) const fn side_number(side: Side) -> i64 {
+    match side {
+        Side::Recipient => 0,
+        Side::Sender => 1,
+    }
+}
+
+/// The number of a direction in its column.
+pub(in crate::store) const fn direction_number(direction: Direction) -> i64 {
+    match direction {
+        Direction::Incoming => 0,
+        Direction::Outgoing => 1,
+    }
+}
+
+const fn stage_number(stage: Stage) -> i64 {
+    match stage {
+        Stage::Arrived => 1,
+        Stage::Refused => 2,
+        Stage::Registered => 3,
+        Stage::Assigned => 4,
+        Stage::InProgress => 5,
+        Stage::Finished => 6,
+    }
+}
+
+const fn standing_number(standing: Standing) -> i64 {
+    match standing {
+        Standing::Current => 0,
+        Standing::AskedBack => 1,
+        Standing::TakenBack => 2,
+        Standing::Recalled => 3,
+    }
+}
+
+/// The row that a column holds.
+pub(in crate::store) fn case_row(row: &Row<'_>, column: usize) -> rusqlite::Result<CaseRow> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    minicbor::decode(bytes).map_err(|error| {
+        let kind = rusqlite::types::Type::Blob;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
+    })
+}
+
+/// The line of a register in three columns.
+pub(in crate::store) fn line(row: &Row<'_>, column: usize) -> rusqlite::Result<Entry> {
+    let book: String = row.get(column)?;
+    let refused = |error: schema::handling::BookRefused| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    };
+    Ok(Entry {
+        book: book.parse().map_err(refused)?,
+        year: row.get(column + 1)?,
+        number: row.get(column + 2)?,
+    })
+}
+
+impl Store {
+    pub(super) fn handled(
+        &self,
+        with: &OfficeId,
+        document: &DocumentId,
+        side: Side,
+    ) -> Result<Option<CaseRow>, StoreError> {
+        let Some(no) = self.known_number(with)? else { return Ok(None) };
+        let sql = "SELECT bytes FROM handled WHERE peer = ?1 AND document = ?2 AND side = ?3";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let key = params![no, document.as_bytes(), side_number(side)];
+                s.query_row(key, |row| case_row(row, 0)).optional()
+            })
+            .attempted("look up what became of a document")
+    }
+
+    pub(super) fn save_handled(&self, case: &CaseRow) -> Result<(), StoreError> {
+        let no = self.number_of(&case.with)?;
+        let bytes = minicbor::to_vec(case).unwrap_or_default();
+        let recalls = case.progress.unconfirmed_recalls().count() as i64;
+        let (stage, standing) =
+            (stage_number(case.progress.stage()), standing_number(case.progress.standing()));
+        self.db
+            .prepare_cached(
+                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7",
+            )
+            .and_then(|mut s| {
+                let side = side_number(case.side);
+                s.execute(params![no, case.document.as_bytes(), side, stage, standing, recalls, bytes])
+            })
+            .attempted("record what became of a document")?;
+        if case.side == Side::Recipient {
+            let sql = "UPDATE held SET unsettled = ?3
+                       WHERE document = ?1 AND peer = ?2 AND ordinal IS NOT NULL AND unsettled <> ?3";
+            let unsettled = stage == 1 && standing <= 1;
+            self.db
+                .prepare_cached(sql)
+                .and_then(|mut s| s.execute(params![case.document.as_bytes(), no, unsettled]))
+                .attempted("note that a document is settled")?;
+        }
+        self.note_match(no, case)
+    }
+
+    /// Remembers what was said about a document that is not known.
+    fn note_match(&self, no: i64, case: &CaseRow) -> Result<(), StoreError> {
+        let known = match case.side {
+            Side::Recipient => "SELECT 1 FROM held WHERE document = ?1 AND peer = ?2",
+            Side::Sender => "SELECT 1 FROM sent WHERE document = ?1 AND peer = ?2",
+        };
+        let known = self.db.prepare_cached(known);
+        let known = known.and_then(|mut s| s.exists(params![case.document.as_bytes(), no]));
+        let note = match known.attempted("look up a document")? {
+            true => "DELETE FROM unmatched WHERE peer = ?1 AND document = ?2 AND side = ?3",
+            false => "INSERT INTO unmatched VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        };
+        let side = side_number(case.side);
+        self.db
+            .prepare_cached(note)
+            .and_then(|mut s| s.execute(params![no, case.document.as_bytes(), side]))
+            .attempted("note what has no document")?;
+        Ok(())
+    }
+
+    /// Documents that are shown here, were recalled, and whose senders do not know yet that they are cancelled.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn recalls_to_confirm(&self) -> Result<Vec<(OfficeId, DocumentId)>, StoreError> {
+        let sql = "SELECT peer.office, handled.document FROM handled
+                   JOIN held ON held.document = handled.document AND held.peer = handled.peer
+                   JOIN peer ON peer.no = handled.peer
+                   WHERE handled.recalls > 0 AND handled.side = 0 AND held.ordinal IS NOT NULL
+                   ORDER BY peer.office, handled.document LIMIT ?1";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let pair = |row: &Row<'_>| Ok((OfficeId::new(row.get(0)?), DocumentId::new(row.get(1)?)));
+                s.query_map([CONFIRMED_MAX], pair)?.collect()
+            })
+            .attempted("look for recalled documents")
+    }
+
+    pub(super) fn line_position(
+        &self,
+        direction: Direction,
+        line: &Entry,
+    ) -> Result<Option<Position>, StoreError> {
+        let sql =
+            "SELECT position FROM line WHERE direction = ?1 AND book = ?2 AND year = ?3 AND number = ?4";
+        let key = params![direction_number(direction), line.book.to_string(), line.year, line.number];
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row(key, |row| row.get::<_, i64>(0)).optional())
+            .attempted("look up a number of a register")
+            .map(|position| position.map(|position| Position(position.unsigned_abs())))
+    }
+
+    pub(super) fn use_line(
+        &self,
+        direction: Direction,
+        line: &Entry,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        self.db
+            .prepare_cached("INSERT INTO line VALUES (?1, ?2, ?3, ?4, ?5)")
+            .and_then(|mut s| {
+                let (direction, book) = (direction_number(direction), line.book.to_string());
+                s.execute(params![direction, book, line.year, line.number, position.0 as i64])
+            })
+            .attempted("use a number of a register")?;
+        Ok(())
+    }
+
+    /// What became of every document, by office, document and side.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn each_handled(&self, mut each: impl FnMut(CaseRow)) -> Result<(), StoreError> {
+        let sql = "SELECT handled.bytes FROM handled JOIN peer ON peer.no = handled.peer
+                   ORDER BY peer.office, handled.document, handled.side";
+        each_row(&self.db, sql, |row| {
+            each(case_row(row, 0)?);
+            Ok(())
+        })
+    }
+
+    /// Every number of a register that was used, by direction, register, year and number.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn each_line(&self, mut each: impl FnMut(Direction, Entry, Position)) -> Result<(), StoreError> {
+        let sql = "SELECT direction, book, year, number, position FROM line
+                   ORDER BY direction, book, year, number";
+        each_row(&self.db, sql, |row| {
+            let direction = match row.get(0)? {
+                0 => Direction::Incoming,
+                _ => Direction::Outgoing,
+            };
+            let position = Position(row.get::<_, i64>(4)?.unsigned_abs());
+            each(direction, line(row, 1)?, position);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! Registers (*sổ đăng ký văn bản*) as people read and print them: the columns of Decree 30/2020 appendix IV.
+
+use rusqlite::params;
+use schema::body::{Act, Body, Deed, DocumentFact, PaperDocument, Status};
+use schema::document::DocumentType;
+use schema::event::RecordedEvent;
+use schema::handling::{BookId, Direction, Entry, Fact, Side, Standing};
+use schema::id::{DocumentId, OfficeId};
+use schema::time::{Day, Millis};
+use serde::Serialize;
+
+use super::{PAGE_ROWS_MAX, Page, Reader, dispatch_of, millis, recorded};
+use crate::store::handled::{direction_number, line};
+use crate::store::{Attempted, StoreError};
+
+/// A register and year in which a number was used.
+#[derive(Clone, Debug, Serialize)]
+pub struct BookView {
+    /// Which way its documents go.
+    pub direction: Direction,
+    /// The register.
+    pub book: BookId,
+    /// The year.
+    pub year: i16,
+    /// The highest number that is known here.
+    pub highest: u32,
+    /// How many lines it has here.
+    pub lines: u64,
+}
+
+/// A line of the register of incoming documents, as its columns want it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegisterRow {
+    /// *Số đến*.
+    pub number: u32,
+    /// The same as it is written.
+    pub written: String,
+    /// *Ngày đến*: the day it was registered.
+    pub arrived_on: Option<Day>,
+    /// *Tác giả*: the office that sent it.
+    pub from: Option<OfficeId>,
+    /// *Tác giả* of a paper document.
+    pub author: Option<String>,
+    /// *Số, ký hiệu*.
+    pub code: Option<String>,
+    /// *Ngày tháng văn bản*.
+    pub issued_on: Option<Day>,
+    /// *Tên loại*.
+    pub document_type: Option<DocumentType>,
+    /// *Trích yếu*.
+    pub subject: Option<String>,
+    /// *Đơn vị hoặc người nhận*.
+    pub lead: Option<String>,
+    /// *Ngày chuyển*: when it was assigned.
+    pub handed_on: Option<Day>,
+    /// Who registered it.
+    pub by: Option<String>,
+    /// What became of it: recalled, taken back. The line stays.
+    pub standing: Option<Standing>,
+    /// Why the number was cancelled.
+    pub cancelled: Option<String>,
+    /// The document, for an electronic one.
+    pub document: Option<DocumentId>,
+    /// When this station recorded it.
+    pub recorded_at: Millis,
+}
+
+impl RegisterRow {
+    fn new(entry: &Entry, recorded_at: Millis) -> Self {
+        Self {
+            number: entry.number,
+            written: entry.to_string(),
+            arrived_on: None,
+            from: None,
+            author: None,
+            code: None,
+            issued_on: None,
+            document_type: None,
+            subject: None,
+            lead: None,
+            handed_on: None,
+            by: None,
+            standing: None,
+            cancelled: None,
+            document: None,
+            recorded_at,
+        }
+    }
+
+    fn with_paper(self, paper: PaperDocument) -> Self {
+        let PaperDocument { author, code, issued_on, document_type, subject } = paper;
+        Self {
+            author: Some(author),
+            code: Some(code),
+            issued_on: Some(issued_on),
+            document_type: Some(document_type),
+            subject: Some(subject),
+            ..self
+        }
+    }
+}
+
+impl Reader {
+    /// Every register and year in which a number was used.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn books(&self) -> Result<Vec<BookView>, StoreError> {
+        let sql = "SELECT direction, book, year, max(number), count(*) FROM line
+                   GROUP BY direction, book, year ORDER BY direction, book, year";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let view = |row: &rusqlite::Row<'_>| {
+                    let Entry { book, year, number } = line(row, 1)?;
+                    let direction = match row.get(0)? {
+                        0 => Direction::Incoming,
+                        _ => Direction::Outgoing,
+                    };
+                    let lines = row.get::<_, i64>(4)?.unsigned_abs();
+                    Ok(BookView { direction, book, year, highest: number, lines })
+                };
+                s.query_map([], view)?.collect()
+            })
+            .attempted("list the registers")
+    }
+
+    /// Lines of the register of incoming documents, in their order, after the one with number `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn register(
+        &self,
+        book: &BookId,
+        year: i16,
+        after: Option<u32>,
+        rows: u32,
+    ) -> Result<Page<RegisterRow>, StoreError> {
+        let limit = rows.clamp(1, PAGE_ROWS_MAX);
+        let read = "list the lines of a register";
+        let sql =
+            "SELECT line.book, line.year, line.number, line.position, journal.bytes, journal.recorded_at
+                   FROM line JOIN journal USING (position)
+                   WHERE line.direction = ?1 AND line.book = ?2 AND line.year = ?3 AND line.number > ?4
+                   ORDER BY line.number LIMIT ?5";
+        let mut list = Vec::new();
+        let mut statement = self.db.prepare_cached(sql).attempted(read)?;
+        let direction = direction_number(Direction::Incoming);
+        let key = params![direction, book.to_string(), year, after.unwrap_or(0), limit];
+        let mut found = statement.query(key).attempted(read)?;
+        while let Some(row) = found.next().attempted(read)? {
+            let entry = line(row, 0).attempted(read)?;
+            let position: i64 = row.get(3).attempted(read)?;
+            let bytes: Vec<u8> = row.get(4).attempted(read)?;
+            let at = millis(row.get(5).attempted(read)?);
+            let event = recorded(position, &bytes)?;
+            list.push(self.register_row(&event, RegisterRow::new(&entry, at))?);
+        }
+        let next = list.last().map(|last| u64::from(last.number)).filter(|_| list.len() == limit as usize);
+        Ok(Page { rows: list, next })
+    }
+
+    fn register_row(&self, event: &RecordedEvent, row: RegisterRow) -> Result<RegisterRow, StoreError> {
+        let body = Body::read(event.version, &event.event);
+        let (told, from) = match body {
+            Ok(Body::Status(Status::Document(told))) => match event.event.to.first() {
+                Some(to) => (told, to.office),
+                None => return Ok(row),
+            },
+            Ok(Body::Act(Act { by, deed })) => {
+                let by = Some(by.name);
+                return Ok(match deed {
+                    Deed::PaperRegistered { on, paper, .. } => {
+                        RegisterRow { arrived_on: Some(on), by, ..row }.with_paper(paper)
+                    }
+                    Deed::NumberCancelled { reason, .. } => {
+                        RegisterRow { cancelled: Some(reason), by, ..row }
+                    }
+                    _ => row,
+                });
+            }
+            _ => return Ok(row),
+        };
+        let DocumentFact { document, fact: Fact::Registered { on, .. }, by } = told else { return Ok(row) };
+        let mut row = RegisterRow {
+            arrived_on: Some(on),
+            from: Some(from),
+            document: Some(document),
+            by: by.map(|by| by.name),
+            ..row
+        };
+        if let Some(dispatch) = self.incoming_dispatch(&from, &document)? {
+            row.code = dispatch.number();
+            row.issued_on = dispatch.issued.as_ref().map(|issued| issued.on);
+            row.document_type = Some(dispatch.manifest.document_type);
+            row.subject = Some(dispatch.manifest.subject);
+        }
+        if let Some(case) = self.case(&from, &document, Side::Recipient)? {
+            row.standing = Some(case.progress.standing());
+            for position in &case.steps {
+                let (event, at) = self.event_at(position.0 as i64)?;
+                if let Ok(Body::Act(Act { deed: Deed::Assigned { assignment, .. }, .. })) =
+                    Body::read(event.version, &event.event)
+                {
+                    row.lead = Some(assignment.lead);
+                    row.handed_on = Some(Day::in_vietnam(at));
+                }
+            }
+        }
+        Ok(row)
+    }
+
+    fn incoming_dispatch(
+        &self,
+        from: &OfficeId,
+        document: &DocumentId,
+    ) -> Result<Option<schema::body::Dispatch>, StoreError> {
+        let sql = "SELECT held.position FROM held JOIN peer ON peer.no = held.peer
+                   WHERE held.document = ?1 AND peer.office = ?2";
+        let position = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let mut rows = s.query(params![document.as_bytes(), from.as_bytes()])?;
+                rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()
+            })
+            .attempted("look up a document")?;
+        let Some(position) = position else { return Ok(None) };
+        Ok(dispatch_of(&self.event_at(position)?.0))
+    }
+}

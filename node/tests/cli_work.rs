@@ -1,0 +1,269 @@
+//! The life of a document in two offices without a network, as their people live it on the command line: everything goes by
+//! courier file.
+
+mod office;
+mod station;
+
+use office::{LETTER, Office};
+use serde_json::Value;
+use station::{RECIPIENT, SENDER};
+
+/// Somebody of an office, and what the command line calls them.
+const CLERK: &str = "lo-thi-mai";
+const LEADER: &str = "vang-a-sang";
+const OFFICER: &str = "giang-a-pao";
+
+fn opened(n: u8) -> Office {
+    let mut office = Office::enrolled(n);
+    for (name, role) in [("Lò Thị Mai", "clerk"), ("Vàng A Sáng", "leader"), ("Giàng A Páo", "officer")]
+    {
+        office.text(&["person", "add", name, "--role", role]);
+    }
+    office.start();
+    office
+}
+
+struct Pair {
+    sender: Office,
+    recipient: Office,
+    carried: u32,
+}
+
+impl Pair {
+    fn open() -> Self {
+        Self { sender: opened(SENDER), recipient: opened(RECIPIENT), carried: 0 }
+    }
+
+    fn carry(&mut self, there: bool) {
+        self.carried += 1;
+        let (from, to) = match there {
+            true => (&self.sender, &self.recipient),
+            false => (&self.recipient, &self.sender),
+        };
+        let file = from.path(&format!("{}.courier", self.carried));
+        from.text(&["courier", "export", "--out", &file]);
+        to.text(&["courier", "import", &file]);
+    }
+
+    fn send(&self, subject: &str) -> String {
+        let mut arguments = vec!["send", "--to", "H02.18", "--subject", subject];
+        arguments.extend(LETTER);
+        let sent = self.sender.json(&arguments);
+        sent["document"].as_str().expect("an id").to_owned()
+    }
+
+    fn at_sender(&self, document: &str) -> Value {
+        self.sender.json(&["show", document])["recipients"][0].clone()
+    }
+}
+
+/// The refusal's code of a command that is refused.
+fn refused(office: &Office, arguments: &[&str]) -> String {
+    let mut all = vec!["--json"];
+    all.extend(arguments);
+    let output = office.ask(&all);
+    assert!(!output.status.success(), "{arguments:?} was done");
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    answer["error"].as_str().expect("a code").to_owned()
+}
+
+fn kinds(steps: &Value) -> Vec<String> {
+    let steps = steps.as_array().into_iter().flatten();
+    steps.map(|step| step["kind"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn document_is_accepted_assigned_and_finished_and_its_sender_sees_it() {
+    let mut pair = Pair::open();
+    let document = pair.send("V/v kiểm tra hồ chứa nước");
+    pair.carry(true);
+    let (document, recipient) = (document.as_str(), &pair.recipient);
+    assert_eq!(recipient.json(&["waiting"])["to_register"], 1);
+    // No relay has seen it: nobody can tell when it was signed.
+    assert_eq!(refused(recipient, &["accept", document, "--as", CLERK]), "undetermined");
+    assert_eq!(refused(recipient, &["accept", document]), "person-needed");
+    assert_eq!(refused(recipient, &["accept", document, "--as", LEADER]), "role");
+    assert_eq!(refused(recipient, &["accept", document, "--as", "nobody"]), "failed");
+    assert_eq!(
+        refused(recipient, &["assign", document, "--lead", "Ông Páo", "--as", LEADER]),
+        "not-registered"
+    );
+    let why = "Nhận qua USB, đã gọi điện xác nhận.";
+    let accepted = recipient.json(&["accept", document, "--undetermined-because", why, "--as", CLERK]);
+    assert_eq!((&accepted["line"]["number"], &accepted["line"]["written"]), (&1.into(), &"01".into()));
+    assert_eq!(recipient.json(&["waiting"])["to_register"], 0);
+    assert_eq!(
+        refused(recipient, &["accept", document, "--undetermined-because", why, "--as", CLERK]),
+        "already-registered"
+    );
+    let assign =
+        ["assign", document, "--lead", "Công chức địa chính", "--with", "Công an xã", "--due", "2025-12-31"];
+    let instruction = ["--instruction", "Tham mưu trả lời trong tuần.", "--as", LEADER];
+    recipient.text(&[&assign[..], &instruction[..]].concat());
+    recipient.text(&["start", document, "--as", OFFICER]);
+    recipient.text(&["finish", document, "--as", OFFICER]);
+    let shown = recipient.json(&["show", document]);
+    assert_eq!(shown["progress"]["stage"], "finished");
+    let expected = [
+        "queued",
+        "received",
+        "accepted-undetermined",
+        "registered",
+        "instruction",
+        "assigned",
+        "started",
+        "finished",
+    ];
+    assert_eq!(kinds(&shown["steps"]), expected);
+    let text = recipient.text(&["show", document]);
+    for words in ["số đến 01", "đã hoàn thành", "Lò Thị Mai", "Tham mưu trả lời trong tuần."]
+    {
+        assert!(text.contains(words), "`{words}` is not in\n{text}");
+    }
+    let text = recipient.text(&["register", "show"]);
+    for words in ["01", "V/v kiểm tra hồ chứa nước", "Ủy ban nhân dân xã số 1", "Công chức địa chính"]
+    {
+        assert!(text.contains(words), "`{words}` is not in\n{text}");
+    }
+    pair.carry(false);
+    let there = pair.at_sender(document);
+    assert_eq!(
+        (&there["progress"]["stage"], &there["progress"]["line"]["number"]),
+        (&"finished".into(), &1.into())
+    );
+    // What was said inside the office stays there.
+    let told = there.to_string();
+    for inside in [why, "Tham mưu", "Công chức địa chính"] {
+        assert!(!told.contains(inside), "`{inside}` was told to the sender: {told}");
+    }
+    assert_eq!(
+        kinds(&there["steps"]),
+        ["queued", "arrived", "registered", "assigned", "started", "finished"]
+    );
+    // The recipient gives the receipts for nothing again.
+    pair.carry(true);
+    assert_eq!(pair.recipient.json(&["status"])["open"], 0);
+}
+
+#[test]
+fn wrong_document_is_returned_and_a_recall_crosses_an_acceptance() {
+    let mut pair = Pair::open();
+    let (wrong, recalled) = (pair.send("V/v gửi nhầm"), pair.send("V/v thu hồi"));
+    pair.carry(true);
+    let refuse = ["refuse", &wrong, "--reason", "wrong-addressee", "--as", CLERK];
+    pair.recipient.text(&refuse);
+    assert_eq!(
+        refused(&pair.recipient, &["refuse", &wrong, "--reason", "other", "--as", CLERK]),
+        "already-refused"
+    );
+    // Both act before either hears of the other.
+    pair.sender.text(&["recall", &recalled, "--reason", "Sai thẩm quyền", "--as", LEADER]);
+    let why = ["--undetermined-because", "Nhận qua USB.", "--as", CLERK];
+    pair.recipient.text(&[&["accept", &recalled][..], &why[..]].concat());
+    pair.carry(true);
+    pair.carry(false);
+    let (there, here) = (pair.at_sender(&recalled), pair.recipient.json(&["show", &recalled]));
+    for progress in [&there["progress"], &here["progress"]] {
+        assert_eq!(
+            (&progress["stage"], &progress["standing"], &progress["asked"][0]["agreed"]),
+            (&"registered".into(), &"recalled".into(), &true.into())
+        );
+    }
+    assert_eq!(
+        refused(&pair.recipient, &["assign", &recalled, "--lead", "Ông Páo", "--as", LEADER]),
+        "counts-no-more"
+    );
+    let lines = pair.recipient.json(&["register", "show"]);
+    assert_eq!((&lines["rows"][0]["number"], &lines["rows"][0]["standing"]), (&1.into(), &"recalled".into()));
+    let there = pair.at_sender(&wrong)["progress"].clone();
+    assert_eq!((&there["stage"], &there["refused_for"]), (&"refused".into(), &"wrong-addressee".into()));
+}
+
+#[test]
+fn document_is_asked_back_and_the_clerk_answers() {
+    let mut pair = Pair::open();
+    let document = pair.send("V/v lấy lại");
+    pair.carry(true);
+    pair.sender.text(&["take-back", &document, "--reason", "Thiếu phụ lục", "--of", "H02.18", "--as", CLERK]);
+    assert_eq!(
+        refused(&pair.sender, &["take-back", &document, "--reason", "Thiếu phụ lục", "--as", CLERK]),
+        "already-asked"
+    );
+    pair.carry(true);
+    let waiting = pair.recipient.json(&["waiting"]);
+    assert_eq!(waiting["asked_back"][0]["asked"][0]["why"], "Thiếu phụ lục");
+    assert!(pair.recipient.text(&["waiting"]).contains("Thiếu phụ lục"));
+    let why = ["--undetermined-because", "Nhận qua USB.", "--as", CLERK];
+    assert_eq!(refused(&pair.recipient, &[&["accept", &document][..], &why[..]].concat()), "asked-back");
+    pair.recipient.text(&["answer", &document, "agree", "--as", CLERK]);
+    assert_eq!(pair.recipient.json(&["waiting"])["to_register"], 0);
+    pair.carry(false);
+    let there = pair.at_sender(&document);
+    assert_eq!(there["progress"]["standing"], "taken-back");
+    assert_eq!(kinds(&there["steps"])[2..], ["asked-back", "agreed"]);
+}
+
+/// L3: who looks after people and settings reads no content; who inspects changes nothing.
+#[test]
+fn roles_open_their_own_doors_only() {
+    let mut pair = Pair::open();
+    let document = pair.send("V/v phân quyền");
+    let office = &mut pair.sender;
+    office.text(&["person", "add", "Quản trị", "--role", "administrator"]);
+    office.text(&["person", "add", "Kiểm tra", "--role", "auditor"]);
+    for arguments in [&["show", &document][..], &["outgoing"], &["incoming"], &["register", "list"]] {
+        let with = |who: &'static str| [arguments, &["--as", who]].concat();
+        assert_eq!(refused(office, &with("quan-tri")), "content-role", "{arguments:?}");
+        office.text(&with("kiem-tra"));
+    }
+    office.text(&["status", "--as", "quan-tri"]);
+    let mut letter = vec!["send", "--to", "H02.18", "--subject", "V/v khác", "--as", "kiem-tra"];
+    letter.extend(LETTER);
+    assert_eq!(refused(office, &letter), "role");
+    assert_eq!(refused(office, &["recall", &document, "--reason", "Sai", "--as", "kiem-tra"]), "role");
+    office.text(&["person", "remove", "kiem-tra"]);
+    assert_eq!(refused(office, &["outgoing", "--as", "kiem-tra"]), "failed");
+    let people = office.json(&["person", "list"]);
+    assert_eq!(people["people"].as_array().map(Vec::len), Some(4));
+}
+
+/// H1: paper and electronic documents share a series; a restored station gives no number before somebody stated the highest.
+#[test]
+fn numbers_are_one_series_and_survive_a_restore() {
+    let mut office = opened(SENDER);
+    let paper = [
+        "register",
+        "paper",
+        "--author",
+        "Điện lực Bắc Hà",
+        "--number",
+        "12/ĐL",
+        "--issued-on",
+        "2025-06-05",
+        "--type",
+        "công văn",
+        "--subject",
+        "V/v cắt điện",
+        "--as",
+        CLERK,
+    ];
+    office.text(&paper);
+    let backup = office.path("backup");
+    office.text(&["backup", &backup]);
+    office.text(&paper);
+    office.text(&["register", "cancel", "--reason", "Ghi nhầm", "--as", CLERK]);
+    let numbers = |office: &Office| {
+        let lines = office.json(&["register", "show"]);
+        lines["rows"].as_array().into_iter().flatten().map(|row| row["number"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&office), [Some(1), Some(2), Some(3)]);
+    office.stop("-TERM");
+    office.text(&["restore", &backup]);
+    office.start();
+    assert_eq!(refused(&office, &paper), "book-doubtful");
+    assert_eq!(refused(&office, &["register", "state", "0", "--as", CLERK]), "below-known");
+    office.text(&["register", "state", "3", "--as", CLERK]);
+    let given = office.json(&paper);
+    assert_eq!(given["line"]["number"], 4);
+    assert_eq!(numbers(&office), [Some(1), Some(4)]);
+}

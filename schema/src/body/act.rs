@@ -1,0 +1,180 @@
+//! What somebody in the office did that leaves nobody else anything to know; never leaves the station.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::BodyError;
+use crate::document::{ABSTRACT_CHARS_MAX, DocumentType};
+use crate::event::{Event, Kind};
+use crate::handling::{ACTOR_CHARS_MAX, Actor, Direction, Entry, WORDS_CHARS_MAX};
+use crate::id::{DocumentId, OfficeId};
+use crate::text;
+use crate::time::Day;
+
+/// Most people or units that help with one document.
+pub const CO_ORDINATORS_MAX: usize = 16;
+/// Longest instruction of a leader, in characters (Decree 30/2020 appendix VI: *bút tích*).
+pub const INSTRUCTION_CHARS_MAX: usize = 2_000;
+
+/// Somebody did something (*nhật ký công việc*).
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct Act {
+    /// Who.
+    #[n(1)]
+    pub by: Actor,
+    /// What.
+    #[n(2)]
+    pub deed: Deed,
+}
+
+/// What was done.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "deed")]
+pub enum Deed {
+    /// A document whose signatures nobody can judge yet was accepted all the same.
+    #[n(0)]
+    AcceptedUndetermined {
+        /// Its sender.
+        #[n(0)]
+        from: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
+        /// Why.
+        #[n(2)]
+        reason: String,
+    },
+    /// A leader said who works on a document (*bút phê, phân công*; Decree 30/2020 article 23).
+    #[n(1)]
+    Assigned {
+        /// Its sender.
+        #[n(0)]
+        from: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
+        /// The assignment.
+        #[n(2)]
+        assignment: Assignment,
+    },
+    /// A paper document was registered: paper and electronic ones share a series.
+    #[n(2)]
+    PaperRegistered {
+        /// Its line.
+        #[n(0)]
+        entry: Entry,
+        /// The day it arrived.
+        #[n(1)]
+        on: Day,
+        /// What it is.
+        #[n(2)]
+        paper: PaperDocument,
+    },
+    /// A number was given to nothing: the line says why.
+    #[n(3)]
+    NumberCancelled {
+        /// Of which registers.
+        #[n(0)]
+        direction: Direction,
+        /// The line.
+        #[n(1)]
+        entry: Entry,
+        /// Why.
+        #[n(2)]
+        reason: String,
+    },
+    /// After a restore: the highest number of a register, as its printed pages say. 0 when none was given.
+    #[n(4)]
+    HighestStated {
+        /// Of which registers.
+        #[n(0)]
+        direction: Direction,
+        /// The line.
+        #[n(1)]
+        entry: Entry,
+    },
+}
+
+/// Who works on a document, until when, and how.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// The unit or person in charge (*chủ trì*).
+    #[n(1)]
+    pub lead: String,
+    /// Those who help (*phối hợp*).
+    #[n(2)]
+    #[serde(default)]
+    pub with: Vec<String>,
+    /// The deadline (*thời hạn*).
+    #[n(3)]
+    pub due: Option<Day>,
+    /// The leader's instruction (*ý kiến chỉ đạo*).
+    #[n(4)]
+    pub instruction: Option<String>,
+}
+
+/// A document on paper, as its register needs it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+#[serde(deny_unknown_fields)]
+pub struct PaperDocument {
+    /// Who issued it (*tác giả*).
+    #[n(1)]
+    pub author: String,
+    /// Number and symbol, as printed.
+    #[n(2)]
+    pub code: String,
+    /// The date that it bears.
+    #[n(3)]
+    pub issued_on: Day,
+    /// Its type.
+    #[n(4)]
+    pub document_type: DocumentType,
+    /// The abstract.
+    #[n(5)]
+    pub subject: String,
+}
+
+impl Act {
+    pub(super) fn check(&self, event: &Event) -> Result<(), BodyError> {
+        let rule = |rule| Err(BodyError::Rule { kind: Kind::Act, rule });
+        if !event.to.is_empty() {
+            return rule("what the office does by itself is told to nobody");
+        }
+        self.by.check()?;
+        let required = |text: &str, chars_max| {
+            text::require_plain(text, chars_max)?;
+            match text.trim().is_empty() {
+                true => rule("a text that is required says something"),
+                false => Ok(()),
+            }
+        };
+        match &self.deed {
+            Deed::AcceptedUndetermined { reason, .. } => required(reason, WORDS_CHARS_MAX),
+            Deed::NumberCancelled { entry, reason, .. } if entry.is_bounded() => {
+                required(reason, WORDS_CHARS_MAX)
+            }
+            Deed::Assigned { assignment, .. } => {
+                if assignment.with.len() > CO_ORDINATORS_MAX {
+                    return rule("at most 16 people or units help");
+                }
+                for name in [&assignment.lead].into_iter().chain(&assignment.with) {
+                    required(name, ACTOR_CHARS_MAX)?;
+                }
+                assignment.instruction.as_ref().map_or(Ok(()), |text| required(text, INSTRUCTION_CHARS_MAX))
+            }
+            Deed::PaperRegistered { entry, paper, .. } if entry.is_bounded() => {
+                required(&paper.author, ACTOR_CHARS_MAX)?;
+                text::require_plain(&paper.code, ACTOR_CHARS_MAX)?;
+                required(&paper.subject, ABSTRACT_CHARS_MAX)
+            }
+            Deed::HighestStated { entry, .. } if entry.number == 0 || entry.is_bounded() => Ok(()),
+            Deed::NumberCancelled { .. } | Deed::PaperRegistered { .. } | Deed::HighestStated { .. } => {
+                rule("a line of a register has a number from 1 to 9,999,999")
+            }
+        }
+    }
+}

@@ -1,0 +1,513 @@
+//! What people do with documents, and that both ends agree about it whatever crosses on its way.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::body::{Assignment, Deed, PaperDocument};
+use crate::handling::{
+    Actor, BusinessKind, Direction, Fact as Told, Progress, RefusalReason, Role, Side, Stage, Standing,
+};
+use crate::id::BusinessId;
+use crate::time::Day;
+
+const CLERK: Role = Role::Clerk;
+const LEADER: Role = Role::Leader;
+const OFFICER: Role = Role::Officer;
+
+fn by(role: Role) -> Actor {
+    Actor { name: "Lò Thị Mai".to_owned(), role }
+}
+
+fn arrival() -> Arrival {
+    Arrival { from: ME, document: document(1) }
+}
+
+fn register() -> Work {
+    Work::Register {
+        arrival: arrival(), book: None, undetermined: Some("Đã hỏi qua điện thoại.".to_owned())
+    }
+}
+
+fn refuse() -> Work {
+    Work::Refuse { arrival: arrival(), reason: RefusalReason::WrongAddressee, words: None }
+}
+
+fn assign() -> Work {
+    let assignment =
+        Assignment {
+            lead: "Công chức địa chính".to_owned(), with: Vec::new(), due: None, instruction: None
+        };
+    Work::Assign { arrival: arrival(), assignment }
+}
+
+fn asked(kind: BusinessKind, n: u8) -> Work {
+    let (business, reason) = (BusinessId::new([n; 16]), "Sai số liệu".to_owned());
+    Work::Ask { document: document(1), of: Vec::new(), kind, business, reason }
+}
+
+fn answer(agreed: bool) -> Work {
+    Work::Answer { arrival: arrival(), agreed, words: None }
+}
+
+/// What a station answers to somebody, and the events that follow.
+fn works(station: &mut Station, role: Role, work: Work) -> Result<Vec<VerifiedEvent>, WorkRefusal> {
+    let command = Command::Work { by: by(role), work };
+    match sure(decide(&station.exchange, &station.records, context(&directory()), &command)) {
+        Ok(drafts) => Ok(drafts.iter().map(|draft| station.record(draft, Millis(5)).0).collect()),
+        Err(Refusal::Work(refusal)) => Err(refusal),
+        Err(other) => unreachable!("{other}"),
+    }
+}
+
+/// Takes an event as a node takes it: gives its receipt, which says nothing about the document and is left out here, and
+/// confirms a recall.
+fn takes(station: &mut Station, event: &VerifiedEvent) -> Vec<VerifiedEvent> {
+    let Reception::New = station.receive(event) else { return Vec::new() };
+    let (me, from) = (station.exchange.me(), event.event().office);
+    let (class, body) = Class::of_arrival(event.version(), event.event());
+    station.take(class, event);
+    let (places, stamps) = ([place_of(event, me)], std::collections::BTreeMap::new());
+    for draft in sure(station.exchange.receipts(&station.records, from, &places, &stamps)) {
+        station.record(&draft, Millis(5));
+    }
+    let mut answers = Vec::new();
+    let about = match &body {
+        Body::Dispatch(dispatch) => Some(dispatch.manifest.document),
+        Body::BusinessRequest(asked) => Some(asked.document),
+        _ => None,
+    };
+    let shown =
+        |document| sure(station.records.incoming(&from, &document)).is_some_and(|row| row.ordinal.is_some());
+    if let Some(document) = about.filter(|document| shown(*document)) {
+        let drafts = sure(station.exchange.confirm_recalls(&station.records, from, document));
+        answers.extend(drafts.iter().map(|draft| station.record(draft, Millis(5)).0));
+    }
+    answers
+}
+
+fn progress(station: &Station, with: OfficeId, side: Side) -> Progress {
+    sure(station.records.case(&with, &document(1), side)).map(|case| case.progress).unwrap_or_default()
+}
+
+/// Two offices, and what is on its way between them.
+#[derive(Clone)]
+struct Pair {
+    sender: Station,
+    recipient: Station,
+    there: Vec<VerifiedEvent>,
+    back: Vec<VerifiedEvent>,
+}
+
+impl Pair {
+    /// The document is on its way.
+    fn new() -> Self {
+        let mut sender = Station::new(ME);
+        let (event, _) = sender.record(&draft(&[A], &Body::Dispatch(dispatch(ME, 1))), Millis(1));
+        Self { sender, recipient: Station::new(A), there: vec![event], back: Vec::new() }
+    }
+
+    /// The document has arrived, and everything else too.
+    fn arrived() -> Self {
+        let mut pair = Self::new();
+        pair.settle();
+        pair
+    }
+
+    fn send(&mut self, role: Role, work: Work) -> Result<(), WorkRefusal> {
+        self.there.extend(works(&mut self.sender, role, work)?);
+        Ok(())
+    }
+
+    fn receive(&mut self, role: Role, work: Work) -> Result<(), WorkRefusal> {
+        let events = works(&mut self.recipient, role, work)?;
+        self.back.extend(events.into_iter().filter(|event| !event.event().to.is_empty()));
+        Ok(())
+    }
+
+    fn deliver_there(&mut self, which: usize) {
+        let event = self.there.remove(which);
+        self.back.extend(takes(&mut self.recipient, &event));
+    }
+
+    fn deliver_back(&mut self, which: usize) {
+        let event = self.back.remove(which);
+        self.there.extend(takes(&mut self.sender, &event));
+    }
+
+    fn settle(&mut self) {
+        while !self.there.is_empty() || !self.back.is_empty() {
+            if self.there.is_empty() { self.deliver_back(0) } else { self.deliver_there(0) }
+        }
+    }
+
+    fn at_sender(&self) -> Progress {
+        progress(&self.sender, A, Side::Sender)
+    }
+
+    fn at_recipient(&self) -> Progress {
+        progress(&self.recipient, ME, Side::Recipient)
+    }
+
+    /// What decides what may happen next, without ids and times.
+    fn key(&self) -> String {
+        let on_its_way = |events: &[VerifiedEvent]| -> Vec<(Vec<u8>, Counter)> {
+            events.iter().map(|event| (event.event().body.clone(), event.event().to[0].counter)).collect()
+        };
+        format!(
+            "{:?}{:?}{:?}{:?}",
+            self.at_sender(),
+            self.at_recipient(),
+            on_its_way(&self.there),
+            on_its_way(&self.back)
+        )
+    }
+}
+
+/// F1, F3, F4: accepted is registered with an arrival number, then assigned, begun, finished; each told to the sender once.
+#[test]
+fn f4_life_of_a_document_at_its_recipient() {
+    let mut pair = Pair::arrived();
+    for (role, work, stage) in [
+        (CLERK, register(), Stage::Registered),
+        (LEADER, assign(), Stage::Assigned),
+        (OFFICER, Work::Start { arrival: arrival() }, Stage::InProgress),
+        (OFFICER, Work::Finish { arrival: arrival() }, Stage::Finished),
+    ] {
+        pair.receive(role, work).expect("in order");
+        pair.settle();
+        assert_eq!(pair.at_sender().stage(), stage);
+        assert_eq!(pair.at_sender(), pair.at_recipient());
+    }
+    assert_eq!(pair.at_sender().entry().map(ToString::to_string), Some("01".to_owned()));
+    // Resending is safe: what is done is said, with its number, and nothing is recorded.
+    let before = pair.recipient.hash();
+    let again = pair.receive(CLERK, register());
+    assert!(
+        matches!(&again, Err(WorkRefusal::AlreadyRegistered { entry }) if entry.number == 1),
+        "{again:?}"
+    );
+    for (role, work) in [(LEADER, assign()), (OFFICER, Work::Finish { arrival: arrival() })] {
+        assert_eq!(pair.receive(role, work), Err(WorkRefusal::AlreadyFinished));
+    }
+    assert_eq!(pair.recipient.hash(), before);
+    assert_eq!(pair.recipient.replayed().hash(), before);
+}
+
+#[test]
+fn f4_second_assignment_stays_inside_and_second_start_is_refused() {
+    let mut pair = Pair::arrived();
+    pair.receive(CLERK, register()).expect("registered");
+    pair.receive(LEADER, assign()).expect("assigned");
+    let told = pair.back.len();
+    pair.receive(LEADER, assign()).expect("assigned to somebody else");
+    assert_eq!(pair.back.len(), told, "the sender knows that somebody works on it");
+    pair.receive(OFFICER, Work::Start { arrival: arrival() }).expect("begun");
+    assert_eq!(pair.receive(OFFICER, Work::Start { arrival: arrival() }), Err(WorkRefusal::AlreadyStarted));
+}
+
+/// F5: one action returns what went to the wrong office; Decree 30/2020 article 22.1: what is not registered obliges nobody.
+#[test]
+fn f5_wrong_addressee_is_returned_with_one_action() {
+    let mut pair = Pair::arrived();
+    assert_eq!(pair.receive(LEADER, assign()), Err(WorkRefusal::NotRegistered));
+    pair.receive(CLERK, refuse()).expect("returned");
+    pair.settle();
+    assert_eq!(pair.at_sender().refusal(), Some(&(RefusalReason::WrongAddressee, None)));
+    assert_eq!(pair.receive(CLERK, register()), Err(WorkRefusal::AlreadyRefused));
+    assert_eq!(pair.receive(LEADER, assign()), Err(WorkRefusal::AlreadyRefused));
+    let used: Vec<_> = pair.recipient.exchange.books().used().collect();
+    assert!(used.is_empty(), "a refused document uses no number: {used:?}");
+}
+
+/// F1: another reason than those listed is written down, and nobody can judge the signatures without saying why.
+#[test]
+fn f1_reasons_are_asked_for() {
+    let mut pair = Pair::arrived();
+    let other = |words: Option<&str>| Work::Refuse {
+        arrival: arrival(),
+        reason: RefusalReason::Other,
+        words: words.map(str::to_owned),
+    };
+    for words in [None, Some("  ")] {
+        let refused = pair.receive(CLERK, other(words));
+        assert!(matches!(refused, Err(WorkRefusal::Text(_))), "{refused:?}");
+    }
+    let without = Work::Register { arrival: arrival(), book: None, undetermined: None };
+    assert_eq!(pair.receive(CLERK, without), Err(WorkRefusal::Undetermined));
+    pair.receive(CLERK, register()).expect("with a reason");
+    let kept = pair.recipient.journal.iter().any(|(_, event)| {
+        let body = Body::read(event.version(), event.event());
+        matches!(body, Ok(Body::Act(act)) if matches!(act.deed, Deed::AcceptedUndetermined { .. }))
+    });
+    assert!(kept, "the reason is in the journal");
+    let told =
+        pair.back.iter().any(|event| event.event().body.windows(10).any(|part| part == b"i qua \xc4\x91i"));
+    assert!(!told, "and stays there");
+}
+
+/// L3: everybody does their own work.
+#[test]
+fn l3_roles_do_their_own_work_only() {
+    let ask = || asked(BusinessKind::TakeBack, 1);
+    let all: [(Work, &[Role]); 8] = [
+        (register(), &[CLERK]),
+        (refuse(), &[CLERK]),
+        (assign(), &[LEADER]),
+        (Work::Start { arrival: arrival() }, &[OFFICER, LEADER]),
+        (Work::Finish { arrival: arrival() }, &[OFFICER, LEADER]),
+        (ask(), &[CLERK, LEADER]),
+        (answer(true), &[CLERK, LEADER]),
+        (
+            Work::StateHighest { direction: Direction::Incoming, book: None, number: 3 },
+            &[CLERK, Role::Administrator],
+        ),
+    ];
+    for (work, wanted) in all {
+        for role in Role::ALL {
+            let refused = works(&mut Pair::arrived().recipient, role, work.clone());
+            let by_role = matches!(refused, Err(WorkRefusal::Role { .. }));
+            assert_eq!(by_role, !wanted.contains(&role), "{work:?} as {role:?}");
+        }
+    }
+}
+
+/// G1: a take-back waits for its answer; work goes on only after that.
+#[test]
+fn g1_take_back_is_answered_before_work_goes_on() {
+    for agreed in [true, false] {
+        let mut pair = Pair::arrived();
+        pair.receive(CLERK, register()).expect("registered");
+        pair.settle();
+        pair.send(CLERK, asked(BusinessKind::TakeBack, 1)).expect("asked");
+        assert_eq!(
+            pair.send(CLERK, asked(BusinessKind::TakeBack, 2)),
+            Err(WorkRefusal::AlreadyAsked { office: A })
+        );
+        pair.settle();
+        assert_eq!(pair.at_sender().standing(), Standing::AskedBack);
+        assert_eq!(pair.receive(LEADER, assign()), Err(WorkRefusal::AskedBack));
+        pair.receive(CLERK, answer(agreed)).expect("answered");
+        assert_eq!(pair.receive(CLERK, answer(!agreed)), Err(WorkRefusal::NothingAsked));
+        pair.settle();
+        let after = pair.receive(LEADER, assign());
+        if agreed {
+            assert_eq!(pair.at_sender().standing(), Standing::TakenBack);
+            assert_eq!(after, Err(WorkRefusal::CountsNoMore { recalled: false }));
+        } else {
+            assert_eq!(pair.at_sender().standing(), Standing::Current);
+            assert_eq!(after, Ok(()));
+        }
+    }
+}
+
+/// G2: a recall needs nobody at the recipient; the line in the register stays.
+#[test]
+fn g2_recall_is_confirmed_by_the_station_and_the_line_stays() {
+    let mut pair = Pair::arrived();
+    pair.receive(CLERK, register()).expect("registered");
+    pair.settle();
+    pair.send(LEADER, asked(BusinessKind::Recall, 1)).expect("recalled");
+    pair.settle();
+    let progress = pair.at_sender();
+    assert_eq!((progress.standing(), progress.stage()), (Standing::Recalled, Stage::Registered));
+    assert_eq!(progress.unconfirmed_recalls().count(), 0, "the recipient said that it has cancelled it");
+    assert_eq!(pair.receive(LEADER, assign()), Err(WorkRefusal::CountsNoMore { recalled: true }));
+    assert_eq!(pair.recipient.records.lines().count(), 1);
+}
+
+/// H1, P9: one series, consecutive from 01, for paper and electronic documents; cancelled numbers are in it.
+#[test]
+fn h1_numbers_are_one_series() {
+    let mut station = Station::new(A);
+    let paper = || PaperDocument {
+        author: "Điện lực Bắc Hà".to_owned(),
+        code: "12/ĐL".to_owned(),
+        issued_on: Day::from_days(20_240).expect("a day"),
+        document_type: DocumentType::OfficialLetter,
+        subject: "V/v cắt điện".to_owned(),
+    };
+    for _ in 0..3 {
+        works(&mut station, CLERK, Work::RegisterPaper { book: None, paper: paper() }).expect("registered");
+    }
+    let cancel =
+        Work::CancelNumber { direction: Direction::Incoming, book: None, reason: "Ghi nhầm".to_owned() };
+    works(&mut station, CLERK, cancel).expect("cancelled");
+    works(&mut station, CLERK, Work::RegisterPaper { book: None, paper: paper() }).expect("registered");
+    let numbers: Vec<u32> = station.records.lines().map(|(_, line, _)| line.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    let unknown = Work::RegisterPaper { book: Some("mat".parse().expect("a name")), paper: paper() };
+    assert_eq!(works(&mut station, CLERK, unknown).err(), Some(WorkRefusal::UnknownBook));
+    assert_eq!(station.replayed().hash(), station.hash());
+}
+
+/// E7: after a restore no number is given until somebody has stated the highest of the printed register.
+#[test]
+fn e7_restored_station_gives_no_number_before_the_highest_is_stated() {
+    let mut pair = Pair::arrived();
+    let raised = sure(pair.recipient.exchange.raise(
+        &pair.recipient.records,
+        Incarnation::FIRST,
+        0,
+        RestoreReason::Tool,
+    ));
+    for draft in &raised {
+        pair.recipient.record(draft, Millis(9));
+    }
+    let doubtful = pair.receive(CLERK, register());
+    assert!(matches!(doubtful, Err(WorkRefusal::BookDoubtful { highest: 0, .. })), "{doubtful:?}");
+    let state = |number| Work::StateHighest { direction: Direction::Incoming, book: None, number };
+    pair.receive(CLERK, state(14)).expect("stated");
+    let again = pair.receive(CLERK, state(99));
+    assert!(matches!(again, Err(WorkRefusal::BookInUse { highest: 14, .. })), "{again:?}");
+    pair.receive(CLERK, register()).expect("registered");
+    assert_eq!(pair.at_recipient().entry().map(|entry| entry.number), Some(15));
+}
+
+/// A number that a lost life gave and this one gave again is never silent.
+#[test]
+fn p9_number_given_by_two_lives_is_an_alarm() {
+    let mut pair = Pair::arrived();
+    let before = pair.recipient.clone();
+    let lost = works(&mut pair.recipient, CLERK, register()).expect("registered");
+    pair.recipient = before;
+    let raised = sure(pair.recipient.exchange.raise(
+        &pair.recipient.records,
+        Incarnation::FIRST,
+        0,
+        RestoreReason::Tool,
+    ));
+    for draft in &raised {
+        pair.recipient.record(draft, Millis(9));
+    }
+    // Somebody states a highest number that is too low.
+    let state = Work::StateHighest { direction: Direction::Incoming, book: None, number: 0 };
+    pair.receive(CLERK, state).expect("stated");
+    let cancel =
+        Work::CancelNumber { direction: Direction::Incoming, book: None, reason: "Ghi nhầm".to_owned() };
+    pair.receive(CLERK, cancel).expect("cancelled");
+    let told = lost.iter().find(|event| event.event().kind == Kind::Status).expect("a status");
+    pair.recipient.take(Class::Regained, told);
+    let alarmed = pair.recipient.alarms.iter().any(|alarm| matches!(alarm, Alarm::NumberTwice { .. }));
+    assert!(alarmed, "{:?}", pair.recipient.alarms);
+    assert_eq!(pair.at_recipient().stage(), Stage::Registered, "its line is known again");
+}
+
+/// G3, G5: whatever the two offices do, in whatever order it is said and arrives, both know the same in the end, nothing went
+/// backwards on the way, and every question is answered or waits for somebody.
+///
+/// Every state that can be reached is looked at.
+#[test]
+fn g3_every_interleaving_converges() {
+    let sender = [asked(BusinessKind::TakeBack, 1), asked(BusinessKind::Recall, 2)];
+    let recipient = [
+        (CLERK, register()),
+        (CLERK, refuse()),
+        (LEADER, assign()),
+        (CLERK, answer(true)),
+        (CLERK, answer(false)),
+        (OFFICER, Work::Finish { arrival: arrival() }),
+    ];
+    let mut seen = BTreeSet::new();
+    let mut open = vec![Pair::new()];
+    let mut ends = 0;
+    while let Some(pair) = open.pop() {
+        if !seen.insert(pair.key()) {
+            continue;
+        }
+        let mut next = Vec::new();
+        for work in &sender {
+            let mut after = pair.clone();
+            if after.send(CLERK, work.clone()).is_ok() {
+                next.push(after);
+            }
+        }
+        for (role, work) in &recipient {
+            let mut after = pair.clone();
+            if after.receive(*role, work.clone()).is_ok() {
+                next.push(after);
+            }
+        }
+        for which in 0..pair.there.len() {
+            let mut after = pair.clone();
+            after.deliver_there(which);
+            next.push(after);
+        }
+        for which in 0..pair.back.len() {
+            let mut after = pair.clone();
+            after.deliver_back(which);
+            next.push(after);
+        }
+        for after in &next {
+            for (before, after) in
+                [(pair.at_sender(), after.at_sender()), (pair.at_recipient(), after.at_recipient())]
+            {
+                assert!(before.stage() <= after.stage(), "{before:?} became {after:?}");
+                assert!(before.asked().len() <= after.asked().len(), "{before:?} became {after:?}");
+            }
+        }
+        if pair.there.is_empty() && pair.back.is_empty() {
+            ends += 1;
+            assert_eq!(pair.at_sender(), pair.at_recipient());
+            assert_eq!(pair.at_recipient().unconfirmed_recalls().count(), 0, "a recall needs nobody");
+        }
+        open.extend(next);
+    }
+    assert!(seen.len() > 1_000 && ends > 20, "{} states, {ends} of them quiet", seen.len());
+}
+
+fn fact() -> impl Strategy<Value = Told> {
+    let entry =
+        |number| crate::handling::Entry { book: "den".parse().expect("a register"), year: 2025, number };
+    let day = Day::from_days(20_240).expect("a day");
+    let kind = prop_oneof![Just(BusinessKind::TakeBack), Just(BusinessKind::Recall)];
+    let business = (0_u8..12).prop_map(|n| BusinessId::new([n; 16]));
+    prop_oneof![
+        Just(Told::Refused { reason: RefusalReason::Incomplete, words: None }),
+        Just(Told::Refused { reason: RefusalReason::Other, words: Some("khác".to_owned()) }),
+        (1_u32..8).prop_map(move |number| Told::Registered { entry: entry(number), on: day }),
+        Just(Told::Assigned),
+        Just(Told::Started),
+        Just(Told::Finished),
+        (business.clone(), kind.clone(), "[a-c]").prop_map(|(business, kind, reason)| Told::Asked {
+            business,
+            kind,
+            reason
+        }),
+        (business, kind, any::<bool>()).prop_map(|(business, kind, agreed)| Told::Answered {
+            business,
+            kind,
+            agreed,
+            words: None
+        }),
+    ]
+}
+
+proptest! {
+    /// Whatever is said, in any order and any number of times: the same is known, and on the way there nothing went back.
+    #[test]
+    fn progress_is_a_join_of_what_was_said(
+        facts in prop::collection::vec(fact(), 0..24),
+        (order, repeats) in (any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 0..12)),
+    ) {
+        let known = |facts: &[&Told]| {
+            let mut progress = Progress::default();
+            for fact in facts {
+                let before = progress.stage();
+                let _ = progress.take(fact);
+                assert!(before <= progress.stage());
+            }
+            progress
+        };
+        let straight: Vec<&Told> = facts.iter().collect();
+        let mut shuffled: Vec<&Told> = facts.iter().rev().collect();
+        if !shuffled.is_empty() {
+            let at = order.index(shuffled.len());
+            shuffled.rotate_left(at);
+            let again: Vec<&Told> = repeats.iter().map(|index| shuffled[index.index(shuffled.len())]).collect();
+            shuffled.extend(again);
+        }
+        prop_assert_eq!(known(&straight), known(&shuffled));
+    }
+}

@@ -1,0 +1,49 @@
+//! A document between this office and one other, as a row of the records.
+
+use minicbor::{Decode, Encode};
+
+use super::Progress;
+use crate::id::{DocumentId, OfficeId, Position};
+
+/// Most entries of the journal that a row remembers for its timeline.
+pub const STEPS_MAX: usize = 32;
+
+/// On which side of a document this office is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Side {
+    /// It came in from the other office.
+    #[n(0)]
+    Recipient,
+    /// It went out to the other office.
+    #[n(1)]
+    Sender,
+}
+
+/// What became of a document after it arrived. There is no row before the first fact.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CaseRow {
+    /// The other office.
+    #[n(1)]
+    pub with: OfficeId,
+    /// The document.
+    #[n(2)]
+    pub document: DocumentId,
+    /// On which side this office is.
+    #[n(3)]
+    pub side: Side,
+    /// How far it is.
+    #[n(4)]
+    pub progress: Progress,
+    /// The entries of the journal that say so, oldest first; the first [`STEPS_MAX`].
+    #[n(5)]
+    pub steps: Vec<Position>,
+}
+
+impl CaseRow {
+    /// Nothing is known yet.
+    pub fn new(with: OfficeId, document: DocumentId, side: Side) -> Self {
+        Self { with, document, side, progress: Progress::default(), steps: Vec::new() }
+    }
+}
