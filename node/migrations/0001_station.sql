@@ -60,12 +60,14 @@ CREATE TABLE sent (
     receipt     INTEGER,                                   -- journal position
     superseded  INTEGER NOT NULL CHECK (superseded IN (0, 1)),
     regained    INTEGER NOT NULL CHECK (regained IN (0, 1)),
+    code_key    INTEGER,                                   -- number, symbol and year of its document
     -- For the sender's clockwork only; not part of the replayed state.
     due_at      INTEGER NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
+CREATE INDEX sent_code ON sent (code_key, peer) WHERE code_key IS NOT NULL;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
 
 -- Receipts for events that were not known when they came: lost with a disk, and perhaps given back one day.
@@ -99,6 +101,7 @@ CREATE TABLE held (
     judged              INTEGER,                           -- journal position of the newest judgement
     outcome             INTEGER CHECK (outcome IN (0, 1, 2)), -- valid, undetermined, invalid
     judged_open         INTEGER CHECK (judged_open IN (0, 1)),
+    code_key            INTEGER,                           -- number, symbol and year of its document
     unsettled           INTEGER NOT NULL DEFAULT 0,        -- shown, and neither accepted nor refused, recalled, taken back
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
@@ -115,10 +118,12 @@ CREATE TABLE handled (
     stage    INTEGER NOT NULL,
     standing INTEGER NOT NULL,                             -- current, asked back, taken back, recalled
     recalls  INTEGER NOT NULL,                             -- recalls without a confirmation
+    code_key INTEGER,                                      -- number, symbol and year of a registered document
     bytes    BLOB    NOT NULL,                             -- CBOR of the whole row
     PRIMARY KEY (peer, document, side)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX handled_asked_back ON handled (peer, document) WHERE standing = 1 AND side = 0;
+CREATE INDEX handled_code ON handled (code_key, peer) WHERE code_key IS NOT NULL;
 CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND side = 0;
 
 -- Facts that came before their document, or whose document was lost: a person looks at those that never find one.
@@ -136,8 +141,19 @@ CREATE TABLE line (
     year      INTEGER NOT NULL,
     number    INTEGER NOT NULL CHECK (number > 0),
     position  INTEGER NOT NULL REFERENCES journal,
+    office    BLOB    CHECK (length(office) = 16),         -- whose document, for one
+    document  BLOB    CHECK (length(document) = 16),
     PRIMARY KEY (direction, book, year, number)
 ) STRICT, WITHOUT ROWID;
+
+-- Documents on their way out, until they are sent.
+CREATE TABLE drafted (
+    document BLOB    PRIMARY KEY CHECK (length(document) = 16),
+    stage    INTEGER NOT NULL,
+    changed  INTEGER NOT NULL REFERENCES journal,          -- the entry that changed it last
+    bytes    BLOB    NOT NULL                              -- CBOR of the whole row
+) STRICT, WITHOUT ROWID;
+CREATE INDEX drafted_open ON drafted (changed) WHERE stage < 5;
 
 -- Certificates, revocation lists and announcements that came: what judgements rest on. Kept for ever.
 CREATE TABLE registry (

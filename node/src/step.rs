@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::blob::BlobRef;
+use schema::document::Code;
 use schema::exchange::{Command, Refusal};
 use schema::handling::Entry;
 use schema::id::{DocumentId, OfficeId, RegionId};
@@ -217,6 +218,8 @@ pub enum Answer {
 pub struct Done {
     /// The line of a register that was used.
     pub line: Option<Entry>,
+    /// Number and symbol that were given.
+    pub code: Option<Code>,
     /// How many offices are told.
     pub recipients: usize,
 }

@@ -14,7 +14,7 @@ macro_rules! table {
 
 mod handling;
 
-pub use handling::{BUSINESS, REFUSAL_REASON, ROLE, STAGE, STANDING, WORK_REFUSED};
+pub use handling::{BUSINESS, DRAFT_STAGE, REFUSAL_REASON, ROLE, STAGE, STANDING, WORK_REFUSED};
 
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -126,6 +126,13 @@ table! {
         "finished" => "đã hoàn thành", "finished";
         "asked-back" => "bên gửi xin lấy lại", "its sender asks for it back";
         "recall" => "bên gửi thu hồi", "recalled by its sender";
+        "update" => "bên gửi cập nhật bằng văn bản khác", "updated by another document of its sender";
+        "replace" => "bên gửi thay thế bằng văn bản khác", "replaced by another document of its sender";
+        "drafted" => "soạn dự thảo", "drafted";
+        "approved" => "lãnh đạo duyệt", "approved";
+        "signed" => "người có thẩm quyền ký", "signed by a person";
+        "issued" => "cấp số, ngày; vào sổ", "numbered and registered";
+        "discarded" => "hủy trước khi gửi", "given up before it was sent";
         "agreed" => "nơi nhận đồng ý trả lại", "its recipient agrees to give it back";
         "declined" => "nơi nhận không đồng ý trả lại", "its recipient declines to give it back";
         "recall-confirmed" => "nơi nhận xác nhận đã hủy", "its recipient has cancelled it";
@@ -155,6 +162,13 @@ table! {
         "finished" => "Do nơi nhận ký.", "Signed by the recipient.";
         "asked-back" => "Do bên gửi ký.", "Signed by the sender.";
         "recall" => "Do bên gửi ký.", "Signed by the sender.";
+        "update" => "Do bên gửi ký.", "Signed by the sender.";
+        "replace" => "Do bên gửi ký.", "Signed by the sender.";
+        "drafted" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "approved" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "signed" => "Chữ ký của cá nhân, đã được kiểm tra khi ghi.", "The person's signature, checked when it was recorded.";
+        "issued" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "discarded" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "agreed" => "Do nơi nhận ký.", "Signed by the recipient.";
         "declined" => "Do nơi nhận ký.", "Signed by the recipient.";
         "recall-confirmed" => "Do nơi nhận ký; trạm nơi nhận tự xác nhận theo luật.", "Signed by the recipient, whose station confirms by itself as the law has it.";
@@ -618,6 +632,7 @@ mod tests {
             STANDING,
             REFUSAL_REASON,
             BUSINESS,
+            DRAFT_STAGE,
             ROLE,
             WORK_REFUSED,
         ] {

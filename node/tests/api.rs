@@ -57,7 +57,7 @@ fn bad_input_gets_a_refusal_with_a_name() {
     let body = || {
         let signer = json!({ "position": "Chủ tịch", "name": "Vàng A Sáng" });
         let content = json!({ "secrecy": "normal", "subject": "V/v thử", "document_type": "BC", "pages": 1, "signer": signer });
-        json!({ "to": [recipient], "content": content })
+        json!({ "to": [recipient], "content": content, "reference_only": true })
     };
     let with = |field: &str, value: Value| {
         let mut body = body();
@@ -95,6 +95,7 @@ fn bad_input_gets_a_refusal_with_a_name() {
     let answers = json!([{ "issuer": "H09.99", "number": "9/UBND-VP", "issued_on": "2025-06-05" }]);
     assert_eq!(says("responds_to", answers), refused(422, "unknown-code"));
     assert_eq!(says("paper", json!("we like paper")), refused(400, "body"));
+    assert_eq!(with("reference_only", json!(false)), refused(422, "unsigned"));
     assert_eq!(with("to", json!([])), refused(422, "no-recipients"));
     assert_eq!(with("to", json!(["H09.99"])), refused(422, "unknown-code"));
     assert_eq!(with("to", json!([office_id(SENDER)])), refused(422, "to-itself"));

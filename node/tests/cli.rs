@@ -23,7 +23,7 @@ fn clerk_sends_while_offline_and_nothing_is_lost_by_kill() {
     let file = sample(office.folder.path());
     let saved = office.text(
         &[
-            &["send", "--to", "H02.18", "--subject", "V/v báo cáo quý"][..],
+            &["send", "--reference-only", "--to", "H02.18", "--subject", "V/v báo cáo quý"][..],
             LETTER,
             &["--urgency", "express", &file],
         ]
@@ -61,8 +61,10 @@ fn clerk_sends_while_offline_and_nothing_is_lost_by_kill() {
 fn refusal_and_wrong_usage_have_their_own_exit_status() {
     let mut office = Office::enrolled(SENDER);
     office.start();
-    let refused =
-        office.ask(&[&["--json", "send", "--to", "H09.99", "--subject", "V/v thử"][..], LETTER].concat());
+    let refused = office.ask(
+        &[&["--json", "send", "--reference-only", "--to", "H09.99", "--subject", "V/v thử"][..], LETTER]
+            .concat(),
+    );
     assert_eq!(refused.status.code(), Some(1));
     let said: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
     assert_eq!(said["error"], "unknown-code");
@@ -87,8 +89,14 @@ fn stick_carries_a_document_there_and_its_receipt_back() {
     sender.start();
     recipient.start();
     let file = sample(sender.folder.path());
-    let saved = sender
-        .json(&[&["send", "--to", "H02.18", "--subject", "V/v chuyển tay"][..], LETTER, &[&file]].concat());
+    let saved = sender.json(
+        &[
+            &["send", "--reference-only", "--to", "H02.18", "--subject", "V/v chuyển tay"][..],
+            LETTER,
+            &[&file],
+        ]
+        .concat(),
+    );
     let document = saved["document"].as_str().expect("an id");
     let (there, back) = (sender.path("there.courier"), sender.path("back.courier"));
     sender.text(&["courier", "export", "--to", "H02.18", "--out", &there]);

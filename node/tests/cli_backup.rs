@@ -27,8 +27,10 @@ fn send(office: &Office, subject: &str) -> String {
     let file = office.folder.path().join("Công văn.pdf");
     fs::write(&file, format!("%PDF-1.7 {subject}")).expect("written");
     let file = file.display().to_string();
-    let saved =
-        office.json(&[&["send", "--to", "H02.18", "--subject", subject][..], LETTER, &[&file]].concat());
+    let saved = office.json(
+        &[&["send", "--reference-only", "--to", "H02.18", "--subject", subject][..], LETTER, &[&file]]
+            .concat(),
+    );
     saved["document"].as_str().expect("an id").to_owned()
 }
 

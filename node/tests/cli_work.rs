@@ -4,7 +4,7 @@
 mod office;
 mod station;
 
-use office::{LETTER, Office};
+use office::{LETTER, Office, sign};
 use serde_json::Value;
 use station::{RECIPIENT, SENDER};
 
@@ -46,7 +46,7 @@ impl Pair {
     }
 
     fn send(&self, subject: &str) -> String {
-        let mut arguments = vec!["send", "--to", "H02.18", "--subject", subject];
+        let mut arguments = vec!["send", "--reference-only", "--to", "H02.18", "--subject", subject];
         arguments.extend(LETTER);
         let sent = self.sender.json(&arguments);
         sent["document"].as_str().expect("an id").to_owned()
@@ -217,7 +217,8 @@ fn roles_open_their_own_doors_only() {
         office.text(&with("kiem-tra"));
     }
     office.text(&["status", "--as", "quan-tri"]);
-    let mut letter = vec!["send", "--to", "H02.18", "--subject", "V/v khác", "--as", "kiem-tra"];
+    let mut letter =
+        vec!["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác", "--as", "kiem-tra"];
     letter.extend(LETTER);
     assert_eq!(refused(office, &letter), "role");
     assert_eq!(refused(office, &["recall", &document, "--reason", "Sai", "--as", "kiem-tra"]), "role");
@@ -248,8 +249,8 @@ fn numbers_are_one_series_and_survive_a_restore() {
         CLERK,
     ];
     office.text(&paper);
-    let backup = office.path("backup");
-    office.text(&["backup", &backup]);
+    let made = office.json(&["backup", "--out", &office.path("backups")]);
+    let backup = made["backup"].as_str().expect("a path").to_owned();
     office.text(&paper);
     office.text(&["register", "cancel", "--reason", "Ghi nhầm", "--as", CLERK]);
     let numbers = |office: &Office| {
@@ -258,7 +259,7 @@ fn numbers_are_one_series_and_survive_a_restore() {
     };
     assert_eq!(numbers(&office), [Some(1), Some(2), Some(3)]);
     office.stop("-TERM");
-    office.text(&["restore", &backup]);
+    office.text(&["restore", "--from", &backup, "--replace"]);
     office.start();
     assert_eq!(refused(&office, &paper), "book-doubtful");
     assert_eq!(refused(&office, &["register", "state", "0", "--as", CLERK]), "below-known");
@@ -266,4 +267,54 @@ fn numbers_are_one_series_and_survive_a_restore() {
     let given = office.json(&paper);
     assert_eq!(given["line"]["number"], 4);
     assert_eq!(numbers(&office), [Some(1), Some(4)]);
+}
+
+/// B1, B3: a document goes out in the order of the law, with a number of the register and a symbol of its type.
+#[test]
+fn document_goes_out_in_the_order_of_the_law() {
+    let mut pair = Pair::open();
+    let office = &pair.sender;
+    let paper = office.path("báo cáo.pdf");
+    std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+    let new = [&["draft", "new", "--to", "H02.18", "--subject", "V/v báo cáo quý"][..], LETTER].concat();
+    let closing = [paper.as_str(), "--as", OFFICER];
+    let drafted = office.json(&[&new[..], &closing].concat());
+    let document = drafted["document"].as_str().expect("an id").to_owned();
+    let step = |arguments: &[&str], who: &'static str| {
+        office.json(&[&["draft"], arguments, &[&document, "--as", who][..]].concat())
+    };
+    let refused_step = |arguments: &[&str], who: &'static str| {
+        refused(office, &[&["draft"], arguments, &[&document, "--as", who][..]].concat())
+    };
+    assert_eq!(refused_step(&["number"], CLERK), "not-approved");
+    assert_eq!(refused_step(&["approve"], CLERK), "role");
+    step(&["approve"], LEADER);
+    assert_eq!(refused_step(&["number"], CLERK), "not-signed");
+    assert_eq!(refused_step(&["send"], CLERK), "not-signed");
+    let manifest = office.path("bao-cao.manifest");
+    step(&["show", "--out", &manifest], LEADER);
+    let signature = sign(office, &manifest);
+    assert_eq!(refused_step(&["sign", "--signature", &signature], CLERK), "role");
+    assert_eq!(refused_step(&["sign", "--signature", &paper], LEADER), "signature-invalid");
+    step(&["sign", "--signature", &signature], LEADER);
+    let other = [&new[..], &["--document", &document], &closing].concat();
+    assert_eq!(refused(office, &other), "content-fixed");
+    let numbered = step(&["number", "--unit", "VP"], CLERK);
+    assert_eq!((&numbered["number"], &numbered["line"]["number"]), (&"01/UBND-VP".into(), &1.into()));
+    let list = office.text(&["draft", "list"]);
+    assert!(list.contains("01/UBND-VP") && list.contains("đã cấp số, chưa gửi"), "{list}");
+    step(&["send"], CLERK);
+    assert_eq!(refused_step(&["send"], CLERK), "already-sent");
+    let shown = office.text(&["draft", "show", &document]);
+    for words in
+        ["soạn dự thảo", "lãnh đạo duyệt", "người có thẩm quyền ký", "cấp số, ngày; vào sổ", "Vàng A Sáng"]
+    {
+        assert!(shown.contains(words), "`{words}` is not in\n{shown}");
+    }
+    pair.carry(true);
+    let there = pair.recipient.json(&["show", &document]);
+    assert_eq!(
+        (&there["number"], &there["signatures"][0]["outcome"]),
+        (&"01/UBND-VP".into(), &"undetermined".into())
+    );
 }

@@ -41,8 +41,11 @@ fn what_a_relay_refuses_is_tried_again_soon_and_then_ever_more_seldom() {
     let (document, signer) = (DocumentId::new([7; 16]), Signer::head("Chủ tịch", "Vàng A Sáng"));
     let letter = DocumentType::OfficialLetter;
     let manifest = Manifest::new(document, office_id(SENDER), letter, "V/v thay khóa ký", signer);
-    let command =
-        Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch: Dispatch::unsigned(manifest) };
+    let command = Command::Dispatch {
+        to: vec![office_id(RECIPIENT)],
+        dispatch: Dispatch::unsigned(manifest),
+        reference_only: true,
+    };
     let inputs = vec![Input::Connected(relay()), Input::Command { ticket: Ticket(1), command }];
     let mut now = DAY;
     let mut sent = published(&node.step(inputs, now).expect("a step"));

@@ -130,6 +130,8 @@ fn fact(told: &DocumentFact) -> String {
         Fact::Finished => "finished".to_owned(),
         Fact::Asked { kind: BusinessKind::TakeBack, .. } => "asked back".to_owned(),
         Fact::Asked { kind: BusinessKind::Recall, .. } => "recalled".to_owned(),
+        Fact::Asked { kind: BusinessKind::Update, .. } => "updated".to_owned(),
+        Fact::Asked { kind: BusinessKind::Replace, .. } => "replaced".to_owned(),
         Fact::Answered { kind: BusinessKind::Recall, .. } => "cancelled at its recipient".to_owned(),
         Fact::Answered { agreed: true, .. } => "given back".to_owned(),
         Fact::Answered { agreed: false, .. } => "not given back".to_owned(),
@@ -151,6 +153,11 @@ fn deed(deed: &Deed) -> String {
         Deed::NumberCancelled { entry, .. } => {
             format!("number {entry} of `{}` in {} cancelled", entry.book, entry.year)
         }
+        Deed::Drafted { manifest, .. } => format!("drafted document {}", manifest.document),
+        Deed::Approved { document } => format!("approved document {document}"),
+        Deed::Signed { document, .. } => format!("a person signed document {document}"),
+        Deed::Issued { document, issue } => format!("numbered {}: document {document}", issue.code),
+        Deed::Discarded { document, .. } => format!("gave up document {document}"),
         Deed::HighestStated { entry, .. } => {
             format!("highest number of `{}` in {} stated: {entry}", entry.book, entry.year)
         }

@@ -81,9 +81,9 @@ impl Station {
     fn send(&mut self, n: u8, signatures: Vec<Vec<u8>>, now: Millis) -> RecordedEvent {
         let signatures = signatures.into_iter().map(Into::into).collect();
         let code = format!("{n}/UBND").parse().expect("a code");
-        let issued = Some(Issue { code, on: "2025-06-05".parse().expect("a day") });
+        let issued = Some(Issue::given(code, "2025-06-05".parse().expect("a day")));
         let dispatch = Dispatch { manifest: manifest(n), issued, signatures };
-        let command = Command::Dispatch { to: vec![RECIPIENT], dispatch };
+        let command = Command::Dispatch { to: vec![RECIPIENT], dispatch, reference_only: true };
         let effects =
             self.node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
         assert!(matches!(effects.last(), Some(Effect::Answer { .. })), "{effects:?}");

@@ -1,13 +1,13 @@
 //! The promises as functions: used by the tests, by the simulation after every step, and by `tram verify`.
 //!
-//! Each takes plain values, finds the first violation and says where it is. P9 (official numbers) joins with the
-//! registers; P11 to P13 are about bytes on disk and are checked where those are written.
+//! Each takes plain values, finds the first violation and says where it is. P11 to P13 are about bytes on disk and are checked where those are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::event::RecordedEvent;
 use crate::exchange::{Alarm, HeldRow, SentRow};
+use crate::handling::Entry;
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Seq, StateHash};
 use crate::time::Millis;
 
@@ -100,6 +100,31 @@ pub fn only_authentic_is_held<'a>(
             broken("P4", format!("event {} said to be of {} was never made", row.place.id, row.from))
         }
     }
+}
+
+/// P9: numbers of a register are consecutive from 1 in each year. `used` are all that an office ever used, cancelled ones
+/// too, sorted.
+///
+/// # Errors
+/// Names the first gap.
+pub fn numbers_have_no_gaps<'a>(
+    used: impl IntoIterator<Item = &'a (OfficeId, Entry)>,
+) -> Result<(), Violation> {
+    let mut last: Option<&(OfficeId, Entry)> = None;
+    for line in used {
+        let (office, entry) = line;
+        let same = |last: &&(OfficeId, Entry)| {
+            (last.0, &last.1.book, last.1.year) == (*office, &entry.book, entry.year)
+        };
+        let expected = last.filter(same).map_or(1, |last| last.1.number + 1);
+        if entry.number != expected {
+            let found =
+                format!("{office}: number {expected} of `{}` in {} was never used", entry.book, entry.year);
+            return broken("P9", found);
+        }
+        last = Some(line);
+    }
+    Ok(())
 }
 
 /// How long after it was recorded an unsettled send counts as overdue, in milliseconds.
@@ -250,6 +275,7 @@ mod tests {
             ordinal,
             in_order: true,
             judged: None,
+            code_key: None,
         }
     }
 
@@ -266,6 +292,7 @@ mod tests {
             receipt,
             superseded: false,
             regained: false,
+            code_key: None,
         }
     }
 

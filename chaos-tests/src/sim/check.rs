@@ -15,7 +15,7 @@ use schema::trust::Outcome;
 use super::registry::Holder;
 use super::world::{Sent, World};
 
-fn unreadable(error: impl std::fmt::Display) -> Violation {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> Violation {
     Violation { promise: "P1", found: format!("a store cannot be read: {error}") }
 }
 
@@ -25,7 +25,7 @@ fn sent_rows(node: &Node) -> Result<Vec<SentRow>, Violation> {
     Ok(rows)
 }
 
-fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
+pub(super) fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
     let mut rows = Vec::new();
     node.store().each_held(|row| rows.push(row)).map_err(unreadable)?;
     Ok(rows)
@@ -169,6 +169,7 @@ impl World<'_> {
                 let recorded = RecordedEvent::read(&entry.bytes).map_err(unreadable)?;
                 self.explain(|| described(number, entry.class, &recorded));
                 if entry.class == Class::Own {
+                    self.print(number, &recorded)?;
                     self.signed_with.insert(recorded.key);
                     let clone = self.stations[number].clone.as_mut();
                     if self.authentic.insert(recorded.id)
@@ -241,8 +242,12 @@ impl World<'_> {
         if self.saved.iter().any(|saved| !presented.contains(saved)) {
             return Ok(false);
         }
-        let promises =
-            [self.receipts_mean_held(), self.clones_are_alarmed(), self.senders_know_what_arrived()];
+        let promises = [
+            self.receipts_mean_held(),
+            self.clones_are_alarmed(),
+            self.senders_know_what_arrived(),
+            self.check_work(),
+        ];
         Ok(promises.iter().all(Result::is_ok))
     }
 
@@ -362,6 +367,7 @@ impl World<'_> {
         self.clones_are_alarmed()?;
         self.receipts_mean_held()?;
         self.senders_know_what_arrived()?;
+        self.check_work()?;
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
             let sent = sent_rows(node)?;

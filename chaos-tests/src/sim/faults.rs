@@ -126,6 +126,7 @@ impl World<'_> {
         // What existed only on the lost disk is lost by definition; what has left may still arrive.
         self.saved.retain(|entry| entry.0 != office || saved.contains(entry));
         let station = &mut self.stations[number];
+        station.restored_by_hand |= !with_tool && !station.cloned;
         station.node = None;
         station.epoch += 1;
         station.linked.clear();

@@ -12,6 +12,7 @@ mod faults;
 mod mail;
 mod office;
 mod options;
+mod people;
 mod registry;
 mod relay_host;
 mod world;

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::clones::CloneOf;
 use super::options::{Fault, below, chance, index};
+use super::people;
 use super::registry::{Holder, as_recorded};
 use super::world::{EPOCH, Event, Sent, World, id16};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
@@ -53,6 +54,8 @@ pub(super) struct Station {
     /// How far its journal was looked at.
     pub(super) noted: Position,
     pub(super) cloned: bool,
+    /// Its file was replaced by hand at least once: it did not know that it had gone back until somebody told it.
+    pub(super) restored_by_hand: bool,
     /// Set for a clone: a second machine with the same disk and the same key.
     pub(super) clone: Option<CloneOf>,
 }
@@ -78,6 +81,7 @@ impl Station {
             linked: BTreeSet::new(),
             noted: Position(0),
             cloned: false,
+            restored_by_hand: false,
             clone: None,
         }
     }
@@ -218,7 +222,7 @@ impl World<'_> {
         let letter = Manifest::new(document, issuer, DocumentType::OfficialLetter, subject, signer);
         let manifest = Manifest { urgency, attachments: attachments.collect(), ..letter };
         let dispatch = Dispatch::unsigned(manifest);
-        let command = Command::Dispatch { to: to.clone(), dispatch };
+        let command = Command::Dispatch { to: to.clone(), dispatch, reference_only: true };
         inputs.push(Input::Command { ticket, command });
         self.asked.insert(ticket, (number, document, to));
         self.step(number, inputs)
@@ -251,10 +255,14 @@ impl World<'_> {
                     self.stop(number);
                     return Ok(());
                 }
+                let doubtful = people::is_in_doubt(&effects);
                 for effect in effects {
                     self.effect(number, effect);
                 }
                 self.wake(number);
+                if doubtful {
+                    self.look_up_number(number)?;
+                }
             }
             Err(error) => {
                 if !station.disk.is_dead() {

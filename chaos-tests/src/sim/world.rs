@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::office::Station;
 use super::options::{Options, below, chance};
+use super::people::PaperRegisters;
 use super::registry::{Authority, Holder, stamp_key};
 use super::relay_host::{LINK_CHECK_MS, RelayHost};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
@@ -69,6 +70,7 @@ pub(super) type Sent = (OfficeId, OfficeId, DocumentId);
 
 pub(super) enum Event {
     Clerk(usize),
+    People(usize),
     Wake(usize, u64),
     Inputs(usize, u64, Vec<Input>),
     Start(usize),
@@ -146,6 +148,9 @@ pub(super) struct World<'a> {
     /// Keys that stations have signed events with.
     pub(super) signed_with: BTreeSet<KeyId>,
     pub(super) documents_left: usize,
+    /// What people still do with documents.
+    pub(super) work_left: usize,
+    pub(super) paper: PaperRegisters,
     pub(super) tickets: u64,
     pub(super) refused: usize,
     pub(super) faults: u64,
@@ -274,6 +279,8 @@ impl<'a> World<'a> {
             authentic: BTreeSet::new(),
             signed_with: BTreeSet::new(),
             documents_left: options.documents,
+            work_left: 2 * options.documents,
+            paper: PaperRegisters::default(),
             tickets: 0,
             refused: 0,
             faults: 0,
@@ -316,6 +323,8 @@ impl<'a> World<'a> {
             self.at(station as u64, Event::Start(station));
             let first = below(&mut self.rng, self.options.faulty_ms / 4);
             self.at(first, Event::Clerk(station));
+            let first = first + below(&mut self.rng, self.options.faulty_ms / 4);
+            self.at(first, Event::People(station));
         }
         for relay in 0..self.relays.len() {
             self.at(0, Event::StartRelay(relay));
@@ -342,6 +351,7 @@ impl<'a> World<'a> {
     pub(super) fn take(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Clerk(station) => self.clerk(station)?,
+            Event::People(station) => self.people(station)?,
             Event::Wake(station, epoch) => {
                 // An earlier wake-up may have replaced this one.
                 if self.stations[station].epoch == epoch && self.stations[station].woken_at == Some(self.now)

@@ -494,7 +494,7 @@ impl Country {
             "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },
             "attachments": attachments,
         });
-        let request = json!({ "to": recipients, "content": content });
+        let request = json!({ "to": recipients, "content": content, "reference_only": true });
         match self.call(from, "POST", "/documents", request.to_string().as_bytes()) {
             // 409 to a second press: it was saved by the first.
             Some((201 | 409, _)) => {

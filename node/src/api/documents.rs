@@ -10,7 +10,8 @@ use schema::blob::{BLOBS_MAX, BlobRef};
 use schema::body::{Dispatch, Issue, SIGNATURES_MAX};
 use schema::directory::Directory;
 use schema::document::{
-    Attachment, Code, DocumentType, Manifest, PaperReason, REFERENCES_MAX, Reference, Secrecy, Signer,
+    Amends, Attachment, Code, CopyForm, DocumentType, Manifest, PaperReason, REFERENCES_MAX, Reference,
+    Secrecy, Signer,
 };
 use schema::event::Urgency;
 use schema::exchange::{Command, Refusal};
@@ -29,7 +30,7 @@ use super::{
 use crate::step::{Answer, Input};
 
 /// Bytes of a file inside JSON: base64 (RFC 4648 section 4).
-struct FileBytes(Vec<u8>);
+pub(super) struct FileBytes(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for FileBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -44,7 +45,7 @@ impl<'de> Deserialize<'de> for FileBytes {
 /// What a document says, before it is frozen: a [`Manifest`] with codes for offices, and without what the station knows.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+pub(super) struct Content {
     /// Chosen by whoever asks, so that a repeated request is the same document; fresh when left out.
     document: Option<DocumentId>,
     /// Anything but `normal` (*Thường*) is refused.
@@ -62,6 +63,8 @@ struct Content {
     #[serde(default)]
     responds_to: Vec<ReferenceRequest>,
     paper: Option<PaperReason>,
+    copy: Option<CopyForm>,
+    amends: Option<Amends>,
     #[serde(default)]
     attachments: Vec<AttachmentRequest>,
 }
@@ -113,6 +116,9 @@ struct SendRequest {
     /// Signatures of persons on the manifest: detached CMS in DER.
     #[serde(default)]
     signatures: Vec<FileBytes>,
+    /// It may leave although no person has signed it.
+    #[serde(default)]
+    reference_only: bool,
 }
 
 fn unexpected(detail: impl Into<String>) -> Problem {
@@ -160,6 +166,8 @@ impl Content {
             due: self.due,
             responds_to: responds_to?,
             paper: self.paper,
+            copy: self.copy,
+            amends: self.amends,
             ..Manifest::new(document, issuer, self.document_type, self.subject, self.signer)
         };
         // As the recipient will read it: what is too large is said before anybody has signed it.
@@ -196,21 +204,39 @@ pub(super) async fn freeze(State(api): State<SharedApi>, request: Request) -> Re
     Ok(Json(answer).into_response())
 }
 
+/// What is to be sent: the frozen bytes that somebody gives, or the content that is frozen now.
+pub(super) fn frozen(
+    manifest: Option<FileBytes>,
+    content: Option<Content>,
+    api: &SharedApi,
+) -> Result<Manifest, Problem> {
+    frozen_of(manifest, content, api.office, &api.directory())
+}
+
+fn frozen_of(
+    manifest: Option<FileBytes>,
+    content: Option<Content>,
+    issuer: OfficeId,
+    directory: &Directory,
+) -> Result<Manifest, Problem> {
+    match (manifest, content) {
+        (Some(FileBytes(bytes)), None) => Manifest::decode(&bytes).map_err(refused),
+        (None, Some(content)) => content.frozen(issuer, directory),
+        (Some(_), Some(_)) => {
+            Err(unexpected("a frozen manifest says everything itself: leave `content` out"))
+        }
+        (None, None) => Err(unexpected("missing field `content`, or `manifest` in its place")),
+    }
+}
+
 impl SendRequest {
     fn dispatch(self, issuer: OfficeId, directory: &Directory) -> Result<Dispatch, Problem> {
         if self.signatures.len() > SIGNATURES_MAX {
             return Err(unexpected(format!("at most {SIGNATURES_MAX} signatures are possible")));
         }
-        let manifest = match (self.manifest, self.content) {
-            (Some(FileBytes(bytes)), None) => Manifest::decode(&bytes).map_err(refused)?,
-            (None, Some(content)) => content.frozen(issuer, directory)?,
-            (Some(_), Some(_)) => {
-                return Err(unexpected("a frozen manifest says everything itself: leave `content` out"));
-            }
-            (None, None) => return Err(unexpected("missing field `content`, or `manifest` in its place")),
-        };
+        let manifest = frozen_of(self.manifest, self.content, issuer, directory)?;
         let issued = match (self.number, self.issued_on) {
-            (Some(code), Some(on)) => Some(Issue { code, on }),
+            (Some(code), Some(on)) => Some(Issue::given(code, on)),
             (None, None) => None,
             _ => return Err(unexpected("`number` and `issued_on` are given together")),
         };
@@ -226,7 +252,9 @@ pub(super) async fn send(State(api): State<SharedApi>, request: Request) -> Resu
     let headers = request.headers().clone();
     let request: SendRequest = parsed_body(&json_body(request).await?)?;
     let to = recipients(&api, &request)?;
-    let command = Command::Dispatch { to, dispatch: request.dispatch(api.office, &api.directory())? };
+    let reference_only = request.reference_only;
+    let dispatch = request.dispatch(api.office, &api.directory())?;
+    let command = Command::Dispatch { to, dispatch, reference_only };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
         Answer::Dispatched { document, recipients } => {
             let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });

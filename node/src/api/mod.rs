@@ -10,6 +10,7 @@
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents |
+//! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` | what waits for a person |
 //! | `GET /api/v1/registers`, `/registers/incoming/{book}/{year}` (`?after=&limit=`) | the registers, and their lines |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
@@ -160,6 +161,8 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/offices", get(offices))
         .route("/registry", get(registry::show).post(registry::import))
         .route("/work", post(work::work))
+        .route("/drafts", get(work::drafts))
+        .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))
         .route("/registers", get(work::books))
         .route("/registers/incoming/{book}/{year}", get(work::register))

@@ -81,7 +81,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 16] = [
+        let tables: [(&str, &str, Table); 17] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -95,6 +95,7 @@ impl Presenter<'_> {
             ("paper", "paper_text", words::PAPER),
             ("legal_value", "legal_value_text", words::LEGAL_VALUE),
             ("stage", "stage_text", words::STAGE),
+            ("draft_stage", "draft_stage_text", words::DRAFT_STAGE),
             ("standing", "standing_text", words::STANDING),
             ("refused_for", "refused_for_text", words::REFUSAL_REASON),
             ("what", "what_text", words::BUSINESS),

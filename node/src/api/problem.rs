@@ -133,6 +133,9 @@ impl From<Refusal> for Problem {
             Refusal::UnknownRecipient { .. } => (UNPROCESSABLE, "unknown-recipient"),
             Refusal::NotEnrolled { .. } => (UNPROCESSABLE, "not-enrolled"),
             Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
+            Refusal::Unsigned => (UNPROCESSABLE, "unsigned"),
+            Refusal::SameNumber { .. } => (StatusCode::CONFLICT, "number-sent"),
+            Refusal::RecipientNotAllowed { .. } => (StatusCode::FORBIDDEN, "recipient-not-allowed"),
             Refusal::Document(_) => (UNPROCESSABLE, "document"),
             Refusal::AttachmentMissing { .. } => (StatusCode::CONFLICT, "attachment-missing"),
             Refusal::SignatureInvalid { .. } => (UNPROCESSABLE, "signature-invalid"),
@@ -179,13 +182,29 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::BookInUse { .. } => "book-in-use",
             WorkRefusal::BelowKnown { .. } => "below-known",
             WorkRefusal::BookFull { .. } => "book-full",
+            WorkRefusal::NoDraft { .. } => "no-draft",
+            WorkRefusal::OtherIssuer => "other-issuer",
+            WorkRefusal::TypeNotAllowed { .. } => "type-not-allowed",
+            WorkRefusal::ContentFixed => "content-fixed",
+            WorkRefusal::NotApproved => "not-approved",
+            WorkRefusal::AlreadyApproved => "already-approved",
+            WorkRefusal::NotSigned => "not-signed",
+            WorkRefusal::AlreadySigned => "already-signed",
+            WorkRefusal::TooManySignatures => "too-many-signatures",
+            WorkRefusal::NotIssued => "not-issued",
+            WorkRefusal::AlreadyIssued => "already-issued",
+            WorkRefusal::AlreadySent => "already-sent",
+            WorkRefusal::AlreadyDiscarded => "already-discarded",
+            WorkRefusal::NoMainFile => "no-main-file",
+            WorkRefusal::NoSymbol { .. } => "no-symbol",
             WorkRefusal::Text(_) => "work-text",
         };
         let status = match refusal {
-            WorkRefusal::Role { .. } => StatusCode::FORBIDDEN,
-            WorkRefusal::NotHere { .. } | WorkRefusal::NotSent { .. } | WorkRefusal::NotSentTo { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            WorkRefusal::Role { .. } | WorkRefusal::TypeNotAllowed { .. } => StatusCode::FORBIDDEN,
+            WorkRefusal::NoDraft { .. }
+            | WorkRefusal::NotHere { .. }
+            | WorkRefusal::NotSent { .. }
+            | WorkRefusal::NotSentTo { .. } => StatusCode::NOT_FOUND,
             WorkRefusal::Undetermined | WorkRefusal::UnknownBook | WorkRefusal::Text(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

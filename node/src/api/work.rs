@@ -4,19 +4,21 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use data_encoding::BASE64;
 use schema::body::{Assignment, PaperDocument};
 use schema::exchange::{Arrival, Command, Work};
-use schema::handling::{BookId, BusinessKind, Direction, RefusalReason};
-use schema::id::{BusinessId, DocumentId, OfficeId};
+use schema::handling::{BookId, BusinessKind, Direction, Recipients, RefusalReason};
+use schema::id::{BusinessId, DocumentId, OfficeId, hex};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use super::documents::parsed_body;
+use super::documents::{Content, FileBytes, frozen, parsed_body};
 use super::guard::Caller;
 use super::problem::Problem;
 use super::{
-    PAGE_ROWS, PATIENCE, SharedApi, day_in_vietnam, json_body, no_document, now, parsed, random_bytes,
-    resolve,
+    PAGE_ROWS, PATIENCE, PageQuery, SharedApi, day_in_vietnam, document_id, json_body, no_document, now,
+    parsed, random_bytes, resolve,
 };
 use crate::step::{Answer, Done, Input};
 use crate::store::LineView;
@@ -66,6 +68,34 @@ enum WorkRequest {
         agreed: bool,
         words: Option<String>,
     },
+    /// Exactly one of `manifest` and `content`; to `to`, or to all.
+    Draft {
+        #[serde(default)]
+        to: Vec<String>,
+        #[serde(default)]
+        to_all: bool,
+        manifest: Option<FileBytes>,
+        content: Option<Content>,
+    },
+    Approve {
+        document: DocumentId,
+    },
+    Sign {
+        document: DocumentId,
+        signature: FileBytes,
+    },
+    Issue {
+        document: DocumentId,
+        book: Option<BookId>,
+        unit: Option<String>,
+    },
+    Send {
+        document: DocumentId,
+    },
+    Discard {
+        document: DocumentId,
+        reason: String,
+    },
     RegisterPaper {
         book: Option<BookId>,
         paper: PaperDocument,
@@ -96,15 +126,19 @@ struct AskRequest {
 
 impl AskRequest {
     fn work(self, api: &SharedApi, kind: BusinessKind) -> Result<Work, Problem> {
-        let (directory, today) = (api.directory(), day_in_vietnam(now()));
-        let of: Result<Vec<OfficeId>, Problem> =
-            self.of.iter().map(|text| resolve(&directory, text, today)).collect();
+        let of = offices(api, &self.of)?;
         let business = match self.business {
             Some(business) => business,
             None => BusinessId::new(random_bytes()?),
         };
-        Ok(Work::Ask { document: self.document, of: of?, kind, business, reason: self.reason })
+        Ok(Work::Ask { document: self.document, of, kind, business, reason: self.reason })
     }
+}
+
+/// Offices by id or code.
+fn offices(api: &SharedApi, texts: &[String]) -> Result<Vec<OfficeId>, Problem> {
+    let (directory, today) = (api.directory(), day_in_vietnam(now()));
+    texts.iter().map(|text| resolve(&directory, text, today)).collect()
 }
 
 impl Which {
@@ -144,6 +178,22 @@ impl WorkRequest {
             Self::Answer { which, agreed, words } => {
                 Work::Answer { arrival: which.arrival(api).await?, agreed, words }
             }
+            Self::Draft { to, to_all, manifest, content } => {
+                let manifest = Box::new(frozen(manifest, content, api)?);
+                let to = match (to_all, to.is_empty()) {
+                    (true, true) => Recipients::All,
+                    (false, _) => Recipients::Listed(offices(api, &to)?),
+                    (true, false) => {
+                        return Err(Problem::parameter("`to` and `to_all` are not given together"));
+                    }
+                };
+                Work::Draft { manifest, to }
+            }
+            Self::Approve { document } => Work::Approve { document },
+            Self::Sign { document, signature } => Work::Sign { document, signature: signature.0.into() },
+            Self::Issue { document, book, unit } => Work::Issue { document, book, unit },
+            Self::Send { document } => Work::Send { document },
+            Self::Discard { document, reason } => Work::Discard { document, reason },
             Self::RegisterPaper { book, paper } => Work::RegisterPaper { book, paper },
             Self::CancelNumber { direction, book, reason } => Work::CancelNumber { direction, book, reason },
             Self::StateHighest { direction, book, number } => Work::StateHighest { direction, book, number },
@@ -160,11 +210,22 @@ pub(super) async fn work(
     let headers = request.headers().clone();
     let request: WorkRequest = parsed_body(&json_body(request).await?)?;
     let work = request.work(&api).await?;
+    let document = match &work {
+        Work::Draft { manifest, .. } => Some(manifest.document),
+        _ => None,
+    };
     let command = Command::Work { by: caller.acting_as(work.roles())?, work };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
-        Answer::Done(Done { line, recipients }) => {
+        Answer::Done(Done { line, code, recipients }) => {
             let line = line.as_ref().map(LineView::from);
-            Ok(api.presented(&headers, &json!({ "recorded": true, "line": line, "told": recipients })))
+            let done = json!({
+                "recorded": true,
+                "document": document,
+                "line": line,
+                "number": code,
+                "told": recipients,
+            });
+            Ok(api.presented(&headers, &done))
         }
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::DiskFull => Err(Problem::disk_full()),
@@ -178,6 +239,36 @@ pub(super) async fn work(
 pub(super) async fn waiting(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
     let waiting = api.read(|reader| reader.waiting()).await?;
     Ok(api.presented(&headers, &waiting))
+}
+
+/// Documents on their way out.
+pub(super) async fn drafts(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(PageQuery { before, limit }) = parsed(page)?;
+    let page = api.read(move |reader| reader.drafts(before, limit.unwrap_or(PAGE_ROWS))).await?;
+    Ok(api.presented(&headers, &page))
+}
+
+/// One document on its way out; its frozen bytes are what persons sign.
+pub(super) async fn draft(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = document_id(path)?;
+    let found = api.read(move |reader| reader.draft(&id)).await?;
+    let Some(view) = found else { return Err(no_document(&id)) };
+    let mut answer = serde_json::to_value(&view).unwrap_or_default();
+    if let (Value::Object(answer), Some(manifest)) = (&mut answer, &view.manifest) {
+        let bytes = manifest.encode();
+        answer.insert("manifest".to_owned(), BASE64.encode(&bytes).into());
+        answer.insert("sha256".to_owned(), hex(&Sha256::digest(&bytes)).into());
+        answer.insert("content".to_owned(), serde_json::to_value(manifest).unwrap_or_default());
+    }
+    Ok(api.presented(&headers, &answer))
 }
 
 /// The registers in which numbers were used.

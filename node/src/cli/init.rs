@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use schema::handling::Direction;
 use schema::id::hex;
 use schema::registry::REGISTRY_BYTES_MAX;
 use serde_json::{Value, json};
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 use crate::cli::InitArgs;
 use crate::cli::client::CliError;
 use crate::cli::unlock::refused;
-use crate::config::{Bundle, Config, ConfigError, DataFolder, parse_anchors, parse_root_key, read_bounded};
+use crate::config::{
+    Bundle, Config, ConfigError, DataFolder, guess_issuer, parse_anchors, parse_root_key, read_bounded,
+};
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Protection, Unlock, change, replace_private};
 use crate::words::{KEY, Lang, with_causes, word};
 
@@ -143,6 +146,12 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
         let absolute =
             |path: PathBuf| std::path::absolute(&path).map_err(|source| file("find", &path, source));
         settings.passphrase_file = named.map(absolute).transpose()?;
+    }
+    let name =
+        registry.as_ref().and_then(|registry| registry.directory().office(&settings.office)?.names.last());
+    if let Some(issuer) = name.and_then(|name| guess_issuer(&name.text)) {
+        let outgoing = settings.rules.books.iter_mut().filter(|book| book.direction == Direction::Outgoing);
+        outgoing.for_each(|book| book.issuer = Some(issuer.to_owned()));
     }
     // Last, because a folder with settings counts as made.
     replace_private(&folder.config(), settings.render(folder).as_bytes()).map_err(cabinet)?;

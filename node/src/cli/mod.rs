@@ -79,6 +79,9 @@ enum Command {
     Run(UnlockArgs),
     /// Send a document: saved when this returns, queued for its recipients.
     Send(send::SendArgs),
+    /// A document on its way out, in the order of the law: drafted, approved, signed, numbered, sent.
+    #[command(subcommand)]
+    Draft(send::DraftCommand),
     /// Freeze a document: write the bytes that persons sign. Attachments are brought to the station; nothing is sent.
     ///
     /// Sign the file (`tram-node sign` does, or `openssl cms -sign -binary -cades -nosmimecap -outform DER` with an RSA or
@@ -366,6 +369,7 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         }
         Command::Sign(args) => sign::sign(&client()?, &args, output),
         Command::Signer(command) => sign::signer(&client()?, &command, output),
+        Command::Draft(command) => send::draft(&client()?, command, output),
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
         Command::Freeze(args) => output.show(&send::freeze(&client()?, &args)?, show::frozen),
         Command::Incoming(page) => {

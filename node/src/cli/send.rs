@@ -4,15 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use data_encoding::BASE64;
 use schema::document::{Code, CodeError, DocumentType, MANIFEST_BYTES_MAX};
+use schema::handling::BookId;
 use schema::id::{DocumentId, hex};
 use schema::time::Day;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::client::{CliError, Client};
+use super::{Output, PageArgs, page_path, show};
 use crate::words::{PROBLEM, word};
 
 /// Largest file that goes into a request, in bytes: a manifest; a signature is smaller.
@@ -39,8 +41,76 @@ pub(super) struct SendArgs {
     /// A person's signature on the manifest (detached CMS in DER, `.p7s`); repeat it for a second one.
     #[arg(long = "signature", requires = "manifest")]
     signatures: Vec<PathBuf>,
+    /// Send it although no person has signed it: it is worth nothing but to know (*chỉ để biết, tham khảo*).
+    #[arg(long, conflicts_with = "signatures")]
+    reference_only: bool,
     #[command(flatten)]
     content: Option<ContentArgs>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum DraftCommand {
+    /// Write a document, or change its draft: it waits for approval.
+    New(Box<NewDraftArgs>),
+    /// List documents that are neither sent nor given up.
+    List(PageArgs),
+    /// Show a draft; write its frozen bytes, which persons sign.
+    Show {
+        /// The document's id.
+        document: DocumentId,
+        /// Where to write the frozen bytes; never overwritten.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Approve a draft.
+    Approve {
+        /// The document's id.
+        document: DocumentId,
+    },
+    /// Put a person's signature to it (detached CMS in DER, `.p7s`): nothing of it changes after that.
+    Sign {
+        /// The document's id.
+        document: DocumentId,
+        /// The signature, as `tram-node sign` or another program made it.
+        #[arg(long)]
+        signature: PathBuf,
+    },
+    /// Give a signed document number and date, and enter it in the register.
+    Number {
+        /// The document's id.
+        document: DocumentId,
+        /// In which register; the one for its type when left out.
+        #[arg(long)]
+        book: Option<BookId>,
+        /// The drafting unit, for symbols that name it, such as `VP`.
+        #[arg(long)]
+        unit: Option<String>,
+    },
+    /// Seal a numbered document and send it.
+    Send {
+        /// The document's id.
+        document: DocumentId,
+    },
+    /// Give a document up before it is sent. A number that it had stays cancelled in the register.
+    Discard {
+        /// The document's id.
+        document: DocumentId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct NewDraftArgs {
+    /// Recipients: office ids, or codes valid today.
+    #[arg(long, required_unless_present = "to_all", value_delimiter = ',')]
+    to: Vec<String>,
+    /// To every other office that has a station.
+    #[arg(long, conflicts_with = "to")]
+    to_all: bool,
+    #[command(flatten)]
+    content: ContentArgs,
 }
 
 #[derive(Args)]
@@ -95,6 +165,18 @@ struct ContentArgs {
     /// Why paper follows (*lý do gửi kèm bản giấy*).
     #[arg(long, value_parser = ["recipient-has-no-system", "to-the-government", "on-the-list"])]
     paper: Option<String>,
+    /// It certifies a copy (*bản sao*), which needs no person's signature: SY, SL or TrS.
+    #[arg(long, value_parser = ["SY", "SL", "TrS"])]
+    copy: Option<String>,
+    /// It replaces this earlier document (*thay thế*).
+    #[arg(long, conflicts_with = "updates", requires = "because")]
+    replaces: Option<DocumentId>,
+    /// It updates this earlier document (*cập nhật*): the recipients agree or decline.
+    #[arg(long, requires = "because")]
+    updates: Option<DocumentId>,
+    /// Why the earlier one is updated or replaced.
+    #[arg(long)]
+    because: Option<String>,
     /// The document's id, so that a repeated command is the same document.
     #[arg(long)]
     document: Option<DocumentId>,
@@ -146,6 +228,7 @@ pub(super) fn send(client: &Client, args: &SendArgs) -> Result<Value, CliError> 
         "number": args.number,
         "issued_on": args.issued_on,
         "signatures": signatures?,
+        "reference_only": args.reference_only,
     });
     let Value::Object(fields) = &mut request else { unreachable!("an object was made") };
     if let Some(manifest) = &args.manifest {
@@ -159,7 +242,6 @@ pub(super) fn send(client: &Client, args: &SendArgs) -> Result<Value, CliError> 
 
 /// Has the station freeze a document, and writes the bytes that persons sign.
 pub(super) fn freeze(client: &Client, args: &FreezeArgs) -> Result<Value, CliError> {
-    let file = |attempted, source| CliError::File { attempted, path: args.out.clone(), source };
     if args.out.exists() {
         return Err(CliError::Words(format!("`{}` exists already; nothing was written", args.out.display())));
     }
@@ -170,9 +252,7 @@ pub(super) fn freeze(client: &Client, args: &FreezeArgs) -> Result<Value, CliErr
         let (attempted, found) = ("freeze a document".to_owned(), "no manifest in the answer".to_owned());
         return Err(CliError::Exchange { attempted, found });
     };
-    let mut new =
-        File::options().write(true).create_new(true).open(&args.out).map_err(|e| file("create", e))?;
-    new.write_all(&bytes).and_then(|()| new.sync_all()).map_err(|e| file("write", e))?;
+    write_new(&args.out, &bytes)?;
     if let Value::Object(answer) = &mut answer {
         answer.remove("manifest");
         answer.insert("file".to_owned(), args.out.to_string_lossy().into());
@@ -222,8 +302,60 @@ fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
         "due": args.due,
         "responds_to": args.responds_to,
         "paper": args.paper,
+        "copy": args.copy,
+        "amends": amends(args),
         "attachments": attachments,
     }))
+}
+
+fn amends(args: &ContentArgs) -> Value {
+    let (document, how) = match (&args.replaces, &args.updates) {
+        (Some(document), _) => (document, "replace"),
+        (None, Some(document)) => (document, "update"),
+        (None, None) => return Value::Null,
+    };
+    json!({ "document": document, "how": how, "reason": args.because })
+}
+
+/// A document on its way out, step by step.
+pub(super) fn draft(client: &Client, command: DraftCommand, output: &Output) -> Result<(), CliError> {
+    let work = |fields: Value| output.show(&client.post("/work", &fields)?, show::worked);
+    match command {
+        DraftCommand::New(args) => {
+            let content = content(client, &args.content)?;
+            work(json!({ "work": "draft", "to": args.to, "to_all": args.to_all, "content": content }))
+        }
+        DraftCommand::List(page) => output.show(&client.get(&page_path("/drafts", &page))?, show::drafts),
+        DraftCommand::Show { document, out } => {
+            let draft = client.get(&format!("/drafts/{document}"))?;
+            if let Some(out) = out {
+                let manifest = draft["manifest"].as_str();
+                let bytes = manifest.and_then(|text| BASE64.decode(text.as_bytes()).ok());
+                let gone = || CliError::Words("the document was sent: nothing is left to sign".to_owned());
+                write_new(&out, &bytes.ok_or_else(gone)?)?;
+            }
+            output.show(&draft, show::draft)
+        }
+        DraftCommand::Approve { document } => work(json!({ "work": "approve", "document": document })),
+        DraftCommand::Sign { document, signature } => {
+            let signature = file_in_json(&signature)?;
+            work(json!({ "work": "sign", "document": document, "signature": signature }))
+        }
+        DraftCommand::Number { document, book, unit } => {
+            work(json!({ "work": "issue", "document": document, "book": book, "unit": unit }))
+        }
+        DraftCommand::Send { document } => work(json!({ "work": "send", "document": document })),
+        DraftCommand::Discard { document, reason } => {
+            work(json!({ "work": "discard", "document": document, "reason": reason }))
+        }
+    }
+}
+
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let failed = |attempted| move |source| CliError::File { attempted, path: path.to_owned(), source };
+    let mut new = File::options().write(true).create_new(true).open(path).map_err(failed("create"))?;
+    new.write_all(bytes).and_then(|()| new.sync_all()).map_err(failed("write"))
 }
 
 fn hash_of(path: &Path) -> Result<(String, u64), CliError> {

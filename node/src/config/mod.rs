@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use schema::directory::{Directory, URL_BYTES_MAX};
 use schema::event::key_id;
+use schema::handling::Rules;
 use schema::id::{OfficeId, RegionId, hex};
 use schema::registry::{
     Item, ItemFormatError, REGISTRY_BYTES_MAX, Registry, RegistryError, Roots, decode_items,
@@ -33,10 +34,13 @@ use serde::Deserialize;
 
 use crate::keyring::Login;
 
+mod rules;
 mod signers;
 
+use rules::{RawAuthority, RawBook, parse_rules, render_rules};
 use signers::{RawSigner, parse_signers};
 
+pub use rules::{BOOKS_MAX, ENTITLED_MAX, guess_issuer};
 pub use signers::{
     KEY_ID_BYTES_MAX, SIGNER_CHAIN_MAX, SIGNER_NAME_CHARS_MAX, SIGNER_TEXT_CHARS_MAX, SIGNERS_MAX,
     SignerConfig, SignerKind,
@@ -249,6 +253,9 @@ pub struct Config {
     pub relays: BTreeMap<RegionId, String>,
     /// Who can sign documents here, as officers.
     pub signers: Vec<SignerConfig>,
+    /// Registers, and what the office is entitled to send. Prevents one office from writing in the name of another tier, and
+    /// two series of numbers from running side by side.
+    pub rules: Rules,
 }
 
 /// Settings of the clerk's door.
@@ -278,6 +285,10 @@ struct RawConfig {
     relays: BTreeMap<RegionId, String>,
     #[serde(default)]
     signers: Vec<RawSigner>,
+    #[serde(default)]
+    registers: Vec<RawBook>,
+    #[serde(default)]
+    authority: RawAuthority,
 }
 
 #[derive(Deserialize, Default)]
@@ -324,6 +335,7 @@ impl Config {
             registry: folder.path().join("registry.cbor"),
             relays: BTreeMap::new(),
             signers: Vec::new(),
+            rules: Rules::default(),
         }
     }
 
@@ -380,6 +392,7 @@ impl Config {
             }
         }
         let signers = parse_signers(raw.signers, folder.path()).map_err(|found| rule("signers", found))?;
+        let rules = parse_rules(raw.registers, raw.authority).map_err(|found| rule("registers", found))?;
         let at = |path: Option<PathBuf>, usual: &Path| {
             path.map_or(usual.to_owned(), |path| folder.path().join(path))
         };
@@ -394,6 +407,7 @@ impl Config {
             registry: at(raw.registry, &usual.registry),
             relays: raw.relays,
             signers,
+            rules,
             ..usual
         })
     }
@@ -452,6 +466,7 @@ impl Config {
         for signer in &self.signers {
             signer.render(&mut text, path);
         }
+        render_rules(&self.rules, &mut text);
         text
     }
 

@@ -232,6 +232,11 @@ impl Node {
                 self.apply(Class::Regained, position, &event, now, work)?;
                 for to in &event.event().to {
                     let place = (event.event().incarnation, to.counter);
+                    // What this station sent there itself stands at its place: it can never be taken there.
+                    let taken = self.store.sent(&to.office, place.0, place.1)?;
+                    if taken.is_some_and(|row| row.place.id != event.id()) {
+                        self.dispatch_again(position, vec![to.office], now, work)?;
+                    }
                     let early = self.store.early_receipts(&to.office, place.0, place.1)?;
                     let held: Vec<Place> = early.into_iter().map(|(place, _)| place).collect();
                     work.anew.extend(self.exchange.displaced(&self.store, &to.office, &held)?);

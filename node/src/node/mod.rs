@@ -14,9 +14,11 @@ use ed25519_dalek::SigningKey;
 use schema::body::{
     Act, Body, Deed, Dispatch, DocumentFact, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason, Status,
 };
-use schema::document::Attachment;
+use schema::document::{Attachment, Code, Manifest};
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
-use schema::exchange::{self, Change, Class, Command, Context, Draft, Entry, Exchange, Refusal, SentRow};
+use schema::exchange::{
+    self, Change, Class, Command, Context, Draft, Entry, Exchange, Records as _, Refusal, SentRow,
+};
 use schema::handling::{self, Fact, Rules};
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, StateHash, hex};
 use schema::registry::{Item, Registry};
@@ -388,7 +390,7 @@ impl Node {
     fn command(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
         match command {
             Command::Dispatch { dispatch, .. } => self.dispatch(command, dispatch, now, work),
-            Command::Work { .. } => self.work(command, now, work),
+            Command::Work { work: asked, .. } => self.work(command, asked, now, work),
         }
     }
 
@@ -398,16 +400,45 @@ impl Node {
     }
 
     /// Somebody works on documents.
-    fn work(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
+    fn work(
+        &mut self,
+        command: &Command,
+        asked: &exchange::Work,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<Answer, StepError> {
+        if let exchange::Work::Draft { manifest, .. } = asked
+            && let Some(refusal) = self.missing_attachment(manifest)?
+        {
+            return Ok(Answer::Refused(refusal));
+        }
+        if let exchange::Work::Sign { document, signature } = asked
+            && let Some(row) = self.store.drafted(document)?
+            && let Some(manifest) = row.manifest
+        {
+            let signatures = vec![signature.clone()];
+            let signed = Dispatch { manifest, issued: None, signatures };
+            if let Some(refusal) = self.invalid_signature(&signed, now) {
+                return Ok(Answer::Refused(refusal));
+            }
+        }
         let drafts = match self.decide(command, now)? {
             Ok(drafts) => drafts,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         let mut done = Done::default();
         for draft in &drafts {
+            let event = match self.record(draft, now, work) {
+                Ok(event) => event,
+                // The first draft is the largest: when it fits, all do, and nothing was recorded.
+                Err(StepError::Seal(EventError::TooLarge { .. })) if done == Done::default() => {
+                    return Ok(Answer::Refused(Refusal::TooLarge));
+                }
+                Err(error) => return Err(error),
+            };
             done.recipients += draft.to.len();
-            let event = self.record(draft, now, work)?;
             done.line = done.line.or_else(|| line_of(&event));
+            done.code = done.code.or_else(|| code_of(&event));
         }
         Ok(Answer::Done(done))
     }
@@ -419,10 +450,8 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<Answer, StepError> {
-        for Attachment { blob, .. } in &dispatch.manifest.attachments {
-            if !self.store.has_blob(&blob.hash)? {
-                return Ok(Answer::Refused(Refusal::AttachmentMissing { hash: blob.hash }));
-            }
+        if let Some(refusal) = self.missing_attachment(&dispatch.manifest)? {
+            return Ok(Answer::Refused(refusal));
         }
         if let Some(refusal) = self.invalid_signature(dispatch, now) {
             return Ok(Answer::Refused(refusal));
@@ -443,6 +472,15 @@ impl Node {
             }
         }
         Ok(Answer::Dispatched { document: dispatch.manifest.document, recipients })
+    }
+
+    fn missing_attachment(&self, manifest: &Manifest) -> Result<Option<Refusal>, StepError> {
+        for Attachment { blob, .. } in &manifest.attachments {
+            if !self.store.has_blob(&blob.hash)? {
+                return Ok(Some(Refusal::AttachmentMissing { hash: blob.hash }));
+            }
+        }
+        Ok(None)
     }
 
     /// Tells senders that what they recalled is cancelled here.
@@ -525,8 +563,17 @@ fn line_of(event: &VerifiedEvent) -> Option<handling::Entry> {
             Deed::PaperRegistered { entry, .. }
             | Deed::NumberCancelled { entry, .. }
             | Deed::HighestStated { entry, .. } => Some(entry),
-            Deed::AcceptedUndetermined { .. } | Deed::Assigned { .. } => None,
+            Deed::Issued { issue, .. } => issue.line,
+            _ => None,
         },
+        _ => None,
+    }
+}
+
+/// Number and symbol that an event of this station has given.
+fn code_of(event: &VerifiedEvent) -> Option<Code> {
+    match Body::read(event.version(), event.event()) {
+        Ok(Body::Act(Act { deed: Deed::Issued { issue, .. }, .. })) => Some(issue.code),
         _ => None,
     }
 }

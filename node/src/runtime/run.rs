@@ -108,7 +108,8 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry));
     let mut links = Links::new(config.office, login, keeper.clone());
     let (office, seed) = (config.office, keyring::random_bytes()?);
-    let node = Node::open(store, key, recorded, office, seed, now())?.with_next_key(next_key);
+    let node = Node::open(store, key, recorded, office, seed, now())?;
+    let node = node.with_next_key(next_key).with_rules(config.rules.clone());
     let (incarnation, seq) = (node.exchange().incarnation(), node.exchange().seq());
     let version = registry.directory().version();
     tracing::info!(%office, %incarnation, %seq, directory = version, "station opened");

@@ -1,7 +1,8 @@
 //! What became of documents after they arrived, and the numbers of the registers.
 
 use rusqlite::{OptionalExtension, Row, params};
-use schema::handling::{CaseRow, Direction, Entry, Side, Stage, Standing};
+use schema::exchange::LineUse;
+use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, Side, Stage, Standing};
 use schema::id::{DocumentId, OfficeId, Position};
 
 use super::records::each_row;
@@ -43,6 +44,18 @@ const fn standing_number(standing: Standing) -> i64 {
         Standing::AskedBack => 1,
         Standing::TakenBack => 2,
         Standing::Recalled => 3,
+        Standing::Replaced => 4,
+    }
+}
+
+const fn draft_stage_number(stage: DraftStage) -> i64 {
+    match stage {
+        DraftStage::Drafted => 1,
+        DraftStage::Approved => 2,
+        DraftStage::Signed => 3,
+        DraftStage::Issued => 4,
+        DraftStage::Sent => 5,
+        DraftStage::Discarded => 6,
     }
 }
 
@@ -53,6 +66,23 @@ pub(in crate::store) fn case_row(row: &Row<'_>, column: usize) -> rusqlite::Resu
         let kind = rusqlite::types::Type::Blob;
         rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
     })
+}
+
+/// The row that a column holds.
+pub(in crate::store) fn drafted_row(row: &Row<'_>, column: usize) -> rusqlite::Result<DraftedRow> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    minicbor::decode(bytes).map_err(|error| {
+        let kind = rusqlite::types::Type::Blob;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
+    })
+}
+
+/// The three columns of what used a number.
+fn used(row: &Row<'_>, column: usize) -> rusqlite::Result<LineUse> {
+    let position = Position(row.get::<_, i64>(column)?.unsigned_abs());
+    let office = row.get::<_, Option<[u8; 16]>>(column + 1)?.map(OfficeId::new);
+    let document = row.get::<_, Option<[u8; 16]>>(column + 2)?.map(DocumentId::new);
+    Ok(LineUse { position, of: office.zip(document) })
 }
 
 /// The line of a register in three columns.
@@ -94,13 +124,23 @@ impl Store {
             (stage_number(case.progress.stage()), standing_number(case.progress.standing()));
         self.db
             .prepare_cached(
-                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7",
+                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes, code_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7, code_key = ?8",
             )
             .and_then(|mut s| {
                 let side = side_number(case.side);
-                s.execute(params![no, case.document.as_bytes(), side, stage, standing, recalls, bytes])
+                let code_key = case.code_key.map(|key| key as i64);
+                s.execute(params![
+                    no,
+                    case.document.as_bytes(),
+                    side,
+                    stage,
+                    standing,
+                    recalls,
+                    bytes,
+                    code_key
+                ])
             })
             .attempted("record what became of a document")?;
         if case.side == Side::Recipient {
@@ -154,35 +194,70 @@ impl Store {
             .attempted("look for recalled documents")
     }
 
-    pub(super) fn line_position(
-        &self,
-        direction: Direction,
-        line: &Entry,
-    ) -> Result<Option<Position>, StoreError> {
-        let sql =
-            "SELECT position FROM line WHERE direction = ?1 AND book = ?2 AND year = ?3 AND number = ?4";
+    pub(super) fn line_use(&self, direction: Direction, line: &Entry) -> Result<Option<LineUse>, StoreError> {
+        let sql = "SELECT position, office, document FROM line
+                   WHERE direction = ?1 AND book = ?2 AND year = ?3 AND number = ?4";
         let key = params![direction_number(direction), line.book.to_string(), line.year, line.number];
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.query_row(key, |row| row.get::<_, i64>(0)).optional())
+            .and_then(|mut s| s.query_row(key, |row| used(row, 0)).optional())
             .attempted("look up a number of a register")
-            .map(|position| position.map(|position| Position(position.unsigned_abs())))
     }
 
     pub(super) fn use_line(
         &self,
         direction: Direction,
         line: &Entry,
-        position: Position,
+        used: LineUse,
     ) -> Result<(), StoreError> {
         self.db
-            .prepare_cached("INSERT INTO line VALUES (?1, ?2, ?3, ?4, ?5)")
+            .prepare_cached("INSERT INTO line VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
             .and_then(|mut s| {
-                let (direction, book) = (direction_number(direction), line.book.to_string());
-                s.execute(params![direction, book, line.year, line.number, position.0 as i64])
+                s.execute(params![
+                    direction_number(direction),
+                    line.book.to_string(),
+                    line.year,
+                    line.number,
+                    used.position.0 as i64,
+                    used.of.map(|(office, _)| *office.as_bytes()),
+                    used.of.map(|(_, document)| *document.as_bytes()),
+                ])
             })
             .attempted("use a number of a register")?;
         Ok(())
+    }
+
+    pub(super) fn draft(&self, document: &DocumentId) -> Result<Option<DraftedRow>, StoreError> {
+        self.db
+            .prepare_cached("SELECT bytes FROM drafted WHERE document = ?1")
+            .and_then(|mut s| s.query_row([document.as_bytes()], |row| drafted_row(row, 0)).optional())
+            .attempted("look up a draft")
+    }
+
+    pub(super) fn save_draft(&self, row: &DraftedRow, entry: Position) -> Result<(), StoreError> {
+        let bytes = minicbor::to_vec(row).unwrap_or_default();
+        self.db
+            .prepare_cached(
+                "INSERT INTO drafted (document, stage, changed, bytes) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET stage = ?2, changed = ?3, bytes = ?4",
+            )
+            .and_then(|mut s| {
+                let stage = draft_stage_number(row.stage);
+                s.execute(params![row.document.as_bytes(), stage, entry.0 as i64, bytes])
+            })
+            .attempted("record a draft")?;
+        Ok(())
+    }
+
+    /// Every document on its way out, and those that have left, by id.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn each_draft(&self, mut each: impl FnMut(DraftedRow)) -> Result<(), StoreError> {
+        each_row(&self.db, "SELECT bytes FROM drafted ORDER BY document", |row| {
+            each(drafted_row(row, 0)?);
+            Ok(())
+        })
     }
 
     /// What became of every document, by office, document and side.
@@ -202,16 +277,15 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn each_line(&self, mut each: impl FnMut(Direction, Entry, Position)) -> Result<(), StoreError> {
-        let sql = "SELECT direction, book, year, number, position FROM line
+    pub fn each_line(&self, mut each: impl FnMut(Direction, Entry, LineUse)) -> Result<(), StoreError> {
+        let sql = "SELECT direction, book, year, number, position, office, document FROM line
                    ORDER BY direction, book, year, number";
         each_row(&self.db, sql, |row| {
             let direction = match row.get(0)? {
                 0 => Direction::Incoming,
                 _ => Direction::Outgoing,
             };
-            let position = Position(row.get::<_, i64>(4)?.unsigned_abs());
-            each(direction, line(row, 1)?, position);
+            each(direction, line(row, 1)?, used(row, 4)?);
             Ok(())
         })
     }

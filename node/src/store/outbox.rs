@@ -267,6 +267,7 @@ mod tests {
                 receipt: None,
                 superseded: false,
                 regained: false,
+                code_key: None,
             };
             store.apply(&Change::Sent(row), Position(n), due_at).expect("a row");
         }

@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::body::Place;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::{
-    Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, MemoryRecords, Records, SentRow, StateDigest,
+    Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX,
+    SentRow, StateDigest,
 };
-use schema::handling::{self, CaseRow, Direction, Side};
+use schema::handling::{self, CaseRow, Direction, DraftedRow, Side};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
@@ -15,10 +16,11 @@ use schema::trust::Outcome;
 use super::{Attempted, JournalEntry, Store, StoreError};
 
 const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.position, sent.kind, sent.urgency, \
-                            sent.document, sent.open, sent.left_by, sent.receipt, sent.superseded, sent.regained";
+                            sent.document, sent.open, sent.left_by, sent.receipt, sent.superseded, sent.regained, \
+                            sent.code_key";
 const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
                             held.receipt, held.receipt_incarnation, held.ordinal, held.in_order, held.judged, \
-                            held.outcome, held.judged_open";
+                            held.outcome, held.judged_open, held.code_key";
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
@@ -56,6 +58,7 @@ fn sent_row(to: OfficeId, row: &Row<'_>) -> rusqlite::Result<SentRow> {
         receipt: position(row, 9)?,
         superseded: row.get(10)?,
         regained: row.get(11)?,
+        code_key: row.get::<_, Option<i64>>(12)?.map(i64::unsigned_abs),
     })
 }
 
@@ -71,6 +74,7 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
         ordinal: row.get::<_, Option<i64>>(8)?.map(i64::unsigned_abs),
         in_order: row.get(9)?,
         judged: judged(row, 10)?,
+        code_key: row.get::<_, Option<i64>>(13)?.map(i64::unsigned_abs),
     })
 }
 
@@ -255,12 +259,45 @@ impl Records for Store {
         self.handled(with, document, side)
     }
 
-    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<Position>, StoreError> {
-        self.line_position(direction, line)
+    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<LineUse>, StoreError> {
+        self.line_use(direction, line)
+    }
+
+    fn drafted(&self, document: &DocumentId) -> Result<Option<DraftedRow>, StoreError> {
+        self.draft(document)
+    }
+
+    fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
+        let sql = "SELECT document FROM handled WHERE code_key = ?2 AND peer = ?1 ORDER BY document LIMIT ?3";
+        self.documents_with_code(sql, from, code_key)
+    }
+
+    fn went_with_code(&self, to: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
+        let sql = "SELECT DISTINCT document FROM sent
+                   WHERE code_key = ?2 AND peer = ?1 AND document IS NOT NULL LIMIT ?3";
+        self.documents_with_code(sql, to, code_key)
     }
 }
 
 impl Store {
+    fn documents_with_code(
+        &self,
+        sql: &str,
+        office: &OfficeId,
+        code_key: u64,
+    ) -> Result<Vec<DocumentId>, StoreError> {
+        let Some(no) = self.known_number(office)? else {
+            return Ok(Vec::new());
+        };
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let key = params![no, code_key as i64, SAME_CODE_MAX as i64];
+                s.query_map(key, |row| row.get(0).map(DocumentId::new))?.collect()
+            })
+            .attempted("look for documents with one number")
+    }
+
     /// The row that `sql` finds for this correspondent, incarnation and counter.
     fn row_of_channel<T>(
         &self,
@@ -351,7 +388,8 @@ impl Store {
                 document.map_or(Ok(()), |document| self.insert_outgoing(&document, *position))
             }
             Change::Case(case) => self.save_handled(case),
-            Change::Line { direction, line, position } => self.use_line(*direction, line, *position),
+            Change::Line { direction, line, used } => self.use_line(*direction, line, *used),
+            Change::Drafted(row) => self.save_draft(row, entry),
             Change::Answered {
                 from,
                 incarnation,
@@ -417,7 +455,7 @@ impl Store {
         self.db
             .prepare_cached(
                 "INSERT INTO sent (peer, incarnation, counter, id, position, kind, urgency, document, open, superseded,
-                 regained, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, ?9, ?10)",
+                 regained, due_at, code_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, ?9, ?10, ?11)",
             )
             .and_then(|mut s| {
                 s.execute(params![
@@ -431,6 +469,7 @@ impl Store {
                     row.document.map(|id| *id.as_bytes()),
                     row.regained,
                     due_at.0 as i64,
+                    row.code_key.map(|key| key as i64),
                 ])
             })
             .attempted("put an event into the outbox")?;
@@ -469,8 +508,8 @@ impl Store {
         let no = self.number_of(&row.from)?;
         self.db
             .prepare_cached(
-                "INSERT INTO held (peer, incarnation, counter, id, position, kind, document, in_order)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO held (peer, incarnation, counter, id, position, kind, document, in_order, code_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )
             .and_then(|mut s| {
                 s.execute(params![
@@ -482,6 +521,7 @@ impl Store {
                     row.kind.number(),
                     row.document.map(|id| *id.as_bytes()),
                     row.in_order,
+                    row.code_key.map(|key| key as i64),
                 ])
             })
             .attempted("put an event into the inbox")?;
@@ -515,7 +555,8 @@ impl Store {
         self.each_sent(|row| digest.sent(&row))?;
         self.each_held(|row| digest.held(&row))?;
         self.each_handled(|case| digest.case(&case))?;
-        self.each_line(|direction, line, position| digest.line(direction, &line, position))?;
+        self.each_line(|direction, line, used| digest.line(direction, &line, used))?;
+        self.each_draft(|row| digest.drafted(&row))?;
         Ok(digest.finish())
     }
 
@@ -529,7 +570,7 @@ impl Store {
              ORDER BY peer.office, sent.incarnation, sent.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(sent_row(OfficeId::new(row.get(12)?), row)?);
+            each(sent_row(OfficeId::new(row.get(13)?), row)?);
             Ok(())
         })
     }
@@ -544,7 +585,7 @@ impl Store {
              ORDER BY peer.office, held.incarnation, held.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(held_row(OfficeId::new(row.get(13)?), row)?);
+            each(held_row(OfficeId::new(row.get(14)?), row)?);
             Ok(())
         })
     }

@@ -20,7 +20,20 @@ table! {
         "current" => "còn hiệu lực xử lý", "it counts";
         "asked-back" => "bên gửi xin lấy lại, chờ trả lời", "its sender asks for it back, no answer yet";
         "taken-back" => "đã lấy lại, không xử lý nữa", "taken back, no more work on it";
+        "replaced" => "đã bị thay thế bằng văn bản khác", "replaced by another document";
         "recalled" => "đã thu hồi, không xử lý nữa", "recalled, no more work on it";
+    }
+}
+
+table! {
+    /// How far a document is before it leaves.
+    DRAFT_STAGE {
+        "drafted" => "dự thảo, chờ duyệt", "drafted, not approved yet";
+        "approved" => "đã duyệt, chờ ký", "approved, not signed yet";
+        "signed" => "đã ký, chờ cấp số", "signed, not numbered yet";
+        "issued" => "đã cấp số, chưa gửi", "numbered, not sent yet";
+        "sent" => "đã chuyển sang chờ gửi", "queued";
+        "discarded" => "đã hủy trước khi gửi", "given up before it was sent";
     }
 }
 
@@ -28,6 +41,8 @@ table! {
     /// What a sender asks for.
     BUSINESS {
         "take-back" => "xin lấy lại", "take-back";
+        "update" => "cập nhật bằng văn bản khác", "update by another document";
+        "replace" => "thay thế bằng văn bản khác", "replacement by another document";
         "recall" => "thu hồi", "recall";
     }
 }
@@ -108,6 +123,32 @@ table! {
         "below-known" => "Số khai nhỏ hơn số mà trạm biết là đã dùng; chưa có gì được ghi.",
             "The number is below one that the station knows to be used; nothing was recorded.";
         "book-full" => "Sổ đã hết số trong năm nay; hãy mở sổ khác.", "The register has no number left this year; open another one.";
+        "no-draft" => "Không có dự thảo này.", "There is no such draft.";
+        "other-issuer" => "Cơ quan ban hành ghi trong văn bản không phải đơn vị này.", "The issuing authority of the document is not this office.";
+        "type-not-allowed" => "Đơn vị không có thẩm quyền ban hành loại văn bản này (cấu hình `[authority]`); chưa có gì được ghi.",
+            "This office is not entitled to issue documents of this type (settings, `[authority]`); nothing was recorded.";
+        "content-fixed" => "Văn bản đã có chữ ký nên nội dung không sửa được nữa. Muốn sửa: hủy văn bản này rồi soạn văn bản khác.",
+            "A person has signed the document, so nothing of it changes any more. Discard it and write another one.";
+        "not-approved" => "Dự thảo chưa được lãnh đạo duyệt. Thứ tự: duyệt, ký, cấp số, gửi.",
+            "Nobody has approved the draft yet. The order is: approve, sign, number, send.";
+        "already-approved" => "Dự thảo đã được duyệt.", "The draft is approved already.";
+        "not-signed" => "Văn bản chưa có chữ ký của người có thẩm quyền nên chưa được cấp số và chưa được ký số cơ quan (Nghị định 30/2020, Điều 32).",
+            "No person has signed the document, so it gets neither number nor the office's seal (Decree 30/2020 article 32).";
+        "already-signed" => "Văn bản đã có chữ ký này.", "The document bears this signature already.";
+        "too-many-signatures" => "Văn bản đã có đủ số chữ ký tối đa.", "The document has as many signatures as it may have.";
+        "not-issued" => "Văn bản chưa được cấp số, ngày. Hãy cấp số trước khi gửi.", "The document has no number yet. Number it, then send it.";
+        "already-issued" => "Văn bản đã được cấp số; không cấp lần thứ hai.", "The document has its number already; it got no second one.";
+        "already-sent" => "Văn bản đã được chuyển sang chờ gửi.", "The document was queued already.";
+        "already-discarded" => "Văn bản đã bị hủy trước khi gửi; hãy soạn văn bản khác.", "The document was given up before it was sent; write another one.";
+        "no-main-file" => "Văn bản chưa có tệp chính dạng PDF: tệp đính kèm đầu tiên phải là PDF.", "The document has no main file: its first attachment must be a PDF.";
+        "no-symbol" => "Không lập được ký hiệu cho văn bản này; hãy xem mẫu ký hiệu của sổ trong cấu hình, hoặc ghi đơn vị soạn thảo.",
+            "No symbol can be made for this document; look at the register's settings, or name the drafting unit.";
+        "unsigned" => "Văn bản chưa có chữ ký của người có thẩm quyền nên cơ quan không ký số, không gửi (Nghị định 30/2020, Điều 32). Nếu chỉ gửi để biết, tham khảo: nêu rõ khi gửi.",
+            "No person has signed the document, so the office neither seals nor sends it (Decree 30/2020 article 32). To send it for knowing only, say so.";
+        "number-sent" => "Đơn vị này đã gửi cho nơi nhận đó một văn bản cùng số, ký hiệu và năm. Muốn sửa văn bản cũ: gửi dạng cập nhật hoặc thay thế.",
+            "A document with this number, symbol and year went to that recipient before. To correct it, send an update or a replacement.";
+        "recipient-not-allowed" => "Đơn vị không có thẩm quyền gửi cho nơi nhận này (cấu hình `[authority]`); chưa có gì được lưu.",
+            "This office is not entitled to send to that recipient (settings, `[authority]`); nothing was saved.";
         "work-text" => "Nội dung ghi không được chấp nhận; chưa có gì được ghi.", "What was written is not acceptable; nothing was recorded.";
     }
 }

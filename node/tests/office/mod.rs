@@ -11,7 +11,7 @@ use node::keyring::{Login, write_signing_key};
 use schema::registry::encode_items;
 use serde_json::Value;
 
-use crate::station::certified::Registrar;
+use crate::station::certified::{BEGAN, ENDS, Registrar};
 use crate::station::{directory, key, keys, office_id};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
@@ -125,4 +125,43 @@ impl Drop for Office {
             let _ = running.wait();
         }
     }
+}
+
+/// Signs a frozen file with a P-256 key and the certificate of an officer, as the help of `freeze` says.
+pub fn sign(office: &Office, manifest: &str) -> String {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+    let certificate = Registrar::new().officer_with(&key, 50, (BEGAN, ENDS));
+    let (key_file, certificate_file) = (office.path("person.key"), office.path("person.der"));
+    fs::write(&key_file, key.serialize_der()).expect("written");
+    fs::write(&certificate_file, certificate).expect("written");
+    let pem = office.path("person.pem");
+    let signature = format!("{manifest}.p7s");
+    openssl(&["x509", "-inform", "DER", "-in", &certificate_file, "-out", &pem]);
+    openssl(&[
+        "cms",
+        "-sign",
+        "-binary",
+        "-cades",
+        "-nosmimecap",
+        "-md",
+        "sha256",
+        "-in",
+        manifest,
+        "-signer",
+        &pem,
+        "-inkey",
+        &key_file,
+        "-keyform",
+        "DER",
+        "-outform",
+        "DER",
+        "-out",
+        &signature,
+    ]);
+    signature
+}
+
+pub fn openssl(arguments: &[&str]) {
+    let done = Command::new("openssl").args(arguments).output().expect("openssl is there");
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }

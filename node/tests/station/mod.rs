@@ -183,6 +183,7 @@ impl Station {
             "/documents",
             &json!({
                 "to": [format!("H0{RECIPIENT}.18")],
+                "reference_only": true,
                 "content": {
                     "secrecy": "normal",
                     "subject": subject,

@@ -111,13 +111,13 @@ pub(super) fn letter(issuer: OfficeId, n: u64) -> Dispatch {
     let (document, signer) = (document(&issuer, n), Signer::head("Chủ tịch", "Vàng A Sáng"));
     let manifest = Manifest::new(document, issuer, DocumentType::OfficialLetter, SUBJECT, signer);
     let code = Code::new(n.to_string(), "UBND-VP").expect("a few digits and a symbol");
-    let issued = Some(Issue { code, on: ISSUED_ON });
+    let issued = Some(Issue::given(code, ISSUED_ON));
     Dispatch { manifest, issued, signatures: Vec::new() }
 }
 
 /// Sends it.
 pub(super) fn send(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
-    Command::Dispatch { to, dispatch: letter(issuer, n) }
+    Command::Dispatch { to, dispatch: letter(issuer, n), reference_only: true }
 }
 
 /// A station without a network that writes letters to thirty correspondents in turn.

@@ -109,6 +109,7 @@ impl Station {
         }
         let request = json!({
             "to": to,
+            "reference_only": true,
             "number": paper.number,
             "issued_on": paper.issued_on,
             "content": {

@@ -1,15 +1,17 @@
 //! What somebody in the office did that leaves nobody else anything to know; never leaves the station.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::BodyError;
-use crate::document::{ABSTRACT_CHARS_MAX, DocumentType};
+use super::{BodyError, Issue};
+use crate::document::{ABSTRACT_CHARS_MAX, DocumentType, Manifest, require_code};
 use crate::event::{Event, Kind};
-use crate::handling::{ACTOR_CHARS_MAX, Actor, Direction, Entry, WORDS_CHARS_MAX};
+use crate::handling::{ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, Recipients, WORDS_CHARS_MAX};
 use crate::id::{DocumentId, OfficeId};
 use crate::text;
 use crate::time::Day;
+use crate::trust::cms::SIGNATURE_BYTES_MAX;
 
 /// Most people or units that help with one document.
 pub const CO_ORDINATORS_MAX: usize = 16;
@@ -17,7 +19,7 @@ pub const CO_ORDINATORS_MAX: usize = 16;
 pub const INSTRUCTION_CHARS_MAX: usize = 2_000;
 
 /// Somebody did something (*nhật ký công việc*).
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Act {
     /// Who.
@@ -29,8 +31,7 @@ pub struct Act {
 }
 
 /// What was done.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "deed")]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Deed {
     /// A document whose signatures nobody can judge yet was accepted all the same.
     #[n(0)]
@@ -93,6 +94,53 @@ pub enum Deed {
         /// The line.
         #[n(1)]
         entry: Entry,
+    },
+    /// A document was drafted, or its draft changed.
+    #[n(5)]
+    Drafted {
+        /// What it says.
+        #[n(0)]
+        manifest: Box<Manifest>,
+        /// To whom it is to go.
+        #[n(1)]
+        to: Recipients,
+    },
+    /// A draft was approved.
+    #[n(6)]
+    Approved {
+        /// The document.
+        #[n(0)]
+        document: DocumentId,
+    },
+    /// A person signed a document.
+    #[n(7)]
+    Signed {
+        /// The document.
+        #[n(0)]
+        document: DocumentId,
+        /// Detached CMS over its frozen bytes.
+        #[n(1)]
+        signature: ByteVec,
+    },
+    /// A signed document got number and date, and its line in the register.
+    #[n(8)]
+    Issued {
+        /// The document.
+        #[n(0)]
+        document: DocumentId,
+        /// Number, symbol and date.
+        #[n(1)]
+        issue: Issue,
+    },
+    /// A document was given up before it was sent.
+    #[n(9)]
+    Discarded {
+        /// The document.
+        #[n(0)]
+        document: DocumentId,
+        /// Why.
+        #[n(1)]
+        reason: String,
     },
 }
 
@@ -172,6 +220,22 @@ impl Act {
                 required(&paper.subject, ABSTRACT_CHARS_MAX)
             }
             Deed::HighestStated { entry, .. } if entry.number == 0 || entry.is_bounded() => Ok(()),
+            Deed::Drafted { manifest, to } => {
+                manifest.check()?;
+                match to {
+                    Recipients::Listed(offices) if offices.is_empty() || offices.len() > LISTED_MAX => {
+                        rule("a draft lists 1 to 1,024 recipients")
+                    }
+                    Recipients::Listed(_) | Recipients::All => Ok(()),
+                }
+            }
+            Deed::Approved { .. } => Ok(()),
+            Deed::Signed { signature, .. } if !(1..=SIGNATURE_BYTES_MAX).contains(&signature.len()) => {
+                rule("a signature has 1 byte to 16 KiB")
+            }
+            Deed::Signed { .. } => Ok(()),
+            Deed::Issued { issue, .. } => require_code(&issue.code),
+            Deed::Discarded { reason, .. } => required(reason, WORDS_CHARS_MAX),
             Deed::NumberCancelled { .. } | Deed::PaperRegistered { .. } | Deed::HighestStated { .. } => {
                 rule("a line of a register has a number from 1 to 9,999,999")
             }

@@ -5,9 +5,12 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::BodyError;
+use crate::cose::sha256;
 use crate::document::{Code, Manifest, require_code};
 use crate::event::{Event, Kind};
+use crate::handling::Entry;
 use crate::id::OfficeId;
+use crate::text;
 use crate::time::Day;
 use crate::trust::cms::SIGNATURE_BYTES_MAX;
 
@@ -24,6 +27,28 @@ pub struct Issue {
     /// The date that it bears (*ngày ban hành*); edXML `PromulgationInfo/PromulgationDate`.
     #[n(2)]
     pub on: Day,
+    /// Its line in the sender's register of outgoing documents; none when another system keeps that. Tells a sender that has
+    /// lost its disk which numbers it gave.
+    #[n(3)]
+    #[serde(default)]
+    pub line: Option<Entry>,
+}
+
+impl Issue {
+    /// Number, symbol and date from elsewhere.
+    pub const fn given(code: Code, on: Day) -> Self {
+        Self { code, on, line: None }
+    }
+
+    /// Tells numbers and symbols of one office and year apart, however they are typed: case, marks and spaces do not count.
+    pub fn key(&self) -> u64 {
+        let mut folded = text::fold(&self.code.to_string());
+        folded.retain(|c| !c.is_whitespace());
+        let digest = sha256(format!("{} {folded}", self.on.0.year()).as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        // SQLite's numbers have 63 bits and a sign.
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1
+    }
 }
 
 /// A document as it is sent: its frozen content, the signatures of persons on it, and what the office adds.
@@ -64,6 +89,9 @@ impl Dispatch {
         }
         if let Some(issued) = &self.issued {
             require_code(&issued.code)?;
+            if issued.line.as_ref().is_some_and(|line| !line.is_bounded()) {
+                return Err(rule("a line of a register has a number from 1 to 9,999,999"));
+            }
         }
         if self.signatures.len() > SIGNATURES_MAX {
             return Err(rule("at most 8 signatures"));

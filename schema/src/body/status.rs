@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{BodyError, ENTRIES_MAX};
 use crate::document::ABSTRACT_CHARS_MAX;
 use crate::event::{Event, Kind};
-use crate::handling::{Actor, Fact};
+use crate::handling::{Actor, BusinessKind, Fact};
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, RegionId};
 use crate::text;
 
@@ -73,8 +73,11 @@ impl DocumentFact {
     /// Checks it as what a sender asks of its recipients.
     pub(super) fn check_business(&self, event: &Event) -> Result<(), BodyError> {
         let rule = |rule| Err(BodyError::Rule { kind: Kind::BusinessRequest, rule });
-        if !self.fact.is_of_sender() || event.to.is_empty() {
-            return rule("a sender asks its recipients for something");
+        let asks =
+            matches!(&self.fact, Fact::Asked { kind: BusinessKind::TakeBack | BusinessKind::Recall, .. });
+        // An update or a replacement is a document of its own.
+        if !asks || event.to.is_empty() {
+            return rule("a sender asks its recipients for a document back, or recalls it");
         }
         self.check(Kind::BusinessRequest)
     }

@@ -8,6 +8,7 @@ use crate::blob::{self, BlobRef};
 use crate::body::{BodyError, Reading};
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
+use crate::handling::WORDS_CHARS_MAX;
 use crate::id::{DocumentId, OfficeId};
 use crate::text;
 use crate::time::Day;
@@ -71,6 +72,74 @@ pub struct Manifest {
     /// `Bussiness/Paper`.
     #[n(13)]
     pub paper: Option<PaperReason>,
+    /// A copy that the office certifies by itself, which needs no person's signature (*bản sao*; Decree 30/2020 article 25).
+    #[n(14)]
+    pub copy: Option<CopyForm>,
+    /// The earlier document that it updates or replaces (*cập nhật, thay thế*); edXML `BussinessDocType` 2 and 3.
+    #[n(15)]
+    pub amends: Option<Amends>,
+}
+
+/// What a certified copy is (*hình thức sao*; Decree 30/2020 article 25 and appendix III).
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(index_only)]
+pub enum CopyForm {
+    /// *Sao y*: of the whole original.
+    #[n(1)]
+    #[serde(rename = "SY")]
+    Full,
+    /// *Sao lục*: of a copy.
+    #[n(2)]
+    #[serde(rename = "SL")]
+    OfCopy,
+    /// *Trích sao*: of a part.
+    #[n(3)]
+    #[serde(rename = "TrS")]
+    Extract,
+}
+
+impl CopyForm {
+    /// Its abbreviation in a symbol.
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Self::Full => "SY",
+            Self::OfCopy => "SL",
+            Self::Extract => "TrS",
+        }
+    }
+}
+
+/// The earlier document of the same office that a document updates or replaces.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+#[serde(deny_unknown_fields)]
+pub struct Amends {
+    /// The earlier one; edXML `ReplacementInfo/DocumentId`.
+    #[n(1)]
+    pub document: DocumentId,
+    /// What becomes of it.
+    #[n(2)]
+    pub how: AmendKind,
+    /// Why; edXML `BussinessDocReason`.
+    #[n(3)]
+    pub reason: String,
+}
+
+/// What becomes of the earlier document.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
+pub enum AmendKind {
+    /// *Cập nhật* (2): its recipients agree (15) or decline (16).
+    #[n(2)]
+    Update,
+    /// *Thay thế* (3): it counts no more.
+    #[n(3)]
+    Replace,
 }
 
 /// An attachment as the manifest names it.
@@ -148,6 +217,8 @@ impl Manifest {
             due: None,
             responds_to: Vec::new(),
             paper: None,
+            copy: None,
+            amends: None,
         }
     }
 
@@ -202,6 +273,12 @@ impl Manifest {
             text::require_plain(line, NAME_CHARS_MAX)?;
             if line.trim().is_empty() {
                 return Err(rule("a place or a line of recipients says something"));
+            }
+        }
+        if let Some(amends) = &self.amends {
+            text::require_plain(&amends.reason, WORDS_CHARS_MAX)?;
+            if amends.reason.trim().is_empty() || amends.document == self.document {
+                return Err(rule("an update or replacement is of another document, and says why"));
             }
         }
         for reference in &self.responds_to {

@@ -13,8 +13,8 @@ pub(crate) use manifest::require_code;
 
 pub use code::{Code, CodeError, NOTATION_CHARS_MAX, NUMBER_CHARS_MAX};
 pub use manifest::{
-    ABSTRACT_CHARS_MAX, Attachment, MANIFEST_BYTES_MAX, Manifest, NAME_CHARS_MAX, PAGES_MAX, PaperReason,
-    RECIPIENT_LINES_MAX, REFERENCES_MAX, Reference,
+    ABSTRACT_CHARS_MAX, AmendKind, Amends, Attachment, CopyForm, MANIFEST_BYTES_MAX, Manifest,
+    NAME_CHARS_MAX, PAGES_MAX, PaperReason, RECIPIENT_LINES_MAX, REFERENCES_MAX, Reference,
 };
 pub use secrecy::Secrecy;
 pub use signer::{Capacity, SIGNER_CHARS_MAX, Signer};

@@ -2,10 +2,10 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{HeldRow, Judged, SentRow};
+use super::{HeldRow, Judged, LineUse, SentRow};
 use crate::body::{Body, Place};
 use crate::event::Event;
-use crate::handling::{self, CaseRow, Direction};
+use crate::handling::{self, CaseRow, Direction, DraftedRow};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
 use crate::registry::ItemId;
 use crate::trust::Outcome;
@@ -178,9 +178,11 @@ pub enum Change {
         direction: Direction,
         /// The line.
         line: handling::Entry,
-        /// The entry that says so.
-        position: Position,
+        /// By what.
+        used: LineUse,
     },
+    /// A document on its way out.
+    Drafted(DraftedRow),
     /// Someone must look at this.
     Alarm(Alarm),
 }

@@ -41,6 +41,8 @@ pub enum Command {
         to: Vec<OfficeId>,
         /// The document.
         dispatch: Dispatch,
+        /// It may leave although no person has signed it: it is for knowing only (Decision 28/2018).
+        reference_only: bool,
     },
     /// Somebody works on documents.
     Work {
@@ -132,6 +134,23 @@ pub enum Refusal {
         /// The directory that was asked.
         directory: u64,
     },
+    /// This office does not send to that one.
+    #[error("this office is not entitled to send to office `{office}`")]
+    RecipientNotAllowed {
+        /// The recipient.
+        office: OfficeId,
+    },
+    /// A document with this number, symbol and year went to that office before.
+    #[error("document `{other}` with the same number, symbol and year went to office `{office}` before")]
+    SameNumber {
+        /// The recipient.
+        office: OfficeId,
+        /// That document.
+        other: DocumentId,
+    },
+    /// No person has signed it (Decree 30/2020 article 32).
+    #[error("no person has signed the document: the office does not seal it")]
+    Unsigned,
     /// The document was sent before.
     #[error("document `{document}` was sent before")]
     AlreadyDispatched {
@@ -176,40 +195,45 @@ pub fn decide<R: Records>(
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
-        Command::Dispatch { to, dispatch } => {
+        Command::Dispatch { to, dispatch, reference_only } => {
+            if dispatch.signatures.is_empty() && dispatch.manifest.copy.is_none() && !reference_only {
+                return Ok(Err(Refusal::Unsigned));
+            }
             let document = dispatch.manifest.document;
             if records.knows_outgoing(&document)? {
                 return Ok(Err(Refusal::AlreadyDispatched { document }));
             }
-            Ok(decide_dispatch(exchange, context.directory, to, dispatch))
+            decide_dispatch(exchange, records, context, to, dispatch)
         }
-        Command::Work { by, work } => {
-            let decided = decide_work(exchange, records, context.rules, by, work, context.now)?;
-            Ok(decided.map_err(Refusal::Work))
-        }
+        Command::Work { by, work } => decide_work(exchange, records, context, by, work),
     }
 }
 
-fn decide_dispatch(
+/// Decides about sending a document, whoever keeps its register.
+pub(super) fn decide_dispatch<R: Records>(
     exchange: &Exchange,
-    directory: &Directory,
+    records: &R,
+    context: Context<'_>,
     to: &[OfficeId],
     dispatch: &Dispatch,
-) -> Result<Vec<Draft>, Refusal> {
+) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     let mut to = to.to_vec();
     to.sort_unstable();
     to.dedup();
-    if to.is_empty() {
-        return Err(Refusal::NoRecipients);
+    if let Err(refusal) = check_dispatch(exchange, context, &to, dispatch) {
+        return Ok(Err(refusal));
     }
-    if to.len() > DOCUMENT_RECIPIENTS_MAX {
-        return Err(Refusal::TooManyRecipients { found: to.len() });
+    if let Some(issued) = &dispatch.issued {
+        let (document, amends) = (dispatch.manifest.document, dispatch.manifest.amends.as_ref());
+        let code_key = issued.key();
+        for office in &to {
+            for other in records.went_with_code(office, code_key)? {
+                if other != document && amends.is_none_or(|amends| amends.document != other) {
+                    return Ok(Err(Refusal::SameNumber { office: *office, other }));
+                }
+            }
+        }
     }
-    for office in &to {
-        check_recipient(exchange, directory, *office)?;
-    }
-    // Sealing would find it too, but as a fault of this station instead of an answer to the clerk.
-    dispatch.check_by(&exchange.me())?;
     let blobs = dispatch.manifest.blobs();
     let body = Body::Dispatch(dispatch.clone()).encode().unwrap_or_default();
     let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
@@ -220,17 +244,43 @@ fn decide_dispatch(
         blobs: blobs.clone(),
         body: body.clone(),
     });
-    Ok(drafts.collect())
+    Ok(Ok(drafts.collect()))
 }
 
-fn check_recipient(exchange: &Exchange, directory: &Directory, office: OfficeId) -> Result<(), Refusal> {
+fn check_dispatch(
+    exchange: &Exchange,
+    context: Context<'_>,
+    to: &[OfficeId],
+    dispatch: &Dispatch,
+) -> Result<(), Refusal> {
+    if to.is_empty() {
+        return Err(Refusal::NoRecipients);
+    }
+    if to.len() > DOCUMENT_RECIPIENTS_MAX {
+        return Err(Refusal::TooManyRecipients { found: to.len() });
+    }
+    for office in to {
+        check_recipient(exchange, context, *office)?;
+    }
+    let document_type = dispatch.manifest.document_type;
+    if !context.rules.may_issue(document_type) {
+        return Err(Refusal::Work(WorkRefusal::TypeNotAllowed { document_type }));
+    }
+    // Sealing would find it too, but as a fault of this station instead of an answer to the clerk.
+    dispatch.check_by(&exchange.me())?;
+    Ok(())
+}
+
+fn check_recipient(exchange: &Exchange, context: Context<'_>, office: OfficeId) -> Result<(), Refusal> {
     if office == exchange.me() {
         return Err(Refusal::ToItself);
     }
+    let directory = context.directory;
     let version = directory.version();
     match directory.office(&office) {
         None => Err(Refusal::UnknownRecipient { office, directory: version }),
         Some(listed) if !listed.is_enrolled() => Err(Refusal::NotEnrolled { office, directory: version }),
+        Some(_) if !context.rules.may_send_to(&office) => Err(Refusal::RecipientNotAllowed { office }),
         Some(_) => Ok(()),
     }
 }

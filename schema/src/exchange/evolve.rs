@@ -3,15 +3,18 @@
 use std::cmp::Ordering;
 
 use super::change::{Alarm, Change, Class, Entry};
+use super::learn::amended;
+use super::records::Carried;
 use super::settle::agrees;
 use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Judged, Records, SentRow};
 use crate::body::{
-    Body, ContestedKey, ContradictingList, Place, RestoreReason, Restored, Returned, Status, TransportCode,
-    Verdicts,
+    Body, ContestedKey, ContradictingList, Dispatch, Place, RestoreReason, Restored, Returned, Status,
+    TransportCode, Verdicts,
 };
+use crate::document::Manifest;
 use crate::event::{Event, Kind};
 use crate::handling::Side;
-use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
+use crate::id::{Counter, Incarnation, OfficeId, Position};
 use crate::mutant::{self, Mutant};
 use crate::trust::Outcome;
 
@@ -62,7 +65,7 @@ impl Exchange {
         }
         self.chain.seq = event.seq;
         self.chain.head = entry.id;
-        let document = document_of(&body);
+        let carried = Carried::by(&body);
         for to in &event.to {
             let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
             let peer = self.peers.entry(to.office).or_default();
@@ -70,9 +73,10 @@ impl Exchange {
             if matches!(body, Body::Receipt(_) | Body::Head(_) | Body::Restored(_)) {
                 peer.told_at = Some(event.claimed_at);
             }
-            changes.push(Change::Sent(SentRow::open(to.office, place, &entry, document)));
+            changes.push(Change::Sent(SentRow::open(to.office, place, &entry, carried)));
         }
         match (body, event.to.first()) {
+            (Body::Dispatch(dispatch), _) => self.left_the_desk(records, entry, &dispatch, changes)?,
             (Body::Receipt(mut receipt), Some(to)) => {
                 // In the sender's order, whatever order they came in: each may complete what waits behind it.
                 receipt.entries.sort_unstable();
@@ -265,7 +269,8 @@ impl Exchange {
         };
         let place = Place { incarnation: event.incarnation, counter, id: entry.id };
         // The register takes a document once (P2): a repeat in a later incarnation is held, not presented.
-        let document = match document_of(body) {
+        let carried = Carried::by(body);
+        let document = match carried.document {
             Some(document)
                 if mutant::is(Mutant::NoDocumentDedup) || !records.knows_incoming(&from, &document)? =>
             {
@@ -284,6 +289,7 @@ impl Exchange {
             ordinal: None,
             in_order: !event.urgency.overtakes(),
             judged: None,
+            code_key: carried.code_key,
         };
         changes.push(Change::Held(row.clone()));
         self.hold(records, from, place, entry.position, changes)?;
@@ -302,6 +308,12 @@ impl Exchange {
             }
             Body::BusinessRequest(asked) => {
                 self.learn(records, entry, (from, Side::Recipient), asked, changes)?;
+            }
+            Body::Dispatch(Dispatch {
+                manifest: Manifest { amends: Some(amends), document, .. }, ..
+            }) => {
+                let told = amended(amends, *document);
+                self.learn(records, entry, (from, Side::Recipient), &told, changes)?;
             }
             _ => {}
         }
@@ -430,7 +442,7 @@ impl Exchange {
             return Ok(());
         }
         match body {
-            Body::Dispatch(_) => {}
+            Body::Dispatch(dispatch) => self.left_the_desk(records, entry, dispatch, changes)?,
             Body::Status(Status::Document(told)) => {
                 for to in &event.to {
                     self.learn(records, entry, (to.office, Side::Recipient), told, changes)?;
@@ -444,14 +456,15 @@ impl Exchange {
             _ => return Ok(()),
         }
         self.chain.remember(event.incarnation);
-        let document = document_of(body);
-        changes.push(Change::Regained { document, id: entry.id, position: entry.position });
+        let carried = Carried::by(body);
+        let (document, id, position) = (carried.document, entry.id, entry.position);
+        changes.push(Change::Regained { document, id, position });
         for to in &event.to {
             self.peers.entry(to.office).or_default();
             let place = Place { incarnation: event.incarnation, counter: to.counter, id: entry.id };
             // Its place may be taken by what this station sent there itself, before it knew that it had gone back.
             if records.sent(&to.office, place.incarnation, place.counter)?.is_none() {
-                changes.push(Change::Sent(SentRow::open(to.office, place, &entry, document)));
+                changes.push(Change::Sent(SentRow::open(to.office, place, &entry, carried)));
                 let Place { incarnation, counter, .. } = place;
                 let early = records.early_receipts(&to.office, incarnation, counter)?;
                 let receipt = early.into_iter().find(|(receipted, _)| *receipted == place);
@@ -609,12 +622,5 @@ impl Exchange {
     /// The channel from `office` in `incarnation`, as far as it is in the hot state.
     pub fn channel(&self, office: &OfficeId, incarnation: Incarnation) -> Option<&Channel> {
         self.peer(office).and_then(|peer| peer.channels.get(&incarnation))
-    }
-}
-
-fn document_of(body: &Body) -> Option<DocumentId> {
-    match body {
-        Body::Dispatch(dispatch) => Some(dispatch.manifest.document),
-        _ => None,
     }
 }

@@ -1,10 +1,24 @@
 //! What facts about documents and acts of people change.
 
 use super::change::{Alarm, Change, Entry};
-use super::{Exchange, Records};
-use crate::body::{Act, Deed, DocumentFact};
-use crate::handling::{self, CaseRow, Direction, Fact, STEPS_MAX, Side};
-use crate::id::{DocumentId, OfficeId};
+use super::{Exchange, LineUse, Records};
+use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue};
+use crate::document::{AmendKind, Amends};
+use crate::handling::{
+    self, BusinessKind, CaseRow, Direction, DraftStage, DraftedRow, Fact, STEPS_MAX, Side,
+};
+use crate::id::{BusinessId, DocumentId, OfficeId, Position};
+
+/// What a document that amends an earlier one says about that.
+pub(super) fn amended(amends: &Amends, by: DocumentId) -> DocumentFact {
+    let kind = match amends.how {
+        AmendKind::Update => BusinessKind::Update,
+        AmendKind::Replace => BusinessKind::Replace,
+    };
+    let business = BusinessId::new(*by.as_bytes());
+    let fact = Fact::Asked { business, kind, reason: amends.reason.clone() };
+    DocumentFact { document: amends.document, fact, by: None }
+}
 
 impl Exchange {
     /// Takes a fact into what is known of a document, on this side of it.
@@ -22,34 +36,44 @@ impl Exchange {
         if !case.progress.take(&told.fact) {
             changes.push(Change::Alarm(Alarm::TooMuchSaid { office: with, document }));
         }
-        if known.is_none_or(|known| known.progress != case.progress) {
-            note_step(&mut case, entry);
+        if matches!((&told.fact, side), (Fact::Registered { .. }, Side::Recipient)) {
+            let held = records.incoming(&with, &document)?;
+            case.code_key = case.code_key.or(held.and_then(|held| held.code_key));
+        }
+        if known
+            .is_none_or(|known| (known.progress, known.code_key) != (case.progress.clone(), case.code_key))
+        {
+            note_step(&mut case.steps, entry);
             changes.push(Change::Case(case));
         }
         match (&told.fact, side) {
             (Fact::Registered { entry: line, .. }, Side::Recipient) => {
-                self.use_line(records, entry, Direction::Incoming, line, changes)
+                let used = LineUse { position: entry.position, of: Some((with, document)) };
+                self.use_line(records, Direction::Incoming, line, used, changes)
             }
             _ => Ok(()),
         }
     }
 
-    /// A number of a register is used.
+    /// A number of a register is used. That a document has it is often said twice: again after a restore, or by what a
+    /// correspondent gives back.
     fn use_line<R: Records>(
         &mut self,
         records: &R,
-        entry: Entry<'_>,
         direction: Direction,
         line: &handling::Entry,
+        used: LineUse,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         self.books.note(direction, line);
-        let (line, again) = (line.clone(), entry.position);
+        let line = line.clone();
         match records.line(direction, &line)? {
-            Some(first) => {
+            Some(known) if known.of.is_some() && known.of == used.of => {}
+            Some(LineUse { position: first, .. }) => {
+                let again = used.position;
                 changes.push(Change::Alarm(Alarm::NumberTwice { direction, line, first, again }));
             }
-            None => changes.push(Change::Line { direction, line, position: again }),
+            None => changes.push(Change::Line { direction, line, used }),
         }
         Ok(())
     }
@@ -62,39 +86,111 @@ impl Exchange {
         act: &Act,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
+        let position = entry.position;
+        let nothing = LineUse { position, of: None };
         match &act.deed {
             Deed::AcceptedUndetermined { from, document, .. } | Deed::Assigned { from, document, .. } => {
-                Self::note_act(records, entry, (*from, *document), changes)
+                let known = records.case(from, document, Side::Recipient)?;
+                let mut case = known.unwrap_or_else(|| CaseRow::new(*from, *document, Side::Recipient));
+                note_step(&mut case.steps, entry);
+                changes.push(Change::Case(case));
             }
             Deed::PaperRegistered { entry: line, .. } => {
-                self.use_line(records, entry, Direction::Incoming, line, changes)
+                self.use_line(records, Direction::Incoming, line, nothing, changes)?;
             }
             Deed::NumberCancelled { direction, entry: line, .. } => {
-                self.use_line(records, entry, *direction, line, changes)
+                self.use_line(records, *direction, line, nothing, changes)?;
             }
             Deed::HighestStated { direction, entry: line } => {
                 self.books.state(*direction, line, entry.event.incarnation);
-                Ok(())
+            }
+            Deed::Drafted { manifest, to } => {
+                let document = manifest.document;
+                let steps = records.drafted(&document)?.map(|known| known.steps).unwrap_or_default();
+                let mut row = DraftedRow {
+                    document,
+                    stage: DraftStage::Drafted,
+                    manifest: Some((**manifest).clone()),
+                    to: to.clone(),
+                    signatures: Vec::new(),
+                    issued: None,
+                    steps,
+                };
+                note_step(&mut row.steps, entry);
+                changes.push(Change::Drafted(row));
+            }
+            Deed::Approved { document } => {
+                change_draft(records, entry, document, changes, |row| row.stage = DraftStage::Approved)?;
+            }
+            Deed::Signed { document, signature } => {
+                change_draft(records, entry, document, changes, |row| {
+                    row.stage = DraftStage::Signed;
+                    row.signatures.push(signature.clone());
+                })?;
+            }
+            Deed::Issued { document, issue } => {
+                if let Some(line) = &issue.line {
+                    let used = LineUse { position, of: Some((self.me, *document)) };
+                    self.use_line(records, Direction::Outgoing, line, used, changes)?;
+                }
+                change_draft(records, entry, document, changes, |row| {
+                    row.stage = DraftStage::Issued;
+                    row.issued = Some(issue.clone());
+                })?;
+            }
+            Deed::Discarded { document, .. } => {
+                change_draft(records, entry, document, changes, |row| row.stage = DraftStage::Discarded)?;
             }
         }
+        Ok(())
     }
 
-    fn note_act<R: Records>(
+    /// A document of this office was sent, or is known again to have been.
+    pub(super) fn left_the_desk<R: Records>(
+        &mut self,
         records: &R,
         entry: Entry<'_>,
-        (from, document): (OfficeId, DocumentId),
+        dispatch: &Dispatch,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let known = records.case(&from, &document, Side::Recipient)?;
-        let mut case = known.unwrap_or_else(|| CaseRow::new(from, document, Side::Recipient));
-        note_step(&mut case, entry);
-        changes.push(Change::Case(case));
-        Ok(())
+        let document = dispatch.manifest.document;
+        if let Some(amends) = &dispatch.manifest.amends {
+            let told = amended(amends, document);
+            for to in &entry.event.to {
+                self.learn(records, entry, (to.office, Side::Sender), &told, changes)?;
+            }
+        }
+        // A document of another system has no line here, and was not drafted here.
+        let Some(Issue { line: Some(line), .. }) = &dispatch.issued else { return Ok(()) };
+        let used = LineUse { position: entry.position, of: Some((self.me, document)) };
+        self.use_line(records, Direction::Outgoing, line, used, changes)?;
+        change_draft(records, entry, &document, changes, |row| {
+            row.stage = DraftStage::Sent;
+            // The event says it from here on.
+            row.manifest = None;
+            row.signatures.clear();
+        })
     }
 }
 
-fn note_step(case: &mut CaseRow, entry: Entry<'_>) {
-    if case.steps.len() < STEPS_MAX {
-        case.steps.push(entry.position);
+fn change_draft<R: Records>(
+    records: &R,
+    entry: Entry<'_>,
+    document: &DocumentId,
+    changes: &mut Vec<Change>,
+    change: impl FnOnce(&mut DraftedRow),
+) -> Result<(), R::Error> {
+    // A wide document is sent in several events: what comes after the first changes nothing.
+    if let Some(mut row) = records.drafted(document)?.filter(|row| row.stage < DraftStage::Sent) {
+        change(&mut row);
+        note_step(&mut row.steps, entry);
+        changes.push(Change::Drafted(row));
+    }
+    Ok(())
+}
+
+fn note_step(steps: &mut Vec<Position>, entry: Entry<'_>) {
+    if steps.len() < STEPS_MAX {
+        steps.push(entry.position);
     }
 }

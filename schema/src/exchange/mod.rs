@@ -27,7 +27,7 @@ mod work;
 
 pub use change::{Alarm, Change, Class, Entry};
 pub use decide::{Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
-pub use records::{HeldRow, Judged, MemoryRecords, Records, SentRow, StateDigest};
+pub use records::{HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX, SentRow, StateDigest};
 pub use work::{Arrival, Work, WorkRefusal};
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::body::{HELD_MAX, Heads, Place};
-use crate::event::{Event, Kind};
+use crate::event::Event;
 use crate::handling::Books;
 use crate::id::{Counter, EventId, Incarnation, OfficeId, Seq};
 use crate::time::Millis;
@@ -326,7 +326,7 @@ impl Exchange {
         for place in strays.into_iter().skip(turn * HELD_MAX).take(HELD_MAX) {
             let row = records.held(of, place.incarnation, place.counter)?;
             // Heads and receipts of an incarnation that is over are not missed.
-            told.extend(row.filter(|row| row.kind == Kind::Dispatch).map(|row| row.place));
+            told.extend(row.filter(|row| row.kind.is_given_back()).map(|row| row.place));
         }
         Ok(told)
     }

@@ -8,12 +8,40 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
 use super::{Alarm, Change, Class, Entry, Exchange};
-use crate::body::Place;
+use crate::body::{Body, Issue, Place};
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
-use crate::handling::{self, CaseRow, Direction, Side};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, Side};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
 use crate::trust::Outcome;
+
+/// What an event carries.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Carried {
+    pub(super) document: Option<DocumentId>,
+    pub(super) code_key: Option<u64>,
+}
+
+impl Carried {
+    pub(super) fn by(body: &Body) -> Self {
+        let Body::Dispatch(dispatch) = body else { return Self::default() };
+        Self {
+            document: Some(dispatch.manifest.document),
+            code_key: dispatch.issued.as_ref().map(Issue::key),
+        }
+    }
+}
+
+/// What used a number of a register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct LineUse {
+    /// The entry of the journal that says so first.
+    #[n(0)]
+    pub position: Position,
+    /// The document, by its sender; none for one on paper, or when the number was cancelled.
+    #[n(1)]
+    pub of: Option<(OfficeId, DocumentId)>,
+}
 
 /// One event sent to one recipient.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -52,23 +80,27 @@ pub struct SentRow {
     /// It was lost and given back: what stands before it in the channel may still be lost.
     #[n(11)]
     pub regained: bool,
+    /// Number and symbol of its document in its year ([`crate::body::Issue::key`]).
+    #[n(12)]
+    pub code_key: Option<u64>,
 }
 
 impl SentRow {
     /// The row of an event that goes to this recipient.
-    pub(super) fn open(to: OfficeId, place: Place, entry: &Entry<'_>, document: Option<DocumentId>) -> Self {
+    pub(super) fn open(to: OfficeId, place: Place, entry: &Entry<'_>, carried: Carried) -> Self {
         Self {
             to,
             place,
             position: entry.position,
             kind: entry.event.kind,
             urgency: entry.event.urgency,
-            document,
+            document: carried.document,
             open: true,
             left: None,
             receipt: None,
             superseded: false,
             regained: entry.class == Class::Regained,
+            code_key: carried.code_key,
         }
     }
 
@@ -113,6 +145,9 @@ pub struct HeldRow {
     /// What its signatures are worth; none for what is no document.
     #[n(10)]
     pub judged: Option<Judged>,
+    /// Number and symbol of its document in its year ([`crate::body::Issue::key`]).
+    #[n(11)]
+    pub code_key: Option<u64>,
 }
 
 /// What the signatures on a document are worth, as of the newest judgement.
@@ -239,12 +274,33 @@ pub trait Records {
         side: Side,
     ) -> Result<Option<CaseRow>, Self::Error>;
 
-    /// Which entry of the journal used this number of a register.
+    /// What used this number of a register.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<Position>, Self::Error>;
+    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<LineUse>, Self::Error>;
+
+    /// A document on its way out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn drafted(&self, document: &DocumentId) -> Result<Option<DraftedRow>, Self::Error>;
+
+    /// Documents of `from` with this number and symbol that were registered here: the first [`SAME_CODE_MAX`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Self::Error>;
+
+    /// Documents that went to `to` with this number and symbol: the first [`SAME_CODE_MAX`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn went_with_code(&self, to: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Self::Error>;
 }
+
+/// Most documents with one number that are looked at.
+pub const SAME_CODE_MAX: usize = 16;
 
 /// The rows of one channel. Counters have no gaps as a rule: their rows stand side by side, found without searching.
 #[derive(Clone, Debug)]
@@ -345,7 +401,8 @@ pub struct MemoryRecords {
     early: BTreeMap<(OfficeId, Place), Position>,
     contested: BTreeMap<OfficeId, BTreeSet<(Incarnation, Counter)>>,
     cases: BTreeMap<(OfficeId, DocumentId, Side), CaseRow>,
-    lines: BTreeMap<(Direction, handling::Entry), Position>,
+    lines: BTreeMap<(Direction, handling::Entry), LineUse>,
+    drafted: BTreeMap<DocumentId, DraftedRow>,
 }
 
 impl Records for MemoryRecords {
@@ -441,8 +498,22 @@ impl Records for MemoryRecords {
         Ok(self.cases.get(&(*with, *document, side)).cloned())
     }
 
-    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<Position>, Infallible> {
+    fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<LineUse>, Infallible> {
         Ok(self.lines.get(&(direction, line.clone())).copied())
+    }
+
+    fn drafted(&self, document: &DocumentId) -> Result<Option<DraftedRow>, Infallible> {
+        Ok(self.drafted.get(document).cloned())
+    }
+
+    fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
+        let cases = self.cases.values().filter(|case| case.with == *from && case.code_key == Some(code_key));
+        Ok(cases.map(|case| case.document).take(SAME_CODE_MAX).collect())
+    }
+
+    fn went_with_code(&self, to: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
+        let rows = self.sent_rows().filter(|row| row.to == *to && row.code_key == Some(code_key));
+        Ok(rows.filter_map(|row| row.document).take(SAME_CODE_MAX).collect())
     }
 }
 
@@ -503,8 +574,11 @@ impl MemoryRecords {
             Change::Case(case) => {
                 self.cases.insert((case.with, case.document, case.side), case.clone());
             }
-            Change::Line { direction, line, position } => {
-                self.lines.insert((*direction, line.clone()), *position);
+            Change::Line { direction, line, used } => {
+                self.lines.insert((*direction, line.clone()), *used);
+            }
+            Change::Drafted(row) => {
+                self.drafted.insert(row.document, row.clone());
             }
             Change::Held(row) => {
                 if let Some(document) = row.document {
@@ -561,8 +635,8 @@ impl MemoryRecords {
     }
 
     /// Every number of a register that was used, and the journal entry that used it.
-    pub fn lines(&self) -> impl Iterator<Item = (Direction, &handling::Entry, Position)> {
-        self.lines.iter().map(|((direction, line), position)| (*direction, line, *position))
+    pub fn lines(&self) -> impl Iterator<Item = (Direction, &handling::Entry, LineUse)> {
+        self.lines.iter().map(|((direction, line), used)| (*direction, line, *used))
     }
 
     /// Held rows, by sender and place.
@@ -576,15 +650,16 @@ impl MemoryRecords {
         self.sent_rows().for_each(|row| digest.sent(row));
         self.held_rows().for_each(|row| digest.held(row));
         self.cases.values().for_each(|case| digest.case(case));
-        for ((direction, line), position) in &self.lines {
-            digest.line(*direction, line, *position);
+        for ((direction, line), used) in &self.lines {
+            digest.line(*direction, line, *used);
         }
+        self.drafted.values().for_each(|row| digest.drafted(row));
         digest.finish()
     }
 }
 
 /// Hashes a state row by row: first the sent rows, then the held rows, each by office, incarnation and counter; then what is
-/// known of documents, by office, document and side; then the lines of the registers.
+/// known of documents, by office, document and side; then the lines of the registers and the documents on their way out.
 pub struct StateDigest {
     hash: Sha256,
     buffer: Vec<u8>,
@@ -620,8 +695,13 @@ impl StateDigest {
     }
 
     /// Adds a number that was used.
-    pub fn line(&mut self, direction: Direction, line: &handling::Entry, position: Position) {
-        self.add(&(direction, line, position));
+    pub fn line(&mut self, direction: Direction, line: &handling::Entry, used: LineUse) {
+        self.add(&(direction, line, used));
+    }
+
+    /// Adds a document on its way out.
+    pub fn drafted(&mut self, row: &DraftedRow) {
+        self.add(row);
     }
 
     /// The hash.

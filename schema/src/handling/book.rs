@@ -126,9 +126,9 @@ pub struct Books {
     /// The highest number used, by direction, register and year.
     #[n(1)]
     used: BTreeMap<(Direction, BookId, i16), u32>,
-    /// The incarnation in which somebody stated the highest number of a register.
+    /// The incarnation in which somebody stated the highest number of a register and year.
     #[n(2)]
-    stated: BTreeMap<(Direction, BookId), Incarnation>,
+    stated: BTreeMap<(Direction, BookId, i16), Incarnation>,
     /// The incarnation since which numbers may be missing here.
     #[n(3)]
     doubtful_since: Option<Incarnation>,
@@ -140,9 +140,10 @@ impl Books {
         self.used.get(&(direction, book.clone(), year)).copied().unwrap_or(0)
     }
 
-    /// Whether numbers may have been used that are not known here.
-    pub fn is_doubtful(&self, direction: Direction, book: &BookId) -> bool {
-        let stated = self.stated.get(&(direction, book.clone()));
+    /// Whether numbers of this year may have been used that are not known here. A year that begins after a restore is no
+    /// exception: which year it is, a wrong clock would say too.
+    pub fn is_doubtful(&self, direction: Direction, book: &BookId, year: i16) -> bool {
+        let stated = self.stated.get(&(direction, book.clone(), year));
         self.doubtful_since.is_some_and(|since| stated.is_none_or(|stated| *stated < since))
     }
 
@@ -170,6 +171,6 @@ impl Books {
         if entry.number > 0 {
             self.note(direction, entry);
         }
-        self.stated.insert((direction, entry.book.clone()), incarnation);
+        self.stated.insert((direction, entry.book.clone(), entry.year), incarnation);
     }
 }

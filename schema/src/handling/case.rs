@@ -39,11 +39,14 @@ pub struct CaseRow {
     /// The entries of the journal that say so, oldest first; the first [`STEPS_MAX`].
     #[n(5)]
     pub steps: Vec<Position>,
+    /// Number and symbol of the document in its year, once it is registered here ([`crate::body::Issue::key`]).
+    #[n(6)]
+    pub code_key: Option<u64>,
 }
 
 impl CaseRow {
     /// Nothing is known yet.
     pub fn new(with: OfficeId, document: DocumentId, side: Side) -> Self {
-        Self { with, document, side, progress: Progress::default(), steps: Vec::new() }
+        Self { with, document, side, progress: Progress::default(), steps: Vec::new(), code_key: None }
     }
 }

@@ -76,7 +76,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// Its code in the national exchange; none for a recall, which is a message of its own there.
+    /// Its code in the national exchange; none for a recall, an update or a replacement, which are messages of their own there.
     pub const fn code(&self) -> Option<u8> {
         Some(match self {
             Self::Refused { .. } => 2,
@@ -87,7 +87,7 @@ impl Fact {
             Self::Asked { kind: BusinessKind::TakeBack, .. } => 13,
             Self::Answered { agreed: true, .. } => 15,
             Self::Answered { agreed: false, .. } => 16,
-            Self::Asked { kind: BusinessKind::Recall, .. } => return None,
+            Self::Asked { .. } => return None,
         })
     }
 

@@ -10,6 +10,7 @@
 mod actor;
 mod book;
 mod case;
+mod drafted;
 mod fact;
 mod progress;
 mod reason;
@@ -18,6 +19,7 @@ mod rules;
 pub use actor::{ACTOR_CHARS_MAX, Actor, Role};
 pub use book::{BookId, BookRefused, Books, Direction, Entry, NUMBER_MAX};
 pub use case::{CaseRow, STEPS_MAX, Side};
+pub use drafted::{DraftStage, DraftedRow, LISTED_MAX, Recipients};
 pub use fact::{Fact, WORDS_CHARS_MAX};
 pub use progress::{Business, BusinessKind, ENTRIES_MAX, Progress, REQUESTS_MAX, Stage, Standing};
 pub use reason::RefusalReason;

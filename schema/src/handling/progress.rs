@@ -52,8 +52,14 @@ pub enum BusinessKind {
     /// *Lấy lại* (13): the recipient may agree or decline.
     #[n(0)]
     TakeBack,
-    /// *Thu hồi* (Decree 30/2020 article 18.4b): the recipient cancels its copy and says so.
+    /// *Cập nhật* (2): another document, whose id this one's is, takes its place if the recipient agrees.
     #[n(1)]
+    Update,
+    /// *Thay thế* (3): another document, whose id this one's is, has taken its place.
+    #[n(2)]
+    Replace,
+    /// *Thu hồi* (Decree 30/2020 article 18.4b): the recipient cancels its copy and says so.
+    #[n(3)]
     Recall,
 }
 
@@ -103,6 +109,8 @@ pub enum Standing {
     AskedBack,
     /// Taken back (*đã lấy lại*): the recipient agreed.
     TakenBack,
+    /// Another document has taken its place (*đã bị thay thế*).
+    Replaced,
     /// Recalled (*đã thu hồi*).
     Recalled,
 }
@@ -138,8 +146,11 @@ impl Progress {
         let any = |kind, agreed: &[Option<bool>]| {
             self.asked.values().any(|asked| asked.kind == kind && agreed.contains(&asked.agreed))
         };
-        if any(BusinessKind::Recall, &[None, Some(true), Some(false)]) {
+        const WHATEVER: &[Option<bool>] = &[None, Some(true), Some(false)];
+        if any(BusinessKind::Recall, WHATEVER) {
             Standing::Recalled
+        } else if any(BusinessKind::Replace, WHATEVER) || any(BusinessKind::Update, &[Some(true)]) {
+            Standing::Replaced
         } else if any(BusinessKind::TakeBack, &[Some(true)]) {
             Standing::TakenBack
         } else if any(BusinessKind::TakeBack, &[None]) {
@@ -155,10 +166,18 @@ impl Progress {
         self.asked.iter().filter(move |(_, asked)| open(asked)).map(|(id, _)| *id)
     }
 
-    /// The take-back that waits for an answer.
-    pub fn open_take_back(&self) -> Option<BusinessId> {
-        let open = |asked: &Business| asked.kind == BusinessKind::TakeBack && asked.agreed.is_none();
-        self.asked.iter().find(|(_, asked)| open(asked)).map(|(id, _)| *id)
+    /// What waits for an answer of the recipient's clerk: take-backs first, then updates.
+    pub fn open_question(&self) -> Option<(BusinessId, BusinessKind)> {
+        let waits = |asked: &Business| {
+            asked.agreed.is_none() && matches!(asked.kind, BusinessKind::TakeBack | BusinessKind::Update)
+        };
+        let open = self.asked.iter().filter(|(_, asked)| waits(asked));
+        open.map(|(id, asked)| (*id, asked.kind)).min_by_key(|(_, kind)| *kind)
+    }
+
+    /// Whether a take-back waits for an answer.
+    pub fn is_asked_back(&self) -> bool {
+        matches!(self.open_question(), Some((_, BusinessKind::TakeBack)))
     }
 
     /// Takes a fact in. `false` when there is no room for it; it is kept in the journal, and somebody must look.

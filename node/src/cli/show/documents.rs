@@ -243,7 +243,7 @@ fn findings(text: &mut String, signature: &Value) {
     }
 }
 
-fn timeline(text: &mut String, steps: &[Value], lang: Lang) {
+pub(super) fn timeline(text: &mut String, steps: &[Value], lang: Lang) {
     for step in steps {
         let note = if step["note"].is_null() { String::new() } else { format!(" [{}]", field(step, "note")) };
         line!(text, "    {}  {}{note}", time(step, "at"), field(step, "text"));

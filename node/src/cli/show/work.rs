@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::documents::day;
+use super::documents::{day, timeline};
 use super::{field, line, rows, say};
 use crate::words::{self, Lang};
 
@@ -21,6 +21,12 @@ pub(in crate::cli) fn worked(value: &Value, lang: Lang) -> String {
             field(number, "year"),
             field(number, "book")
         );
+    }
+    for (key, vi, en) in [("document", "văn bản:", "document:"), ("number", "số, ký hiệu:", "number:")]
+    {
+        if !value[key].is_null() {
+            line!(text, "  {} {}", say(lang, vi, en), field(value, key));
+        }
     }
     if value["told"].as_u64().is_some_and(|told| told > 0) {
         let told = say(lang, "đơn vị sẽ được báo (chờ gửi)", "offices will be told (queued)");
@@ -74,6 +80,39 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
             }
         }
     }
+    text
+}
+
+pub(in crate::cli) fn drafts(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let found = rows(value, "rows");
+    if found.is_empty() {
+        line!(text, "{}", say(lang, "Không có văn bản nào chờ gửi đi.", "Nothing is on its way out."));
+    }
+    for row in found {
+        line!(text, "{}  {}", field(row, "document"), field(row, "subject"));
+        let number =
+            if row["number"].is_null() { String::new() } else { format!("  {}", field(row, "number")) };
+        line!(text, "    {}{number}", field(row, "draft_stage_text"));
+    }
+    if let Some(next) = value["next"].as_u64() {
+        line!(text, "{} --before {next}", say(lang, "Còn nữa:", "More:"));
+    }
+    text
+}
+
+pub(in crate::cli) fn draft(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    line!(text, "{}", field(value, "subject"));
+    line!(text, "  {} {}", say(lang, "văn bản:", "document:"), field(value, "document"));
+    line!(text, "  {} {}", say(lang, "tình trạng:", "status:"), field(value, "draft_stage_text"));
+    if !value["number"].is_null() {
+        let (number, on) = (field(value, "number"), day(&value["issued_on"]));
+        line!(text, "  {} {number}  {on}", say(lang, "số, ký hiệu:", "number:"));
+    }
+    line!(text, "  {} {}", say(lang, "chữ ký cá nhân:", "persons' signatures:"), field(value, "signatures"));
+    line!(text, "  sha256: {}", field(value, "sha256"));
+    timeline(&mut text, rows(value, "steps"), lang);
     text
 }
 

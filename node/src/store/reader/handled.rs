@@ -1,7 +1,8 @@
 //! What became of a document after it arrived: for the lists, and step by step.
 
 use rusqlite::{OptionalExtension, params};
-use schema::body::{Act, Body, Deed, DocumentFact, Status};
+use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
+use schema::document::{AmendKind, Manifest};
 use schema::event::RecordedEvent;
 use schema::handling::{
     Actor, BusinessKind, CaseRow, Entry, Fact, Progress, RefusalReason, Side, Stage, Standing,
@@ -195,8 +196,28 @@ impl Reader {
 }
 
 /// What an event says about a document, who did it, and a note for people.
-fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Option<String>)> {
+pub(super) fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Option<String>)> {
     let (fact, by) = match Body::read(event.version, &event.event).ok()? {
+        Body::Dispatch(Dispatch { manifest: Manifest { amends: Some(amends), .. }, .. }) => {
+            let kind = match amends.how {
+                AmendKind::Update => StepKind::Update,
+                AmendKind::Replace => StepKind::Replace,
+            };
+            return Some((kind, None, Some(amends.reason)));
+        }
+        Body::Act(Act { by, deed: Deed::Drafted { .. } }) => {
+            return Some((StepKind::Drafted, Some(by), None));
+        }
+        Body::Act(Act { by, deed: Deed::Approved { .. } }) => {
+            return Some((StepKind::Approved, Some(by), None));
+        }
+        Body::Act(Act { by, deed: Deed::Signed { .. } }) => return Some((StepKind::Signed, Some(by), None)),
+        Body::Act(Act { by, deed: Deed::Issued { issue, .. } }) => {
+            return Some((StepKind::Issued, Some(by), Some(issue.code.to_string())));
+        }
+        Body::Act(Act { by, deed: Deed::Discarded { reason, .. } }) => {
+            return Some((StepKind::Discarded, Some(by), Some(reason)));
+        }
         Body::Status(Status::Document(DocumentFact { fact, by, .. }))
         | Body::BusinessRequest(DocumentFact { fact, by, .. }) => (fact, by),
         Body::Act(Act { by, deed: Deed::AcceptedUndetermined { reason, .. } }) => {
@@ -226,6 +247,8 @@ fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Option<String
         Fact::Finished => (StepKind::Finished, None),
         Fact::Asked { kind: BusinessKind::TakeBack, reason, .. } => (StepKind::AskedBack, Some(reason)),
         Fact::Asked { kind: BusinessKind::Recall, reason, .. } => (StepKind::Recall, Some(reason)),
+        Fact::Asked { kind: BusinessKind::Update, reason, .. } => (StepKind::Update, Some(reason)),
+        Fact::Asked { kind: BusinessKind::Replace, reason, .. } => (StepKind::Replace, Some(reason)),
         Fact::Answered { kind: BusinessKind::Recall, words, .. } => (StepKind::RecallConfirmed, words),
         Fact::Answered { agreed: true, words, .. } => (StepKind::Agreed, words),
         Fact::Answered { agreed: false, words, .. } => (StepKind::Declined, words),

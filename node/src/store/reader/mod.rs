@@ -1,6 +1,7 @@
 //! Reading for people: a connection of its own, so that a long list never holds up the writer.
 
 mod alarms;
+mod drafts;
 mod export;
 mod handled;
 mod incoming;
@@ -22,6 +23,7 @@ use super::inspect::recorded;
 use super::{Attempted, StoreError};
 
 pub use alarms::{AlarmView, QuarantineView};
+pub use drafts::DraftView;
 pub use export::ExportError;
 pub use handled::{AskedView, LineView, ProgressView, WaitingView, WaitingViews};
 pub use incoming::IncomingView;

@@ -46,6 +46,20 @@ pub enum StepKind {
     AskedBack,
     /// Its sender recalled it.
     Recall,
+    /// Another document updates it, if its recipient agrees.
+    Update,
+    /// Another document replaces it.
+    Replace,
+    /// It was drafted, or its draft changed.
+    Drafted,
+    /// Its draft was approved.
+    Approved,
+    /// A person signed it.
+    Signed,
+    /// It got number and date.
+    Issued,
+    /// It was given up before it was sent.
+    Discarded,
     /// 15: its recipient agrees to give it back.
     Agreed,
     /// 16: its recipient declines.

@@ -1,7 +1,7 @@
 //! What receipts and heads say about what was sent: settled, or to be sent again.
 
 use super::*;
-use crate::handling::{CaseRow, Direction, Entry as Line, Side};
+use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, Side};
 
 #[test]
 fn only_the_receipt_closes_a_document() {
@@ -233,8 +233,17 @@ fn walk_over_settled_rows_is_bounded() {
         fn case(&self, with: &OfficeId, d: &DocumentId, side: Side) -> Result<Option<CaseRow>, Self::Error> {
             self.0.case(with, d, side)
         }
-        fn line(&self, direction: Direction, line: &Line) -> Result<Option<Position>, Self::Error> {
+        fn line(&self, direction: Direction, line: &Line) -> Result<Option<LineUse>, Self::Error> {
             self.0.line(direction, line)
+        }
+        fn drafted(&self, d: &DocumentId) -> Result<Option<DraftedRow>, Self::Error> {
+            self.0.drafted(d)
+        }
+        fn registered_with_code(&self, from: &OfficeId, key: u64) -> Result<Vec<DocumentId>, Self::Error> {
+            self.0.registered_with_code(from, key)
+        }
+        fn went_with_code(&self, to: &OfficeId, key: u64) -> Result<Vec<DocumentId>, Self::Error> {
+            self.0.went_with_code(to, key)
         }
     }
     let records = Counting(&station.records, std::cell::Cell::new(0));

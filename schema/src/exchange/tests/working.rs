@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::body::{Assignment, Deed, PaperDocument};
+use crate::body::{Assignment, Deed, Issue, PaperDocument};
+use crate::document::{AmendKind, Amends, CopyForm};
 use crate::handling::{
-    Actor, BusinessKind, Direction, Fact as Told, Progress, RefusalReason, Role, Side, Stage, Standing,
+    Actor, BusinessKind, Direction, Fact as Told, Progress, Recipients, RefusalReason, Role, Side, Stage,
+    Standing,
 };
 use crate::id::BusinessId;
 use crate::time::Day;
@@ -294,7 +296,7 @@ fn g1_take_back_is_answered_before_work_goes_on() {
         let after = pair.receive(LEADER, assign());
         if agreed {
             assert_eq!(pair.at_sender().standing(), Standing::TakenBack);
-            assert_eq!(after, Err(WorkRefusal::CountsNoMore { recalled: false }));
+            assert_eq!(after, Err(WorkRefusal::CountsNoMore { standing: Standing::TakenBack }));
         } else {
             assert_eq!(pair.at_sender().standing(), Standing::Current);
             assert_eq!(after, Ok(()));
@@ -313,7 +315,10 @@ fn g2_recall_is_confirmed_by_the_station_and_the_line_stays() {
     let progress = pair.at_sender();
     assert_eq!((progress.standing(), progress.stage()), (Standing::Recalled, Stage::Registered));
     assert_eq!(progress.unconfirmed_recalls().count(), 0, "the recipient said that it has cancelled it");
-    assert_eq!(pair.receive(LEADER, assign()), Err(WorkRefusal::CountsNoMore { recalled: true }));
+    assert_eq!(
+        pair.receive(LEADER, assign()),
+        Err(WorkRefusal::CountsNoMore { standing: Standing::Recalled })
+    );
     assert_eq!(pair.recipient.records.lines().count(), 1);
 }
 
@@ -457,11 +462,240 @@ fn g3_every_interleaving_converges() {
     assert!(seen.len() > 1_000 && ends > 20, "{} states, {ends} of them quiet", seen.len());
 }
 
+fn letter(n: u64) -> Manifest {
+    let blob = BlobRef { hash: BlobHash::new([7; 32]), length: 9 };
+    let main =
+        Attachment { name: "công văn.pdf".to_owned(), media_type: "application/pdf".to_owned(), blob };
+    Manifest { attachments: vec![main], ..dispatch(ME, n).manifest }
+}
+
+fn drafted(manifest: Manifest) -> Work {
+    Work::Draft { manifest: Box::new(manifest), to: Recipients::Listed(vec![A]) }
+}
+
+fn signed(n: u64, signature: &str) -> Work {
+    Work::Sign { document: document(n), signature: signature.as_bytes().to_vec().into() }
+}
+
+fn issued(n: u64) -> Work {
+    Work::Issue { document: document(n), book: None, unit: Some("VP".to_owned()) }
+}
+
+/// The steps of the law, in their order.
+fn steps(n: u64) -> [(Role, Work); 5] {
+    [
+        (OFFICER, drafted(letter(n))),
+        (LEADER, Work::Approve { document: document(n) }),
+        (LEADER, signed(n, "a signature")),
+        (CLERK, issued(n)),
+        (CLERK, Work::Send { document: document(n) }),
+    ]
+}
+
+/// B1: drafted, approved, signed, numbered, sealed; each step out of turn is refused with the reason, and nothing is recorded.
+#[test]
+fn b1_order_of_signing_is_kept() {
+    let mut station = Station::new(ME);
+    for (done, (role, work)) in steps(1).into_iter().enumerate() {
+        let before = station.hash();
+        for (wrong, (role, work)) in steps(1).into_iter().enumerate() {
+            // A draft may be changed, and its approval repeated by that, until somebody has signed; a second person may sign.
+            let in_turn = wrong == done || done < 3 && wrong == 0 || done == 3 && wrong == 2;
+            if !in_turn {
+                let refused = works(&mut station, role, work);
+                assert!(refused.is_err(), "step {wrong} after {done} steps was done");
+            }
+        }
+        assert_eq!(station.hash(), before);
+        works(&mut station, role, work).expect("in turn");
+    }
+    let row = station.records.sent_rows().next().expect("it was sent");
+    assert_eq!((row.to, row.document), (A, Some(document(1))));
+    assert_eq!(station.replayed().hash(), station.hash());
+    let dispatch = station.journal.iter().find_map(|(_, event)| match Body::read(1, event.event()) {
+        Ok(Body::Dispatch(dispatch)) => Some(dispatch),
+        _ => None,
+    });
+    let dispatch = dispatch.expect("a document");
+    assert_eq!(dispatch.number().as_deref(), Some("01/UBND-VP"));
+    assert_eq!((dispatch.manifest, dispatch.signatures.len()), (letter(1), 1));
+}
+
+/// B2: after the first signature nothing of the content changes.
+#[test]
+fn b2_signed_content_is_fixed() {
+    let mut station = Station::new(ME);
+    for (role, work) in steps(1).into_iter().take(3) {
+        works(&mut station, role, work).expect("in turn");
+    }
+    let other = Manifest { subject: "V/v khác".to_owned(), ..letter(1) };
+    assert_eq!(works(&mut station, OFFICER, drafted(other)).err(), Some(WorkRefusal::ContentFixed));
+    let again = works(&mut station, LEADER, signed(1, "a signature")).err();
+    assert_eq!(again, Some(WorkRefusal::AlreadySigned));
+    works(&mut station, LEADER, signed(1, "another one")).expect("a second person signs");
+}
+
+/// A changed draft is approved anew.
+#[test]
+fn changed_draft_loses_its_approval() {
+    let mut station = Station::new(ME);
+    for (role, work) in steps(1).into_iter().take(2) {
+        works(&mut station, role, work).expect("in turn");
+    }
+    let other = Manifest { subject: "V/v khác".to_owned(), ..letter(1) };
+    works(&mut station, OFFICER, drafted(other)).expect("nobody has signed it");
+    assert_eq!(works(&mut station, LEADER, signed(1, "x")).err(), Some(WorkRefusal::NotApproved));
+}
+
+/// B4: without a main file there is no number. A certified copy needs no person's signature.
+#[test]
+fn b4_main_file_is_required_and_a_copy_needs_no_signature() {
+    let mut station = Station::new(ME);
+    let bare = Manifest { attachments: Vec::new(), ..letter(1) };
+    works(&mut station, OFFICER, drafted(bare)).expect("drafted");
+    for (role, work) in steps(1).into_iter().skip(1).take(2) {
+        works(&mut station, role, work).expect("in turn");
+    }
+    assert_eq!(works(&mut station, CLERK, issued(1)).err(), Some(WorkRefusal::NoMainFile));
+    let copy = Manifest { copy: Some(CopyForm::Full), ..letter(2) };
+    works(&mut station, CLERK, drafted(copy)).expect("drafted");
+    works(&mut station, LEADER, Work::Approve { document: document(2) }).expect("approved");
+    works(&mut station, CLERK, issued(2)).expect("numbered without a person's signature");
+    let numbered = sure(station.records.drafted(&document(2))).and_then(|row| row.issued);
+    assert_eq!(numbered.map(|issue| issue.code.to_string()).as_deref(), Some("01/SY-UBND"));
+}
+
+/// H1: outgoing numbers are a series of their own, and a document that is given up keeps its number, cancelled.
+#[test]
+fn h1_outgoing_numbers_are_consecutive_and_stay() {
+    let mut station = Station::new(ME);
+    for n in 1..=3 {
+        for (role, work) in steps(n).into_iter().take(4) {
+            works(&mut station, role, work).expect("in turn");
+        }
+    }
+    let give_up = Work::Discard { document: document(2), reason: "Lãnh đạo đổi ý".to_owned() };
+    works(&mut station, CLERK, give_up).expect("given up");
+    let send = |n| Work::Send { document: document(n) };
+    assert_eq!(works(&mut station, CLERK, send(2)).err(), Some(WorkRefusal::AlreadyDiscarded));
+    works(&mut station, CLERK, send(1)).expect("sent");
+    let numbers: Vec<u32> = station.records.lines().map(|(_, line, _)| line.number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert!(station.alarms.is_empty(), "{:?}", station.alarms);
+    assert_eq!(station.replayed().hash(), station.hash());
+}
+
+/// B9: one number, symbol and year go to one recipient once, unless the later document updates or replaces the earlier one; the
+/// recipient accepts it once.
+#[test]
+fn b9_same_number_is_blocked_at_both_ends() {
+    let numbered = |n, code: &str, amends| {
+        let issued =
+            Some(Issue::given(code.parse().expect("a code"), Day::from_days(20_250).expect("a day")));
+        let manifest = Manifest { amends, ..dispatch(ME, n).manifest };
+        Dispatch { manifest, issued, signatures: Vec::new() }
+    };
+    let replaces =
+        Amends { document: document(1), how: AmendKind::Replace, reason: "Sai số liệu".to_owned() };
+    let mut pair = Pair::arrived();
+    let send = |pair: &mut Pair, dispatch: Dispatch| {
+        let command = Command::Dispatch { to: vec![A], dispatch, reference_only: true };
+        let decided =
+            sure(decide(&pair.sender.exchange, &pair.sender.records, context(&directory()), &command));
+        decided.map(|drafts| {
+            let sent = drafts.iter().map(|draft| pair.sender.record(draft, Millis(5)).0);
+            pair.there.extend(sent);
+        })
+    };
+    send(&mut pair, numbered(10, "15/BC-UBND", None)).expect("the first");
+    let again = send(&mut pair, numbered(11, "15/Bc-uBND", None));
+    assert!(matches!(again, Err(Refusal::SameNumber { other, .. }) if other == document(10)), "{again:?}");
+    let amends = Some(Amends { document: document(10), ..replaces });
+    send(&mut pair, numbered(12, "15/BC-UBND", amends)).expect("it replaces the first");
+    // A sender that does not block it: its second one is not accepted beside the first.
+    let body = Body::Dispatch(numbered(13, "15/BC-UBND", None));
+    let (event, _) = pair.sender.record(&draft(&[A], &body), Millis(6));
+    pair.there.push(event);
+    pair.settle();
+    let accept = |n| Work::Register {
+        arrival: Arrival { from: ME, document: document(n) },
+        book: None,
+        undetermined: Some("Đã hỏi.".to_owned()),
+    };
+    let replaced = pair.receive(CLERK, accept(10));
+    assert_eq!(replaced, Err(WorkRefusal::CountsNoMore { standing: Standing::Replaced }));
+    pair.receive(CLERK, accept(12)).expect("what replaced it");
+    assert_eq!(pair.receive(CLERK, accept(13)), Err(WorkRefusal::SameNumber { other: document(12) }));
+}
+
+/// G4: a replaced document counts no more at both ends; an update waits for the recipient's answer.
+#[test]
+fn g4_update_is_answered_and_replacement_is_not() {
+    for (how, agreed) in
+        [(AmendKind::Replace, None), (AmendKind::Update, Some(true)), (AmendKind::Update, Some(false))]
+    {
+        let mut pair = Pair::arrived();
+        pair.receive(CLERK, register()).expect("registered");
+        let amends = Some(Amends { document: document(1), how, reason: "Sai phụ lục".to_owned() });
+        let manifest = Manifest { amends, ..dispatch(ME, 2).manifest };
+        let (event, _) =
+            pair.sender.record(&draft(&[A], &Body::Dispatch(Dispatch::unsigned(manifest))), Millis(5));
+        pair.there.push(event);
+        pair.settle();
+        if let Some(agreed) = agreed {
+            assert_eq!(pair.at_sender().standing(), Standing::Current, "nobody has answered");
+            pair.receive(CLERK, answer(agreed)).expect("answered");
+            pair.settle();
+        }
+        let standing = if agreed == Some(false) { Standing::Current } else { Standing::Replaced };
+        assert_eq!((pair.at_sender().standing(), pair.at_recipient().standing()), (standing, standing));
+        assert_eq!(pair.at_sender(), pair.at_recipient());
+    }
+}
+
+/// B8: an office sends what it is entitled to, to whom it is entitled.
+#[test]
+fn b8_authority_is_asked_before_anything_is_recorded() {
+    let station = Station::new(ME);
+    let directory = directory();
+    let decided = |rules: &Rules| {
+        let context = Context { rules, ..context(&directory) };
+        let command = Command::Dispatch { to: vec![A], dispatch: dispatch(ME, 1), reference_only: true };
+        sure(decide(&station.exchange, &station.records, context, &command)).err()
+    };
+    let report = Rules { types: [DocumentType::Report].into(), ..Rules::default() };
+    let letter = WorkRefusal::TypeNotAllowed { document_type: DocumentType::OfficialLetter };
+    assert_eq!(decided(&report), Some(Refusal::Work(letter)));
+    let only_b = Rules { recipients: [B].into(), ..Rules::default() };
+    assert_eq!(decided(&only_b), Some(Refusal::RecipientNotAllowed { office: A }));
+    let both =
+        Rules { recipients: [A, B].into(), types: [DocumentType::OfficialLetter].into(), ..Rules::default() };
+    assert_eq!(decided(&both), None);
+}
+
+/// B1: the office seals nothing that no person has signed, unless it is said to be for knowing only.
+#[test]
+fn b1_unsigned_document_is_not_sealed() {
+    let station = Station::new(ME);
+    let directory = directory();
+    let decided = |reference_only| {
+        let command = Command::Dispatch { to: vec![A], dispatch: dispatch(ME, 1), reference_only };
+        sure(decide(&station.exchange, &station.records, context(&directory), &command)).err()
+    };
+    assert_eq!(decided(false), Some(Refusal::Unsigned));
+    assert_eq!(decided(true), None);
+}
+
 fn fact() -> impl Strategy<Value = Told> {
     let entry =
         |number| crate::handling::Entry { book: "den".parse().expect("a register"), year: 2025, number };
     let day = Day::from_days(20_240).expect("a day");
-    let kind = prop_oneof![Just(BusinessKind::TakeBack), Just(BusinessKind::Recall)];
+    let kind = prop::sample::select(vec![
+        BusinessKind::TakeBack,
+        BusinessKind::Update,
+        BusinessKind::Replace,
+        BusinessKind::Recall,
+    ]);
     let business = (0_u8..12).prop_map(|n| BusinessId::new([n; 16]));
     prop_oneof![
         Just(Told::Refused { reason: RefusalReason::Incomplete, words: None }),

@@ -1,11 +1,18 @@
 //! What people in an office may do with documents, and the facts that follow.
 
-use super::{Draft, Exchange, Records};
-use crate::body::{Act, Assignment, Body, BodyError, Deed, DocumentFact, PaperDocument, Status};
+mod outgoing;
+
+use minicbor::bytes::ByteVec;
+
+use super::{Context, Draft, Exchange, Records, Refusal};
+use crate::body::{
+    Act, Assignment, Body, BodyError, Deed, DocumentFact, PaperDocument, SIGNATURES_MAX, Status,
+};
+use crate::document::{DocumentType, Manifest};
 use crate::event::{Event, Kind, RECIPIENTS_MAX};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, REQUESTS_MAX, RefusalReason, Role, Rules,
-    Side, Stage, Standing,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, REQUESTS_MAX, Recipients, RefusalReason,
+    Role, Side, Stage, Standing,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId};
 use crate::time::{Day, Millis};
@@ -80,6 +87,46 @@ pub enum Work {
         /// What is said to it.
         words: Option<String>,
     },
+    /// Write a document, or change its draft.
+    Draft {
+        /// What it says.
+        manifest: Box<Manifest>,
+        /// To whom it is to go.
+        to: Recipients,
+    },
+    /// Approve a draft.
+    Approve {
+        /// Which.
+        document: DocumentId,
+    },
+    /// Put a person's signature to it. From then on nothing of its content changes.
+    Sign {
+        /// Which.
+        document: DocumentId,
+        /// Detached CMS over its frozen bytes.
+        signature: ByteVec,
+    },
+    /// Give a signed document number and date, and enter it in the register.
+    Issue {
+        /// Which.
+        document: DocumentId,
+        /// In which register; the one for its type when none is named.
+        book: Option<BookId>,
+        /// The drafting unit, for symbols that name it.
+        unit: Option<String>,
+    },
+    /// Seal a numbered document and send it.
+    Send {
+        /// Which.
+        document: DocumentId,
+    },
+    /// Give a document up before it is sent. A number that it had stays cancelled.
+    Discard {
+        /// Which.
+        document: DocumentId,
+        /// Why.
+        reason: String,
+    },
     /// Register a document on paper.
     RegisterPaper {
         /// In which register; the first one when none is named.
@@ -117,7 +164,9 @@ impl Work {
             | Self::RegisterPaper { .. }
             | Self::CancelNumber { .. } => &[Role::Clerk],
             Self::Ask { .. } | Self::Answer { .. } => &[Role::Clerk, Role::Leader],
-            Self::Assign { .. } => &[Role::Leader],
+            Self::Assign { .. } | Self::Approve { .. } | Self::Sign { .. } => &[Role::Leader],
+            Self::Draft { .. } | Self::Discard { .. } => &[Role::Officer, Role::Clerk, Role::Leader],
+            Self::Issue { .. } | Self::Send { .. } => &[Role::Clerk],
             Self::Start { .. } | Self::Finish { .. } => &[Role::Officer, Role::Leader],
             Self::StateHighest { .. } => &[Role::Clerk, Role::Administrator],
         }
@@ -178,11 +227,11 @@ pub enum WorkRefusal {
     /// Its sender asks for it back.
     #[error("its sender asks for the document back: answer first")]
     AskedBack,
-    /// It was given back, or recalled.
-    #[error("the document counts no more: it was {}", if *recalled { "recalled" } else { "taken back" })]
+    /// It was given back, replaced or recalled.
+    #[error("the document counts no more: it is {standing:?}")]
     CountsNoMore {
-        /// Recalled, or taken back.
-        recalled: bool,
+        /// What became of it.
+        standing: Standing,
     },
     /// Nobody asked for it back, or that was answered.
     #[error("no question of its sender waits for an answer")]
@@ -247,6 +296,64 @@ pub enum WorkRefusal {
         /// The register.
         book: BookId,
     },
+    /// Nothing was drafted under this id.
+    #[error("there is no draft of document `{document}`")]
+    NoDraft {
+        /// The document.
+        document: DocumentId,
+    },
+    /// It bears the name of another office.
+    #[error("the issuing authority of the document is not this office")]
+    OtherIssuer,
+    /// This office does not issue this type.
+    #[error("this office does not issue documents of the type `{document_type}`")]
+    TypeNotAllowed {
+        /// The type.
+        document_type: DocumentType,
+    },
+    /// It was signed.
+    #[error(
+        "a person has signed the document: nothing of it changes any more; discard it and write another one"
+    )]
+    ContentFixed,
+    /// Nobody has approved it.
+    #[error("nobody has approved the draft yet")]
+    NotApproved,
+    /// It was approved before.
+    #[error("the draft is approved already")]
+    AlreadyApproved,
+    /// No person has signed it.
+    #[error("no person has signed the document yet: it gets no number and no seal before that")]
+    NotSigned,
+    /// It bears this very signature.
+    #[error("the document bears this signature already")]
+    AlreadySigned,
+    /// It has as many signatures as a document may have.
+    #[error("the document has {SIGNATURES_MAX} signatures already")]
+    TooManySignatures,
+    /// It has no number.
+    #[error("the document has no number yet")]
+    NotIssued,
+    /// It has its number.
+    #[error("the document has its number already")]
+    AlreadyIssued,
+    /// It was sent.
+    #[error("the document was sent already")]
+    AlreadySent,
+    /// It was given up.
+    #[error("the document was given up: write another one")]
+    AlreadyDiscarded,
+    /// The document itself is missing.
+    #[error("the document has no main file: the first attachment is its PDF")]
+    NoMainFile,
+    /// The register's template makes no symbol of it.
+    #[error(
+        "register `{book}` makes no symbol for this document: its settings, or the drafting unit, are missing"
+    )]
+    NoSymbol {
+        /// The register.
+        book: BookId,
+    },
     /// A text is not acceptable.
     #[error("what was written is refused")]
     Text(#[from] BodyError),
@@ -267,16 +374,16 @@ type Decided = Result<Vec<Draft>, WorkRefusal>;
 pub(super) fn decide_work<R: Records>(
     exchange: &Exchange,
     records: &R,
-    rules: &Rules,
+    context: Context<'_>,
     by: &Actor,
     work: &Work,
-    now: Millis,
-) -> Result<Decided, R::Error> {
+) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     if !work.roles().contains(&by.role) {
-        return Ok(Err(WorkRefusal::Role { role: by.role, wanted: work.roles() }));
+        return Ok(Err(WorkRefusal::Role { role: by.role, wanted: work.roles() }.into()));
     }
-    let desk = Desk { exchange, records, rules, by, today: Day::in_vietnam(now) };
+    let desk = Desk { exchange, records, context, by, today: Day::in_vietnam(context.now) };
     let decided = match work {
+        Work::Send { document } => return desk.send(*document),
         Work::Register { arrival, book, undetermined } => {
             desk.register(arrival, book.as_ref(), undetermined.as_ref())?
         }
@@ -289,6 +396,11 @@ pub(super) fn decide_work<R: Records>(
             desk.ask(*document, of, *kind, *business, fact)?
         }
         Work::Answer { arrival, agreed, words } => desk.answer(arrival, *agreed, words.as_ref())?,
+        Work::Draft { manifest, to } => desk.draft(manifest, to)?,
+        Work::Approve { document } => desk.approve(*document)?,
+        Work::Sign { document, signature } => desk.sign(*document, signature)?,
+        Work::Issue { document, book, unit } => desk.issue(*document, book.as_ref(), unit.as_deref())?,
+        Work::Discard { document, reason } => desk.discard(*document, reason)?,
         Work::RegisterPaper { book, paper } => desk.register_paper(book.as_ref(), paper),
         Work::CancelNumber { direction, book, reason } => {
             desk.cancel_number(*direction, book.as_ref(), reason)
@@ -298,19 +410,20 @@ pub(super) fn decide_work<R: Records>(
         }
     };
     // Sealing would find it too, but as a fault of this station instead of an answer to whoever wrote it.
-    Ok(decided.and_then(|drafts| {
+    let decided = decided.and_then(|drafts| {
         for draft in &drafts {
             desk.read_again(draft)?;
         }
         Ok(drafts)
-    }))
+    });
+    Ok(decided.map_err(Refusal::Work))
 }
 
 /// Where work is decided: what is known, and who works.
 struct Desk<'a, R> {
     exchange: &'a Exchange,
     records: &'a R,
-    rules: &'a Rules,
+    context: Context<'a>,
     by: &'a Actor,
     today: Day,
 }
@@ -345,8 +458,9 @@ impl<R: Records> Desk<'_, R> {
         match case.progress.standing() {
             Standing::Current => Ok(()),
             Standing::AskedBack => Err(WorkRefusal::AskedBack),
-            Standing::TakenBack => Err(WorkRefusal::CountsNoMore { recalled: false }),
-            Standing::Recalled => Err(WorkRefusal::CountsNoMore { recalled: true }),
+            standing @ (Standing::TakenBack | Standing::Replaced | Standing::Recalled) => {
+                Err(WorkRefusal::CountsNoMore { standing })
+            }
         }
     }
 
@@ -359,9 +473,9 @@ impl<R: Records> Desk<'_, R> {
     }
 
     fn next_entry(&self, direction: Direction, named: Option<&BookId>) -> Result<Entry, WorkRefusal> {
-        let book = &self.rules.book(direction, named).ok_or(WorkRefusal::UnknownBook)?.id;
+        let book = &self.context.rules.book(direction, named).ok_or(WorkRefusal::UnknownBook)?.id;
         let (books, year) = (self.exchange.books(), self.today.0.year());
-        if books.is_doubtful(direction, book) {
+        if books.is_doubtful(direction, book, year) {
             let highest = books.highest(direction, book, year);
             return Err(WorkRefusal::BookDoubtful { book: book.clone(), highest });
         }
@@ -390,6 +504,9 @@ impl<R: Records> Desk<'_, R> {
                 Some(self.kept(Deed::AcceptedUndetermined { from, document, reason }))
             }
         };
+        if let Some(other) = self.same_number(from, document, held.code_key)? {
+            return Ok(Err(WorkRefusal::SameNumber { other }));
+        }
         let entry = match self.next_entry(Direction::Incoming, book) {
             Ok(entry) => entry,
             Err(refusal) => return Ok(Err(refusal)),
@@ -456,10 +573,10 @@ impl<R: Records> Desk<'_, R> {
         if held.is_none() {
             return Ok(Err(WorkRefusal::NotHere { from, document }));
         }
-        let Some(business) = self.arrived(arrival)?.progress.open_take_back() else {
+        let Some((business, kind)) = self.arrived(arrival)?.progress.open_question() else {
             return Ok(Err(WorkRefusal::NothingAsked));
         };
-        let (kind, words) = (BusinessKind::TakeBack, words.cloned());
+        let words = words.cloned();
         Ok(Ok(vec![self.told(arrival, Fact::Answered { business, kind, agreed, words })]))
     }
 
@@ -484,14 +601,16 @@ impl<R: Records> Desk<'_, R> {
             }
             let progress = self.case(*office, document, Side::Sender)?.progress;
             if progress.asked().contains_key(&business)
-                || kind == BusinessKind::TakeBack && progress.open_take_back().is_some()
+                || kind == BusinessKind::TakeBack && progress.is_asked_back()
             {
                 return Ok(Err(WorkRefusal::AlreadyAsked { office: *office }));
             }
             match progress.standing() {
-                Standing::Recalled => return Ok(Err(WorkRefusal::CountsNoMore { recalled: true })),
-                Standing::TakenBack if of.len() == 1 => {
-                    return Ok(Err(WorkRefusal::CountsNoMore { recalled: false }));
+                Standing::Recalled => {
+                    return Ok(Err(WorkRefusal::CountsNoMore { standing: Standing::Recalled }));
+                }
+                standing @ (Standing::TakenBack | Standing::Replaced) if of.len() == 1 => {
+                    return Ok(Err(WorkRefusal::CountsNoMore { standing }));
                 }
                 _ if progress.asked().len() >= REQUESTS_MAX => {
                     return Ok(Err(WorkRefusal::AskedTooOften { office: *office }));
@@ -517,13 +636,13 @@ impl<R: Records> Desk<'_, R> {
     }
 
     fn state_highest(&self, direction: Direction, named: Option<&BookId>, number: u32) -> Decided {
-        let book = self.rules.book(direction, named).ok_or(WorkRefusal::UnknownBook)?.id.clone();
+        let book = self.context.rules.book(direction, named).ok_or(WorkRefusal::UnknownBook)?.id.clone();
         let (books, year) = (self.exchange.books(), self.today.0.year());
         let highest = books.highest(direction, &book, year);
         if number < highest {
             return Err(WorkRefusal::BelowKnown { book, highest });
         }
-        if highest > 0 && !books.is_doubtful(direction, &book) {
+        if highest > 0 && !books.is_doubtful(direction, &book, year) {
             return Err(WorkRefusal::BookInUse { book, highest });
         }
         Ok(vec![self.kept(Deed::HighestStated { direction, entry: Entry { book, year, number } })])

@@ -1,0 +1,133 @@
+//! Documents on their way out.
+
+use rusqlite::{OptionalExtension, params};
+use schema::body::{Act, Body, Deed};
+use schema::document::Manifest;
+use schema::handling::{DraftStage, DraftedRow, Recipients};
+use schema::id::{DocumentId, OfficeId, Position};
+use schema::time::{Day, Millis};
+use serde::Serialize;
+
+use super::handled::told;
+use super::timeline::Step;
+use super::{PAGE_ROWS_MAX, Page, Reader};
+use crate::store::handled::drafted_row;
+use crate::store::{Attempted, StoreError};
+
+/// A document on its way out.
+#[derive(Clone, Debug, Serialize)]
+pub struct DraftView {
+    /// Its place in the list; the cursor.
+    pub changed: u64,
+    /// The document.
+    pub document: DocumentId,
+    /// How far it is.
+    pub draft_stage: DraftStage,
+    /// What it says; none once it was sent.
+    #[serde(skip)]
+    pub manifest: Option<Manifest>,
+    /// The abstract.
+    pub subject: Option<String>,
+    /// Number and symbol.
+    pub number: Option<String>,
+    /// The date that it bears.
+    pub issued_on: Option<Day>,
+    /// Whether it is to go to every office that has a station.
+    pub to_all: bool,
+    /// To whom it is to go.
+    pub to: Vec<OfficeId>,
+    /// Signatures of persons.
+    pub signatures: usize,
+    /// When a person signed it first: the law has it sent the same day.
+    pub signed_at: Option<Millis>,
+    /// What happened, oldest first.
+    pub steps: Vec<Step>,
+}
+
+impl Reader {
+    /// Documents on their way out that were neither sent nor given up, the last changed first, before `before`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn drafts(&self, before: Option<u64>, rows: u32) -> Result<Page<DraftView>, StoreError> {
+        let limit = rows.clamp(1, PAGE_ROWS_MAX);
+        let read = "list the drafts";
+        let sql = "SELECT changed, bytes FROM drafted WHERE stage < 5 AND changed < ?1
+                   ORDER BY changed DESC LIMIT ?2";
+        let before = before.map_or(i64::MAX, |before| before as i64);
+        let found: Vec<(i64, DraftedRow)> = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map(params![before, limit], |row| Ok((row.get(0)?, drafted_row(row, 1)?)))?.collect()
+            })
+            .attempted(read)?;
+        let mut list = Vec::new();
+        for (changed, row) in found {
+            list.push(self.draft_view(changed, row)?);
+        }
+        let next = list.last().map(|last| last.changed).filter(|_| list.len() == limit as usize);
+        Ok(Page { rows: list, next })
+    }
+
+    /// A document on its way out, or one that has left.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn draft(&self, document: &DocumentId) -> Result<Option<DraftView>, StoreError> {
+        let found = self
+            .db
+            .prepare_cached("SELECT changed, bytes FROM drafted WHERE document = ?1")
+            .and_then(|mut s| {
+                s.query_row([document.as_bytes()], |row| Ok((row.get(0)?, drafted_row(row, 1)?))).optional()
+            })
+            .attempted("look up a draft")?;
+        found.map(|(changed, row)| self.draft_view(changed, row)).transpose()
+    }
+
+    fn draft_view(&self, changed: i64, row: DraftedRow) -> Result<DraftView, StoreError> {
+        let (to_all, to) = match row.to {
+            Recipients::All => (true, Vec::new()),
+            Recipients::Listed(to) => (false, to),
+        };
+        let (steps, signed_at) = self.draft_steps(&row.steps)?;
+        Ok(DraftView {
+            changed: changed.unsigned_abs(),
+            document: row.document,
+            draft_stage: row.stage,
+            subject: row.manifest.as_ref().map(|manifest| manifest.subject.clone()),
+            manifest: row.manifest,
+            number: row.issued.as_ref().map(|issued| issued.code.to_string()),
+            issued_on: row.issued.as_ref().map(|issued| issued.on),
+            to_all,
+            to,
+            signatures: row.signatures.len(),
+            signed_at,
+            steps,
+        })
+    }
+
+    /// What was done with a draft, and when a person signed it first.
+    fn draft_steps(&self, positions: &[Position]) -> Result<(Vec<Step>, Option<Millis>), StoreError> {
+        let (mut steps, mut signed_at) = (Vec::new(), None);
+        for position in positions {
+            let (event, at) = self.event_at(position.0 as i64)?;
+            if let Ok(Body::Act(Act { deed: Deed::Signed { .. }, .. })) =
+                Body::read(event.version, &event.event)
+            {
+                signed_at = signed_at.or(Some(at));
+            }
+            let Some((kind, by, note)) = told(&event) else { continue };
+            steps.push(Step {
+                kind,
+                at,
+                who: event.event.office,
+                by: by.map(|by| by.name),
+                event: Some(event.id),
+                claimed_at: Some(event.event.claimed_at),
+                note,
+            });
+        }
+        Ok((steps, signed_at))
+    }
+}
