@@ -67,7 +67,7 @@ CREATE TABLE sent (
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
-CREATE INDEX sent_code ON sent (code_key, peer) WHERE code_key IS NOT NULL;
+CREATE INDEX sent_code ON sent (code_key, peer, document) WHERE code_key IS NOT NULL;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
 
 -- Receipts for events that were not known when they came: lost with a disk, and perhaps given back one day.
@@ -116,15 +116,17 @@ CREATE TABLE handled (
     document BLOB    NOT NULL CHECK (length(document) = 16),
     side     INTEGER NOT NULL CHECK (side IN (0, 1)),      -- recipient, sender
     stage    INTEGER NOT NULL,
-    standing INTEGER NOT NULL,                             -- current, asked back, taken back, recalled
+    standing INTEGER NOT NULL,                             -- current, asked back, taken back, recalled, replaced
+    question INTEGER NOT NULL CHECK (question IN (0, 1)),  -- its sender waits for an answer of a person
     recalls  INTEGER NOT NULL,                             -- recalls without a confirmation
+    shown    INTEGER NOT NULL CHECK (shown IN (0, 1)),     -- the document was shown to the clerk
     code_key INTEGER,                                      -- number, symbol and year of a registered document
     bytes    BLOB    NOT NULL,                             -- CBOR of the whole row
     PRIMARY KEY (peer, document, side)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX handled_asked_back ON handled (peer, document) WHERE standing = 1 AND side = 0;
-CREATE INDEX handled_code ON handled (code_key, peer) WHERE code_key IS NOT NULL;
-CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND side = 0;
+CREATE INDEX handled_question ON handled (peer, document) WHERE question = 1 AND side = 0;
+CREATE INDEX handled_code ON handled (code_key, peer, document) WHERE code_key IS NOT NULL;
+CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND side = 0 AND shown = 1;
 
 -- Facts that came before their document, or whose document was lost: a person looks at those that never find one.
 CREATE TABLE unmatched (

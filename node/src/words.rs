@@ -133,8 +133,8 @@ table! {
         "signed" => "người có thẩm quyền ký", "signed by a person";
         "issued" => "cấp số, ngày; vào sổ", "numbered and registered";
         "discarded" => "hủy trước khi gửi", "given up before it was sent";
-        "agreed" => "nơi nhận đồng ý trả lại", "its recipient agrees to give it back";
-        "declined" => "nơi nhận không đồng ý trả lại", "its recipient declines to give it back";
+        "agreed" => "nơi nhận đồng ý với đề nghị của bên gửi", "its recipient agrees to what its sender asks";
+        "declined" => "nơi nhận không đồng ý với đề nghị của bên gửi", "its recipient declines what its sender asks";
         "recall-confirmed" => "nơi nhận xác nhận đã hủy", "its recipient has cancelled it";
         "accepted-undetermined" => "tiếp nhận khi chưa xác định được chữ ký", "accepted although its signatures could not be judged";
         "instruction" => "lãnh đạo phân công", "assigned by the leader";
@@ -166,7 +166,7 @@ table! {
         "replace" => "Do bên gửi ký.", "Signed by the sender.";
         "drafted" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "approved" => "Nhật ký của đơn vị này.", "This station's own journal.";
-        "signed" => "Chữ ký của cá nhân, đã được kiểm tra khi ghi.", "The person's signature, checked when it was recorded.";
+        "signed" => "Chữ ký của cá nhân; khi ghi và khi gửi, trạm không thấy lỗi.", "The person's signature; nothing wrong was found when it was recorded and when it was sent.";
         "issued" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "discarded" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "agreed" => "Do nơi nhận ký.", "Signed by the recipient.";
@@ -308,6 +308,8 @@ table! {
             "a recipient tells that the signatures on a document of this office are worth less than before; confirm it";
         "number-twice" => "một số trong sổ đã được cấp hai lần, vì trạm từng bị khôi phục; hãy đối chiếu sổ in và ghi chú vào cả hai dòng",
             "a number of a register was given twice, because the station was restored in between; compare the printed register";
+        "two-numbers" => "một văn bản của đơn vị đã được gửi với số khác, hoặc đã gửi rồi mới bị hủy tại đây, vì trạm từng bị khôi phục; nơi nhận giữ bản gửi trước",
+            "a document of this office was sent under another number, or was given up here after it was sent, because the station was restored; the recipients hold what was sent first";
         "too-much-said" => "về một văn bản có quá nhiều đề nghị hoặc số vào sổ; phần dư vẫn nằm trong nhật ký, hãy báo cán bộ kỹ thuật",
             "too much was said about a document; the rest is in the journal, tell the engineers";
         "body-refused" => "nội dung sự kiện không hợp lệ, chỉ lưu lại",
@@ -385,8 +387,8 @@ table! {
             "The station is busy: nothing was saved. Try again in a few seconds.";
         "stopped" => "Máy trạm đã dừng nhận việc: chưa có gì được lưu. Hãy xem nhật ký của trạm.",
             "The station has stopped taking work: nothing was saved. Look at its log.";
-        "unknown" => "Không rõ kết quả: hãy xem danh sách văn bản đi trước khi gửi lại.",
-            "The outcome is unknown: look at the outgoing documents before you try again.";
+        "unknown" => "Không rõ kết quả: hãy xem danh sách văn bản và sổ trước khi làm lại.",
+            "The outcome is unknown: look at the documents and the register before you try again.";
         "store" => "Không đọc được kho dữ liệu của trạm; hãy xem nhật ký của trạm.",
             "The station's store cannot be read; look at its log.";
         "people" => "Không đọc được danh sách người dùng của trạm (people.json); hãy báo quản trị đơn vị.",

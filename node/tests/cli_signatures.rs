@@ -7,7 +7,6 @@ mod station;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use office::{LETTER, Office, openssl, sign};
 use serde_json::Value;

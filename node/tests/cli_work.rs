@@ -46,8 +46,11 @@ impl Pair {
     }
 
     fn send(&self, subject: &str) -> String {
+        let paper = self.sender.path("công văn.pdf");
+        std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
         let mut arguments = vec!["send", "--reference-only", "--to", "H02.18", "--subject", subject];
         arguments.extend(LETTER);
+        arguments.push(&paper);
         let sent = self.sender.json(&arguments);
         sent["document"].as_str().expect("an id").to_owned()
     }
@@ -175,6 +178,17 @@ fn wrong_document_is_returned_and_a_recall_crosses_an_acceptance() {
     );
     let lines = pair.recipient.json(&["register", "show"]);
     assert_eq!((&lines["rows"][0]["number"], &lines["rows"][0]["standing"]), (&1.into(), &"recalled".into()));
+    // It is hidden from work; who inspects finds it, and only an auditor opens what is attached.
+    let listed = |arguments: &[&str]| {
+        let list = pair.recipient.json(arguments);
+        let rows = list["rows"].as_array().cloned().unwrap_or_default();
+        rows.iter().any(|row| row["document"] == recalled.as_str())
+    };
+    assert!(!listed(&["incoming"]) && listed(&["incoming", "--all"]));
+    let out = pair.recipient.path("out");
+    assert_eq!(refused(&pair.recipient, &["fetch", &recalled, "--out", &out]), "content-blocked");
+    pair.recipient.text(&["person", "add", "Kiểm tra", "--role", "auditor"]);
+    pair.recipient.text(&["fetch", &recalled, "--out", &out, "--as", "kiem-tra"]);
     let there = pair.at_sender(&wrong)["progress"].clone();
     assert_eq!((&there["stage"], &there["refused_for"]), (&"refused".into(), &"wrong-addressee".into()));
 }
@@ -187,11 +201,11 @@ fn document_is_asked_back_and_the_clerk_answers() {
     pair.sender.text(&["take-back", &document, "--reason", "Thiếu phụ lục", "--of", "H02.18", "--as", CLERK]);
     assert_eq!(
         refused(&pair.sender, &["take-back", &document, "--reason", "Thiếu phụ lục", "--as", CLERK]),
-        "already-asked"
+        "nobody-left"
     );
     pair.carry(true);
     let waiting = pair.recipient.json(&["waiting"]);
-    assert_eq!(waiting["asked_back"][0]["asked"][0]["why"], "Thiếu phụ lục");
+    assert_eq!(waiting["asked"][0]["asked"][0]["why"], "Thiếu phụ lục");
     assert!(pair.recipient.text(&["waiting"]).contains("Thiếu phụ lục"));
     let why = ["--undetermined-because", "Nhận qua USB.", "--as", CLERK];
     assert_eq!(refused(&pair.recipient, &[&["accept", &document][..], &why[..]].concat()), "asked-back");
@@ -217,6 +231,8 @@ fn roles_open_their_own_doors_only() {
         office.text(&with("kiem-tra"));
     }
     office.text(&["status", "--as", "quan-tri"]);
+    assert_eq!(refused(office, &["waiting", "--as", "quan-tri"]), "content-role");
+    office.text(&["alarms", "--as", "quan-tri"]);
     let mut letter =
         vec!["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác", "--as", "kiem-tra"];
     letter.extend(LETTER);

@@ -16,6 +16,7 @@ use schema::body::{Body, Dispatch, Judgement};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier};
 use schema::exchange::{Alarm, Class, HeldRow, SentRow};
+use schema::handling::{Direction, Entry};
 use schema::id::{DocumentId, EventId, Incarnation, KeyId, OfficeId, Position, Seq, StateHash};
 use schema::invariant::{self, Violation};
 use schema::registry::{Item, Registry};
@@ -276,6 +277,16 @@ impl Walk {
         }
     }
 
+    /// The lines of the registers that must have no gap: those of a register whose highest number somebody stated, after a
+    /// restore or when the office began in the middle of a year, have one by right.
+    fn numbered(&self, direction: Direction) -> Vec<(OfficeId, Entry)> {
+        let books = self.state.exchange.books();
+        let lines = self.state.records.lines().filter(|(of, entry, _)| {
+            *of == direction && !books.is_stated(direction, &entry.book, entry.year)
+        });
+        lines.map(|(_, entry, _)| (self.office, entry.clone())).collect()
+    }
+
     /// Keeps the first signature that does not hold, when signatures are checked.
     fn check_signature(&mut self, bytes: &[u8]) {
         let Some(verifier) = &self.verifier else { return };
@@ -363,6 +374,12 @@ impl Walk {
             Err(Violation { promise: "P4", found })
         });
         checks.push(Check::new("P4", format!("{received} bodies that came in, read again"), misread));
+        let (incoming, outgoing) = (self.numbered(Direction::Incoming), self.numbered(Direction::Outgoing));
+        let numbers = incoming.len() + outgoing.len();
+        checks.push(Check::new("P9", format!("{numbers} numbers of registers without a gap"), {
+            invariant::numbers_have_no_gaps(&incoming)
+                .and_then(|()| invariant::numbers_have_no_gaps(&outgoing))
+        }));
         let replayed = format!("replay of {} entries gives the live state", self.state.entries);
         checks.push(Check::new("P7", replayed, invariant::replay_gives_live_state(live.state, state)));
         let forks = format!("{evidence} contradicting events, each in an alarm");

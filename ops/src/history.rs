@@ -133,8 +133,8 @@ fn fact(told: &DocumentFact) -> String {
         Fact::Asked { kind: BusinessKind::Update, .. } => "updated".to_owned(),
         Fact::Asked { kind: BusinessKind::Replace, .. } => "replaced".to_owned(),
         Fact::Answered { kind: BusinessKind::Recall, .. } => "cancelled at its recipient".to_owned(),
-        Fact::Answered { agreed: true, .. } => "given back".to_owned(),
-        Fact::Answered { agreed: false, .. } => "not given back".to_owned(),
+        Fact::Answered { agreed: true, .. } => "agreed to".to_owned(),
+        Fact::Answered { agreed: false, .. } => "declined".to_owned(),
     };
     let code = told.fact.code().map(|code| format!("{code:02} ")).unwrap_or_default();
     format!("{code}{what}: document {}", told.document)

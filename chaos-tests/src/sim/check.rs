@@ -126,6 +126,7 @@ fn tells_of_clone(alarm: &Alarm, told: &OfficeId, of: &OfficeId, copied_in: Inca
         Alarm::RefusedByRelay { .. }
         | Alarm::BodyRefused { .. }
         | Alarm::NumberTwice { .. }
+        | Alarm::TwoNumbers { .. }
         | Alarm::TooMuchSaid { .. }
         | Alarm::ContestedKey { .. }
         | Alarm::ContradictingList { .. }

@@ -122,7 +122,8 @@ impl World<'_> {
             }
             let (recorded, unrecorded) = as_recorded(&self.authority, station.verifier.registry(), &store)?;
             let node = Node::open(store, station.key.clone(), recorded, station.office, seed, now)?;
-            Ok((node.with_next_key(station.next_key.clone()), unrecorded))
+            let node = node.with_next_key(station.next_key.clone()).with_rules(people::rules());
+            Ok((node, unrecorded))
         });
         let unrecorded = match opened {
             Ok((node, unrecorded)) => {

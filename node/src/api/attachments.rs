@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -15,6 +15,7 @@ use futures_util::{StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
 use schema::document::{Attachment, Secrecy};
+use schema::handling::Standing;
 use schema::id::BlobHash;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::documents::require_allowed;
+use super::guard::Caller;
 use super::problem::Problem;
 use super::stream::{PIECES_MAX, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, check_length, document_id, no_document, parsed};
@@ -111,12 +113,17 @@ async fn take(api: &SharedApi, blob: BlobRef, body: Body) -> Result<(), Problem>
 /// file that is visibly cut, never one that looks whole.
 pub(super) async fn give(
     State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path((id, n)) = parsed(path)?;
     let id = document_id(Ok(Path(id)))?;
     let n: usize = parsed(n.parse())?;
     let view = api.read(move |reader| reader.document(&id, now())).await?.ok_or_else(|| no_document(&id))?;
+    let standing = view.progress.as_ref().map(|progress| progress.standing);
+    if matches!(standing, Some(Standing::Recalled | Standing::TakenBack)) && !caller.is_auditor() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "content-blocked"));
+    }
     let attachment = n.checked_sub(1).and_then(|index| view.attachments.into_iter().nth(index));
     let Some(attachment) = attachment else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-attachment"));

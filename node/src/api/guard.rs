@@ -75,7 +75,7 @@ pub(super) enum Caller {
 }
 
 /// Addresses that say nothing about what documents say.
-const WITHOUT_CONTENT: [&str; 6] = ["/status", "/alarms", "/offices", "/registry", "/signers", "/waiting"];
+const WITHOUT_CONTENT: [&str; 5] = ["/status", "/alarms", "/offices", "/registry", "/signers"];
 
 impl Caller {
     /// Whether this caller may ask for this at all; who may do which work is decided by the rules.
@@ -103,6 +103,19 @@ impl Caller {
         }
         let role = person.roles.first().copied().unwrap_or(Role::Auditor);
         Err(Problem::from(&WorkRefusal::Role { role, wanted }))
+    }
+
+    /// Whether this caller sees what documents say.
+    pub(super) fn reads_content(&self) -> bool {
+        match self {
+            Self::Machine => true,
+            Self::Person(person) => person.reads_content(),
+        }
+    }
+
+    /// Whether this caller inspects.
+    pub(super) fn is_auditor(&self) -> bool {
+        matches!(self, Self::Person(person) if person.roles.contains(&Role::Auditor))
     }
 
     /// Who acts, in the role that fits.

@@ -5,14 +5,14 @@
 //! | `PUT /api/v1/blobs/{sha256}?length=&secrecy=normal` | keep an attachment; its hash is checked |
 //! | `POST /api/v1/manifests` | freeze a document: the bytes that persons sign; nothing is recorded |
 //! | `POST /api/v1/documents` | send a document, with signatures or without: saved when answered, queued for its recipients |
-//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first |
+//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; with `all=true` also what was recalled or taken back |
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` | what waits for a person |
-//! | `GET /api/v1/registers`, `/registers/incoming/{book}/{year}` (`?after=&limit=`) | the registers, and their lines |
+//! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -67,6 +67,7 @@ use crate::signing::Desk;
 use crate::store::{Reader, StoreError};
 use crate::verify::FullCheck;
 use crate::words::{Lang, with_causes};
+use guard::Caller;
 use present::Presenter;
 use problem::Problem;
 
@@ -165,7 +166,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))
         .route("/registers", get(work::books))
-        .route("/registers/incoming/{book}/{year}", get(work::register))
+        .route("/registers/{direction}/{book}/{year}", get(work::register))
         .route("/signers", get(signing::signers))
         .route("/signatures", get(signing::list).post(signing::ask))
         .route("/signatures/{id}", get(signing::show))
@@ -290,13 +291,23 @@ struct PageQuery {
     limit: Option<u32>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IncomingQuery {
+    before: Option<u64>,
+    limit: Option<u32>,
+    /// Also what was recalled or taken back.
+    #[serde(default)]
+    all: bool,
+}
+
 async fn incoming(
     State(api): State<SharedApi>,
     headers: HeaderMap,
-    page: Result<Query<PageQuery>, QueryRejection>,
+    page: Result<Query<IncomingQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(PageQuery { before, limit }) = parsed(page)?;
-    let page = api.read(move |reader| reader.incoming(before, limit.unwrap_or(PAGE_ROWS))).await?;
+    let Query(IncomingQuery { before, limit, all }) = parsed(page)?;
+    let page = api.read(move |reader| reader.incoming(before, limit.unwrap_or(PAGE_ROWS), all)).await?;
     Ok(api.presented(&headers, &page))
 }
 
@@ -380,7 +391,11 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
     Ok(api.presented(&headers, &answer))
 }
 
-async fn alarms(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn alarms(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let alarms = api.read(Reader::alarms).await?;
     // What was contested once may have been settled since: the list, or the announcement, has come.
     let registry = api.keeper.registry();
@@ -390,6 +405,10 @@ async fn alarms(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         let settled = known.is_some_and(|known| known.standing().is_settled());
         let mut row = serde_json::to_value(&alarm).unwrap_or_default();
         row["settled"] = settled.into();
+        if !caller.reads_content() {
+            // Which document it is about, and nothing of what that says.
+            row["document"] = row["document"]["document"].take();
+        }
         row
     });
     Ok(api.presented(&headers, &json!({ "rows": rows.collect::<Vec<Value>>() })))

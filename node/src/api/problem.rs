@@ -174,6 +174,7 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::NothingAsked => "nothing-asked",
             WorkRefusal::AlreadyAsked { .. } => "already-asked",
             WorkRefusal::AskedTooOften { .. } => "asked-too-often",
+            WorkRefusal::NobodyLeft => "nobody-left",
             WorkRefusal::SignatureInvalid => "signature-not-valid",
             WorkRefusal::Undetermined => "undetermined",
             WorkRefusal::SameNumber { .. } => "same-number",
@@ -229,6 +230,11 @@ fn detail_of(refusal: &WorkRefusal) -> Detail {
             format!("Số đến {entry} năm {}", entry.year),
             format!("Arrival number {entry} of {}", entry.year),
         ),
+        WorkRefusal::CountsNoMore { standing } => {
+            let key = serde_json::to_value(standing).unwrap_or_default();
+            let told = |lang| words::word(words::STANDING, key.as_str().unwrap_or_default(), lang).to_owned();
+            words(told(Lang::Vi), told(Lang::En))
+        }
         WorkRefusal::SameNumber { other } => {
             words(format!("Văn bản kia: {other}"), format!("The other document: {other}"))
         }

@@ -23,48 +23,41 @@ use super::{
 use crate::step::{Answer, Done, Input};
 use crate::store::LineView;
 
-/// Which document that came in.
+/// What somebody asks for. `from` is the sender of a document that came in, id or code; it is needed only where two offices
+/// have chosen one id.
 #[derive(Deserialize)]
-struct Which {
-    document: DocumentId,
-    /// Its sender, id or code; needed only where two offices have chosen one id.
-    from: Option<String>,
-}
-
-/// What somebody asks for.
-#[derive(Deserialize)]
-#[serde(tag = "work", rename_all = "kebab-case")]
+#[serde(tag = "work", rename_all = "kebab-case", deny_unknown_fields)]
 enum WorkRequest {
     Register {
-        #[serde(flatten)]
-        which: Which,
+        document: DocumentId,
+        from: Option<String>,
         book: Option<BookId>,
         undetermined_because: Option<String>,
     },
     Refuse {
-        #[serde(flatten)]
-        which: Which,
+        document: DocumentId,
+        from: Option<String>,
         reason: RefusalReason,
         words: Option<String>,
     },
     Assign {
-        #[serde(flatten)]
-        which: Which,
+        document: DocumentId,
+        from: Option<String>,
         assignment: Assignment,
     },
     Start {
-        #[serde(flatten)]
-        which: Which,
+        document: DocumentId,
+        from: Option<String>,
     },
     Finish {
-        #[serde(flatten)]
-        which: Which,
+        document: DocumentId,
+        from: Option<String>,
     },
     TakeBack(AskRequest),
     Recall(AskRequest),
     Answer {
-        #[serde(flatten)]
-        which: Which,
+        document: DocumentId,
+        from: Option<String>,
         agreed: bool,
         words: Option<String>,
     },
@@ -112,13 +105,16 @@ enum WorkRequest {
     },
 }
 
-/// A take-back or recall.
+/// A take-back or recall: of these recipients, or of everybody it went to.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AskRequest {
     document: DocumentId,
-    /// Recipients, ids or codes; everybody it went to when left out.
+    /// Ids or codes.
     #[serde(default)]
     of: Vec<String>,
+    #[serde(default)]
+    of_all: bool,
     reason: String,
     /// Chosen by whoever asks, so that a repeated request is the same one; fresh when left out.
     business: Option<BusinessId>,
@@ -126,6 +122,9 @@ struct AskRequest {
 
 impl AskRequest {
     fn work(self, api: &SharedApi, kind: BusinessKind) -> Result<Work, Problem> {
+        if self.of.is_empty() != self.of_all {
+            return Err(Problem::parameter("say `of` some recipients, or `of_all`"));
+        }
         let of = offices(api, &self.of)?;
         let business = match self.business {
             Some(business) => business,
@@ -141,42 +140,40 @@ fn offices(api: &SharedApi, texts: &[String]) -> Result<Vec<OfficeId>, Problem> 
     texts.iter().map(|text| resolve(&directory, text, today)).collect()
 }
 
-impl Which {
-    async fn arrival(self, api: &SharedApi) -> Result<Arrival, Problem> {
-        let document = self.document;
-        if let Some(from) = self.from {
-            let from = resolve(&api.directory(), &from, day_in_vietnam(now()))?;
-            return Ok(Arrival { from, document });
-        }
-        let senders = api.read(move |reader| reader.senders_of(&document)).await?;
-        match senders[..] {
-            [from] => Ok(Arrival { from, document }),
-            [] => Err(no_document(&document)),
-            _ => Err(Problem::parameter("two offices sent a document with this id: say `from`")),
-        }
+/// A document that came in.
+async fn arrival(api: &SharedApi, document: DocumentId, from: Option<String>) -> Result<Arrival, Problem> {
+    if let Some(from) = from {
+        let from = resolve(&api.directory(), &from, day_in_vietnam(now()))?;
+        return Ok(Arrival { from, document });
+    }
+    let senders = api.read(move |reader| reader.senders_of(&document)).await?;
+    match senders[..] {
+        [from] => Ok(Arrival { from, document }),
+        [] => Err(no_document(&document)),
+        _ => Err(Problem::parameter("two offices sent a document with this id: say `from`")),
     }
 }
 
 impl WorkRequest {
     async fn work(self, api: &SharedApi) -> Result<Work, Problem> {
         Ok(match self {
-            Self::Register { which, book, undetermined_because } => Work::Register {
-                arrival: which.arrival(api).await?,
+            Self::Register { document, from, book, undetermined_because } => Work::Register {
+                arrival: arrival(api, document, from).await?,
                 book,
                 undetermined: undetermined_because,
             },
-            Self::Refuse { which, reason, words } => {
-                Work::Refuse { arrival: which.arrival(api).await?, reason, words }
+            Self::Refuse { document, from, reason, words } => {
+                Work::Refuse { arrival: arrival(api, document, from).await?, reason, words }
             }
-            Self::Assign { which, assignment } => {
-                Work::Assign { arrival: which.arrival(api).await?, assignment }
+            Self::Assign { document, from, assignment } => {
+                Work::Assign { arrival: arrival(api, document, from).await?, assignment }
             }
-            Self::Start { which } => Work::Start { arrival: which.arrival(api).await? },
-            Self::Finish { which } => Work::Finish { arrival: which.arrival(api).await? },
+            Self::Start { document, from } => Work::Start { arrival: arrival(api, document, from).await? },
+            Self::Finish { document, from } => Work::Finish { arrival: arrival(api, document, from).await? },
             Self::TakeBack(ask) => ask.work(api, BusinessKind::TakeBack)?,
             Self::Recall(ask) => ask.work(api, BusinessKind::Recall)?,
-            Self::Answer { which, agreed, words } => {
-                Work::Answer { arrival: which.arrival(api).await?, agreed, words }
+            Self::Answer { document, from, agreed, words } => {
+                Work::Answer { arrival: arrival(api, document, from).await?, agreed, words }
             }
             Self::Draft { to, to_all, manifest, content } => {
                 let manifest = Box::new(frozen(manifest, content, api)?);
@@ -285,17 +282,18 @@ pub(super) struct RegisterQuery {
     limit: Option<u32>,
 }
 
-/// The lines of a register of incoming documents.
+/// The lines of a register.
 pub(super) async fn register(
     State(api): State<SharedApi>,
     headers: HeaderMap,
-    path: Result<Path<(String, i16)>, PathRejection>,
+    path: Result<Path<(Direction, String, i16)>, PathRejection>,
     query: Result<Query<RegisterQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Path((book, year)) = parsed(path)?;
+    let Path((direction, book, year)) = parsed(path)?;
     let book: BookId = parsed(book.parse())?;
     let Query(RegisterQuery { after, limit }) = parsed(query)?;
-    let page =
-        api.read(move |reader| reader.register(&book, year, after, limit.unwrap_or(PAGE_ROWS))).await?;
+    let page = api
+        .read(move |reader| reader.register(direction, &book, year, after, limit.unwrap_or(PAGE_ROWS)))
+        .await?;
     Ok(api.presented(&headers, &page))
 }

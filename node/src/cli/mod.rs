@@ -8,6 +8,7 @@ mod client;
 mod init;
 mod key;
 mod person;
+mod register_file;
 mod registry;
 mod send;
 mod show;
@@ -88,7 +89,13 @@ enum Command {
     /// P-256 key), then `tram-node send --manifest FILE --signature FILE.p7s`.
     Freeze(send::FreezeArgs),
     /// List documents that have arrived here, newest first.
-    Incoming(PageArgs),
+    Incoming {
+        #[command(flatten)]
+        page: PageArgs,
+        /// Also what was recalled or taken back.
+        #[arg(long)]
+        all: bool,
+    },
     /// List documents sent from here, newest first.
     Outgoing(PageArgs),
     /// Show one document: who did what when, and what is proven.
@@ -372,8 +379,9 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Draft(command) => send::draft(&client()?, command, output),
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
         Command::Freeze(args) => output.show(&send::freeze(&client()?, &args)?, show::frozen),
-        Command::Incoming(page) => {
-            output.show(&client()?.get(&page_path("/incoming", &page))?, show::incoming)
+        Command::Incoming { page, all } => {
+            let path = format!("{}&all={all}", page_path("/incoming", &page));
+            output.show(&client()?.get(&path)?, show::incoming)
         }
         Command::Outgoing(page) => {
             output.show(&client()?.get(&page_path("/outgoing", &page))?, show::outgoing)

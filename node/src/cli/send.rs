@@ -352,7 +352,7 @@ pub(super) fn draft(client: &Client, command: DraftCommand, output: &Output) -> 
 }
 
 /// Writes a file that is not there yet.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |attempted| move |source| CliError::File { attempted, path: path.to_owned(), source };
     let mut new = File::options().write(true).create_new(true).open(path).map_err(failed("create"))?;
     new.write_all(bytes).and_then(|()| new.sync_all()).map_err(failed("write"))

@@ -1,5 +1,7 @@
 //! What people do with documents, on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use schema::document::DocumentType;
 use schema::handling::{BookId, RefusalReason};
@@ -8,7 +10,10 @@ use schema::time::Day;
 use serde_json::{Map, Value, json};
 
 use super::client::{CliError, Client};
+use super::register_file::{FormatArg, Sheet};
+use super::send::write_new;
 use super::{Output, show};
+use crate::store::PAGE_ROWS_MAX;
 
 /// A document that came in.
 #[derive(Args)]
@@ -137,20 +142,27 @@ enum AnswerArg {
 pub(super) enum RegisterCommand {
     /// List the registers in which numbers were used, and the highest.
     List,
-    /// Show the lines of a register of incoming documents.
+    /// Show the lines of a register.
     Show {
-        /// The register.
-        #[arg(default_value = "den")]
-        book: BookId,
-        /// The year; this one when left out.
-        #[arg(long)]
-        year: Option<i16>,
+        #[command(flatten)]
+        which: WhichRegister,
         /// Start after this number.
         #[arg(long)]
         after: Option<u32>,
         /// Most lines.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+    },
+    /// Write a register into a file, with its cover and the columns of the law: for a spreadsheet, or to be printed and bound.
+    Export {
+        #[command(flatten)]
+        which: WhichRegister,
+        /// What kind of file.
+        #[arg(long, value_enum, default_value_t = FormatArg::Xlsx)]
+        format: FormatArg,
+        /// The file; never overwritten.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Register a document on paper: it takes the next number of the same series.
     Paper {
@@ -196,6 +208,36 @@ pub(super) enum RegisterCommand {
         #[arg(long)]
         book: Option<BookId>,
     },
+}
+
+/// A register and year.
+#[derive(Args)]
+pub(super) struct WhichRegister {
+    /// The register; `den` or `di` when left out.
+    book: Option<BookId>,
+    /// Of which registers.
+    #[arg(long, value_enum, default_value_t = DirectionArg::Incoming)]
+    direction: DirectionArg,
+    /// The year; this one when left out.
+    #[arg(long)]
+    year: Option<i16>,
+}
+
+impl WhichRegister {
+    fn year(&self) -> i16 {
+        self.year.unwrap_or_else(|| Day::in_vietnam(crate::runtime::now()).0.year())
+    }
+
+    /// Its address, and what follows the question mark.
+    fn path(&self, after: Option<u64>, limit: u32) -> String {
+        let usual = match self.direction {
+            DirectionArg::Incoming => "den",
+            DirectionArg::Outgoing => "di",
+        };
+        let book = self.book.as_ref().map_or(usual.to_owned(), BookId::to_string);
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        format!("/registers/{}/{book}/{}?limit={limit}{after}", self.direction.word(), self.year())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -259,7 +301,13 @@ pub(super) fn climb(client: &Client, work: &str, which: Which) -> Result<Value, 
 
 pub(super) fn ask(client: &Client, work: &str, args: AskArgs) -> Result<Value, CliError> {
     let AskArgs { document, reason, of } = args;
-    post(client, work, Map::new(), json!({ "document": document, "reason": reason, "of": of }))
+    let of_all = of.is_empty();
+    post(
+        client,
+        work,
+        Map::new(),
+        json!({ "document": document, "reason": reason, "of": of, "of_all": of_all }),
+    )
 }
 
 pub(super) fn answer(client: &Client, args: AnswerArgs) -> Result<Value, CliError> {
@@ -272,11 +320,28 @@ pub(super) fn register(client: &Client, command: RegisterCommand, output: &Outpu
     let done = |answer: Value| output.show(&answer, show::worked);
     match command {
         RegisterCommand::List => output.show(&client.get("/registers")?, show::registers),
-        RegisterCommand::Show { book, year, after, limit } => {
-            let year = year.unwrap_or_else(|| Day::in_vietnam(crate::runtime::now()).0.year());
-            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-            let path = format!("/registers/incoming/{book}/{year}?limit={limit}{after}");
+        RegisterCommand::Show { which, after, limit } => {
+            let path = which.path(after.map(u64::from), limit);
             output.show(&client.get(&path)?, show::register)
+        }
+        RegisterCommand::Export { which, format, out } => {
+            let mut lines = Vec::new();
+            let mut after = None;
+            loop {
+                let page = client.get(&which.path(after, PAGE_ROWS_MAX))?;
+                lines.extend(page["rows"].as_array().cloned().unwrap_or_default());
+                after = page["next"].as_u64();
+                if after.is_none() {
+                    break;
+                }
+            }
+            let status = client.get("/status")?;
+            let office = status["office_name"].as_str().unwrap_or_default().to_owned();
+            let outgoing = which.direction == DirectionArg::Outgoing;
+            let sheet = Sheet::new(office, outgoing, which.year(), &lines);
+            let bytes = sheet.render(format).map_err(CliError::Words)?;
+            write_new(&out, &bytes)?;
+            output.show(&json!({ "file": out, "lines": lines.len() }), show::register_written)
         }
         RegisterCommand::Paper { author, number, issued_on, document_type, subject, book } => {
             let paper = json!({

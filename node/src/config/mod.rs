@@ -448,9 +448,7 @@ impl Config {
              {unlock}\
              # With true the station runs although its signing key lies unencrypted: whoever reads the disk can sign as\n\
              # the office.\n\
-             allow_unencrypted = {}\n\n\
-             [relays]\n\
-             # region = \"nats://host:port\" replaces the address in the directory.\n",
+             allow_unencrypted = {}\n",
             self.office,
             path(&self.registry),
             self.api.listen,
@@ -460,13 +458,14 @@ impl Config {
             path(&self.login),
             self.allow_unencrypted,
         );
+        render_rules(&self.rules, &mut text);
+        text.push_str("\n[relays]\n# region = \"nats://host:port\" replaces the address in the directory.\n");
         for (region, url) in &self.relays {
             let _ = writeln!(text, "{} = {}", toml_string(region.as_str()), toml_string(url));
         }
         for signer in &self.signers {
             signer.render(&mut text, path);
         }
-        render_rules(&self.rules, &mut text);
         text
     }
 

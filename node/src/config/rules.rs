@@ -55,6 +55,16 @@ pub(super) fn parse_rules(books: Vec<RawBook>, authority: RawAuthority) -> Resul
         if !seen.insert((direction, id.clone())) {
             return Err(format!("register `{id}` is there twice"));
         }
+        let outgoing = || rules.books.iter().filter(|book| book.direction == Direction::Outgoing);
+        let twice = outgoing().any(|book| match types.is_empty() {
+            true => book.types.is_empty(),
+            false => book.types.intersection(&types).next().is_some(),
+        });
+        if direction == Direction::Outgoing && twice {
+            return Err(format!(
+                "register `{id}` takes documents that another one takes: one symbol, two series"
+            ));
+        }
         rules.books.push(Book { id, direction, name, types, issuer });
     }
     Ok(rules)
@@ -104,14 +114,44 @@ pub(super) fn render_rules(rules: &Rules, text: &mut String) {
     }
 }
 
+/// Beginnings of names of people's committees; the directory often lists them by their place alone.
+const COMMITTEES: [&str; 11] = [
+    "uy ban nhan dan",
+    "ubnd",
+    "xa ",
+    "phuong ",
+    "thi tran ",
+    "dac khu ",
+    "huyen ",
+    "quan ",
+    "thi xa ",
+    "tinh ",
+    "thanh pho ",
+];
+
 /// What stands for an office in symbols, where its name says so: `UBND` for a people's committee.
 pub fn guess_issuer(name: &str) -> Option<&'static str> {
     let folded = schema::text::fold(name);
     let starts = |with: &str| folded.starts_with(with);
     match () {
-        () if starts("uy ban nhan dan") || starts("ubnd") => Some("UBND"),
+        () if COMMITTEES.iter().any(|with| starts(with)) => Some("UBND"),
         () if starts("hoi dong nhan dan") || starts("hdnd") => Some("HĐND"),
         () if starts("van phong chinh phu") => Some("VPCP"),
         () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbol_of_an_office_is_guessed_from_its_name_or_left_open() {
+        for name in ["Xã Na Hối", "Ủy ban nhân dân xã số 1", "UBND tỉnh Lào Cai", "Thành phố Đà Nẵng"]
+        {
+            assert_eq!(guess_issuer(name), Some("UBND"), "{name}");
+        }
+        assert_eq!(guess_issuer("Văn phòng Chính phủ"), Some("VPCP"));
+        assert_eq!(guess_issuer("Bộ Nội vụ"), None);
     }
 }

@@ -6,31 +6,26 @@ mod judging;
 mod lives;
 mod receive;
 mod send;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use schema::body::{
-    Act, Body, Deed, Dispatch, DocumentFact, Judgement, Place, RETURNED_BYTES_MAX, RestoreReason, Status,
-};
-use schema::document::{Attachment, Code, Manifest};
+use schema::body::{Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
 use schema::event::{EventError, Kind, VerifiedEvent, seal};
-use schema::exchange::{
-    self, Change, Class, Command, Context, Draft, Entry, Exchange, Records as _, Refusal, SentRow,
-};
-use schema::handling::{self, Fact, Rules};
+use schema::exchange::{Change, Class, Draft, Entry, Exchange, SentRow};
+use schema::handling::Rules;
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, StateHash, hex};
 use schema::registry::{Item, Registry};
 use schema::stamp::Stamp;
 use schema::time::Millis;
-use schema::trust::Outcome;
 use sha2::{Digest, Sha256};
 
 use self::attachments::Transfers;
 use self::heads::{Greetings, HeadDue};
 use self::send::Sending;
-use crate::step::{Answer, Done, Effect, Input, Ticket};
+use crate::step::{Answer, Effect, Input, Ticket};
 use crate::store::{Store, StoreError};
 
 pub use self::attachments::{CHUNKS_PER_RUN, DOWNLOADS_MAX, FETCHES_MAX, UPLOADS_MAX};
@@ -387,123 +382,6 @@ impl Node {
         Ok(())
     }
 
-    fn command(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
-        match command {
-            Command::Dispatch { dispatch, .. } => self.dispatch(command, dispatch, now, work),
-            Command::Work { work: asked, .. } => self.work(command, asked, now, work),
-        }
-    }
-
-    fn decide(&self, command: &Command, now: Millis) -> Result<Result<Vec<Draft>, Refusal>, StepError> {
-        let context = Context { directory: self.registry.directory(), rules: &self.rules, now };
-        Ok(exchange::decide(&self.exchange, &self.store, context, command)?)
-    }
-
-    /// Somebody works on documents.
-    fn work(
-        &mut self,
-        command: &Command,
-        asked: &exchange::Work,
-        now: Millis,
-        work: &mut Work,
-    ) -> Result<Answer, StepError> {
-        if let exchange::Work::Draft { manifest, .. } = asked
-            && let Some(refusal) = self.missing_attachment(manifest)?
-        {
-            return Ok(Answer::Refused(refusal));
-        }
-        if let exchange::Work::Sign { document, signature } = asked
-            && let Some(row) = self.store.drafted(document)?
-            && let Some(manifest) = row.manifest
-        {
-            let signatures = vec![signature.clone()];
-            let signed = Dispatch { manifest, issued: None, signatures };
-            if let Some(refusal) = self.invalid_signature(&signed, now) {
-                return Ok(Answer::Refused(refusal));
-            }
-        }
-        let drafts = match self.decide(command, now)? {
-            Ok(drafts) => drafts,
-            Err(refusal) => return Ok(Answer::Refused(refusal)),
-        };
-        let mut done = Done::default();
-        for draft in &drafts {
-            let event = match self.record(draft, now, work) {
-                Ok(event) => event,
-                // The first draft is the largest: when it fits, all do, and nothing was recorded.
-                Err(StepError::Seal(EventError::TooLarge { .. })) if done == Done::default() => {
-                    return Ok(Answer::Refused(Refusal::TooLarge));
-                }
-                Err(error) => return Err(error),
-            };
-            done.recipients += draft.to.len();
-            done.line = done.line.or_else(|| line_of(&event));
-            done.code = done.code.or_else(|| code_of(&event));
-        }
-        Ok(Answer::Done(done))
-    }
-
-    fn dispatch(
-        &mut self,
-        command: &Command,
-        dispatch: &Dispatch,
-        now: Millis,
-        work: &mut Work,
-    ) -> Result<Answer, StepError> {
-        if let Some(refusal) = self.missing_attachment(&dispatch.manifest)? {
-            return Ok(Answer::Refused(refusal));
-        }
-        if let Some(refusal) = self.invalid_signature(dispatch, now) {
-            return Ok(Answer::Refused(refusal));
-        }
-        let drafts = match self.decide(command, now)? {
-            Ok(drafts) => drafts,
-            Err(refusal) => return Ok(Answer::Refused(refusal)),
-        };
-        let mut recipients = 0;
-        for draft in &drafts {
-            match self.record(draft, now, work) {
-                Ok(_) => recipients += draft.to.len(),
-                // The first draft has the most recipients: when it fits, all do, and nothing was recorded.
-                Err(StepError::Seal(EventError::TooLarge { .. })) if recipients == 0 => {
-                    return Ok(Answer::Refused(Refusal::TooLarge));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Answer::Dispatched { document: dispatch.manifest.document, recipients })
-    }
-
-    fn missing_attachment(&self, manifest: &Manifest) -> Result<Option<Refusal>, StepError> {
-        for Attachment { blob, .. } in &manifest.attachments {
-            if !self.store.has_blob(&blob.hash)? {
-                return Ok(Some(Refusal::AttachmentMissing { hash: blob.hash }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Tells senders that what they recalled is cancelled here.
-    fn confirm_recalls(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
-        if !std::mem::take(&mut work.recalls) {
-            return Ok(());
-        }
-        for (from, document) in self.store.recalls_to_confirm()? {
-            for draft in self.exchange.confirm_recalls(&self.store, from, document)? {
-                self.record(&draft, now, work)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The first signature of a person that would be invalid everywhere. One that nobody can tell about yet leaves.
-    fn invalid_signature(&self, dispatch: &Dispatch, now: Millis) -> Option<Refusal> {
-        let judged = self.registry.judge_persons(dispatch, &[], now);
-        let mut judged = judged.into_iter().map(|person| person.verdict).enumerate();
-        let (n, why) = judged.find(|(_, verdict)| verdict.outcome() == Outcome::Invalid)?;
-        Some(Refusal::SignatureInvalid { number: n + 1, why: Box::new(why) })
-    }
-
     /// Seals a draft as the next event of the chain, and applies it.
     fn record(&mut self, draft: &Draft, now: Millis, work: &mut Work) -> Result<VerifiedEvent, StepError> {
         let event = seal(self.exchange.next_event(draft, now), &self.key)?;
@@ -550,31 +428,6 @@ impl Node {
             work.touched.extend(self.exchange.peers().keys());
         }
         Ok(())
-    }
-}
-
-/// The line of a register that an event of this station has used.
-fn line_of(event: &VerifiedEvent) -> Option<handling::Entry> {
-    match Body::read(event.version(), event.event()) {
-        Ok(Body::Status(Status::Document(DocumentFact { fact: Fact::Registered { entry, .. }, .. }))) => {
-            Some(entry)
-        }
-        Ok(Body::Act(Act { deed, .. })) => match deed {
-            Deed::PaperRegistered { entry, .. }
-            | Deed::NumberCancelled { entry, .. }
-            | Deed::HighestStated { entry, .. } => Some(entry),
-            Deed::Issued { issue, .. } => issue.line,
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Number and symbol that an event of this station has given.
-fn code_of(event: &VerifiedEvent) -> Option<Code> {
-    match Body::read(event.version(), event.event()) {
-        Ok(Body::Act(Act { deed: Deed::Issued { issue, .. }, .. })) => Some(issue.code),
-        _ => None,
     }
 }
 

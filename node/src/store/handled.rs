@@ -3,12 +3,12 @@
 use rusqlite::{OptionalExtension, Row, params};
 use schema::exchange::LineUse;
 use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, Side, Stage, Standing};
-use schema::id::{DocumentId, OfficeId, Position};
+use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 
 use super::records::each_row;
 use super::{Attempted, Store, StoreError};
 
-/// Recalls that are confirmed in one step; the next one takes the others.
+/// Recalls that are looked up at a time.
 const CONFIRMED_MAX: i64 = 64;
 
 /// The number of a side in its column.
@@ -124,9 +124,11 @@ impl Store {
             (stage_number(case.progress.stage()), standing_number(case.progress.standing()));
         self.db
             .prepare_cached(
-                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes, code_key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7, code_key = ?8",
+                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes, code_key, question, shown)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, EXISTS (
+                     SELECT 1 FROM held WHERE document = ?2 AND peer = ?1 AND ordinal IS NOT NULL))
+                 ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7, code_key = ?8,
+                     question = ?9",
             )
             .and_then(|mut s| {
                 let side = side_number(case.side);
@@ -139,7 +141,8 @@ impl Store {
                     standing,
                     recalls,
                     bytes,
-                    code_key
+                    code_key,
+                    case.progress.open_question().is_some()
                 ])
             })
             .attempted("record what became of a document")?;
@@ -155,8 +158,28 @@ impl Store {
         self.note_match(no, case)
     }
 
-    /// Remembers what was said about a document that is not known.
+    /// A document was shown to the clerk: what its sender recalled before can be cancelled now.
+    pub(super) fn note_shown(
+        &self,
+        from: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<(), StoreError> {
+        let no = self.number_of(from)?;
+        let sql = "UPDATE handled SET shown = 1 WHERE peer = ?1 AND side = 0 AND shown = 0 AND document = (
+                       SELECT document FROM held WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3)";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(params![no, incarnation.number() as i64, counter.0 as i64]))
+            .attempted("note that a document was shown")?;
+        Ok(())
+    }
+
+    /// Remembers what was said about a document that is not known. That another one amends it is said by that one.
     fn note_match(&self, no: i64, case: &CaseRow) -> Result<(), StoreError> {
+        if case.progress.is_only_amended() {
+            return Ok(());
+        }
         let known = match case.side {
             Side::Recipient => "SELECT 1 FROM held WHERE document = ?1 AND peer = ?2",
             Side::Sender => "SELECT 1 FROM sent WHERE document = ?1 AND peer = ?2",
@@ -180,11 +203,10 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn recalls_to_confirm(&self) -> Result<Vec<(OfficeId, DocumentId)>, StoreError> {
-        let sql = "SELECT peer.office, handled.document FROM handled
-                   JOIN held ON held.document = handled.document AND held.peer = handled.peer
+        let sql = "SELECT peer.office, handled.document FROM handled INDEXED BY handled_recalls
                    JOIN peer ON peer.no = handled.peer
-                   WHERE handled.recalls > 0 AND handled.side = 0 AND held.ordinal IS NOT NULL
-                   ORDER BY peer.office, handled.document LIMIT ?1";
+                   WHERE handled.recalls > 0 AND handled.side = 0 AND handled.shown = 1
+                   ORDER BY handled.peer, handled.document LIMIT ?1";
         self.db
             .prepare_cached(sql)
             .and_then(|mut s| {

@@ -268,13 +268,14 @@ impl Records for Store {
     }
 
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
-        let sql = "SELECT document FROM handled WHERE code_key = ?2 AND peer = ?1 ORDER BY document LIMIT ?3";
+        let sql = "SELECT document FROM handled INDEXED BY handled_code
+                   WHERE code_key = ?2 AND peer = ?1 ORDER BY document LIMIT ?3";
         self.documents_with_code(sql, from, code_key)
     }
 
     fn went_with_code(&self, to: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
-        let sql = "SELECT DISTINCT document FROM sent
-                   WHERE code_key = ?2 AND peer = ?1 AND document IS NOT NULL LIMIT ?3";
+        let sql = "SELECT DISTINCT document FROM sent INDEXED BY sent_code
+                   WHERE code_key = ?2 AND peer = ?1 AND document IS NOT NULL ORDER BY document LIMIT ?3";
         self.documents_with_code(sql, to, code_key)
     }
 }
@@ -420,7 +421,8 @@ impl Store {
                     sql,
                     (from, *incarnation, *counter),
                     &[&(*ordinal as i64), in_order],
-                )
+                )?;
+                self.note_shown(from, *incarnation, *counter)
             }
             Change::Judged { from, incarnation, counter, judged } => {
                 let sql = "UPDATE held SET judged = ?4, outcome = ?5, judged_open = ?6

@@ -97,8 +97,12 @@ table! {
         "already-started" => "Việc xử lý đã được ghi nhận từ trước.", "That work has begun was recorded already.";
         "asked-back" => "Bên gửi đang xin lấy lại văn bản này. Hãy trả lời đồng ý hoặc từ chối trước; chưa có gì được ghi.",
             "Its sender asks for this document back. Answer first, yes or no; nothing was recorded.";
-        "counts-no-more" => "Văn bản đã được lấy lại hoặc thu hồi, không xử lý nữa. Dòng trong sổ vẫn giữ nguyên.",
-            "The document was taken back or recalled: no more work on it. Its line in the register stays.";
+        "counts-no-more" => "Văn bản không còn để xử lý (xem lý do dưới đây). Dòng trong sổ vẫn giữ nguyên.",
+            "No more work is done on the document (see below why). Its line in the register stays.";
+        "nobody-left" => "Không còn nơi nhận nào để đề nghị: nơi nào cũng đã được đề nghị, hoặc văn bản ở đó không còn hiệu lực.",
+            "No recipient is left that could be asked: all were asked already, or it counts no more there.";
+        "content-blocked" => "Văn bản đã thu hồi hoặc đã được lấy lại: không mở tệp đính kèm, trừ người có vai trò kiểm tra.",
+            "The document was recalled or taken back: its attachments are not opened, except by an auditor.";
         "nothing-asked" => "Bên gửi không có đề nghị nào đang chờ trả lời.", "No question of its sender waits for an answer.";
         "already-asked" => "Đã đề nghị nơi nhận này và đang chờ trả lời; không gửi lần thứ hai.",
             "This recipient was asked and has not answered yet; it was not asked a second time.";
@@ -112,12 +116,12 @@ table! {
         "same-number" => "Đơn vị này đã gửi một văn bản khác cùng số, ký hiệu và năm. Hãy xem văn bản đó; nếu trùng, từ chối với lý do “trùng”.",
             "The same office sent another document with this number, symbol and year. Look at that one; if it is the same, refuse \
              this one as a duplicate.";
-        "unknown-book" => "Không có sổ này trong cấu hình của trạm; xem `tram-node register list`.",
-            "The settings name no such register; see `tram-node register list`.";
-        "book-doubtful" => "Trạm vừa được khôi phục từ bản sao lưu: có thể có số đã cấp mà trạm không biết, nên chưa cấp số mới. Hãy đối chiếu sổ \
-                            in, rồi khai số lớn nhất đã dùng bằng `tram-node register state`.",
-            "The station was restored: numbers may have been given that it does not know, so it gives none. Compare the printed \
-             register, then state the highest number used with `tram-node register state`.";
+        "unknown-book" => "Không có sổ này, hoặc sổ này không nhận loại văn bản đó; xem `[[registers]]` trong `config.toml`.",
+            "There is no such register, or it does not take documents of this type; see `[[registers]]` in `config.toml`.";
+        "book-doubtful" => "Trạm từng được khôi phục từ bản sao lưu: trong năm này có thể có số đã cấp mà trạm không biết, nên chưa cấp số \
+                            mới. Đối chiếu sổ in, rồi khai số lớn nhất của năm (0 nếu chưa có) bằng `tram-node register state`.",
+            "The station was restored once: numbers of this year may have been given that it does not know, so it gives none. \
+             Compare the printed register, then state the year's highest number (0 if none) with `tram-node register state`.";
         "book-in-use" => "Sổ đang được dùng và trạm biết số lớn nhất; không khai lại.",
             "The register is in use and the station knows its highest number; nobody states another one.";
         "below-known" => "Số khai nhỏ hơn số mà trạm biết là đã dùng; chưa có gì được ghi.",

@@ -23,6 +23,7 @@ use super::cast::{
     HOA_LIEN, HOA_SON, HOA_VANG, LAO_CAI, LAO_CAI_RELAY, MINISTRY, NA_HOI, NAM_MON, OFFICES, Part, REGIONS,
     TA_CU_TY, parts,
 };
+use super::life::{self, Leader};
 use super::papers;
 use super::relay::{Manifest, RelayHouse, free_ports};
 use super::station::Station;
@@ -41,11 +42,13 @@ const LETTERS_TO_ASLEEP: usize = 3;
 
 pub(super) fn play(world: &mut World) -> Result<()> {
     world.stage.act("Set-up: authorities, signed directory, three relays, twelve stations");
-    set_up(world)?;
+    let leader = set_up(world)?;
     world.stage.act("Cut off: no relay runs; communes sign and queue");
     cut_off(world)?;
     world.stage.act("The lines come up");
     lines_come_up(world)?;
+    world.stage.act("The life of a document: signed, numbered, accepted, finished; and one recalled");
+    life::play(world, &leader)?;
     world.stage.act("Thành phố Đà Nẵng: the relay is killed and its disk wiped");
     relay_dies(world)?;
     world.stage.act("Xã Tả Củ Tỷ: no line at all, a courier with a USB stick");
@@ -54,7 +57,7 @@ pub(super) fn play(world: &mut World) -> Result<()> {
     circular(world)
 }
 
-fn set_up(world: &mut World) -> Result<()> {
+fn set_up(world: &mut World) -> Result<Leader> {
     let now = calendar::now();
     let ports = free_ports(REGIONS.len() * PORTS_PER_RELAY, &mut world.typist)?;
     let unlock_root = Unlock { passphrase_file: Some(passphrase_file(world, "root")?), ..Unlock::default() };
@@ -99,6 +102,7 @@ fn set_up(world: &mut World) -> Result<()> {
         let data = world.folder.join("stations").join(role.folder);
         world.stations.push(Station::new(office.id, name, data));
     }
+    let leader = Leader::certified(&mut authorities, &country, world, now)?;
     let version = deployment.publish(now)?.directory().version();
     let papers = authorities.papers()?;
     let count = |kind| papers.iter().filter(|paper| paper.kind() == kind).count();
@@ -148,7 +152,7 @@ fn set_up(world: &mut World) -> Result<()> {
         "12 stations run, each with its own store, door and key, encrypted with a passphrase of its own: {}",
         world.names(&all)
     ));
-    Ok(())
+    Ok(leader)
 }
 
 /// Where the demo keeps a passphrase. Beside the keys it protects them from nobody; it shows how a station starts.

@@ -6,6 +6,7 @@
 
 mod acts;
 mod cast;
+mod life;
 mod papers;
 mod process;
 mod relay;

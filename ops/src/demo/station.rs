@@ -103,29 +103,57 @@ impl Station {
 
     /// Sends a document as its clerk does: attachments first, then the document. Saved when this returns.
     pub(super) fn send(&self, to: &[OfficeId], paper: &Paper) -> Result<DocumentId> {
-        let mut attachments = Vec::new();
-        for attachment in &paper.attachments {
-            attachments.push(self.keep(attachment)?);
-        }
         let request = json!({
             "to": to,
             "reference_only": true,
             "number": paper.number,
             "issued_on": paper.issued_on,
-            "content": {
-                "secrecy": "normal",
-                "pages": paper.pages,
-                "urgency": paper.urgency,
-                "subject": paper.subject,
-                "document_type": paper.document_type,
-                "signer": paper.signer,
-                "attachments": attachments,
-            },
+            "content": self.content(paper)?,
         });
         let answer = self.post("/documents", "application/json", request.to_string().as_bytes())?;
         let answer: Value = serde_json::from_slice(&answer)?;
         let document = answer["document"].as_str().context("the answer names no document")?;
         Ok(document.parse()?)
+    }
+
+    /// What a document says, its attachments being brought to the station.
+    pub(super) fn content(&self, paper: &Paper) -> Result<Value> {
+        let mut attachments = Vec::new();
+        for attachment in &paper.attachments {
+            attachments.push(self.keep(attachment)?);
+        }
+        Ok(json!({
+            "secrecy": "normal",
+            "pages": paper.pages,
+            "urgency": paper.urgency,
+            "subject": paper.subject,
+            "document_type": paper.document_type,
+            "signer": paper.signer,
+            "attachments": attachments,
+        }))
+    }
+
+    /// Does what a person asks for, who carries this token.
+    pub(super) fn work(&self, token: &str, work: &Value) -> Result<Value> {
+        match self.try_work(token, work)? {
+            Ok(done) => Ok(done),
+            Err(code) => bail!("{} refused `{}` with `{code}`", self.name, work["work"]),
+        }
+    }
+
+    /// As [`Station::work`]; a refusal's code is an answer.
+    pub(super) fn try_work(&self, token: &str, work: &Value) -> Result<Result<Value, String>> {
+        let (url, _) = self.url("/work")?;
+        let request = self.agent.post(url).header("Authorization", format!("Bearer {token}"));
+        let request = request.header("Content-Type", "application/json").header("Accept-Language", "en");
+        let answer = request.send(work.to_string().as_bytes());
+        let mut answer = answer.with_context(|| format!("{} does not answer `/work`", self.name))?;
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
+        let body: Value = serde_json::from_slice(&body)?;
+        if answer.status().is_success() {
+            return Ok(Ok(body));
+        }
+        Ok(Err(body["error"].as_str().unwrap_or_default().to_owned()))
     }
 
     fn keep(&self, attachment: &Attachment) -> Result<Value> {

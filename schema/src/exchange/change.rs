@@ -310,6 +310,17 @@ pub enum Alarm {
         #[n(3)]
         again: Position,
     },
+    /// A document of this office was sent under another number than this station knows, or although it was given up here:
+    /// a lost life of the station did so.
+    #[n(13)]
+    TwoNumbers {
+        /// The document.
+        #[n(0)]
+        document: DocumentId,
+        /// The journal entry that sent it.
+        #[n(1)]
+        position: Position,
+    },
     /// There is no room for what was said about a document: it was asked for too often, or registered by too many lives.
     #[n(12)]
     TooMuchSaid {

@@ -9,14 +9,17 @@ use super::work::{Work, WorkRefusal, decide_work};
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{BLOBS_MAX, BlobRef};
 use crate::body::{
-    Ask, Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place, RECEIPT_STAMPS_MAX,
-    RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status,
-    Transport, TransportCode,
+    Ask, Body, BodyError, Dispatch, DocumentFact, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place,
+    RECEIPT_STAMPS_MAX, RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned,
+    SentPlace, Status, Transport, TransportCode,
 };
 use crate::directory::Directory;
+use crate::document::AmendKind;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
-use crate::handling::{Actor, Rules};
-use crate::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId};
+use crate::handling::{Actor, BusinessKind, Fact, Rules, Side, Stage, Standing};
+use crate::id::{
+    BlobHash, BusinessId, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId,
+};
 use crate::mutant::{self, Mutant};
 use crate::stamp::Stamp;
 use crate::time::Millis;
@@ -223,12 +226,21 @@ pub(super) fn decide_dispatch<R: Records>(
     if let Err(refusal) = check_dispatch(exchange, context, &to, dispatch) {
         return Ok(Err(refusal));
     }
+    let amends = dispatch.manifest.amends.as_ref();
+    let earlier = match amends {
+        Some(amends) => records.recipients(&amends.document)?,
+        None => Vec::new(),
+    };
+    if let (Some(amends), true) = (amends, earlier.is_empty()) {
+        return Ok(Err(WorkRefusal::NotSent { document: amends.document }.into()));
+    }
     if let Some(issued) = &dispatch.issued {
-        let (document, amends) = (dispatch.manifest.document, dispatch.manifest.amends.as_ref());
+        let document = dispatch.manifest.document;
         let code_key = issued.key();
         for office in &to {
             for other in records.went_with_code(office, code_key)? {
-                if other != document && amends.is_none_or(|amends| amends.document != other) {
+                let amended = other == document || amends.is_some_and(|amends| amends.document == other);
+                if !amended && counts_at(records, office, &other)? {
                     return Ok(Err(Refusal::SameNumber { office: *office, other }));
                 }
             }
@@ -244,10 +256,29 @@ pub(super) fn decide_dispatch<R: Records>(
         blobs: blobs.clone(),
         body: body.clone(),
     });
-    Ok(Ok(drafts.collect()))
+    let mut drafts: Vec<Draft> = drafts.collect();
+    if let Some(amends) = amends.filter(|amends| amends.how == AmendKind::Update) {
+        // Whoever had the earlier document and does not get the updated one is to cancel it.
+        let removed: Vec<OfficeId> = earlier.into_iter().filter(|office| !to.contains(office)).collect();
+        let business = BusinessId::new(*dispatch.manifest.document.as_bytes());
+        let fact = Fact::Asked { business, kind: BusinessKind::Recall, reason: amends.reason.clone() };
+        let told = Body::BusinessRequest(DocumentFact { document: amends.document, fact, by: None });
+        let recalls = removed.chunks(RECIPIENTS_MAX);
+        drafts.extend(recalls.map(|to| exchange.draft(to.to_vec(), Kind::BusinessRequest, &told)));
+    }
+    Ok(Ok(drafts))
 }
 
-fn check_dispatch(
+/// Whether a document still counts at this recipient, as far as it is known here.
+fn counts_at<R: Records>(records: &R, office: &OfficeId, document: &DocumentId) -> Result<bool, R::Error> {
+    let known = records.case(office, document, Side::Sender)?;
+    Ok(known.is_none_or(|case| {
+        let current = matches!(case.progress.standing(), Standing::Current | Standing::AskedBack);
+        current && case.progress.stage() != Stage::Refused
+    }))
+}
+
+pub(super) fn check_dispatch(
     exchange: &Exchange,
     context: Context<'_>,
     to: &[OfficeId],

@@ -292,6 +292,15 @@ impl Exchange {
             code_key: carried.code_key,
         };
         changes.push(Change::Held(row.clone()));
+        if let (Some(document), Some(code_key)) = (row.document, row.code_key)
+            && let Some(mut case) = records.case(&from, &document, Side::Recipient)?
+            && case.code_key.is_none()
+            && case.progress.entry().is_some()
+        {
+            // Its registration was given back before the document itself.
+            case.code_key = Some(code_key);
+            changes.push(Change::Case(case));
+        }
         self.hold(records, from, place, entry.position, changes)?;
         if !event.kind.wants_receipt() {
             self.present_from(records, from, event.incarnation, Some(&row), changes)?;

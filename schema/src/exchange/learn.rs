@@ -156,20 +156,35 @@ impl Exchange {
         let document = dispatch.manifest.document;
         if let Some(amends) = &dispatch.manifest.amends {
             let told = amended(amends, document);
-            for to in &entry.event.to {
+            // Whoever did not have the earlier one has nothing that could be amended.
+            let earlier = records.recipients(&amends.document)?;
+            for to in entry.event.to.iter().filter(|to| earlier.contains(&to.office)) {
                 self.learn(records, entry, (to.office, Side::Sender), &told, changes)?;
             }
         }
-        // A document of another system has no line here, and was not drafted here.
-        let Some(Issue { line: Some(line), .. }) = &dispatch.issued else { return Ok(()) };
-        let used = LineUse { position: entry.position, of: Some((self.me, document)) };
-        self.use_line(records, Direction::Outgoing, line, used, changes)?;
-        change_draft(records, entry, &document, changes, |row| {
-            row.stage = DraftStage::Sent;
-            // The event says it from here on.
-            row.manifest = None;
-            row.signatures.clear();
-        })
+        if let Some(Issue { line: Some(line), .. }) = &dispatch.issued {
+            let used = LineUse { position: entry.position, of: Some((self.me, document)) };
+            self.use_line(records, Direction::Outgoing, line, used, changes)?;
+        }
+        // A wide document is sent in several events: what comes after the first changes nothing.
+        let Some(mut row) = records
+            .drafted(&document)?
+            .filter(|row| row.stage != DraftStage::Sent || row.issued != dispatch.issued)
+        else {
+            return Ok(());
+        };
+        if row.stage >= DraftStage::Sent || row.issued.is_some() && row.issued != dispatch.issued {
+            // A lost life sent it under another number than this one, or this one had given it up.
+            changes.push(Change::Alarm(Alarm::TwoNumbers { document, position: entry.position }));
+        }
+        row.stage = DraftStage::Sent;
+        row.issued = row.issued.take().or_else(|| dispatch.issued.clone());
+        // The event says it from here on.
+        row.manifest = None;
+        row.signatures.clear();
+        note_step(&mut row.steps, entry);
+        changes.push(Change::Drafted(row));
+        Ok(())
     }
 }
 
@@ -180,7 +195,6 @@ fn change_draft<R: Records>(
     changes: &mut Vec<Change>,
     change: impl FnOnce(&mut DraftedRow),
 ) -> Result<(), R::Error> {
-    // A wide document is sent in several events: what comes after the first changes nothing.
     if let Some(mut row) = records.drafted(document)?.filter(|row| row.stage < DraftStage::Sent) {
         change(&mut row);
         note_step(&mut row.steps, entry);
@@ -189,8 +203,10 @@ fn change_draft<R: Records>(
     Ok(())
 }
 
+/// The first half of the room keeps the beginning of a story, the other one its end.
 fn note_step(steps: &mut Vec<Position>, entry: Entry<'_>) {
-    if steps.len() < STEPS_MAX {
-        steps.push(entry.position);
+    if steps.len() >= STEPS_MAX {
+        steps.remove(STEPS_MAX / 2);
     }
+    steps.push(entry.position);
 }

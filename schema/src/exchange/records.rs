@@ -396,7 +396,7 @@ pub struct MemoryRecords {
     held: Channels<HeldRow>,
     /// By position, each once.
     received: Vec<(Position, Incarnation)>,
-    incoming: HashMap<(OfficeId, DocumentId), Position>,
+    incoming: HashMap<(OfficeId, DocumentId), (Incarnation, Counter)>,
     outgoing: HashMap<DocumentId, Position>,
     early: BTreeMap<(OfficeId, Place), Position>,
     contested: BTreeMap<OfficeId, BTreeSet<(Incarnation, Counter)>>,
@@ -480,8 +480,8 @@ impl Records for MemoryRecords {
     }
 
     fn incoming(&self, from: &OfficeId, document: &DocumentId) -> Result<Option<HeldRow>, Infallible> {
-        let mut rows = self.held.range((*from, Incarnation::FIRST)..).take_while(|(key, _)| key.0 == *from);
-        Ok(rows.find_map(|(_, rows)| rows.iter().find(|row| row.document == Some(*document)).cloned()))
+        let Some((incarnation, counter)) = self.incoming.get(&(*from, *document)) else { return Ok(None) };
+        self.held(from, *incarnation, *counter)
     }
 
     fn recipients(&self, document: &DocumentId) -> Result<Vec<OfficeId>, Infallible> {
@@ -582,7 +582,8 @@ impl MemoryRecords {
             }
             Change::Held(row) => {
                 if let Some(document) = row.document {
-                    self.incoming.entry((row.from, document)).or_insert(row.position);
+                    let place = (row.place.incarnation, row.place.counter);
+                    self.incoming.entry((row.from, document)).or_insert(place);
                 }
                 self.note_received(row.position, row.place.incarnation);
                 let rows = self.held.entry((row.from, row.place.incarnation)).or_default();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::Incarnation;
 use crate::text::quoted;
 
-/// Largest number of a register: what five digits hold, ten times what a ministry registers in a year.
+/// Largest number of a register: more than ten years of what a ministry registers.
 pub const NUMBER_MAX: u32 = 9_999_999;
 /// Longest name of a register, in characters.
 const BOOK_CHARS_MAX: usize = 24;
@@ -145,6 +145,11 @@ impl Books {
     pub fn is_doubtful(&self, direction: Direction, book: &BookId, year: i16) -> bool {
         let stated = self.stated.get(&(direction, book.clone(), year));
         self.doubtful_since.is_some_and(|since| stated.is_none_or(|stated| *stated < since))
+    }
+
+    /// Whether somebody stated the highest number of this register and year.
+    pub fn is_stated(&self, direction: Direction, book: &BookId, year: i16) -> bool {
+        self.stated.contains_key(&(direction, book.clone(), year))
     }
 
     /// The next line of this register; `None` when the numbers are used up.

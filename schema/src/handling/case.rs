@@ -36,7 +36,8 @@ pub struct CaseRow {
     /// How far it is.
     #[n(4)]
     pub progress: Progress,
-    /// The entries of the journal that say so, oldest first; the first [`STEPS_MAX`].
+    /// The entries of the journal that say so, oldest first; the first and the last of them when there are more than
+    /// [`STEPS_MAX`].
     #[n(5)]
     pub steps: Vec<Position>,
     /// Number and symbol of the document in its year, once it is registered here ([`crate::body::Issue::key`]).

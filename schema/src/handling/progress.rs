@@ -143,8 +143,10 @@ impl Progress {
 
     /// What it is worth for work.
     pub fn standing(&self) -> Standing {
+        // An answer to a question that is not known here proves nothing.
         let any = |kind, agreed: &[Option<bool>]| {
-            self.asked.values().any(|asked| asked.kind == kind && agreed.contains(&asked.agreed))
+            let known = self.asked.values().filter(|asked| asked.reason.is_some());
+            known.into_iter().any(|asked| asked.kind == kind && agreed.contains(&asked.agreed))
         };
         const WHATEVER: &[Option<bool>] = &[None, Some(true), Some(false)];
         if any(BusinessKind::Recall, WHATEVER) {
@@ -175,9 +177,32 @@ impl Progress {
         open.map(|(id, asked)| (*id, asked.kind)).min_by_key(|(_, kind)| *kind)
     }
 
+    /// How often its sender has asked for something, as far as it is known.
+    pub fn known_requests(&self) -> usize {
+        self.asked.values().filter(|asked| asked.reason.is_some()).count()
+    }
+
+    /// Whether nothing is known but that another document updates or replaces it.
+    pub fn is_only_amended(&self) -> bool {
+        let amends = |kind| matches!(kind, BusinessKind::Update | BusinessKind::Replace);
+        self.stage == Stage::Arrived && self.asked.values().all(|asked| amends(asked.kind))
+    }
+
     /// Whether a take-back waits for an answer.
     pub fn is_asked_back(&self) -> bool {
         matches!(self.open_question(), Some((_, BusinessKind::TakeBack)))
+    }
+
+    /// Whether this one knows everything that the other one knows.
+    pub fn covers(&self, other: &Self) -> bool {
+        let refusal = other.stage != Stage::Refused || self.refusal >= other.refusal;
+        let entries = other.entries.iter().all(|entry| self.entries.contains(entry));
+        let asked = other.asked.iter().all(|(id, theirs)| {
+            self.asked.get(id).is_some_and(|ours| {
+                ours.kind >= theirs.kind && ours.reason >= theirs.reason && ours.agreed >= theirs.agreed
+            })
+        });
+        self.stage >= other.stage && refusal && entries && asked
     }
 
     /// Takes a fact in. `false` when there is no room for it; it is kept in the journal, and somebody must look.

@@ -77,12 +77,13 @@ impl Rules {
         }
     }
 
-    /// The register in which documents of this type go out: one that names the type before one that takes all.
-    pub fn outgoing_book(&self, document_type: DocumentType) -> Option<&Book> {
+    /// The register in which documents of this type go out: one that names the type before one that takes all others. A
+    /// register that is named must take the type, or one symbol would be counted in two series.
+    pub fn outgoing_book(&self, document_type: DocumentType, named: Option<&BookId>) -> Option<&Book> {
         let outgoing = || self.books.iter().filter(|book| book.direction == Direction::Outgoing);
-        outgoing()
-            .find(|book| book.types.contains(&document_type))
-            .or_else(|| outgoing().find(|book| book.types.is_empty()))
+        let of_type = outgoing().find(|book| book.types.contains(&document_type));
+        let takes = of_type.or_else(|| outgoing().find(|book| book.types.is_empty()));
+        takes.filter(|book| named.is_none_or(|named| book.id == *named))
     }
 
     /// Whether the office issues documents of this type.
@@ -125,10 +126,12 @@ mod tests {
             ..all
         };
         rules.books.push(decisions);
-        let book = |document_type| rules.outgoing_book(document_type).map(|book| book.id.to_string());
+        let book = |document_type| rules.outgoing_book(document_type, None).map(|book| book.id.to_string());
         assert_eq!(book(DocumentType::Decision).as_deref(), Some("quyet-dinh"));
         assert_eq!(book(DocumentType::Report).as_deref(), Some("di"));
         rules.books.remove(1);
-        assert!(rules.outgoing_book(DocumentType::Report).is_none());
+        assert!(rules.outgoing_book(DocumentType::Report, None).is_none());
+        let other = "di".parse().expect("a name");
+        assert!(rules.outgoing_book(DocumentType::Decision, Some(&other)).is_none());
     }
 }

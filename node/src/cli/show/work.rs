@@ -53,6 +53,16 @@ pub(super) fn progress(text: &mut String, value: &Value, lang: Lang) {
     if value["standing"] != "current" {
         line!(text, "    ! {}", field(value, "standing_text"));
     }
+    for asked in rows(value, "asked").iter().filter(|asked| asked["agreed"].is_null()) {
+        if asked["what"] == "update" {
+            line!(
+                text,
+                "    ! {} {}",
+                field(asked, "what_text"),
+                say(lang, "(chờ trả lời)", "(no answer yet)")
+            );
+        }
+    }
 }
 
 pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
@@ -60,7 +70,7 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
     let to_register = say(lang, "văn bản chờ tiếp nhận", "documents wait to be accepted");
     line!(text, "{} {to_register}", field(value, "to_register"));
     for (key, vi, en) in [
-        ("asked_back", "Bên gửi xin lấy lại, chờ trả lời:", "Asked back, no answer yet:"),
+        ("asked", "Bên gửi chờ trả lời:", "Senders wait for an answer:"),
         (
             "without_document",
             "Có thông tin về văn bản chưa có tại đây:",
@@ -123,15 +133,17 @@ pub(in crate::cli) fn registers(value: &Value, lang: Lang) -> String {
         line!(text, "{}", say(lang, "Chưa có số nào được cấp.", "No number was used yet."));
     }
     for row in found {
+        let direction = match row["direction"].as_str() {
+            Some("outgoing") => say(lang, "đi", "outgoing"),
+            _ => say(lang, "đến", "incoming"),
+        };
         let highest = say(lang, "số lớn nhất", "highest number");
         line!(
             text,
-            "{}  {}  {highest} {}  ({} {})",
+            "{} ({direction})  {}  {highest} {}",
             field(row, "book"),
             field(row, "year"),
-            field(row, "highest"),
-            field(row, "lines"),
-            say(lang, "dòng", "lines")
+            field(row, "highest")
         );
     }
     text
@@ -166,6 +178,12 @@ pub(in crate::cli) fn register(value: &Value, lang: Lang) -> String {
         line!(text, "{} --after {next}", say(lang, "Còn nữa:", "More:"));
     }
     text
+}
+
+pub(in crate::cli) fn register_written(value: &Value, lang: Lang) -> String {
+    let (written, lines) =
+        (say(lang, "Đã ghi sổ ra tệp", "Wrote the register to"), say(lang, "dòng", "lines"));
+    format!("{written} {} ({} {lines})\n", field(value, "file"), field(value, "lines"))
 }
 
 fn roles(value: &Value, lang: Lang) -> String {

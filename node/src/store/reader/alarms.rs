@@ -194,6 +194,9 @@ fn alarm_view(at: Millis, alarm: &Alarm) -> AlarmView {
             );
             ("number-twice", None, detail)
         }
+        Alarm::TwoNumbers { document, position } => {
+            ("two-numbers", None, format!("document {document}: journal entry {position}"))
+        }
         Alarm::TooMuchSaid { office, document } => {
             ("too-much-said", Some(*office), format!("document {document}"))
         }

@@ -98,8 +98,8 @@ pub struct WaitingView {
 pub struct WaitingViews {
     /// Documents that nobody has accepted or refused yet.
     pub to_register: u64,
-    /// Documents whose senders ask for them back.
-    pub asked_back: Vec<WaitingView>,
+    /// Documents whose senders wait for an answer: they ask for them back, or for an update to be taken.
+    pub asked: Vec<WaitingView>,
     /// What was said about documents that are not here.
     pub without_document: Vec<WaitingView>,
 }
@@ -161,8 +161,8 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn waiting(&self) -> Result<WaitingViews, StoreError> {
-        let asked_back = "SELECT peer.office, handled.bytes FROM handled JOIN peer ON peer.no = handled.peer
-                          WHERE handled.standing = 1 AND handled.side = 0
+        let asked = "SELECT peer.office, handled.bytes FROM handled JOIN peer ON peer.no = handled.peer
+                          WHERE handled.question = 1 AND handled.side = 0
                             AND EXISTS (SELECT 1 FROM held WHERE held.document = handled.document
                                         AND held.peer = handled.peer AND held.ordinal IS NOT NULL)
                           ORDER BY peer.office, handled.document LIMIT ?1";
@@ -189,7 +189,7 @@ impl Reader {
         };
         Ok(WaitingViews {
             to_register: self.count("SELECT count(*) FROM held WHERE unsettled = 1")?,
-            asked_back: list(asked_back)?,
+            asked: list(asked)?,
             without_document: list(without)?,
         })
     }

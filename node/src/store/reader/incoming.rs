@@ -46,23 +46,30 @@ pub struct IncomingView {
 }
 
 impl Reader {
-    /// Incoming documents, newest first, before the one with ordinal `before`.
+    /// Incoming documents, newest first, before the one with ordinal `before`. What was recalled or taken back is hidden
+    /// from work, and listed with `all` only.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn incoming(&self, before: Option<u64>, rows: u32) -> Result<Page<IncomingView>, StoreError> {
+    pub fn incoming(
+        &self,
+        before: Option<u64>,
+        rows: u32,
+        all: bool,
+    ) -> Result<Page<IncomingView>, StoreError> {
         let limit = rows.clamp(1, PAGE_ROWS_MAX);
         let sql = "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at, held.outcome,
                           handled.bytes
                    FROM held JOIN journal USING (position) JOIN journal AS answer ON answer.position = held.receipt
                    LEFT JOIN handled
                        ON handled.peer = held.peer AND handled.document = held.document AND handled.side = 0
-                   WHERE held.ordinal < ?1 ORDER BY held.ordinal DESC LIMIT ?2";
+                   WHERE held.ordinal < ?1 AND (?3 OR handled.standing IS NULL OR handled.standing NOT IN (2, 3))
+                   ORDER BY held.ordinal DESC LIMIT ?2";
         let mut list = Vec::new();
         let read = "list incoming documents";
         let mut statement = self.db.prepare_cached(sql).attempted(read)?;
         let before = before.map_or(i64::MAX, |before| before as i64);
-        let mut found = statement.query(params![before, limit]).attempted(read)?;
+        let mut found = statement.query(params![before, limit, all]).attempted(read)?;
         while let Some(row) = found.next().attempted(read)? {
             let (position, bytes): (i64, Vec<u8>) =
                 (row.get(2).attempted(read)?, row.get(3).attempted(read)?);

@@ -1,10 +1,10 @@
 //! Registers (*sổ đăng ký văn bản*) as people read and print them: the columns of Decree 30/2020 appendix IV.
 
-use rusqlite::params;
-use schema::body::{Act, Body, Deed, DocumentFact, PaperDocument, Status};
-use schema::document::DocumentType;
+use rusqlite::{OptionalExtension, params};
+use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, Status};
+use schema::document::{DocumentType, Manifest};
 use schema::event::RecordedEvent;
-use schema::handling::{BookId, Direction, Entry, Fact, Side, Standing};
+use schema::handling::{BookId, Books, Direction, DraftStage, Entry, Fact, Side, Standing};
 use schema::id::{DocumentId, OfficeId};
 use schema::time::{Day, Millis};
 use serde::Serialize;
@@ -24,11 +24,9 @@ pub struct BookView {
     pub year: i16,
     /// The highest number that is known here.
     pub highest: u32,
-    /// How many lines it has here.
-    pub lines: u64,
 }
 
-/// A line of the register of incoming documents, as its columns want it.
+/// A line of a register, as its columns want it; what a direction does not have is left out.
 #[derive(Clone, Debug, Serialize)]
 pub struct RegisterRow {
     /// *Số đến*.
@@ -53,6 +51,14 @@ pub struct RegisterRow {
     pub lead: Option<String>,
     /// *Ngày chuyển*: when it was assigned.
     pub handed_on: Option<Day>,
+    /// *Người ký* of an outgoing document.
+    pub signer: Option<String>,
+    /// *Nơi nhận* of an outgoing document, as it is printed.
+    pub recipient_lines: Vec<String>,
+    /// To how many offices it was sent.
+    pub recipients: Option<u64>,
+    /// *Ngày chuyển* of an outgoing document: when it was sealed and queued.
+    pub sent_on: Option<Day>,
     /// Who registered it.
     pub by: Option<String>,
     /// What became of it: recalled, taken back. The line stays.
@@ -79,6 +85,10 @@ impl RegisterRow {
             subject: None,
             lead: None,
             handed_on: None,
+            signer: None,
+            recipient_lines: Vec::new(),
+            recipients: None,
+            sent_on: None,
             by: None,
             standing: None,
             cancelled: None,
@@ -100,37 +110,50 @@ impl RegisterRow {
     }
 }
 
+impl RegisterRow {
+    fn with_manifest(self, manifest: Manifest) -> Self {
+        let Manifest { document_type, subject, signer, recipient_lines, .. } = manifest;
+        let prefix = signer.capacity.prefix();
+        let title = format!("{prefix} {}", signer.position);
+        Self {
+            document_type: Some(document_type),
+            subject: Some(subject),
+            signer: Some(format!("{}, {}", signer.name, title.trim())),
+            recipient_lines,
+            ..self
+        }
+    }
+}
+
 impl Reader {
     /// Every register and year in which a number was used.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn books(&self) -> Result<Vec<BookView>, StoreError> {
-        let sql = "SELECT direction, book, year, max(number), count(*) FROM line
-                   GROUP BY direction, book, year ORDER BY direction, book, year";
-        self.db
-            .prepare_cached(sql)
-            .and_then(|mut s| {
-                let view = |row: &rusqlite::Row<'_>| {
-                    let Entry { book, year, number } = line(row, 1)?;
-                    let direction = match row.get(0)? {
-                        0 => Direction::Incoming,
-                        _ => Direction::Outgoing,
-                    };
-                    let lines = row.get::<_, i64>(4)?.unsigned_abs();
-                    Ok(BookView { direction, book, year, highest: number, lines })
-                };
-                s.query_map([], view)?.collect()
-            })
-            .attempted("list the registers")
+        let bytes: Vec<u8> = self
+            .db
+            .prepare_cached("SELECT books FROM station")
+            .and_then(|mut s| s.query_row([], |row| row.get(0)))
+            .attempted("list the registers")?;
+        let books: Books =
+            minicbor::decode(&bytes).map_err(|_| StoreError::Value { what: "the registers" })?;
+        let view = |(direction, book, year, highest): (Direction, &BookId, i16, u32)| BookView {
+            direction,
+            book: book.clone(),
+            year,
+            highest,
+        };
+        Ok(books.used().map(view).collect())
     }
 
-    /// Lines of the register of incoming documents, in their order, after the one with number `after`.
+    /// Lines of a register, in their order, after the one with number `after`.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn register(
         &self,
+        direction: Direction,
         book: &BookId,
         year: i16,
         after: Option<u32>,
@@ -145,8 +168,7 @@ impl Reader {
                    ORDER BY line.number LIMIT ?5";
         let mut list = Vec::new();
         let mut statement = self.db.prepare_cached(sql).attempted(read)?;
-        let direction = direction_number(Direction::Incoming);
-        let key = params![direction, book.to_string(), year, after.unwrap_or(0), limit];
+        let key = params![direction_number(direction), book.to_string(), year, after.unwrap_or(0), limit];
         let mut found = statement.query(key).attempted(read)?;
         while let Some(row) = found.next().attempted(read)? {
             let entry = line(row, 0).attempted(read)?;
@@ -163,6 +185,10 @@ impl Reader {
     fn register_row(&self, event: &RecordedEvent, row: RegisterRow) -> Result<RegisterRow, StoreError> {
         let body = Body::read(event.version, &event.event);
         let (told, from) = match body {
+            Ok(Body::Dispatch(dispatch)) => return self.sent_row(&dispatch, row),
+            Ok(Body::Act(Act { by, deed: Deed::Issued { document, issue } })) => {
+                return self.issued_row(document, &issue, RegisterRow { by: Some(by.name), ..row });
+            }
             Ok(Body::Status(Status::Document(told))) => match event.event.to.first() {
                 Some(to) => (told, to.office),
                 None => return Ok(row),
@@ -210,11 +236,70 @@ impl Reader {
         Ok(row)
     }
 
+    /// The line of a document that was numbered here, and perhaps sent since or given up.
+    fn issued_row(
+        &self,
+        document: DocumentId,
+        issue: &Issue,
+        row: RegisterRow,
+    ) -> Result<RegisterRow, StoreError> {
+        let row = RegisterRow {
+            document: Some(document),
+            code: Some(issue.code.to_string()),
+            issued_on: Some(issue.on),
+            ..row
+        };
+        let sent = "SELECT position FROM outgoing WHERE document = ?1";
+        let position = self
+            .db
+            .prepare_cached(sent)
+            .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0)).optional())
+            .attempted("look up an outgoing document")?;
+        if let Some(position) = position {
+            let (event, at) = self.event_at(position)?;
+            let row = RegisterRow { sent_on: Some(Day::in_vietnam(at)), ..row };
+            return match dispatch_of(&event) {
+                Some(dispatch) => self.sent_row(&dispatch, row),
+                None => Ok(row),
+            };
+        }
+        let Some(draft) = self.draft(&document)? else { return Ok(row) };
+        let row = match draft.draft_stage {
+            DraftStage::Discarded => {
+                RegisterRow { cancelled: draft.steps.last().and_then(|s| s.note.clone()), ..row }
+            }
+            _ => row,
+        };
+        Ok(match draft.manifest {
+            Some(manifest) => row.with_manifest(manifest),
+            None => row,
+        })
+    }
+
+    /// The line of a document that was sent.
+    fn sent_row(&self, dispatch: &Dispatch, row: RegisterRow) -> Result<RegisterRow, StoreError> {
+        let document = dispatch.manifest.document;
+        let sql = "SELECT count(DISTINCT peer) FROM sent WHERE document = ?1";
+        let recipients = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0)))
+            .attempted("count the recipients of a document")?;
+        let row = RegisterRow {
+            document: Some(document),
+            code: dispatch.number(),
+            issued_on: dispatch.issued.as_ref().map(|issued| issued.on),
+            recipients: Some(recipients.unsigned_abs()),
+            ..row
+        };
+        Ok(row.with_manifest(dispatch.manifest.clone()))
+    }
+
     fn incoming_dispatch(
         &self,
         from: &OfficeId,
         document: &DocumentId,
-    ) -> Result<Option<schema::body::Dispatch>, StoreError> {
+    ) -> Result<Option<Dispatch>, StoreError> {
         let sql = "SELECT held.position FROM held JOIN peer ON peer.no = held.peer
                    WHERE held.document = ?1 AND peer.office = ?2";
         let position = self

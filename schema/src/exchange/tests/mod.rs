@@ -238,6 +238,9 @@ fn line(change: &Change) -> String {
                 format!("alarm: {} finds {counter} {outcome:?}", name(*by))
             }
             Alarm::NumberTwice { line, .. } => format!("alarm: number {line} twice"),
+            Alarm::TwoNumbers { document, .. } => {
+                format!("alarm: two numbers of {}", document.as_bytes()[15])
+            }
             Alarm::TooMuchSaid { office, .. } => format!("alarm: {} says too much", name(*office)),
         },
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::body::{Assignment, Deed, Issue, PaperDocument};
+use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument};
 use crate::document::{AmendKind, Amends, CopyForm};
 use crate::handling::{
     Actor, BusinessKind, Direction, Fact as Told, Progress, Recipients, RefusalReason, Role, Side, Stage,
@@ -253,7 +253,15 @@ fn f1_reasons_are_asked_for() {
 #[test]
 fn l3_roles_do_their_own_work_only() {
     let ask = || asked(BusinessKind::TakeBack, 1);
-    let all: [(Work, &[Role]); 8] = [
+    let (document, reason) = (document(1), "Lãnh đạo đổi ý".to_owned());
+    let all: [(Work, &[Role]); 15] = [
+        (drafted(letter(1)), &[OFFICER, CLERK, LEADER]),
+        (Work::Approve { document }, &[LEADER]),
+        (signed(1, "a signature"), &[LEADER]),
+        (issued(1), &[CLERK]),
+        (Work::Send { document }, &[CLERK]),
+        (Work::Discard { document, reason: reason.clone() }, &[OFFICER, CLERK, LEADER]),
+        (Work::CancelNumber { direction: Direction::Outgoing, book: None, reason }, &[CLERK]),
         (register(), &[CLERK]),
         (refuse(), &[CLERK]),
         (assign(), &[LEADER]),
@@ -283,10 +291,7 @@ fn g1_take_back_is_answered_before_work_goes_on() {
         pair.receive(CLERK, register()).expect("registered");
         pair.settle();
         pair.send(CLERK, asked(BusinessKind::TakeBack, 1)).expect("asked");
-        assert_eq!(
-            pair.send(CLERK, asked(BusinessKind::TakeBack, 2)),
-            Err(WorkRefusal::AlreadyAsked { office: A })
-        );
+        assert_eq!(pair.send(CLERK, asked(BusinessKind::TakeBack, 2)), Err(WorkRefusal::NobodyLeft));
         pair.settle();
         assert_eq!(pair.at_sender().standing(), Standing::AskedBack);
         assert_eq!(pair.receive(LEADER, assign()), Err(WorkRefusal::AskedBack));
@@ -684,6 +689,96 @@ fn b1_unsigned_document_is_not_sealed() {
     };
     assert_eq!(decided(false), Some(Refusal::Unsigned));
     assert_eq!(decided(true), None);
+}
+
+/// What one recipient says, true or not, is in nobody else's way: whoever was recalled already is left out.
+#[test]
+fn g2_recall_of_everybody_leaves_out_those_who_have_it_no_more() {
+    let mut station = Station::new(ME);
+    station.record(&draft(&[A, B], &Body::Dispatch(dispatch(ME, 1))), Millis(1));
+    let recall = |of: &[OfficeId], n| Work::Ask {
+        document: document(1),
+        of: of.to_vec(),
+        kind: BusinessKind::Recall,
+        business: BusinessId::new([n; 16]),
+        reason: "Sai số liệu".to_owned(),
+    };
+    // A answers a recall that nobody has made.
+    let (business, kind) = (BusinessId::new([9; 16]), BusinessKind::Recall);
+    let fact = Told::Answered { business, kind, agreed: true, words: None };
+    let told = DocumentFact { document: document(1), fact, by: None };
+    station.take(Class::Received, &from_a(0, 1, &Body::Status(Status::Document(told))));
+    assert_eq!(progress(&station, A, Side::Sender).standing(), Standing::Current);
+    works(&mut station, CLERK, recall(&[A], 1)).expect("from A alone");
+    let rest = works(&mut station, CLERK, recall(&[], 2)).expect("from everybody who has it");
+    let to: Vec<OfficeId> = rest.iter().flat_map(|event| &event.event().to).map(|to| to.office).collect();
+    assert_eq!(to, [B]);
+    assert_eq!(works(&mut station, CLERK, recall(&[], 3)).err(), Some(WorkRefusal::NobodyLeft));
+}
+
+/// One document leaves through one door.
+#[test]
+fn b1_document_that_was_sent_gets_no_number() {
+    let mut station = Station::new(ME);
+    for (role, work) in steps(1).into_iter().take(3) {
+        works(&mut station, role, work).expect("in turn");
+    }
+    let other_door = draft(&[A], &Body::Dispatch(Dispatch::unsigned(letter(1))));
+    station.record(&other_door, Millis(7));
+    assert_eq!(works(&mut station, CLERK, issued(1)).err(), Some(WorkRefusal::AlreadySent));
+    let known = sure(station.records.drafted(&document(1))).map(|row| row.stage);
+    assert_eq!(known, Some(crate::handling::DraftStage::Sent));
+}
+
+/// A lost life had sent a document under a number that this life does not know.
+#[test]
+fn document_with_two_numbers_is_an_alarm() {
+    let mut station = Station::new(ME);
+    for (role, work) in steps(1).into_iter().take(3) {
+        works(&mut station, role, work).expect("in turn");
+    }
+    let mut lost = station.clone();
+    for _ in 0..4 {
+        let cancel =
+            Work::CancelNumber {
+                direction: Direction::Outgoing, book: None, reason: "Ghi nhầm".to_owned()
+            };
+        works(&mut lost, CLERK, cancel).expect("cancelled");
+    }
+    works(&mut lost, CLERK, issued(1)).expect("numbered 5");
+    let sent = works(&mut lost, CLERK, Work::Send { document: document(1) }).expect("sent");
+    let raised = sure(station.exchange.raise(&station.records, Incarnation::FIRST, 0, RestoreReason::Tool));
+    for draft in &raised {
+        station.record(draft, Millis(9));
+    }
+    let state = Work::StateHighest { direction: Direction::Outgoing, book: None, number: 5 };
+    works(&mut station, CLERK, state).expect("stated");
+    works(&mut station, CLERK, issued(1)).expect("numbered 6");
+    station.take(Class::Regained, &sent[0]);
+    let alarmed = station.alarms.iter().any(|alarm| matches!(alarm, Alarm::TwoNumbers { .. }));
+    assert!(alarmed, "{:?}", station.alarms);
+    assert_eq!(
+        works(&mut station, CLERK, Work::Send { document: document(1) }).err(),
+        Some(WorkRefusal::AlreadySent)
+    );
+}
+
+/// What nobody could send uses no number.
+#[test]
+fn b1_impossible_recipient_is_refused_before_anybody_signs() {
+    let mut station = Station::new(ME);
+    let to = |office| Work::Draft { manifest: Box::new(letter(1)), to: Recipients::Listed(vec![office]) };
+    for (office, expected) in
+        [(ME, Refusal::ToItself), (STRANGER, Refusal::UnknownRecipient { office: STRANGER, directory: 1 })]
+    {
+        let command = Command::Work { by: by(OFFICER), work: to(office) };
+        let refused = sure(decide(&station.exchange, &station.records, context(&directory()), &command));
+        assert_eq!(refused, Err(expected));
+    }
+    let amends = Some(Amends { document: document(9), how: AmendKind::Replace, reason: "Sai".to_owned() });
+    let of_nothing = drafted(Manifest { amends, ..letter(1) });
+    let refused = works(&mut station, OFFICER, of_nothing).err();
+    assert_eq!(refused, Some(WorkRefusal::NotSent { document: document(9) }));
 }
 
 fn fact() -> impl Strategy<Value = Told> {

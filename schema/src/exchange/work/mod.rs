@@ -11,8 +11,8 @@ use crate::body::{
 use crate::document::{DocumentType, Manifest};
 use crate::event::{Event, Kind, RECIPIENTS_MAX};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, REQUESTS_MAX, Recipients, RefusalReason,
-    Role, Side, Stage, Standing,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, Progress, REQUESTS_MAX, Recipients,
+    RefusalReason, Role, Side, Stage, Standing,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId};
 use crate::time::{Day, Millis};
@@ -242,6 +242,11 @@ pub enum WorkRefusal {
         /// Which office.
         office: OfficeId,
     },
+    /// Everybody was asked, or has it no more.
+    #[error(
+        "no recipient is left that could be asked: all were asked already, or it counts no more for them"
+    )]
+    NobodyLeft,
     /// Too often.
     #[error("office `{office}` was asked {REQUESTS_MAX} times already")]
     AskedTooOften {
@@ -384,6 +389,13 @@ pub(super) fn decide_work<R: Records>(
     let desk = Desk { exchange, records, context, by, today: Day::in_vietnam(context.now) };
     let decided = match work {
         Work::Send { document } => return desk.send(*document),
+        Work::Draft { manifest, to } => {
+            return Ok(desk.draft(manifest, to)?.and_then(|drafts| desk.sound(drafts)));
+        }
+        Work::Issue { document, book, unit } => {
+            let issued = desk.issue(*document, book.as_ref(), unit.as_deref())?;
+            return Ok(issued.and_then(|drafts| desk.sound(drafts)));
+        }
         Work::Register { arrival, book, undetermined } => {
             desk.register(arrival, book.as_ref(), undetermined.as_ref())?
         }
@@ -396,10 +408,8 @@ pub(super) fn decide_work<R: Records>(
             desk.ask(*document, of, *kind, *business, fact)?
         }
         Work::Answer { arrival, agreed, words } => desk.answer(arrival, *agreed, words.as_ref())?,
-        Work::Draft { manifest, to } => desk.draft(manifest, to)?,
         Work::Approve { document } => desk.approve(*document)?,
         Work::Sign { document, signature } => desk.sign(*document, signature)?,
-        Work::Issue { document, book, unit } => desk.issue(*document, book.as_ref(), unit.as_deref())?,
         Work::Discard { document, reason } => desk.discard(*document, reason)?,
         Work::RegisterPaper { book, paper } => desk.register_paper(book.as_ref(), paper),
         Work::CancelNumber { direction, book, reason } => {
@@ -409,14 +419,7 @@ pub(super) fn decide_work<R: Records>(
             desk.state_highest(*direction, book.as_ref(), *number)
         }
     };
-    // Sealing would find it too, but as a fault of this station instead of an answer to whoever wrote it.
-    let decided = decided.and_then(|drafts| {
-        for draft in &drafts {
-            desk.read_again(draft)?;
-        }
-        Ok(drafts)
-    });
-    Ok(decided.map_err(Refusal::Work))
+    Ok(decided.map_err(Refusal::Work).and_then(|drafts| desk.sound(drafts)))
 }
 
 /// Where work is decided: what is known, and who works.
@@ -429,9 +432,14 @@ struct Desk<'a, R> {
 }
 
 impl<R: Records> Desk<'_, R> {
-    fn read_again(&self, draft: &Draft) -> Result<(), BodyError> {
-        let event: Event = self.exchange.next_event(draft, Millis(0));
-        Body::read(crate::event::VERSION, &event).map(drop)
+    /// Reads what was decided as everybody will read it: sealing would find what is wrong too, but as a fault of this
+    /// station instead of an answer to whoever wrote it.
+    fn sound(&self, drafts: Vec<Draft>) -> Result<Vec<Draft>, Refusal> {
+        for draft in &drafts {
+            let event: Event = self.exchange.next_event(draft, Millis(0));
+            Body::read(crate::event::VERSION, &event).map_err(WorkRefusal::Text)?;
+        }
+        Ok(drafts)
     }
 
     fn told(&self, arrival: &Arrival, fact: Fact) -> Draft {
@@ -592,31 +600,24 @@ impl<R: Records> Desk<'_, R> {
         if recipients.is_empty() {
             return Ok(Err(WorkRefusal::NotSent { document }));
         }
-        let mut asked = if of.is_empty() { recipients.clone() } else { of.to_vec() };
-        asked.sort_unstable();
-        asked.dedup();
-        for office in &asked {
+        let mut asked = Vec::new();
+        for office in if of.is_empty() { &recipients[..] } else { of } {
             if !recipients.contains(office) {
                 return Ok(Err(WorkRefusal::NotSentTo { office: *office, document }));
             }
             let progress = self.case(*office, document, Side::Sender)?.progress;
-            if progress.asked().contains_key(&business)
-                || kind == BusinessKind::TakeBack && progress.is_asked_back()
-            {
-                return Ok(Err(WorkRefusal::AlreadyAsked { office: *office }));
+            match may_ask(&progress, *office, kind, business) {
+                Ok(()) => asked.push(*office),
+                // Whoever it counts no more for is not asked again.
+                Err(WorkRefusal::CountsNoMore { .. } | WorkRefusal::AlreadyAsked { .. }) if of.is_empty() => {
+                }
+                Err(refusal) => return Ok(Err(refusal)),
             }
-            match progress.standing() {
-                Standing::Recalled => {
-                    return Ok(Err(WorkRefusal::CountsNoMore { standing: Standing::Recalled }));
-                }
-                standing @ (Standing::TakenBack | Standing::Replaced) if of.len() == 1 => {
-                    return Ok(Err(WorkRefusal::CountsNoMore { standing }));
-                }
-                _ if progress.asked().len() >= REQUESTS_MAX => {
-                    return Ok(Err(WorkRefusal::AskedTooOften { office: *office }));
-                }
-                _ => {}
-            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        if asked.is_empty() {
+            return Ok(Err(WorkRefusal::NobodyLeft));
         }
         let told = Body::BusinessRequest(DocumentFact { document, fact, by: Some(self.by.clone()) });
         let drafts = asked
@@ -646,6 +647,27 @@ impl<R: Records> Desk<'_, R> {
             return Err(WorkRefusal::BookInUse { book, highest });
         }
         Ok(vec![self.kept(Deed::HighestStated { direction, entry: Entry { book, year, number } })])
+    }
+}
+
+/// Whether a recipient can be asked for this.
+fn may_ask(
+    progress: &Progress,
+    office: OfficeId,
+    kind: BusinessKind,
+    business: BusinessId,
+) -> Result<(), WorkRefusal> {
+    if progress.asked().contains_key(&business) || kind == BusinessKind::TakeBack && progress.is_asked_back()
+    {
+        return Err(WorkRefusal::AlreadyAsked { office });
+    }
+    match progress.standing() {
+        Standing::Recalled => Err(WorkRefusal::CountsNoMore { standing: Standing::Recalled }),
+        standing @ (Standing::TakenBack | Standing::Replaced) if kind == BusinessKind::TakeBack => {
+            Err(WorkRefusal::CountsNoMore { standing })
+        }
+        _ if progress.known_requests() >= REQUESTS_MAX => Err(WorkRefusal::AskedTooOften { office }),
+        _ => Ok(()),
     }
 }
 

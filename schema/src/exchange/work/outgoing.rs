@@ -4,47 +4,60 @@
 use minicbor::bytes::ByteVec;
 
 use super::{Decided, Desk, WorkRefusal};
-use crate::body::{Body, Deed, Dispatch, DocumentFact, Issue, SIGNATURES_MAX};
-use crate::document::{AmendKind, Code, Manifest};
-use crate::event::{Kind, RECIPIENTS_MAX};
-use crate::exchange::decide::decide_dispatch;
+use crate::body::{Deed, Dispatch, Issue, SIGNATURES_MAX};
+use crate::document::{Code, Manifest};
+use crate::exchange::decide::{check_dispatch, decide_dispatch};
 use crate::exchange::{Draft, Records, Refusal};
-use crate::handling::{
-    BookId, BusinessKind, CaseRow, Direction, DraftStage, DraftedRow, Fact, Recipients, Side, Standing,
-};
+use crate::handling::{BookId, CaseRow, Direction, DraftStage, DraftedRow, Recipients, Side, Standing};
 use crate::id::{BusinessId, DocumentId, OfficeId};
 
 /// What a PDF calls itself (RFC 8118).
 const PDF: &str = "application/pdf";
 
 impl<R: Records> Desk<'_, R> {
-    pub(super) fn draft(&self, manifest: &Manifest, to: &Recipients) -> Result<Decided, R::Error> {
+    pub(super) fn draft(
+        &self,
+        manifest: &Manifest,
+        to: &Recipients,
+    ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
         let document = manifest.document;
-        if self.records.knows_outgoing(&document)? {
-            return Ok(Err(WorkRefusal::AlreadySent));
-        }
-        match self.records.drafted(&document)?.map(|known| known.stage) {
-            None | Some(DraftStage::Drafted | DraftStage::Approved) => {}
-            Some(DraftStage::Signed | DraftStage::Issued) => return Ok(Err(WorkRefusal::ContentFixed)),
-            Some(DraftStage::Sent) => return Ok(Err(WorkRefusal::AlreadySent)),
-            Some(DraftStage::Discarded) => return Ok(Err(WorkRefusal::AlreadyDiscarded)),
+        let refused = match self.records.drafted(&document)?.map(|known| known.stage) {
+            _ if self.records.knows_outgoing(&document)? => Some(WorkRefusal::AlreadySent),
+            None | Some(DraftStage::Drafted | DraftStage::Approved) => None,
+            Some(DraftStage::Signed | DraftStage::Issued) => Some(WorkRefusal::ContentFixed),
+            Some(DraftStage::Sent) => Some(WorkRefusal::AlreadySent),
+            Some(DraftStage::Discarded) => Some(WorkRefusal::AlreadyDiscarded),
+        };
+        if let Some(refusal) = refused {
+            return Ok(Err(refusal.into()));
         }
         if manifest.issuer != self.exchange.me() {
-            return Ok(Err(WorkRefusal::OtherIssuer));
+            return Ok(Err(WorkRefusal::OtherIssuer.into()));
         }
-        if let Err(refusal) = self.may_issue(manifest) {
+        // What would make sending impossible is said before anybody signs it.
+        let dispatch = Dispatch::unsigned(manifest.clone());
+        if let Err(refusal) = check_dispatch(self.exchange, self.context, &self.offices(to), &dispatch) {
             return Ok(Err(refusal));
+        }
+        if let Some(amends) = &manifest.amends
+            && self.records.recipients(&amends.document)?.is_empty()
+        {
+            return Ok(Err(WorkRefusal::NotSent { document: amends.document }.into()));
         }
         let (manifest, to) = (Box::new(manifest.clone()), to.clone());
         Ok(Ok(vec![self.kept(Deed::Drafted { manifest, to })]))
     }
 
-    /// The office sends what it is entitled to (*gửi đúng thẩm quyền*).
-    fn may_issue(&self, manifest: &Manifest) -> Result<(), WorkRefusal> {
-        let document_type = manifest.document_type;
-        match self.context.rules.may_issue(document_type) {
-            true => Ok(()),
-            false => Err(WorkRefusal::TypeNotAllowed { document_type }),
+    /// To whom a draft goes as of now.
+    fn offices(&self, to: &Recipients) -> Vec<OfficeId> {
+        match to {
+            Recipients::Listed(to) => to.clone(),
+            Recipients::All => {
+                let enrolled = self.context.directory.offices().filter(|office| office.is_enrolled());
+                let me = self.exchange.me();
+                let allowed = |id: &OfficeId| *id != me && self.context.rules.may_send_to(id);
+                enrolled.map(|office| office.id).filter(allowed).collect()
+            }
         }
     }
 
@@ -52,8 +65,11 @@ impl<R: Records> Desk<'_, R> {
         let Some(row) = self.records.drafted(document)? else {
             return Ok(Err(WorkRefusal::NoDraft { document: *document }));
         };
+        // Another program may have sent it through the other door.
+        if row.stage == DraftStage::Sent || self.records.knows_outgoing(document)? {
+            return Ok(Err(WorkRefusal::AlreadySent));
+        }
         Ok(match row.stage {
-            DraftStage::Sent => Err(WorkRefusal::AlreadySent),
             DraftStage::Discarded => Err(WorkRefusal::AlreadyDiscarded),
             _ => Ok(row),
         })
@@ -82,12 +98,21 @@ impl<R: Records> Desk<'_, R> {
         document: DocumentId,
         book: Option<&BookId>,
         unit: Option<&str>,
-    ) -> Result<Decided, R::Error> {
+    ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
         let row = match self.drafted(&document)? {
             Ok(row) => row,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Err(refusal.into())),
         };
-        Ok(self.issued(&row, book, unit).map(|issue| vec![self.kept(Deed::Issued { document, issue })]))
+        let issue = match self.issued(&row, book, unit) {
+            Ok(issue) => issue,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        let Some(manifest) = row.manifest else { return Ok(Err(WorkRefusal::AlreadySent.into())) };
+        let dispatch = Dispatch { manifest, issued: Some(issue.clone()), signatures: row.signatures };
+        // A number is not used for what could not be sent.
+        let to = self.offices(&row.to);
+        let sent = decide_dispatch(self.exchange, self.records, self.context, &to, &dispatch)?;
+        Ok(sent.map(|_| vec![self.kept(Deed::Issued { document, issue })]))
     }
 
     fn issued(
@@ -108,10 +133,7 @@ impl<R: Records> Desk<'_, R> {
             return Err(WorkRefusal::NoMainFile);
         }
         let rules = self.context.rules;
-        let book = match named {
-            Some(named) => rules.book(Direction::Outgoing, Some(named)),
-            None => rules.outgoing_book(manifest.document_type),
-        };
+        let book = rules.outgoing_book(manifest.document_type, named);
         let book = book.ok_or(WorkRefusal::UnknownBook)?;
         let line = self.next_entry(Direction::Outgoing, Some(&book.id))?;
         let notation = book.notation(manifest.document_type, manifest.copy, unit);
@@ -134,40 +156,9 @@ impl<R: Records> Desk<'_, R> {
             };
             return Ok(Err(refusal.into()));
         };
-        let to = match row.to {
-            Recipients::Listed(to) => to,
-            Recipients::All => {
-                let enrolled = self.context.directory.offices().filter(|office| office.is_enrolled());
-                enrolled.map(|office| office.id).filter(|id| *id != self.exchange.me()).collect()
-            }
-        };
-        let amends = manifest.amends.clone();
+        let to = self.offices(&row.to);
         let dispatch = Dispatch { manifest, issued: Some(issue), signatures: row.signatures };
-        let mut drafts = match decide_dispatch(self.exchange, self.records, self.context, &to, &dispatch)? {
-            Ok(drafts) => drafts,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Some(amends) = amends.filter(|amends| amends.how == AmendKind::Update) {
-            drafts.extend(self.recall_from_removed(amends.document, document, &amends.reason, &to)?);
-        }
-        Ok(Ok(drafts))
-    }
-
-    /// Whoever had the earlier document and does not get the updated one is to cancel it.
-    fn recall_from_removed(
-        &self,
-        earlier: DocumentId,
-        by: DocumentId,
-        reason: &str,
-        to: &[OfficeId],
-    ) -> Result<Vec<Draft>, R::Error> {
-        let mut removed = self.records.recipients(&earlier)?;
-        removed.retain(|office| !to.contains(office));
-        let business = BusinessId::new(*by.as_bytes());
-        let fact = Fact::Asked { business, kind: BusinessKind::Recall, reason: reason.to_owned() };
-        let told = Body::BusinessRequest(DocumentFact { document: earlier, fact, by: Some(self.by.clone()) });
-        let drafts = removed.chunks(RECIPIENTS_MAX);
-        Ok(drafts.map(|to| self.exchange.draft(to.to_vec(), Kind::BusinessRequest, &told)).collect())
+        decide_dispatch(self.exchange, self.records, self.context, &to, &dispatch)
     }
 
     pub(super) fn discard(&self, document: DocumentId, reason: &str) -> Result<Decided, R::Error> {

@@ -1,0 +1,176 @@
+//! What people ask the station to do: decided, recorded, answered.
+
+use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
+use schema::document::{Attachment, Code, Manifest};
+use schema::event::{EventError, VerifiedEvent};
+use schema::exchange::{self, Command, Context, Draft, Records as _, Refusal};
+use schema::handling::{self, Fact};
+use schema::time::Millis;
+use schema::trust::Outcome;
+
+use super::{Node, StepError, Work};
+use crate::step::{Answer, Done};
+
+impl Node {
+    pub(super) fn command(
+        &mut self,
+        command: &Command,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<Answer, StepError> {
+        match command {
+            Command::Dispatch { dispatch, .. } => self.dispatch(command, dispatch, now, work),
+            Command::Work { work: asked, .. } => self.work(command, asked, now, work),
+        }
+    }
+
+    fn decide(&self, command: &Command, now: Millis) -> Result<Result<Vec<Draft>, Refusal>, StepError> {
+        let context = Context { directory: self.registry.directory(), rules: &self.rules, now };
+        Ok(exchange::decide(&self.exchange, &self.store, context, command)?)
+    }
+
+    /// Somebody works on documents.
+    fn work(
+        &mut self,
+        command: &Command,
+        asked: &exchange::Work,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<Answer, StepError> {
+        if let exchange::Work::Draft { manifest, .. } = asked
+            && let Some(refusal) = self.missing_attachment(manifest)?
+        {
+            return Ok(Answer::Refused(refusal));
+        }
+        if let Some(refusal) = self.refused_signature(asked, now)? {
+            return Ok(Answer::Refused(refusal));
+        }
+        let drafts = match self.decide(command, now)? {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        };
+        let mut done = Done::default();
+        for draft in &drafts {
+            let event = match self.record(draft, now, work) {
+                Ok(event) => event,
+                // The first draft is the largest: when it fits, all do, and nothing was recorded.
+                Err(StepError::Seal(EventError::TooLarge { .. })) if done == Done::default() => {
+                    return Ok(Answer::Refused(Refusal::TooLarge));
+                }
+                Err(error) => return Err(error),
+            };
+            done.recipients += draft.to.len();
+            done.line = done.line.or_else(|| line_of(&event));
+            done.code = done.code.or_else(|| code_of(&event));
+        }
+        Ok(Answer::Done(done))
+    }
+
+    fn dispatch(
+        &mut self,
+        command: &Command,
+        dispatch: &Dispatch,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<Answer, StepError> {
+        if let Some(refusal) = self.missing_attachment(&dispatch.manifest)? {
+            return Ok(Answer::Refused(refusal));
+        }
+        if let Some(refusal) = self.invalid_signature(dispatch, now) {
+            return Ok(Answer::Refused(refusal));
+        }
+        let drafts = match self.decide(command, now)? {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        };
+        let mut recipients = 0;
+        for draft in &drafts {
+            match self.record(draft, now, work) {
+                Ok(_) => recipients += draft.to.len(),
+                // The first draft has the most recipients: when it fits, all do, and nothing was recorded.
+                Err(StepError::Seal(EventError::TooLarge { .. })) if recipients == 0 => {
+                    return Ok(Answer::Refused(Refusal::TooLarge));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::Dispatched { document: dispatch.manifest.document, recipients })
+    }
+
+    /// A signature of a person that is invalid by now: when it is recorded, and again before the office numbers and seals.
+    fn refused_signature(&self, asked: &exchange::Work, now: Millis) -> Result<Option<Refusal>, StepError> {
+        let (document, added) = match asked {
+            exchange::Work::Sign { document, signature } => (document, Some(signature)),
+            exchange::Work::Issue { document, .. } | exchange::Work::Send { document } => (document, None),
+            _ => return Ok(None),
+        };
+        let Some(row) = self.store.drafted(document)? else { return Ok(None) };
+        let Some(manifest) = row.manifest else { return Ok(None) };
+        let signatures = match added {
+            Some(added) => vec![added.clone()],
+            None => row.signatures,
+        };
+        Ok(self.invalid_signature(&Dispatch { manifest, issued: None, signatures }, now))
+    }
+
+    fn missing_attachment(&self, manifest: &Manifest) -> Result<Option<Refusal>, StepError> {
+        for Attachment { blob, .. } in &manifest.attachments {
+            if !self.store.has_blob(&blob.hash)? {
+                return Ok(Some(Refusal::AttachmentMissing { hash: blob.hash }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells senders that what they recalled is cancelled here.
+    pub(super) fn confirm_recalls(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        if !std::mem::take(&mut work.recalls) {
+            return Ok(());
+        }
+        // Each round confirms what it has found, and so finds other ones, or none.
+        let mut confirmed = true;
+        while std::mem::take(&mut confirmed) {
+            for (from, document) in self.store.recalls_to_confirm()? {
+                for draft in self.exchange.confirm_recalls(&self.store, from, document)? {
+                    self.record(&draft, now, work)?;
+                    confirmed = true;
+                }
+            }
+        }
+        work.recalls = false;
+        Ok(())
+    }
+
+    /// The first signature of a person that would be invalid everywhere. One that nobody can tell about yet leaves.
+    fn invalid_signature(&self, dispatch: &Dispatch, now: Millis) -> Option<Refusal> {
+        let judged = self.registry.judge_persons(dispatch, &[], now);
+        let mut judged = judged.into_iter().map(|person| person.verdict).enumerate();
+        let (n, why) = judged.find(|(_, verdict)| verdict.outcome() == Outcome::Invalid)?;
+        Some(Refusal::SignatureInvalid { number: n + 1, why: Box::new(why) })
+    }
+}
+
+/// The line of a register that an event of this station has used.
+fn line_of(event: &VerifiedEvent) -> Option<handling::Entry> {
+    match Body::read(event.version(), event.event()) {
+        Ok(Body::Status(Status::Document(DocumentFact { fact: Fact::Registered { entry, .. }, .. }))) => {
+            Some(entry)
+        }
+        Ok(Body::Act(Act { deed, .. })) => match deed {
+            Deed::PaperRegistered { entry, .. }
+            | Deed::NumberCancelled { entry, .. }
+            | Deed::HighestStated { entry, .. } => Some(entry),
+            Deed::Issued { issue, .. } => issue.line,
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Number and symbol that an event of this station has given.
+fn code_of(event: &VerifiedEvent) -> Option<Code> {
+    match Body::read(event.version(), event.event()) {
+        Ok(Body::Act(Act { deed: Deed::Issued { issue, .. }, .. })) => Some(issue.code),
+        _ => None,
+    }
+}
