@@ -560,7 +560,11 @@ fn station_sends_no_signature_that_would_be_invalid_everywhere() {
     let command = |station: &mut Receiver, signatures: Vec<Vec<u8>>| {
         let signatures = signatures.into_iter().map(Into::into).collect();
         let dispatch = Dispatch { manifest: manifest(SENDER, 1), issued: None, signatures };
-        let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch, reference_only: true };
+        let command = Command::Dispatch {
+            to: vec![office_id(RECIPIENT)],
+            dispatch: Box::new(dispatch),
+            reference_only: true,
+        };
         let mut effects = station.step(Input::Command { ticket: Ticket(1), command }, hours(3));
         let Some(Effect::Answer { answer, .. }) = effects.pop() else { panic!("no answer") };
         answer
@@ -651,7 +655,11 @@ fn station_confirms_no_key_that_it_never_had() {
     let revoked = |serial, at| Revoked { serial, at: hours(at), why: Why::KeyCompromise };
     let mut station = Receiver::of(SENDER);
     let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
-    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch, reference_only: true };
+    let command = Command::Dispatch {
+        to: vec![office_id(RECIPIENT)],
+        dispatch: Box::new(dispatch),
+        reference_only: true,
+    };
     station.step(Input::Command { ticket: Ticket(1), command }, hours(1));
     station.node = station.node.with_next_key(Some(next.clone()));
     let list = registrar.list(2, (hours(20), ENDS), &[revoked(SENDERS_SERIAL, 2)]);
@@ -673,7 +681,11 @@ fn announcements(station: &Receiver) -> usize {
 fn station_whose_key_was_lost_announces_nothing_and_goes_on_in_a_new_life() {
     let mut station = Receiver::of(SENDER);
     let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
-    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch, reference_only: true };
+    let command = Command::Dispatch {
+        to: vec![office_id(RECIPIENT)],
+        dispatch: Box::new(dispatch),
+        reference_only: true,
+    };
     station.step(Input::Command { ticket: Ticket(1), command }, hours(1));
     station.learn(vec![list(&[(SENDERS_SERIAL, hours(2), Why::KeyCompromise)])], hours(21));
     let next = SigningKey::from_bytes(&[0x78; 32]);

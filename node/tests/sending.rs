@@ -43,7 +43,7 @@ fn what_a_relay_refuses_is_tried_again_soon_and_then_ever_more_seldom() {
     let manifest = Manifest::new(document, office_id(SENDER), letter, "V/v thay khóa ký", signer);
     let command = Command::Dispatch {
         to: vec![office_id(RECIPIENT)],
-        dispatch: Dispatch::unsigned(manifest),
+        dispatch: Box::new(Dispatch::unsigned(manifest)),
         reference_only: true,
     };
     let inputs = vec![Input::Connected(relay()), Input::Command { ticket: Ticket(1), command }];

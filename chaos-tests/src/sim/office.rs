@@ -223,7 +223,8 @@ impl World<'_> {
         let letter = Manifest::new(document, issuer, DocumentType::OfficialLetter, subject, signer);
         let manifest = Manifest { urgency, attachments: attachments.collect(), ..letter };
         let dispatch = Dispatch::unsigned(manifest);
-        let command = Command::Dispatch { to: to.clone(), dispatch, reference_only: true };
+        let command =
+            Command::Dispatch { to: to.clone(), dispatch: Box::new(dispatch), reference_only: true };
         inputs.push(Input::Command { ticket, command });
         self.asked.insert(ticket, (number, document, to));
         self.step(number, inputs)

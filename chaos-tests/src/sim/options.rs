@@ -88,6 +88,8 @@ pub struct Options {
     pub offices: usize,
     /// Documents the clerks send while faults happen.
     pub documents: usize,
+    /// What people do with documents while faults happen.
+    pub work: usize,
     /// How long faults happen, in milliseconds of simulated time.
     pub faulty_ms: u64,
     /// Chance that a message between two machines is lost, in thousandths.
@@ -140,6 +142,7 @@ impl Options {
             regions: 1 + index(rng, 3),
             offices: 2 + index(rng, 4),
             documents: 4 + index(rng, 20),
+            work: 0,
             faulty_ms,
             loss: if calm { 0 } else { [0, 20, 80, 200][index(rng, 4)] },
             duplication: if calm { 0 } else { [0, 50, 200][index(rng, 3)] },
@@ -150,6 +153,7 @@ impl Options {
             second_home: [0, 500][index(rng, 2)],
             all_given_back: false,
         };
+        options.work = 2 * options.documents;
         let later = Fault::ALL.into_iter().filter(|fault| fault.is_drawn_last());
         options.faults.extend(later.filter(|_| !calm && chance(rng, 250)));
         options
@@ -160,11 +164,12 @@ impl Options {
     #[must_use]
     pub fn shortened(mut self) -> Self {
         self.documents = self.documents.min(Self::SHORT_DOCUMENTS_MAX);
+        self.work = self.work.min(Self::SHORT_DOCUMENTS_MAX);
         self.fault_every_ms = self.fault_every_ms.max(self.faulty_ms / Self::SHORT_FAULTS_MAX);
         self
     }
 
-    /// How many documents a shortened scenario has at most.
+    /// How many documents, and acts of people, a shortened scenario has at most.
     const SHORT_DOCUMENTS_MAX: usize = 6;
 
     /// About how many faults happen in a shortened scenario at most.

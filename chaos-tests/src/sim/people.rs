@@ -66,7 +66,7 @@ impl World<'_> {
         if !self.faulty || self.work_left == 0 || self.stations[number].is_retired() {
             return Ok(());
         }
-        let next = below(&mut self.rng, self.options.faulty_ms / self.options.documents as u64);
+        let next = below(&mut self.rng, 2 * self.options.faulty_ms / self.options.work.max(1) as u64);
         self.at(next, Event::People(number));
         let Some(node) = self.stations[number].node.as_ref() else { return Ok(()) };
         let shown: Vec<HeldRow> = held_rows(node)?.into_iter().filter(|row| row.ordinal.is_some()).collect();

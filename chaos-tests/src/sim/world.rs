@@ -279,7 +279,7 @@ impl<'a> World<'a> {
             authentic: BTreeSet::new(),
             signed_with: BTreeSet::new(),
             documents_left: options.documents,
-            work_left: 2 * options.documents,
+            work_left: options.work,
             paper: PaperRegisters::default(),
             tickets: 0,
             refused: 0,

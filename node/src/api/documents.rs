@@ -254,7 +254,7 @@ pub(super) async fn send(State(api): State<SharedApi>, request: Request) -> Resu
     let to = recipients(&api, &request)?;
     let reference_only = request.reference_only;
     let dispatch = request.dispatch(api.office, &api.directory())?;
-    let command = Command::Dispatch { to, dispatch, reference_only };
+    let command = Command::Dispatch { to, dispatch: Box::new(dispatch), reference_only };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
         Answer::Dispatched { document, recipients } => {
             let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });

@@ -20,10 +20,6 @@ pub const ANSWER_SECONDS_MAX: u64 = 60;
 const KIB: usize = 1024;
 
 /// What waits for the core.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one `Stop` in a lifetime; a box for every input would cost more"
-)]
 pub(crate) enum Queued {
     /// An input, who wants its answer, and the room it takes until it was processed.
     Input {

@@ -165,7 +165,6 @@ fn work<S: Station>(
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "lives for one line; a box for every input would cost more")]
 enum Waited {
     Queued(Queued),
     Woken,

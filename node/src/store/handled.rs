@@ -250,6 +250,10 @@ impl Store {
     }
 
     pub(super) fn draft(&self, document: &DocumentId) -> Result<Option<DraftedRow>, StoreError> {
+        // An office that drafts elsewhere sends thousands of documents without a look-up for each.
+        if !self.has_drafts.get() {
+            return Ok(None);
+        }
         self.db
             .prepare_cached("SELECT bytes FROM drafted WHERE document = ?1")
             .and_then(|mut s| s.query_row([document.as_bytes()], |row| drafted_row(row, 0)).optional())
@@ -257,6 +261,7 @@ impl Store {
     }
 
     pub(super) fn save_draft(&self, row: &DraftedRow, entry: Position) -> Result<(), StoreError> {
+        self.has_drafts.set(true);
         let bytes = minicbor::to_vec(row).unwrap_or_default();
         self.db
             .prepare_cached(

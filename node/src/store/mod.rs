@@ -13,7 +13,7 @@ mod reader;
 mod records;
 mod signing;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -187,6 +187,8 @@ pub struct JournalEntry {
 pub struct Store {
     db: Connection,
     numbers: RefCell<BTreeMap<OfficeId, i64>>,
+    /// Whether anything was ever drafted here; true also when that was undone.
+    has_drafts: Cell<bool>,
 }
 
 impl Store {
@@ -238,8 +240,10 @@ impl Store {
         if mutant::is(Mutant::AckBeforeSync) {
             db.pragma_update(None, "synchronous", "OFF").attempted("configure SQLite")?;
         }
-        let store = Self { db, numbers: RefCell::default() };
+        let store = Self { db, numbers: RefCell::default(), has_drafts: Cell::new(false) };
         store.migrate()?;
+        let drafts = store.db.prepare("SELECT 1 FROM drafted").and_then(|mut s| s.exists([]));
+        store.has_drafts.set(drafts.attempted("look for drafts")?);
         Ok(store)
     }
 

@@ -182,7 +182,7 @@ pub enum Change {
         used: LineUse,
     },
     /// A document on its way out.
-    Drafted(DraftedRow),
+    Drafted(Box<DraftedRow>),
     /// Someone must look at this.
     Alarm(Alarm),
 }

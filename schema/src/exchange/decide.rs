@@ -43,7 +43,7 @@ pub enum Command {
         /// Recipients, in any order.
         to: Vec<OfficeId>,
         /// The document.
-        dispatch: Dispatch,
+        dispatch: Box<Dispatch>,
         /// It may leave although no person has signed it: it is for knowing only (Decision 28/2018).
         reference_only: bool,
     },

@@ -117,7 +117,7 @@ impl Exchange {
                     steps,
                 };
                 note_step(&mut row.steps, entry);
-                changes.push(Change::Drafted(row));
+                changes.push(Change::Drafted(Box::new(row)));
             }
             Deed::Approved { document } => {
                 change_draft(records, entry, document, changes, |row| row.stage = DraftStage::Approved)?;
@@ -183,7 +183,7 @@ impl Exchange {
         row.manifest = None;
         row.signatures.clear();
         note_step(&mut row.steps, entry);
-        changes.push(Change::Drafted(row));
+        changes.push(Change::Drafted(Box::new(row)));
         Ok(())
     }
 }
@@ -198,7 +198,7 @@ fn change_draft<R: Records>(
     if let Some(mut row) = records.drafted(document)?.filter(|row| row.stage < DraftStage::Sent) {
         change(&mut row);
         note_step(&mut row.steps, entry);
-        changes.push(Change::Drafted(row));
+        changes.push(Change::Drafted(Box::new(row)));
     }
     Ok(())
 }

@@ -578,7 +578,7 @@ impl MemoryRecords {
                 self.lines.insert((*direction, line.clone()), *used);
             }
             Change::Drafted(row) => {
-                self.drafted.insert(row.document, row.clone());
+                self.drafted.insert(row.document, (**row).clone());
             }
             Change::Held(row) => {
                 if let Some(document) = row.document {

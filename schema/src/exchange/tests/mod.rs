@@ -430,5 +430,5 @@ fn asks(to: &[OfficeId]) -> Fact {
 }
 
 fn asks_with(to: &[OfficeId], dispatch: Dispatch) -> Fact {
-    Asked(Command::Dispatch { to: to.to_vec(), dispatch, reference_only: true })
+    Asked(Command::Dispatch { to: to.to_vec(), dispatch: Box::new(dispatch), reference_only: true })
 }

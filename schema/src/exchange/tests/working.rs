@@ -604,7 +604,7 @@ fn b9_same_number_is_blocked_at_both_ends() {
         Amends { document: document(1), how: AmendKind::Replace, reason: "Sai số liệu".to_owned() };
     let mut pair = Pair::arrived();
     let send = |pair: &mut Pair, dispatch: Dispatch| {
-        let command = Command::Dispatch { to: vec![A], dispatch, reference_only: true };
+        let command = Command::Dispatch { to: vec![A], dispatch: Box::new(dispatch), reference_only: true };
         let decided =
             sure(decide(&pair.sender.exchange, &pair.sender.records, context(&directory()), &command));
         decided.map(|drafts| {
@@ -665,7 +665,8 @@ fn b8_authority_is_asked_before_anything_is_recorded() {
     let directory = directory();
     let decided = |rules: &Rules| {
         let context = Context { rules, ..context(&directory) };
-        let command = Command::Dispatch { to: vec![A], dispatch: dispatch(ME, 1), reference_only: true };
+        let command =
+            Command::Dispatch { to: vec![A], dispatch: Box::new(dispatch(ME, 1)), reference_only: true };
         sure(decide(&station.exchange, &station.records, context, &command)).err()
     };
     let report = Rules { types: [DocumentType::Report].into(), ..Rules::default() };
@@ -684,7 +685,7 @@ fn b1_unsigned_document_is_not_sealed() {
     let station = Station::new(ME);
     let directory = directory();
     let decided = |reference_only| {
-        let command = Command::Dispatch { to: vec![A], dispatch: dispatch(ME, 1), reference_only };
+        let command = Command::Dispatch { to: vec![A], dispatch: Box::new(dispatch(ME, 1)), reference_only };
         sure(decide(&station.exchange, &station.records, context(&directory), &command)).err()
     };
     assert_eq!(decided(false), Some(Refusal::Unsigned));
