@@ -14,7 +14,9 @@ macro_rules! table {
 
 mod handling;
 
-pub use handling::{BUSINESS, DRAFT_STAGE, REFUSAL_REASON, ROLE, STAGE, STANDING, WORK_REFUSED};
+pub use handling::{
+    BUSINESS, DRAFT_STAGE, REFUSAL_REASON, ROLE, STAGE, STANDING, TASK, TIMELINESS, WORK_REFUSED,
+};
 
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

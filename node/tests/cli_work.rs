@@ -104,7 +104,19 @@ fn document_is_accepted_assigned_and_finished_and_its_sender_sees_it() {
     let instruction = ["--instruction", "Tham mưu trả lời trong tuần.", "--as", LEADER];
     recipient.text(&[&assign[..], &instruction[..]].concat());
     recipient.text(&["start", document, "--as", OFFICER]);
+    // F2: a deadline that has passed is seen without opening anything.
+    let due = recipient.json(&["due"]);
+    assert_eq!(
+        (&due["late"], &due["rows"][0]["task"], &due["rows"][0]["document"]),
+        (&1.into(), &"to-finish".into(), &document.into())
+    );
+    assert_eq!(recipient.json(&["status"])["late"], 1);
+    let text = recipient.text(&["due"]);
+    for words in ["QUÁ HẠN", "V/v kiểm tra hồ chứa nước", "31/12/2025", "chưa đối chiếu"] {
+        assert!(text.contains(words), "`{words}` is not in\n{text}");
+    }
     recipient.text(&["finish", document, "--as", OFFICER]);
+    assert_eq!(recipient.json(&["due"])["late"], 0);
     let shown = recipient.json(&["show", document]);
     assert_eq!(shown["progress"]["stage"], "finished");
     let expected = [
@@ -293,6 +305,7 @@ fn document_goes_out_in_the_order_of_the_law() {
     let paper = office.path("báo cáo.pdf");
     std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
     let new = [&["draft", "new", "--to", "H02.18", "--subject", "V/v báo cáo quý"][..], LETTER].concat();
+    let new = [&new[..], &["--urgency", "express"]].concat();
     let closing = [paper.as_str(), "--as", OFFICER];
     let drafted = office.json(&[&new[..], &closing].concat());
     let document = drafted["document"].as_str().expect("an id").to_owned();
@@ -315,12 +328,22 @@ fn document_goes_out_in_the_order_of_the_law() {
     step(&["sign", "--signature", &signature], LEADER);
     let other = [&new[..], &["--document", &document], &closing].concat();
     assert_eq!(refused(office, &other), "content-fixed");
+    // B6: what is signed and urgent is to be sent at once.
+    let due = |office: &Office| {
+        let rows = office.json(&["due"])["rows"].as_array().cloned().unwrap_or_default();
+        rows.iter()
+            .map(|row| [&row["task"], &row["timeliness"], &row["document"]].map(Value::to_string))
+            .collect::<Vec<_>>()
+    };
+    let one = |task: &str| vec![[task, "due", &document].map(|text| format!("\"{text}\""))];
+    assert_eq!(due(office), one("to-send"));
     let numbered = step(&["number", "--unit", "VP"], CLERK);
     assert_eq!((&numbered["number"], &numbered["line"]["number"]), (&"01/UBND-VP".into(), &1.into()));
     let list = office.text(&["draft", "list"]);
     assert!(list.contains("01/UBND-VP") && list.contains("đã cấp số, chưa gửi"), "{list}");
     step(&["send"], CLERK);
     assert_eq!(refused_step(&["send"], CLERK), "already-sent");
+    assert!(due(office).is_empty());
     let shown = office.text(&["draft", "show", &document]);
     for words in
         ["soạn dự thảo", "lãnh đạo duyệt", "người có thẩm quyền ký", "cấp số, ngày; vào sổ", "Vàng A Sáng"]
@@ -328,6 +351,7 @@ fn document_goes_out_in_the_order_of_the_law() {
         assert!(shown.contains(words), "`{words}` is not in\n{shown}");
     }
     pair.carry(true);
+    assert_eq!(due(&pair.recipient), one("to-accept"));
     let there = pair.recipient.json(&["show", &document]);
     assert_eq!(
         (&there["number"], &there["signatures"][0]["outcome"]),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::ToSpan as _;
-use jiff::civil::{Date, date};
+use jiff::civil::{Date, Time, date};
 use jiff::tz::Offset;
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Dates travel as whole days since this one, as in RFC 8943, so that one date has one form.
 const EPOCH: Date = date(1970, 1, 1);
+/// One clock for the whole country, seven hours ahead of UTC, without summer time.
+const VIETNAM: Offset = jiff::tz::offset(7);
 
 /// A day of the calendar in Vietnam (*ngày, tháng, năm*). In JSON as ISO 8601.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -26,12 +28,19 @@ impl Day {
         EPOCH.checked_add(span).ok().map(Self)
     }
 
-    /// The day in Vietnam at this time: one clock for the whole country, seven hours ahead of UTC, without summer time.
+    /// The day in Vietnam at this time.
     pub fn in_vietnam(at: Millis) -> Self {
-        const VIETNAM: Offset = jiff::tz::offset(7);
         let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
         let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
         Self(VIETNAM.to_datetime(timestamp).date())
+    }
+
+    /// This time of the day in Vietnam; the beginning of time for what lies before it.
+    pub fn at(self, time: Time) -> Millis {
+        let seconds =
+            i64::from(time.hour()) * 3_600 + i64::from(time.minute()) * 60 + i64::from(time.second());
+        let day = i64::from(self.days()) * 86_400 - i64::from(VIETNAM.seconds());
+        Millis(u64::try_from(day + seconds).unwrap_or(0) * Millis::SECOND)
     }
 
     /// How many days it is after 1970-01-01.

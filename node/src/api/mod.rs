@@ -12,6 +12,7 @@
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` | what waits for a person |
+//! | `GET /api/v1/due` | what is due and what is late, by the corrected clock |
 //! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
@@ -49,8 +50,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use schema::directory::{CodeSystem, Directory, Office, Tier};
+use schema::handling::Calendar;
 use schema::id::{DocumentId, OfficeId};
-use serde::Deserialize;
+use schema::time::Millis;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -61,7 +64,7 @@ pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
 use crate::config::DataFolder;
 use crate::keyring::{self, Protection};
-use crate::link::LinkBoard;
+use crate::link::{ClockView, LinkBoard};
 use crate::runtime::{Inputs, Keeper, now};
 use crate::signing::Desk;
 use crate::store::{Reader, StoreError};
@@ -93,6 +96,7 @@ pub struct Api {
     office: OfficeId,
     folder: DataFolder,
     signing_key: PathBuf,
+    calendar: Arc<Calendar>,
     inputs: Inputs,
     keeper: Keeper,
     board: LinkBoard,
@@ -113,6 +117,8 @@ pub struct ApiSetting {
     pub folder: DataFolder,
     /// The signing key's file: the status tells how it is protected. The key itself is not kept here.
     pub signing_key: PathBuf,
+    /// The working days and hours of the office.
+    pub calendar: Calendar,
     /// The way into the core.
     pub inputs: Inputs,
     /// Judges what a courier brings; knows the registry.
@@ -129,13 +135,24 @@ pub struct ApiSetting {
 
 type SharedApi = Arc<Api>;
 
+/// The time, and whose word it is.
+#[derive(Clone, Copy, Serialize)]
+struct CorrectedClock {
+    /// The time here, moved by what the relays said.
+    now: Millis,
+    /// What they said; none when none was asked in the last minutes, and `now` is this machine's word alone.
+    clock: Option<ClockView>,
+}
+
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, folder, signing_key, inputs, keeper, board, hosts, token, desk } = setting;
+    let ApiSetting { office, folder, signing_key, calendar, inputs, keeper, board, hosts, token, desk } =
+        setting;
     let api = Arc::new(Api {
         office,
         folder,
         signing_key,
+        calendar: Arc::new(calendar),
         inputs,
         keeper,
         board,
@@ -165,6 +182,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/drafts", get(work::drafts))
         .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))
+        .route("/due", get(work::due))
         .route("/registers", get(work::books))
         .route("/registers/{direction}/{book}/{year}", get(work::register))
         .route("/signers", get(signing::signers))
@@ -183,6 +201,13 @@ pub fn router(setting: ApiSetting) -> Router {
 impl Api {
     fn answers_to(&self, host: &str) -> bool {
         self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+
+    /// The time by which deadlines are judged.
+    fn corrected_clock(&self) -> CorrectedClock {
+        let (here, clock) = (now(), self.board.clock(now()));
+        let ahead_ms = clock.map_or(0, |clock| clock.ahead_ms);
+        CorrectedClock { now: Millis(here.0.saturating_add_signed(ahead_ms)), clock }
     }
 
     fn directory(&self) -> Arc<Directory> {
@@ -360,8 +385,12 @@ async fn why(
 
 async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
     let (record, key) = (api.folder.full_check(), api.signing_key.clone());
-    let (view, full_check, protection) = api
-        .read(move |reader| Ok((reader.status(now())?, FullCheck::read(&record), Protection::of_file(&key))))
+    let (calendar, clock) = (Arc::clone(&api.calendar), api.corrected_clock());
+    let (view, due, full_check, protection) = api
+        .read(move |reader| {
+            let due = reader.due(&calendar, clock.now)?;
+            Ok((reader.status(now())?, due, FullCheck::read(&record), Protection::of_file(&key)))
+        })
         .await?;
     let key_protection = protection.map_or_else(
         |error| {
@@ -381,7 +410,9 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "directory": { "version": directory.version(), "offices": directory.office_count() },
         "trust": registry::summary(&api.keeper.registry(), &api.office, now()),
         "links": api.board.reports(),
-        "clock": api.board.clock(now()),
+        "clock": clock.clock,
+        "late": due.late,
+        "due": due.due,
         "full_check": full_check,
         "key_protection": key_protection,
     });

@@ -1,5 +1,7 @@
 //! What people do with documents: accepted, refused, assigned, finished, taken back, recalled; and the registers.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::HeaderMap;
@@ -236,6 +238,19 @@ pub(super) async fn work(
 pub(super) async fn waiting(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
     let waiting = api.read(|reader| reader.waiting()).await?;
     Ok(api.presented(&headers, &waiting))
+}
+
+/// What is due and what is late. People read the deadlines off the relays' clock where this machine's is off.
+pub(super) async fn due(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let clock = api.corrected_clock();
+    let calendar = Arc::clone(&api.calendar);
+    let due = api.read(move |reader| reader.due(&calendar, clock.now)).await?;
+    let mut answer = serde_json::to_value(&clock).unwrap_or_default();
+    if let (Value::Object(answer), Ok(Value::Object(due))) = (&mut answer, serde_json::to_value(&due)) {
+        answer.extend(due);
+        answer.insert("tet_unknown".to_owned(), api.calendar.unknown_tet(clock.now).into());
+    }
+    Ok(api.presented(&headers, &answer))
 }
 
 /// Documents on their way out.

@@ -126,6 +126,8 @@ enum Command {
     Answer(work::AnswerArgs),
     /// Show what waits for a person.
     Waiting,
+    /// Show what is due and what is late: to send, to accept, to finish, and what has not arrived.
+    Due,
     /// The registers and their numbers.
     #[command(subcommand)]
     Register(work::RegisterCommand),
@@ -401,6 +403,7 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Recall(args) => output.show(&work::ask(&client()?, "recall", args)?, show::worked),
         Command::Answer(args) => output.show(&work::answer(&client()?, args)?, show::worked),
         Command::Waiting => output.show(&client()?.get("/waiting")?, show::waiting),
+        Command::Due => output.show(&client()?.get("/due")?, show::due),
         Command::Register(command) => work::register(&client()?, command, output),
         Command::Person(command) => {
             let (answer, text) = person::person(folder, command)?;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use schema::directory::{Directory, URL_BYTES_MAX};
 use schema::event::key_id;
-use schema::handling::Rules;
+use schema::handling::{Calendar, Rules};
 use schema::id::{OfficeId, RegionId, hex};
 use schema::registry::{
     Item, ItemFormatError, REGISTRY_BYTES_MAX, Registry, RegistryError, Roots, decode_items,
@@ -34,12 +34,15 @@ use serde::Deserialize;
 
 use crate::keyring::Login;
 
+mod calendar;
 mod rules;
 mod signers;
 
+use calendar::{RawCalendar, parse_calendar, render_calendar};
 use rules::{RawAuthority, RawBook, parse_rules, render_rules};
 use signers::{RawSigner, parse_signers};
 
+pub use calendar::CALENDAR_DAYS_MAX;
 pub use rules::{BOOKS_MAX, ENTITLED_MAX, guess_issuer};
 pub use signers::{
     KEY_ID_BYTES_MAX, SIGNER_CHAIN_MAX, SIGNER_NAME_CHARS_MAX, SIGNER_TEXT_CHARS_MAX, SIGNERS_MAX,
@@ -256,6 +259,8 @@ pub struct Config {
     /// Registers, and what the office is entitled to send. Prevents one office from writing in the name of another tier, and
     /// two series of numbers from running side by side.
     pub rules: Rules,
+    /// Working days and hours. Prevents documents from being called late on a day off.
+    pub calendar: Calendar,
 }
 
 /// Settings of the clerk's door.
@@ -289,6 +294,8 @@ struct RawConfig {
     registers: Vec<RawBook>,
     #[serde(default)]
     authority: RawAuthority,
+    #[serde(default)]
+    calendar: RawCalendar,
 }
 
 #[derive(Deserialize, Default)]
@@ -336,6 +343,7 @@ impl Config {
             relays: BTreeMap::new(),
             signers: Vec::new(),
             rules: Rules::default(),
+            calendar: Calendar::default(),
         }
     }
 
@@ -393,6 +401,7 @@ impl Config {
         }
         let signers = parse_signers(raw.signers, folder.path()).map_err(|found| rule("signers", found))?;
         let rules = parse_rules(raw.registers, raw.authority).map_err(|found| rule("registers", found))?;
+        let calendar = parse_calendar(raw.calendar).map_err(|found| rule("calendar", found))?;
         let at = |path: Option<PathBuf>, usual: &Path| {
             path.map_or(usual.to_owned(), |path| folder.path().join(path))
         };
@@ -408,6 +417,7 @@ impl Config {
             relays: raw.relays,
             signers,
             rules,
+            calendar,
             ..usual
         })
     }
@@ -459,6 +469,7 @@ impl Config {
             self.allow_unencrypted,
         );
         render_rules(&self.rules, &mut text);
+        render_calendar(&self.calendar, &mut text);
         text.push_str("\n[relays]\n# region = \"nats://host:port\" replaces the address in the directory.\n");
         for (region, url) in &self.relays {
             let _ = writeln!(text, "{} = {}", toml_string(region.as_str()), toml_string(url));

@@ -215,6 +215,7 @@ async fn open_door(
         office: config.office,
         folder: folder.clone(),
         signing_key: config.signing_key.clone(),
+        calendar: config.calendar.clone(),
         inputs: inputs.clone(),
         keeper: keeper.clone(),
         board: links.board(),

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use schema::exchange::LineUse;
 use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, Side, Stage, Standing};
 use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
+use schema::time::Day;
 
 use super::records::each_row;
 use super::{Attempted, Store, StoreError};
@@ -124,11 +125,11 @@ impl Store {
             (stage_number(case.progress.stage()), standing_number(case.progress.standing()));
         self.db
             .prepare_cached(
-                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes, code_key, question, shown)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, EXISTS (
+                "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes, code_key, question, due, shown)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, EXISTS (
                      SELECT 1 FROM held WHERE document = ?2 AND peer = ?1 AND ordinal IS NOT NULL))
                  ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7, code_key = ?8,
-                     question = ?9",
+                     question = ?9, due = ?10",
             )
             .and_then(|mut s| {
                 let side = side_number(case.side);
@@ -142,7 +143,8 @@ impl Store {
                     recalls,
                     bytes,
                     code_key,
-                    case.progress.open_question().is_some()
+                    case.progress.open_question().is_some(),
+                    case.due.map(Day::days),
                 ])
             })
             .attempted("record what became of a document")?;

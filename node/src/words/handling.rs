@@ -26,6 +26,25 @@ table! {
 }
 
 table! {
+    /// What is to be done by a time.
+    TASK {
+        "to-send" => "đã ký, chưa gửi", "signed, not sent";
+        "to-accept" => "đã đến, chờ tiếp nhận", "came in, to be accepted";
+        "to-finish" => "phải xử lý xong", "to be finished";
+        "to-arrive" => "chưa có biên nhận", "no receipt yet";
+    }
+}
+
+table! {
+    /// How the time stands.
+    TIMELINESS {
+        "in-time" => "còn hạn", "in time";
+        "due" => "đến hạn", "due";
+        "late" => "quá hạn", "late";
+    }
+}
+
+table! {
     /// How far a document is before it leaves.
     DRAFT_STAGE {
         "drafted" => "dự thảo, chờ duyệt", "drafted, not approved yet";

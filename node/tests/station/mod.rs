@@ -19,6 +19,7 @@ use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::signing::Desk;
 use node::store::Store;
 use schema::directory::{Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Validity};
+use schema::handling::Calendar;
 use schema::id::{OfficeId, hex};
 use schema::registry::Registry;
 use schema::time::Millis;
@@ -121,6 +122,7 @@ impl Station {
                 office: office_id(n),
                 folder: DataFolder::new(folder.path()),
                 signing_key: folder.path().join("node.key"),
+                calendar: Calendar::default(),
                 inputs,
                 keeper,
                 board: links.board(),

@@ -92,6 +92,9 @@ impl Exchange {
             Deed::AcceptedUndetermined { from, document, .. } | Deed::Assigned { from, document, .. } => {
                 let known = records.case(from, document, Side::Recipient)?;
                 let mut case = known.unwrap_or_else(|| CaseRow::new(*from, *document, Side::Recipient));
+                if let Deed::Assigned { assignment, .. } = &act.deed {
+                    case.due = assignment.due;
+                }
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));
             }

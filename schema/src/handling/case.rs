@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::Progress;
 use crate::id::{DocumentId, OfficeId, Position};
+use crate::time::Day;
 
 /// Most entries of the journal that a row remembers for its timeline.
 pub const STEPS_MAX: usize = 32;
@@ -43,11 +44,22 @@ pub struct CaseRow {
     /// Number and symbol of the document in its year, once it is registered here ([`crate::body::Issue::key`]).
     #[n(6)]
     pub code_key: Option<u64>,
+    /// By when its leader wants it finished (*hạn giải quyết*).
+    #[n(7)]
+    pub due: Option<Day>,
 }
 
 impl CaseRow {
     /// Nothing is known yet.
     pub fn new(with: OfficeId, document: DocumentId, side: Side) -> Self {
-        Self { with, document, side, progress: Progress::default(), steps: Vec::new(), code_key: None }
+        Self {
+            with,
+            document,
+            side,
+            progress: Progress::default(),
+            steps: Vec::new(),
+            code_key: None,
+            due: None,
+        }
     }
 }

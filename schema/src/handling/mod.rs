@@ -9,6 +9,7 @@
 
 mod actor;
 mod book;
+mod calendar;
 mod case;
 mod drafted;
 mod fact;
@@ -18,6 +19,7 @@ mod rules;
 
 pub use actor::{ACTOR_CHARS_MAX, Actor, Role};
 pub use book::{BookId, BookRefused, Books, Direction, Entry, NUMBER_MAX};
+pub use calendar::{AtTheLatest, Calendar, Term, Timeliness, URGENT_MS};
 pub use case::{CaseRow, STEPS_MAX, Side};
 pub use drafted::{DraftStage, DraftedRow, LISTED_MAX, Recipients};
 pub use fact::{Fact, WORDS_CHARS_MAX};

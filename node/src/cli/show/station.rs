@@ -26,7 +26,7 @@ pub(super) fn links(text: &mut String, value: &Value, lang: Lang) {
 }
 
 /// Says when the clock of this machine is wrong, and by how much.
-fn clock(text: &mut String, clock: &Value, lang: Lang) {
+pub(super) fn clock(text: &mut String, clock: &Value, lang: Lang) {
     let Some(ahead) = clock["ahead_ms"].as_i64().filter(|_| clock["wrong"] == Value::Bool(true)) else {
         return;
     };
@@ -69,6 +69,8 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
     let counts = [
         ("incoming", "văn bản đến", "incoming documents"),
         ("outgoing", "văn bản đi", "outgoing documents"),
+        ("late", "việc quá hạn (xem `due`)", "late (see `due`)"),
+        ("due", "việc đến hạn", "due"),
         ("queued", "chờ gửi", "queued"),
         ("open", "chưa có biên nhận", "without a receipt"),
         ("overdue", "quá hạn biên nhận", "overdue"),

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::documents::{day, timeline};
-use super::{field, line, rows, say};
+use super::station::clock;
+use super::{field, line, rows, say, time};
 use crate::words::{self, Lang};
 
 pub(in crate::cli) fn worked(value: &Value, lang: Lang) -> String {
@@ -89,6 +90,72 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
                 line!(text, "    {}: {}", field(asked, "what_text"), field(asked, "why"));
             }
         }
+    }
+    text
+}
+
+pub(in crate::cli) fn due(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let (late, due) = (say(lang, "quá hạn", "late"), say(lang, "đến hạn", "due"));
+    line!(text, "{} {late}, {} {due}", field(value, "late"), field(value, "due"));
+    for row in rows(value, "rows") {
+        let number =
+            if row["number"].is_null() { String::new() } else { format!("{}  ", field(row, "number")) };
+        line!(
+            text,
+            "{}: {}; {} {}",
+            field(row, "timeliness_text").to_uppercase(),
+            field(row, "task_text"),
+            say(lang, "hạn cuối", "at the latest"),
+            time(row, "late_after")
+        );
+        line!(text, "    {number}{}", field(row, "subject"));
+        let from = if row["from_name"].is_null() { String::new() } else { field(row, "from_name") };
+        line!(text, "    {}  {from}", field(row, "document"));
+        if row["urgency"].as_str().is_some_and(|urgency| urgency != "normal") {
+            line!(text, "    ! {}", field(row, "urgency_text"));
+        }
+        if !row["recipients"].is_null() {
+            let recipients = say(lang, "nơi nhận chưa có", "recipients do not have it");
+            line!(text, "    {} {recipients}", field(row, "recipients"));
+        }
+    }
+    if value["more"] == true {
+        line!(
+            text,
+            "{}",
+            say(
+                lang,
+                "Có thể còn nữa: chỉ xét các việc cũ nhất.",
+                "There may be more: only the oldest were looked at."
+            )
+        );
+    }
+    clock(&mut text, &value["clock"], lang);
+    let (at, word) = (
+        time(value, "now"),
+        match value["clock"].is_null() {
+            true => say(
+                lang,
+                "theo đồng hồ máy này, chưa đối chiếu với trạm chuyển tiếp",
+                "by this machine's clock, which no relay has confirmed",
+            ),
+            false => say(
+                lang,
+                "theo đồng hồ đã đối chiếu với trạm chuyển tiếp",
+                "by the clock as the relays corrected it",
+            ),
+        },
+    );
+    line!(text, "{} {at}, {word}", say(lang, "Tính đến", "As of"));
+    if !value["tet_unknown"].is_null() {
+        let unknown = say(
+            lang,
+            "Chưa biết lịch nghỉ Tết của năm: hãy thêm vào `[calendar]` trong `config.toml`; nếu không, hạn quanh Tết bị tính sớm.",
+            "The days off of Tết are not known for the year: add them to `[calendar]` in `config.toml`, or deadlines around it come \
+             too early:",
+        );
+        line!(text, "{unknown} {}", field(value, "tet_unknown"));
     }
     text
 }

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod drafts;
+mod due;
 mod export;
 mod handled;
 mod incoming;
@@ -24,6 +25,7 @@ use super::{Attempted, StoreError};
 
 pub use alarms::{AlarmView, QuarantineView};
 pub use drafts::DraftView;
+pub use due::{DueView, DueViews, Task};
 pub use export::ExportError;
 pub use handled::{AskedView, LineView, ProgressView, WaitingView, WaitingViews};
 pub use incoming::IncomingView;

@@ -295,7 +295,7 @@ impl Reader {
         Ok(row.with_manifest(dispatch.manifest.clone()))
     }
 
-    fn incoming_dispatch(
+    pub(super) fn incoming_dispatch(
         &self,
         from: &OfficeId,
         document: &DocumentId,

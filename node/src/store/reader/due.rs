@@ -1,0 +1,228 @@
+//! What is due and what is late: to be seen without opening anything.
+
+use rusqlite::{Row, params};
+use schema::document::Manifest;
+use schema::event::Urgency;
+use schema::handling::{AtTheLatest, Calendar, Term, Timeliness};
+use schema::id::{DocumentId, OfficeId};
+use schema::invariant::OVERDUE_MS;
+use schema::time::{Day, Millis};
+use serde::Serialize;
+
+use super::{PAGE_ROWS_MAX, Reader, dispatch_of, millis, recorded};
+use crate::store::handled::case_row;
+use crate::store::{Attempted, StoreError};
+
+/// Most entries of each task that are looked at: the oldest.
+const LOOKED_AT_MAX: u32 = PAGE_ROWS_MAX;
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Signed, and not sent yet (*đã ký, chưa gửi*).
+    ToSend,
+    /// Came in, and neither accepted nor refused.
+    ToAccept,
+    /// Accepted with a deadline, and not finished.
+    ToFinish,
+    /// Sent, and without a receipt for too long.
+    ToArrive,
+}
+
+/// Something that is to be done by a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct DueView {
+    /// What is to be done.
+    pub task: Task,
+    /// How the time stands.
+    pub timeliness: Timeliness,
+    /// When it is to be done.
+    #[serde(flatten)]
+    pub term: Term,
+    /// The document.
+    pub document: DocumentId,
+    /// Its sender, for one that came in.
+    pub from: Option<OfficeId>,
+    /// The abstract.
+    pub subject: Option<String>,
+    /// Number and symbol.
+    pub number: Option<String>,
+    /// How urgent.
+    pub urgency: Urgency,
+    /// For one that went out: recipients that have it not.
+    pub recipients: Option<u64>,
+}
+
+/// What is due and what is late, the most pressing first.
+#[derive(Clone, Debug, Serialize)]
+pub struct DueViews {
+    /// How many are late.
+    pub late: u64,
+    /// How many are due and not late.
+    pub due: u64,
+    /// Whether there may be more: of one task, only the oldest were looked at.
+    pub more: bool,
+    /// Those that are late or due.
+    pub rows: Vec<DueView>,
+}
+
+impl DueView {
+    fn new(task: Task, document: DocumentId, term: Term, now: Millis) -> Self {
+        Self {
+            task,
+            timeliness: term.at(now),
+            term,
+            document,
+            from: None,
+            subject: None,
+            number: None,
+            urgency: Urgency::Normal,
+            recipients: None,
+        }
+    }
+
+    fn about(self, manifest: Manifest, number: Option<String>) -> Self {
+        Self { subject: Some(manifest.subject), number, urgency: manifest.urgency, ..self }
+    }
+}
+
+impl Reader {
+    /// What is due and what is late at `now`, by this calendar. Of each task the oldest are looked at, and of what came in
+    /// the newest too, because urgent documents do not wait for their turn.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn due(&self, calendar: &Calendar, now: Millis) -> Result<DueViews, StoreError> {
+        let tasks = [
+            self.due_to_send(calendar, now)?,
+            self.due_to_accept(calendar, now)?,
+            self.due_to_finish(now)?,
+            self.due_to_arrive(now)?,
+        ];
+        let more = tasks.iter().any(|task| task.len() >= LOOKED_AT_MAX as usize);
+        let pressing = |row: &DueView| row.timeliness != Timeliness::InTime;
+        let mut rows: Vec<DueView> = tasks.into_iter().flatten().filter(pressing).collect();
+        rows.sort_by_key(|row| (row.timeliness == Timeliness::Due, row.term.late_after, row.task));
+        let late = rows.iter().filter(|row| row.timeliness == Timeliness::Late).count() as u64;
+        Ok(DueViews { late, due: rows.len() as u64 - late, more, rows })
+    }
+
+    /// B6: signed and not sent.
+    fn due_to_send(&self, calendar: &Calendar, now: Millis) -> Result<Vec<DueView>, StoreError> {
+        let sql =
+            "SELECT document FROM drafted WHERE stage < 5 AND stage IN (3, 4) ORDER BY changed LIMIT ?1";
+        let documents = self.due_rows(sql, |row| row.get(0).map(DocumentId::new))?;
+        let mut rows = Vec::new();
+        for document in documents {
+            let Some(draft) = self.draft(&document)? else { continue };
+            let (Some(signed_at), Some(manifest)) = (draft.signed_at, draft.manifest) else { continue };
+            let term = calendar.same_day(signed_at, AtTheLatest::NextMorning, manifest.urgency);
+            rows.push(DueView::new(Task::ToSend, document, term, now).about(manifest, draft.number));
+        }
+        Ok(rows)
+    }
+
+    /// F2: came in, and not registered.
+    fn due_to_accept(&self, calendar: &Calendar, now: Millis) -> Result<Vec<DueView>, StoreError> {
+        let sql = "WITH looked_at AS (
+                       SELECT ordinal FROM (SELECT ordinal FROM held WHERE unsettled = 1 ORDER BY ordinal LIMIT ?1)
+                       UNION
+                       SELECT ordinal FROM (SELECT ordinal FROM held WHERE unsettled = 1 ORDER BY ordinal DESC LIMIT ?1))
+                   SELECT held.position, journal.bytes, answer.recorded_at
+                   FROM looked_at JOIN held USING (ordinal) JOIN journal USING (position)
+                   JOIN journal AS answer ON answer.position = held.receipt
+                   ORDER BY ordinal";
+        let found = self.due_rows(sql, |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))?;
+        let mut rows = Vec::new();
+        for (position, bytes, arrived_at) in found {
+            let event = recorded(position, &bytes)?;
+            let Some(dispatch) = dispatch_of(&event) else { continue };
+            let urgency = dispatch.manifest.urgency;
+            let term = calendar.same_day(millis(arrived_at), AtTheLatest::NextDay, urgency);
+            let number = dispatch.number();
+            let row = DueView::new(Task::ToAccept, dispatch.manifest.document, term, now);
+            let row = row.about(dispatch.manifest, number);
+            rows.push(DueView { from: Some(event.event.office), ..row });
+        }
+        Ok(rows)
+    }
+
+    /// The deadlines that leaders have set.
+    fn due_to_finish(&self, now: Millis) -> Result<Vec<DueView>, StoreError> {
+        let sql = "SELECT peer.office, handled.bytes
+                   FROM handled INDEXED BY handled_due JOIN peer ON peer.no = handled.peer
+                   WHERE handled.due <= ?2 AND handled.side = 0 AND handled.stage IN (3, 4, 5)
+                     AND handled.standing IN (0, 1)
+                   ORDER BY handled.due LIMIT ?1";
+        let today = Day::in_vietnam(now).days();
+        let found: Vec<_> = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let row = |row: &Row<'_>| Ok((OfficeId::new(row.get(0)?), case_row(row, 1)?));
+                s.query_map(params![LOOKED_AT_MAX, today], row)?.collect()
+            })
+            .attempted("list what is due")?;
+        let mut rows = Vec::new();
+        for (from, case) in found {
+            let Some(due) = case.due else { continue };
+            let row = DueView::new(Task::ToFinish, case.document, Term::by(due), now);
+            let row = match self.incoming_dispatch(&from, &case.document)? {
+                Some(dispatch) => {
+                    let number = dispatch.number();
+                    row.about(dispatch.manifest, number)
+                }
+                None => row,
+            };
+            rows.push(DueView { from: Some(from), ..row });
+        }
+        Ok(rows)
+    }
+
+    /// Sent, and not arrived for too long.
+    fn due_to_arrive(&self, now: Millis) -> Result<Vec<DueView>, StoreError> {
+        let sql =
+            "SELECT sent.document, min(sent.position), min(journal.recorded_at), count(DISTINCT sent.peer)
+                   FROM sent INDEXED BY sent_due JOIN journal USING (position)
+                   WHERE sent.open = 1 AND sent.receipt IS NULL AND sent.document IS NOT NULL
+                     AND journal.recorded_at < ?2
+                   GROUP BY sent.document ORDER BY 2 LIMIT ?1";
+        let late = now.0.saturating_sub(OVERDUE_MS) as i64;
+        let found: Vec<(DocumentId, i64, i64, i64)> = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let row =
+                    |row: &Row<'_>| Ok((DocumentId::new(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?));
+                s.query_map(params![LOOKED_AT_MAX, late], row)?.collect()
+            })
+            .attempted("list what has not arrived")?;
+        let mut rows = Vec::new();
+        for (document, position, since, recipients) in found {
+            let late_after = millis(since).plus(OVERDUE_MS);
+            let term = Term { due_at: late_after, late_after };
+            let row = DueView::new(Task::ToArrive, document, term, now);
+            let row = match dispatch_of(&self.event_at(position)?.0) {
+                Some(dispatch) => {
+                    let number = dispatch.number();
+                    row.about(dispatch.manifest, number)
+                }
+                None => row,
+            };
+            rows.push(DueView { recipients: Some(recipients.unsigned_abs()), ..row });
+        }
+        Ok(rows)
+    }
+
+    fn due_rows<T>(
+        &self,
+        sql: &str,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_map([LOOKED_AT_MAX], row)?.collect())
+            .attempted("list what is due")
+    }
+}
