@@ -245,7 +245,7 @@ pub(super) async fn due(State(api): State<SharedApi>, headers: HeaderMap) -> Res
     let clock = api.corrected_clock();
     let calendar = Arc::clone(&api.calendar);
     let due = api.read(move |reader| reader.due(&calendar, clock.now)).await?;
-    let mut answer = serde_json::to_value(&clock).unwrap_or_default();
+    let mut answer = serde_json::to_value(clock).unwrap_or_default();
     if let (Value::Object(answer), Ok(Value::Object(due))) = (&mut answer, serde_json::to_value(&due)) {
         answer.extend(due);
         answer.insert("tet_unknown".to_owned(), api.calendar.unknown_tet(clock.now).into());
