@@ -15,6 +15,9 @@ use crate::store::{Attempted, StoreError};
 
 /// Most entries of each task that are looked at: the oldest.
 const LOOKED_AT_MAX: u32 = PAGE_ROWS_MAX;
+/// Most open sends that are looked at: a station that was cut off for weeks may have a million, and `overdue` of its status
+/// counts them all.
+const OPEN_SENDS_MAX: u32 = 10_000;
 
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -184,9 +187,10 @@ impl Reader {
     fn due_to_arrive(&self, now: Millis) -> Result<Vec<DueView>, StoreError> {
         let sql =
             "SELECT sent.document, min(sent.position), min(journal.recorded_at), count(DISTINCT sent.peer)
-                   FROM sent INDEXED BY sent_due JOIN journal USING (position)
-                   WHERE sent.open = 1 AND sent.receipt IS NULL AND sent.document IS NOT NULL
-                     AND journal.recorded_at < ?2
+                   FROM (SELECT document, position, peer FROM sent INDEXED BY sent_due
+                         WHERE open = 1 AND receipt IS NULL AND document IS NOT NULL LIMIT ?3) AS sent
+                   JOIN journal USING (position)
+                   WHERE journal.recorded_at < ?2
                    GROUP BY sent.document ORDER BY 2 LIMIT ?1";
         let late = now.0.saturating_sub(OVERDUE_MS) as i64;
         let found: Vec<(DocumentId, i64, i64, i64)> = self
@@ -195,7 +199,7 @@ impl Reader {
             .and_then(|mut s| {
                 let row =
                     |row: &Row<'_>| Ok((DocumentId::new(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?));
-                s.query_map(params![LOOKED_AT_MAX, late], row)?.collect()
+                s.query_map(params![LOOKED_AT_MAX, late, OPEN_SENDS_MAX], row)?.collect()
             })
             .attempted("list what has not arrived")?;
         let mut rows = Vec::new();
