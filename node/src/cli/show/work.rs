@@ -151,7 +151,7 @@ pub(in crate::cli) fn due(value: &Value, lang: Lang) -> String {
     if !value["tet_unknown"].is_null() {
         let unknown = say(
             lang,
-            "Chưa biết lịch nghỉ Tết của năm: hãy thêm vào `[calendar]` trong `config.toml`; nếu không, hạn quanh Tết bị tính sớm.",
+            "Chưa biết lịch nghỉ Tết của năm: hãy thêm vào `[calendar]` trong `config.toml`; nếu không, hạn quanh Tết bị tính sớm:",
             "The days off of Tết are not known for the year: add them to `[calendar]` in `config.toml`, or deadlines around it come \
              too early:",
         );
