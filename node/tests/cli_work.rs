@@ -5,6 +5,7 @@ mod office;
 mod station;
 
 use office::{LETTER, Office, sign};
+use schema::handling::Calendar;
 use serde_json::Value;
 use station::{RECIPIENT, SENDER};
 
@@ -227,6 +228,22 @@ fn document_is_asked_back_and_the_clerk_answers() {
     let there = pair.at_sender(&document);
     assert_eq!(there["progress"]["standing"], "taken-back");
     assert_eq!(kinds(&there["steps"])[2..], ["asked-back", "agreed"]);
+}
+
+/// The days off of Tết are announced year by year: what stands in the settings is what the station counts by.
+#[test]
+fn calendar_of_the_settings_is_the_one_of_the_station() {
+    let mut office = opened(SENDER);
+    let built_in = Calendar::default().unknown_tet(node::runtime::now());
+    assert_eq!(office.json(&["due"])["tet_unknown"], serde_json::json!(built_in));
+    office.stop("-TERM");
+    let config = office.data().join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("settings");
+    let tet: Vec<String> = (2026..2060).map(|year| format!("\"{year}-02-08\"")).collect();
+    let with = format!("\nholidays = [{}]", tet.join(", "));
+    std::fs::write(&config, text.replace("\nholidays = []", &with)).expect("written");
+    office.start();
+    assert!(office.json(&["due"])["tet_unknown"].is_null());
 }
 
 /// L3: who looks after people and settings reads no content; who inspects changes nothing.

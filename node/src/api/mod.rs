@@ -144,6 +144,13 @@ struct CorrectedClock {
     clock: Option<ClockView>,
 }
 
+impl CorrectedClock {
+    fn of(here: Millis, clock: Option<ClockView>) -> Self {
+        let ahead_ms = clock.map_or(0, |clock| clock.ahead_ms);
+        Self { now: Millis(here.0.saturating_add_signed(ahead_ms)), clock }
+    }
+}
+
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
     let ApiSetting { office, folder, signing_key, calendar, inputs, keeper, board, hosts, token, desk } =
@@ -205,9 +212,8 @@ impl Api {
 
     /// The time by which deadlines are judged.
     fn corrected_clock(&self) -> CorrectedClock {
-        let (here, clock) = (now(), self.board.clock(now()));
-        let ahead_ms = clock.map_or(0, |clock| clock.ahead_ms);
-        CorrectedClock { now: Millis(here.0.saturating_add_signed(ahead_ms)), clock }
+        let here = now();
+        CorrectedClock::of(here, self.board.clock(here))
     }
 
     fn directory(&self) -> Arc<Directory> {
@@ -513,4 +519,20 @@ fn office_row(presenter: &Presenter<'_>, office: &Office) -> Value {
 /// A body that nothing is taken from.
 fn body_of(request: Request) -> Body {
     request.into_body()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Deadlines are read off the relays' clock where this machine's is off, and off this machine's where none is known.
+    #[test]
+    fn clock_is_corrected_by_what_relays_say() {
+        let here = Millis(1_000_000_000_000);
+        let said = |ahead_ms| Some(ClockView { ahead_ms, relays: 2, wrong: true });
+        let hours = |n: i64| n * Millis::HOUR as i64;
+        assert_eq!(CorrectedClock::of(here, said(hours(3))).now, here.plus(3 * Millis::HOUR));
+        assert_eq!(CorrectedClock::of(here, said(hours(-3))).now.plus(3 * Millis::HOUR), here);
+        assert_eq!(CorrectedClock::of(here, None).now, here);
+    }
 }

@@ -93,7 +93,8 @@ impl Exchange {
                 let known = records.case(from, document, Side::Recipient)?;
                 let mut case = known.unwrap_or_else(|| CaseRow::new(*from, *document, Side::Recipient));
                 if let Deed::Assigned { assignment, .. } = &act.deed {
-                    case.due = assignment.due;
+                    // Whoever hands a document on and names no date does not take the deadline away.
+                    case.due = assignment.due.or(case.due);
                 }
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));

@@ -44,7 +44,7 @@ pub struct CaseRow {
     /// Number and symbol of the document in its year, once it is registered here ([`crate::body::Issue::key`]).
     #[n(6)]
     pub code_key: Option<u64>,
-    /// By when its leader wants it finished (*hạn giải quyết*).
+    /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named.
     #[n(7)]
     pub due: Option<Day>,
 }

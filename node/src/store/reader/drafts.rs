@@ -1,15 +1,13 @@
 //! Documents on their way out.
 
 use rusqlite::{OptionalExtension, params};
-use schema::body::{Act, Body, Deed};
 use schema::document::Manifest;
 use schema::handling::{DraftStage, DraftedRow, Recipients};
-use schema::id::{DocumentId, OfficeId, Position};
+use schema::id::{DocumentId, OfficeId};
 use schema::time::{Day, Millis};
 use serde::Serialize;
 
-use super::handled::told;
-use super::timeline::Step;
+use super::timeline::{Step, StepKind};
 use super::{PAGE_ROWS_MAX, Page, Reader};
 use crate::store::handled::drafted_row;
 use crate::store::{Attempted, StoreError};
@@ -90,7 +88,8 @@ impl Reader {
             Recipients::All => (true, Vec::new()),
             Recipients::Listed(to) => (false, to),
         };
-        let (steps, signed_at) = self.draft_steps(&row.steps)?;
+        let steps = self.steps_at(&row.steps)?;
+        let signed_at = steps.iter().find(|step| step.kind == StepKind::Signed).map(|step| step.at);
         Ok(DraftView {
             changed: changed.unsigned_abs(),
             document: row.document,
@@ -105,29 +104,5 @@ impl Reader {
             signed_at,
             steps,
         })
-    }
-
-    /// What was done with a draft, and when a person signed it first.
-    fn draft_steps(&self, positions: &[Position]) -> Result<(Vec<Step>, Option<Millis>), StoreError> {
-        let (mut steps, mut signed_at) = (Vec::new(), None);
-        for position in positions {
-            let (event, at) = self.event_at(position.0 as i64)?;
-            if let Ok(Body::Act(Act { deed: Deed::Signed { .. }, .. })) =
-                Body::read(event.version, &event.event)
-            {
-                signed_at = signed_at.or(Some(at));
-            }
-            let Some((kind, by, note)) = told(&event) else { continue };
-            steps.push(Step {
-                kind,
-                at,
-                who: event.event.office,
-                by: by.map(|by| by.name),
-                event: Some(event.id),
-                claimed_at: Some(event.event.claimed_at),
-                note,
-            });
-        }
-        Ok((steps, signed_at))
     }
 }

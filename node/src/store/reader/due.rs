@@ -103,7 +103,10 @@ impl Reader {
             self.due_to_finish(now)?,
             self.due_to_arrive(now)?,
         ];
-        let more = tasks.iter().any(|task| task.len() >= LOOKED_AT_MAX as usize);
+        let open = "SELECT count(*) FROM (SELECT 1 FROM sent INDEXED BY sent_due WHERE open = 1 LIMIT ?1)";
+        let open = self.due_rows(open, OPEN_SENDS_MAX, |row| row.get::<_, i64>(0))?;
+        let more = open == [i64::from(OPEN_SENDS_MAX)]
+            || tasks.iter().any(|task| task.len() >= LOOKED_AT_MAX as usize);
         let pressing = |row: &DueView| row.timeliness != Timeliness::InTime;
         let mut rows: Vec<DueView> = tasks.into_iter().flatten().filter(pressing).collect();
         rows.sort_by_key(|row| (row.timeliness == Timeliness::Due, row.term.late_after, row.task));
@@ -115,7 +118,7 @@ impl Reader {
     fn due_to_send(&self, calendar: &Calendar, now: Millis) -> Result<Vec<DueView>, StoreError> {
         let sql =
             "SELECT document FROM drafted WHERE stage < 5 AND stage IN (3, 4) ORDER BY changed LIMIT ?1";
-        let documents = self.due_rows(sql, |row| row.get(0).map(DocumentId::new))?;
+        let documents = self.due_rows(sql, LOOKED_AT_MAX, |row| row.get(0).map(DocumentId::new))?;
         let mut rows = Vec::new();
         for document in documents {
             let Some(draft) = self.draft(&document)? else { continue };
@@ -136,7 +139,8 @@ impl Reader {
                    FROM looked_at JOIN held USING (ordinal) JOIN journal USING (position)
                    JOIN journal AS answer ON answer.position = held.receipt
                    ORDER BY ordinal";
-        let found = self.due_rows(sql, |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))?;
+        let found = self
+            .due_rows(sql, LOOKED_AT_MAX, |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))?;
         let mut rows = Vec::new();
         for (position, bytes, arrived_at) in found {
             let event = recorded(position, &bytes)?;
@@ -222,11 +226,12 @@ impl Reader {
     fn due_rows<T>(
         &self,
         sql: &str,
+        most: u32,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.query_map([LOOKED_AT_MAX], row)?.collect())
+            .and_then(|mut s| s.query_map([most], row)?.collect())
             .attempted("list what is due")
     }
 }

@@ -7,7 +7,7 @@ use schema::event::RecordedEvent;
 use schema::handling::{
     Actor, BusinessKind, CaseRow, Entry, Fact, Progress, RefusalReason, Side, Stage, Standing,
 };
-use schema::id::{BusinessId, DocumentId, OfficeId};
+use schema::id::{BusinessId, DocumentId, OfficeId, Position};
 use serde::Serialize;
 
 use super::timeline::{Step, StepKind};
@@ -122,10 +122,10 @@ impl Reader {
             .attempted("look up what became of a document")
     }
 
-    /// What was done with a document, oldest first.
-    pub(super) fn steps_of(&self, case: &CaseRow) -> Result<Vec<Step>, StoreError> {
+    /// What these entries of the journal say about a document, in their order.
+    pub(super) fn steps_at(&self, positions: &[Position]) -> Result<Vec<Step>, StoreError> {
         let mut steps = Vec::new();
-        for position in &case.steps {
+        for position in positions {
             let (event, at) = self.event_at(position.0 as i64)?;
             let Some((kind, by, note)) = told(&event) else { continue };
             steps.push(Step {

@@ -262,7 +262,7 @@ impl Reader {
         if !outgoing {
             let case = self.case(&event.event.office, document, Side::Recipient)?;
             let case = case.unwrap_or_else(|| CaseRow::new(event.event.office, *document, Side::Recipient));
-            steps.extend(self.steps_of(&case)?);
+            steps.extend(self.steps_at(&case.steps)?);
             progress = Some((&case.progress).into());
         }
         Ok(Some(DocumentView {
@@ -438,7 +438,7 @@ impl Reader {
         }
         for recipient in &mut recipients {
             let Some(case) = self.case(&recipient.office, document, Side::Sender)? else { continue };
-            recipient.steps.extend(self.steps_of(&case)?);
+            recipient.steps.extend(self.steps_at(&case.steps)?);
             recipient.progress = Some((&case.progress).into());
         }
         Ok(recipients)

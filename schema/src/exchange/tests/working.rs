@@ -32,14 +32,26 @@ fn register() -> Work {
     }
 }
 
+/// The station says that it was restored and begins a new life.
+fn restored(station: &mut Station) {
+    let raised = sure(station.exchange.raise(&station.records, Incarnation::FIRST, 0, RestoreReason::Tool));
+    for draft in &raised {
+        station.record(draft, Millis(9));
+    }
+}
+
 fn refuse() -> Work {
     Work::Refuse { arrival: arrival(), reason: RefusalReason::WrongAddressee, words: None }
 }
 
 fn assign() -> Work {
+    assign_by(None)
+}
+
+fn assign_by(due: Option<Day>) -> Work {
     let assignment =
         Assignment {
-            lead: "Công chức địa chính".to_owned(), with: Vec::new(), due: None, instruction: None
+            lead: "Công chức địa chính".to_owned(), with: Vec::new(), due, instruction: None
         };
     Work::Assign { arrival: arrival(), assignment }
 }
@@ -352,19 +364,30 @@ fn h1_numbers_are_one_series() {
     assert_eq!(station.replayed().hash(), station.hash());
 }
 
+/// F4: a deadline stays until a leader sets another one; that somebody else works on it now takes none away.
+#[test]
+fn f4_deadline_outlives_a_change_of_hands() {
+    let mut pair = Pair::arrived();
+    pair.receive(CLERK, register()).expect("registered");
+    let due = |pair: &Pair| {
+        let case = sure(pair.recipient.records.case(&arrival().from, &document(1), Side::Recipient));
+        case.and_then(|case| case.due)
+    };
+    let [first, second] = ["2025-06-30", "2025-07-15"].map(|day| day.parse::<Day>().expect("a day"));
+    pair.receive(LEADER, assign_by(Some(first))).expect("assigned");
+    assert_eq!(due(&pair), Some(first));
+    pair.receive(LEADER, assign()).expect("assigned");
+    assert_eq!(due(&pair), Some(first));
+    pair.receive(LEADER, assign_by(Some(second))).expect("assigned");
+    assert_eq!(due(&pair), Some(second));
+    assert_eq!(pair.recipient.replayed().hash(), pair.recipient.hash());
+}
+
 /// E7: after a restore no number is given until somebody has stated the highest of the printed register.
 #[test]
 fn e7_restored_station_gives_no_number_before_the_highest_is_stated() {
     let mut pair = Pair::arrived();
-    let raised = sure(pair.recipient.exchange.raise(
-        &pair.recipient.records,
-        Incarnation::FIRST,
-        0,
-        RestoreReason::Tool,
-    ));
-    for draft in &raised {
-        pair.recipient.record(draft, Millis(9));
-    }
+    restored(&mut pair.recipient);
     let doubtful = pair.receive(CLERK, register());
     assert!(matches!(doubtful, Err(WorkRefusal::BookDoubtful { highest: 0, .. })), "{doubtful:?}");
     let state = |number| Work::StateHighest { direction: Direction::Incoming, book: None, number };
@@ -382,15 +405,7 @@ fn p9_number_given_by_two_lives_is_an_alarm() {
     let before = pair.recipient.clone();
     let lost = works(&mut pair.recipient, CLERK, register()).expect("registered");
     pair.recipient = before;
-    let raised = sure(pair.recipient.exchange.raise(
-        &pair.recipient.records,
-        Incarnation::FIRST,
-        0,
-        RestoreReason::Tool,
-    ));
-    for draft in &raised {
-        pair.recipient.record(draft, Millis(9));
-    }
+    restored(&mut pair.recipient);
     // Somebody states a highest number that is too low.
     let state = Work::StateHighest { direction: Direction::Incoming, book: None, number: 0 };
     pair.receive(CLERK, state).expect("stated");
@@ -748,10 +763,7 @@ fn document_with_two_numbers_is_an_alarm() {
     }
     works(&mut lost, CLERK, issued(1)).expect("numbered 5");
     let sent = works(&mut lost, CLERK, Work::Send { document: document(1) }).expect("sent");
-    let raised = sure(station.exchange.raise(&station.records, Incarnation::FIRST, 0, RestoreReason::Tool));
-    for draft in &raised {
-        station.record(draft, Millis(9));
-    }
+    restored(&mut station);
     let state = Work::StateHighest { direction: Direction::Outgoing, book: None, number: 5 };
     works(&mut station, CLERK, state).expect("stated");
     works(&mut station, CLERK, issued(1)).expect("numbered 6");
