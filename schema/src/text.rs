@@ -117,6 +117,23 @@ pub fn fold(text: &str) -> String {
         .collect()
 }
 
+/// The words of a text, folded: what stands between two characters that are neither letters nor digits. Numbers lose the
+/// zeros in front, so that `05/QĐ-UBND` and `5/qđ-ubnd` are the same three words.
+///
+/// Both the index and the query must pass through here.
+pub fn words(text: &str) -> Vec<String> {
+    let folded = fold(text);
+    let words = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(|word| without_zeros(word).to_owned()).collect()
+}
+
+fn without_zeros(word: &str) -> &str {
+    match word.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Some(word.trim_start_matches('0')).filter(|digits| !digits.is_empty()).unwrap_or("0"),
+        false => word,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +162,14 @@ mod tests {
         assert_eq!(fold("UỶ BAN NHÂN DÂN Tỉnh Thanh Hoá"), fold("Ủy ban nhân dân tỉnh Thanh Hóa"));
         assert_eq!(fold("Phường Ba Đình"), "phuong ba dinh");
         assert_eq!(fold("Xã Ea H'Leo"), "xa ea h'leo");
+    }
+
+    #[test]
+    fn words_are_the_same_however_a_number_or_symbol_is_written() {
+        assert_eq!(words("05/QĐ-UBND"), words(" 5 / qđ – ubnd"));
+        assert_eq!(words("V/v “tuyển quân” năm 2026;"), ["v", "v", "tuyen", "quan", "nam", "2026"]);
+        assert_eq!(words("000, 00a"), ["0", "00a"]);
+        assert!(words(" …/-").is_empty());
     }
 
     #[test]

@@ -64,8 +64,9 @@ pub(super) async fn keep(
         return Err(Problem::parameter("the content length is not the length in the address"));
     }
     let blob = BlobRef { hash, length };
-    if !api.read(move |reader| reader.has_blob(&hash)).await? {
-        take(&api, blob, body_of(request)).await?;
+    match api.read(move |reader| reader.has_blob(&hash)).await? {
+        false => take(&api, blob, body_of(request)).await?,
+        true => pass_over(blob, body_of(request)).await?,
     }
     match api.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob }).await? {
         Answer::BlobKept(blob) => Ok((StatusCode::CREATED, Json(json!({ "blob": blob }))).into_response()),
@@ -107,6 +108,21 @@ async fn take(api: &SharedApi, blob: BlobRef, body: Body) -> Result<(), Problem>
     } else {
         Err(Problem::parameter("more bytes came than the length in the address"))
     }
+}
+
+/// Reads what is here already to its end: a connection that is closed in the middle of it would break the next request,
+/// or cut the client off before it sees the answer.
+async fn pass_over(blob: BlobRef, body: Body) -> Result<(), Problem> {
+    let mut pieces = body.into_data_stream();
+    let mut passed = 0;
+    while passed <= blob.length {
+        match timeout(STALLED, pieces.next()).await {
+            Ok(Some(Ok(piece))) => passed += piece.len() as u64,
+            Ok(Some(Err(_)) | None) => break,
+            Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
+        }
+    }
+    Ok(())
 }
 
 /// Gives an attachment. The last chunk leaves only when the hash of all is right, so a damaged store gives a

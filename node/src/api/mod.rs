@@ -5,7 +5,7 @@
 //! | `PUT /api/v1/blobs/{sha256}?length=&secrecy=normal` | keep an attachment; its hash is checked |
 //! | `POST /api/v1/manifests` | freeze a document: the bytes that persons sign; nothing is recorded |
 //! | `POST /api/v1/documents` | send a document, with signatures or without: saved when answered, queued for its recipients |
-//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; with `all=true` also what was recalled or taken back |
+//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; with `all=true` also what was recalled or taken back; narrowed by `text`, `type`, `urgency`, `office`, `stage`, `standing`, `outcome`, `since`, `until`, `issued_since`, `issued_until`, `unreceipted` |
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
@@ -13,7 +13,7 @@
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` | what waits for a person |
 //! | `GET /api/v1/due` | what is due and what is late, by the corrected clock |
-//! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines |
+//! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines; narrowed as the lists |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
@@ -30,6 +30,7 @@ mod attachments;
 mod courier;
 mod documents;
 mod guard;
+mod lists;
 mod present;
 mod problem;
 mod registry;
@@ -67,7 +68,7 @@ use crate::keyring::{self, Protection};
 use crate::link::{ClockView, LinkBoard};
 use crate::runtime::{Inputs, Keeper, now};
 use crate::signing::Desk;
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, Search, StoreError};
 use crate::verify::FullCheck;
 use crate::words::{Lang, with_causes};
 use guard::Caller;
@@ -105,6 +106,7 @@ pub struct Api {
     readers: Mutex<Vec<Reader>>,
     reads: Arc<Semaphore>,
     desk: Arc<Desk>,
+    search: Arc<Search>,
     asks: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
 }
@@ -131,6 +133,8 @@ pub struct ApiSetting {
     pub token: String,
     /// Officers, and the requests for their signatures.
     pub desk: Arc<Desk>,
+    /// Finds documents and lines of registers.
+    pub search: Arc<Search>,
 }
 
 type SharedApi = Arc<Api>;
@@ -153,8 +157,19 @@ impl CorrectedClock {
 
 /// The routes.
 pub fn router(setting: ApiSetting) -> Router {
-    let ApiSetting { office, folder, signing_key, calendar, inputs, keeper, board, hosts, token, desk } =
-        setting;
+    let ApiSetting {
+        office,
+        folder,
+        signing_key,
+        calendar,
+        inputs,
+        keeper,
+        board,
+        hosts,
+        token,
+        desk,
+        search,
+    } = setting;
     let api = Arc::new(Api {
         office,
         folder,
@@ -168,6 +183,7 @@ pub fn router(setting: ApiSetting) -> Router {
         readers: Mutex::new(Vec::new()),
         reads: Arc::new(Semaphore::new(READS_MAX)),
         desk,
+        search,
         asks: Arc::new(Semaphore::new(ASKS_MAX)),
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
     });
@@ -178,8 +194,8 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/documents/{id}", get(documents::show))
         .route("/documents/{id}/why", get(why))
         .route("/documents/{id}/attachments/{n}", get(attachments::give))
-        .route("/incoming", get(incoming))
-        .route("/outgoing", get(outgoing))
+        .route("/incoming", get(lists::incoming))
+        .route("/outgoing", get(lists::outgoing))
         .route("/status", get(status))
         .route("/alarms", get(alarms))
         .route("/quarantine", get(quarantine))
@@ -190,8 +206,8 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))
         .route("/due", get(work::due))
-        .route("/registers", get(work::books))
-        .route("/registers/{direction}/{book}/{year}", get(work::register))
+        .route("/registers", get(lists::books))
+        .route("/registers/{direction}/{book}/{year}", get(lists::register))
         .route("/signers", get(signing::signers))
         .route("/signatures", get(signing::list).post(signing::ask))
         .route("/signatures/{id}", get(signing::show))
@@ -320,36 +336,6 @@ fn resolve(directory: &Directory, text: &str, today: jiff::civil::Date) -> Resul
 struct PageQuery {
     before: Option<u64>,
     limit: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IncomingQuery {
-    before: Option<u64>,
-    limit: Option<u32>,
-    /// Also what was recalled or taken back.
-    #[serde(default)]
-    all: bool,
-}
-
-async fn incoming(
-    State(api): State<SharedApi>,
-    headers: HeaderMap,
-    page: Result<Query<IncomingQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(IncomingQuery { before, limit, all }) = parsed(page)?;
-    let page = api.read(move |reader| reader.incoming(before, limit.unwrap_or(PAGE_ROWS), all)).await?;
-    Ok(api.presented(&headers, &page))
-}
-
-async fn outgoing(
-    State(api): State<SharedApi>,
-    headers: HeaderMap,
-    page: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(PageQuery { before, limit }) = parsed(page)?;
-    let page = api.read(move |reader| reader.outgoing(before, limit.unwrap_or(PAGE_ROWS), now())).await?;
-    Ok(api.presented(&headers, &page))
 }
 
 fn document_id(path: Result<Path<String>, PathRejection>) -> Result<DocumentId, Problem> {

@@ -282,33 +282,3 @@ pub(super) async fn draft(
     }
     Ok(api.presented(&headers, &answer))
 }
-
-/// The registers in which numbers were used.
-pub(super) async fn books(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
-    let books = api.read(|reader| reader.books()).await?;
-    Ok(api.presented(&headers, &json!({ "rows": books })))
-}
-
-/// Where a page of a register starts.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RegisterQuery {
-    after: Option<u32>,
-    limit: Option<u32>,
-}
-
-/// The lines of a register.
-pub(super) async fn register(
-    State(api): State<SharedApi>,
-    headers: HeaderMap,
-    path: Result<Path<(Direction, String, i16)>, PathRejection>,
-    query: Result<Query<RegisterQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Path((direction, book, year)) = parsed(path)?;
-    let book: BookId = parsed(book.parse())?;
-    let Query(RegisterQuery { after, limit }) = parsed(query)?;
-    let page = api
-        .read(move |reader| reader.register(direction, &book, year, after, limit.unwrap_or(PAGE_ROWS)))
-        .await?;
-    Ok(api.presented(&headers, &page))
-}

@@ -7,6 +7,7 @@ mod backup;
 mod client;
 mod init;
 mod key;
+mod narrow;
 mod person;
 mod register_file;
 mod registry;
@@ -37,6 +38,7 @@ use crate::store::StoreError;
 use crate::words::{Lang, with_causes};
 use client::{CliError, Client};
 use key::KeyCommand;
+use narrow::NarrowArgs;
 use unlock::UnlockArgs;
 
 /// Exit status of `run` when the signing key was not opened: starting again does not help, so that a service manager
@@ -88,16 +90,23 @@ enum Command {
     /// Sign the file (`tram-node sign` does, or `openssl cms -sign -binary -cades -nosmimecap -outform DER` with an RSA or
     /// P-256 key), then `tram-node send --manifest FILE --signature FILE.p7s`.
     Freeze(send::FreezeArgs),
-    /// List documents that have arrived here, newest first.
+    /// List documents that have arrived here, newest first; or only those that somebody looks for.
     Incoming {
+        #[command(flatten)]
+        narrow: NarrowArgs,
         #[command(flatten)]
         page: PageArgs,
         /// Also what was recalled or taken back.
         #[arg(long)]
         all: bool,
     },
-    /// List documents sent from here, newest first.
-    Outgoing(PageArgs),
+    /// List documents sent from here, newest first; or only those that somebody looks for.
+    Outgoing {
+        #[command(flatten)]
+        narrow: NarrowArgs,
+        #[command(flatten)]
+        page: PageArgs,
+    },
     /// Show one document: who did what when, and what is proven.
     Show {
         /// The document's id.
@@ -381,12 +390,13 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Draft(command) => send::draft(&client()?, command, output),
         Command::Send(args) => output.show(&send::send(&client()?, &args)?, show::saved),
         Command::Freeze(args) => output.show(&send::freeze(&client()?, &args)?, show::frozen),
-        Command::Incoming { page, all } => {
-            let path = format!("{}&all={all}", page_path("/incoming", &page));
+        Command::Incoming { narrow, page, all } => {
+            let path = format!("{}{}&all={all}", page_path("/incoming", &page), narrow.query());
             output.show(&client()?.get(&path)?, show::incoming)
         }
-        Command::Outgoing(page) => {
-            output.show(&client()?.get(&page_path("/outgoing", &page))?, show::outgoing)
+        Command::Outgoing { narrow, page } => {
+            let path = format!("{}{}", page_path("/outgoing", &page), narrow.query());
+            output.show(&client()?.get(&path)?, show::outgoing)
         }
         Command::Show { document } => {
             output.show(&client()?.get(&format!("/documents/{document}"))?, show::document)

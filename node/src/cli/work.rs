@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::client::{CliError, Client};
 use super::register_file::{FormatArg, Sheet};
 use super::send::write_new;
-use super::{Output, show};
+use super::{NarrowArgs, Output, show};
 use crate::store::PAGE_ROWS_MAX;
 
 /// A document that came in.
@@ -142,10 +142,12 @@ enum AnswerArg {
 pub(super) enum RegisterCommand {
     /// List the registers in which numbers were used, and the highest.
     List,
-    /// Show the lines of a register.
+    /// Show the lines of a register; or only those that somebody looks for.
     Show {
         #[command(flatten)]
         which: WhichRegister,
+        #[command(flatten)]
+        narrow: NarrowArgs,
         /// Start after this number.
         #[arg(long)]
         after: Option<u32>,
@@ -320,8 +322,8 @@ pub(super) fn register(client: &Client, command: RegisterCommand, output: &Outpu
     let done = |answer: Value| output.show(&answer, show::worked);
     match command {
         RegisterCommand::List => output.show(&client.get("/registers")?, show::registers),
-        RegisterCommand::Show { which, after, limit } => {
-            let path = which.path(after.map(u64::from), limit);
+        RegisterCommand::Show { which, narrow, after, limit } => {
+            let path = which.path(after.map(u64::from), limit) + &narrow.query();
             output.show(&client.get(&path)?, show::register)
         }
         RegisterCommand::Export { which, format, out } => {

@@ -189,6 +189,11 @@ impl DataFolder {
         self.0.join("tram.db")
     }
 
+    /// The search index: follows from the store and may be removed while the station stands still.
+    pub fn search(&self) -> PathBuf {
+        self.0.join("search.db")
+    }
+
     /// Where the running station tells the command line how to reach it.
     pub fn api(&self) -> PathBuf {
         self.0.join("api.json")

@@ -9,6 +9,7 @@
 //! The core thread never waits for anybody but its queue: what a link cannot take is answered for it. So
 //! links and API may wait for the core, and nothing can wait in a circle.
 
+mod indexing;
 mod inputs;
 mod keeper;
 mod nightly;

@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
 /// takes at most half of one core and of the disk.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The lowest priority a thread can have.
-const NICE: i32 = 19;
+pub(super) const NICE: i32 = 19;
 
 /// What is checked, and where the outcome goes.
 pub(super) struct Nightly {

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::indexing::Indexing;
 use super::nightly::Nightly;
 use super::{Core, Inputs, Keeper, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
@@ -22,7 +23,7 @@ use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, c
 use crate::node::{Node, StepError};
 use crate::signing::{Desk, keep_polling};
 use crate::step::{Effect, Input};
-use crate::store::{Inspection, Store, StoreError};
+use crate::store::{Inspection, Search, Store, StoreError};
 use crate::words::with_causes;
 use schema::event::{Verifier, key_id};
 use schema::id::hex;
@@ -133,7 +134,8 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         tokio::spawn(do_chores(chores, keeper.clone(), config.signing_key.clone()));
     }
     let (stop, stopping) = watch::channel(false);
-    let door = open_door(folder, config, &inputs, &links, &keeper, &desk, stopping).await;
+    let search = Arc::new(Search::new(folder.search()));
+    let door = open_door(folder, config, &inputs, &links, &keeper, (&desk, &search), stopping).await;
     let door = match door {
         Ok(door) => door,
         Err(error) => {
@@ -151,6 +153,8 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         verifier: keeper.subscribe(),
     };
     let _checking = nightly.start().context("failed to start the thread of the daily check")?;
+    let indexing = Indexing { database: folder.database(), search, verifier: keeper.subscribe() };
+    let _indexing = indexing.start().context("failed to start the thread of the search index")?;
 
     let failed = loop {
         tokio::select! {
@@ -200,7 +204,7 @@ async fn open_door(
     inputs: &Inputs,
     links: &Links,
     keeper: &Keeper,
-    desk: &Arc<Desk>,
+    (desk, search): (&Arc<Desk>, &Arc<Search>),
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = config.api.listen;
@@ -222,6 +226,7 @@ async fn open_door(
         hosts,
         token: token.clone(),
         desk: Arc::clone(desk),
+        search: Arc::clone(search),
     };
     let door = tokio::spawn(api::serve(listener, api::router(setting), stopping));
     let known = ApiAddress { address, token, pid: std::process::id() };

@@ -28,7 +28,8 @@ pub(in crate::store) const fn direction_number(direction: Direction) -> i64 {
     }
 }
 
-const fn stage_number(stage: Stage) -> i64 {
+/// The number of a stage in its column.
+pub(in crate::store) const fn stage_number(stage: Stage) -> i64 {
     match stage {
         Stage::Arrived => 1,
         Stage::Refused => 2,
@@ -39,7 +40,8 @@ const fn stage_number(stage: Stage) -> i64 {
     }
 }
 
-const fn standing_number(standing: Standing) -> i64 {
+/// The number of a standing in its column.
+pub(in crate::store) const fn standing_number(standing: Standing) -> i64 {
     match standing {
         Standing::Current => 0,
         Standing::AskedBack => 1,

@@ -11,6 +11,7 @@ mod judgements;
 mod outbox;
 mod reader;
 mod records;
+mod search;
 mod signing;
 
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,10 @@ pub use reader::{
     WhyView,
 };
 pub use records::ReplayedState;
+pub use search::{
+    BEGINNING_CHARS_MIN, Days, FoundPage, Names, SOUGHT_CHARS_MAX, SOUGHT_WORDS_MAX, Search, Sought,
+    SoughtRefused, SoughtText,
+};
 pub use signing::{
     ENDED_REQUESTS_MAX, Ending, LISTED_REQUESTS_MAX, NewRequest, OPEN_REQUESTS_MAX, OpenRequest, Recorded,
     RequestRow, RequestState, SigningStore,

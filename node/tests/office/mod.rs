@@ -1,6 +1,8 @@
 //! The program on a folder of its own, as a clerk and an administrator use it.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of this module")]
 
+pub mod pair;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -74,7 +76,10 @@ impl Office {
 
     pub fn text(&self, arguments: &[&str]) -> String {
         let output = self.ask(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        // Under `--json` a refusal is on the standard output.
+        let [out, err] =
+            [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+        assert!(output.status.success(), "{arguments:?}: {out}{err}");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 

@@ -17,7 +17,7 @@ use node::config::DataFolder;
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::signing::Desk;
-use node::store::Store;
+use node::store::{Search, Store};
 use schema::directory::{Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Validity};
 use schema::handling::Calendar;
 use schema::id::{OfficeId, hex};
@@ -129,6 +129,7 @@ impl Station {
                 hosts: vec![address.to_string()],
                 token: TOKEN.to_owned(),
                 desk,
+                search: Arc::new(Search::new(folder.path().join("search.db"))),
             };
             tokio::spawn(serve(listener, router(setting), stopping));
             (address, links)

@@ -38,11 +38,8 @@ pub(in crate::cli) fn incoming(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let rows = rows(value, "rows");
     if rows.is_empty() {
-        line!(
-            text,
-            "{}",
-            say(lang, "Chưa có văn bản đến. Trạm tự nhận khi có.", "No incoming documents yet.")
-        );
+        let none = ("Không có văn bản đến nào như vậy. Trạm tự nhận khi có.", "No such incoming documents.");
+        line!(text, "{}", say(lang, none.0, none.1));
     }
     for row in rows {
         line!(
@@ -73,7 +70,7 @@ pub(in crate::cli) fn outgoing(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let rows = rows(value, "rows");
     if rows.is_empty() {
-        line!(text, "{}", say(lang, "Chưa có văn bản đi.", "No outgoing documents yet."));
+        line!(text, "{}", say(lang, "Không có văn bản đi nào như vậy.", "No such outgoing documents."));
     }
     for row in rows {
         line!(
@@ -106,7 +103,15 @@ fn urgency(row: &Value) -> String {
     }
 }
 
-fn more(text: &mut String, value: &Value, lang: Lang) {
+pub(super) fn more(text: &mut String, value: &Value, lang: Lang) {
+    if value["complete"] == Value::Bool(false) {
+        let behind = say(
+            lang,
+            "Chỉ mục tìm kiếm chưa cập nhật xong: có thể còn văn bản chưa hiện. Hãy tìm lại sau ít phút.",
+            "The search index is still being made: there may be more. Search again in a few minutes.",
+        );
+        line!(text, "{behind}");
+    }
     if let Some(next) = value["next"].as_u64() {
         line!(text, "{} --before {next}", say(lang, "Còn nữa:", "More:"));
     }

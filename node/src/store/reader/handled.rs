@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// What these entries of the journal say about a document, in their order.
-    pub(super) fn steps_at(&self, positions: &[Position]) -> Result<Vec<Step>, StoreError> {
+    pub(in crate::store) fn steps_at(&self, positions: &[Position]) -> Result<Vec<Step>, StoreError> {
         let mut steps = Vec::new();
         for position in positions {
             let (event, at) = self.event_at(position.0 as i64)?;

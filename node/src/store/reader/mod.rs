@@ -8,6 +8,7 @@ mod handled;
 mod incoming;
 mod outgoing;
 mod register;
+mod searched;
 mod status;
 mod timeline;
 
@@ -28,9 +29,12 @@ pub use drafts::DraftView;
 pub use due::{DueView, DueViews, Task};
 pub use export::ExportError;
 pub use handled::{AskedView, LineView, ProgressView, WaitingView, WaitingViews};
+pub(super) use incoming::Arrived;
 pub use incoming::IncomingView;
+pub(super) use outgoing::Departed;
 pub use outgoing::OutgoingView;
 pub use register::{BookView, RegisterRow};
+pub(super) use searched::Concern;
 pub use status::StatusView;
 pub use timeline::{DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind, WhyView};
 

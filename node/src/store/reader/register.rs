@@ -1,6 +1,6 @@
 //! Registers (*sổ đăng ký văn bản*) as people read and print them: the columns of Decree 30/2020 appendix IV.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, Status};
 use schema::document::{DocumentType, Manifest};
 use schema::event::RecordedEvent;
@@ -125,6 +125,11 @@ impl RegisterRow {
     }
 }
 
+const LINE: &str =
+    "SELECT line.book, line.year, line.number, line.position, journal.bytes, journal.recorded_at
+     FROM line JOIN journal USING (position)
+     WHERE line.direction = ?1 AND line.book = ?2 AND line.year = ?3";
+
 impl Reader {
     /// Every register and year in which a number was used.
     ///
@@ -160,15 +165,30 @@ impl Reader {
         rows: u32,
     ) -> Result<Page<RegisterRow>, StoreError> {
         let limit = rows.clamp(1, PAGE_ROWS_MAX);
+        let sql = format!("{LINE} AND line.number > ?4 ORDER BY line.number LIMIT ?5");
+        let key = params![direction_number(direction), book.to_string(), year, after.unwrap_or(0), limit];
+        let list = self.lines(&sql, key)?;
+        let next = list.last().map(|last| u64::from(last.number)).filter(|_| list.len() == limit as usize);
+        Ok(Page { rows: list, next })
+    }
+
+    /// One line of a register.
+    pub(in crate::store) fn register_line(
+        &self,
+        direction: Direction,
+        book: &BookId,
+        year: i16,
+        number: u32,
+    ) -> Result<Option<RegisterRow>, StoreError> {
+        let sql = format!("{LINE} AND line.number = ?4");
+        let key = params![direction_number(direction), book.to_string(), year, number];
+        Ok(self.lines(&sql, key)?.pop())
+    }
+
+    fn lines(&self, sql: &str, key: &[&dyn ToSql]) -> Result<Vec<RegisterRow>, StoreError> {
         let read = "list the lines of a register";
-        let sql =
-            "SELECT line.book, line.year, line.number, line.position, journal.bytes, journal.recorded_at
-                   FROM line JOIN journal USING (position)
-                   WHERE line.direction = ?1 AND line.book = ?2 AND line.year = ?3 AND line.number > ?4
-                   ORDER BY line.number LIMIT ?5";
         let mut list = Vec::new();
         let mut statement = self.db.prepare_cached(sql).attempted(read)?;
-        let key = params![direction_number(direction), book.to_string(), year, after.unwrap_or(0), limit];
         let mut found = statement.query(key).attempted(read)?;
         while let Some(row) = found.next().attempted(read)? {
             let entry = line(row, 0).attempted(read)?;
@@ -178,8 +198,7 @@ impl Reader {
             let event = recorded(position, &bytes)?;
             list.push(self.register_row(&event, RegisterRow::new(&entry, at))?);
         }
-        let next = list.last().map(|last| u64::from(last.number)).filter(|_| list.len() == limit as usize);
-        Ok(Page { rows: list, next })
+        Ok(list)
     }
 
     fn register_row(&self, event: &RecordedEvent, row: RegisterRow) -> Result<RegisterRow, StoreError> {

@@ -1,0 +1,148 @@
+//! The lists: what came in, what went out, the lines of registers; whole, or narrowed to what somebody looks for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use schema::document::DocumentType;
+use schema::event::Urgency;
+use schema::handling::{BookId, Direction, Stage, Standing};
+use schema::time::Day;
+use schema::trust::Outcome;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::problem::Problem;
+use super::{PAGE_ROWS, SharedApi, day_in_vietnam, now, parsed, resolve};
+use crate::store::{Days, FoundPage, Page, Reader, Search, Sought, SoughtText, StoreError};
+
+/// How long a search waits for the index to take in what was recorded last.
+const INDEX_PATIENCE: Duration = Duration::from_millis(300);
+
+/// A page of a list, and to what it is narrowed. Everything that is named must be so.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    before: Option<u64>,
+    limit: Option<u32>,
+    /// Also what was recalled or taken back.
+    #[serde(default)]
+    all: bool,
+    /// Words; marks and tones do not matter, `"…"` are words in a row, `*` leaves the end of a word open.
+    text: Option<String>,
+    #[serde(rename = "type")]
+    document_type: Option<DocumentType>,
+    urgency: Option<Urgency>,
+    /// Id or code of the sender, or of a recipient.
+    office: Option<String>,
+    stage: Option<Stage>,
+    standing: Option<Standing>,
+    /// What its signatures are worth.
+    outcome: Option<Outcome>,
+    /// The first and the last day on which it came here, went out, or was registered.
+    since: Option<Day>,
+    until: Option<Day>,
+    /// The first and the last date that it bears.
+    issued_since: Option<Day>,
+    issued_until: Option<Day>,
+    /// Only what lacks a receipt.
+    #[serde(default)]
+    unreceipted: bool,
+    /// The number after which a page of a register starts.
+    after: Option<u32>,
+}
+
+impl ListQuery {
+    fn sought(&self, api: &SharedApi) -> Result<Sought, Problem> {
+        let text = self.text.as_deref().filter(|text| !text.trim().is_empty());
+        let office = self.office.as_deref();
+        let office = office.map(|text| resolve(&api.directory(), text, day_in_vietnam(now()))).transpose()?;
+        Ok(Sought {
+            text: parsed(text.map(str::parse::<SoughtText>).transpose())?,
+            document_type: self.document_type,
+            urgency: self.urgency,
+            office,
+            stage: self.stage,
+            standing: self.standing,
+            outcome: self.outcome,
+            days: Days { since: self.since, until: self.until },
+            issued: Days { since: self.issued_since, until: self.issued_until },
+            unreceipted: self.unreceipted,
+        })
+    }
+
+    fn rows(&self) -> u32 {
+        self.limit.unwrap_or(PAGE_ROWS)
+    }
+}
+
+/// Reads a page; the index takes in first what it lacks, unless nothing is sought.
+async fn listed<T: Serialize + Send + 'static>(
+    api: &SharedApi,
+    sought: Sought,
+    read: impl Fn(&Search, &Reader, &Sought) -> Result<Page<T>, StoreError> + Send + 'static,
+) -> Result<FoundPage<T>, Problem> {
+    let (search, directory) = (Arc::clone(&api.search), api.directory());
+    api.read(move |reader| {
+        let names = |office: &_, day: Day| directory.name_at(office, day.0).map(str::to_owned);
+        let found = || {
+            let complete =
+                sought.is_everything() || search.refresh(reader, &names, Instant::now() + INDEX_PATIENCE)?;
+            Ok(FoundPage { page: read(&search, reader, &sought)?, complete })
+        };
+        match found() {
+            Err(_) if search.is_damaged() => found(),
+            found => found,
+        }
+    })
+    .await
+}
+
+pub(super) async fn incoming(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = parsed(query)?;
+    let page = listed(&api, query.sought(&api)?, move |search, reader, sought| {
+        search.incoming(reader, sought, query.before, query.rows(), query.all)
+    });
+    Ok(api.presented(&headers, &page.await?))
+}
+
+pub(super) async fn outgoing(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = parsed(query)?;
+    let page = listed(&api, query.sought(&api)?, move |search, reader, sought| {
+        search.outgoing(reader, sought, query.before, query.rows(), now())
+    });
+    Ok(api.presented(&headers, &page.await?))
+}
+
+/// The registers in which numbers were used.
+pub(super) async fn books(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+    let books = api.read(|reader| reader.books()).await?;
+    Ok(api.presented(&headers, &json!({ "rows": books })))
+}
+
+/// The lines of a register.
+pub(super) async fn register(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    path: Result<Path<(Direction, String, i16)>, PathRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Path((direction, book, year)) = parsed(path)?;
+    let book: BookId = parsed(book.parse())?;
+    let Query(query) = parsed(query)?;
+    let page = listed(&api, query.sought(&api)?, move |search, reader, sought| {
+        search.register(reader, sought, (direction, &book, year), query.after, query.rows())
+    });
+    Ok(api.presented(&headers, &page.await?))
+}
