@@ -12,6 +12,7 @@ mod proxy;
 mod raw;
 mod reconnect;
 mod replay;
+mod search;
 mod town;
 mod verify;
 mod workload;
@@ -33,6 +34,9 @@ pub(super) struct Options {
     /// Events in the store whose start and idle memory are measured.
     #[arg(long, default_value_t = idle::EVENTS_DEFAULT)]
     events: usize,
+    /// Documents in the store whose lists are read and searched; 3,600,000 are ten years of a ministry.
+    #[arg(long, default_value_t = search::DOCUMENTS_DEFAULT)]
+    documents: u64,
     /// Where the stores are made and removed again: a folder on the disk that is to be measured. The system's
     /// folder for temporary files when left out.
     #[arg(long)]
@@ -56,6 +60,8 @@ enum What {
     Reconnect,
     /// The directory of the whole country.
     Directory,
+    /// Lists and searches among many documents.
+    Search,
     /// Start and memory of an idle station.
     Idle,
     /// Everything.
@@ -132,6 +138,7 @@ impl Figure {
 struct Ground {
     disk: PathBuf,
     events: usize,
+    documents: u64,
 }
 
 impl Ground {
@@ -149,15 +156,17 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
     let ground = Ground {
         disk: options.disk.clone().unwrap_or_else(std::env::temp_dir),
         events: options.events.max(1),
+        documents: options.documents.max(search::DOCUMENTS_MIN),
     };
     type Bench = fn(&Ground) -> Result<Vec<Figure>>;
-    let benches: [(What, &str, Bench); 7] = [
+    let benches: [(What, &str, Bench); 8] = [
         (What::Directory, "directory", directory::bench),
         (What::Append, "append", append::bench),
         (What::Verify, "verify", verify::bench),
         (What::Replay, "replay", replay::bench),
         (What::EndToEnd, "end-to-end", end_to_end::bench),
         (What::Reconnect, "reconnect", reconnect::bench),
+        (What::Search, "search", search::bench),
         (What::Idle, "idle", idle::bench),
     ];
     let wanted = benches.iter().filter(|(what, ..)| options.what == What::All || options.what == *what);

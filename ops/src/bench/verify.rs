@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use node::Node;
 use node::step::{Delivery, Effect, Input, PublishOutcome};
 use node::store::Store;
-use schema::body::Body;
-use schema::event::{Addressee, Event, Kind, Urgency, Verifier, VerifyMemory, seal};
+use schema::body::{Body, Dispatch};
+use schema::event::{Addressee, Event, Kind, Verifier, VerifyMemory, seal};
 use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use schema::inbound::{self, Opened};
 use schema::pack::{Message, PACK_EVENTS_MAX, PackItem};
@@ -39,11 +39,15 @@ const LARGE: u64 = 100_000;
 struct Senders {
     chains: Vec<(u8, u64, EventId)>,
     next: usize,
+    letters: Letters,
 }
 
+/// The `n`-th letter of an office.
+pub(super) type Letters = fn(OfficeId, u64) -> Dispatch;
+
 impl Senders {
-    fn new() -> Self {
-        Self { chains: (1..=SENDERS).map(|n| (n, 0, EventId::NONE)).collect(), next: 0 }
+    fn new(letters: Letters) -> Self {
+        Self { chains: (1..=SENDERS).map(|n| (n, 0, EventId::NONE)).collect(), next: 0, letters }
     }
 
     fn pack(&mut self) -> Result<Vec<u8>> {
@@ -54,7 +58,7 @@ impl Senders {
         let mut items = Vec::with_capacity(PACK_EVENTS_MAX);
         for _ in 0..PACK_EVENTS_MAX {
             *seq += 1;
-            let dispatch = letter(office(*sender), *seq);
+            let dispatch = (self.letters)(office(*sender), *seq);
             let event = Event {
                 office: office(*sender),
                 incarnation: Incarnation::FIRST,
@@ -62,7 +66,7 @@ impl Senders {
                 prev: *head,
                 claimed_at: node::runtime::now(),
                 kind: Kind::Dispatch,
-                urgency: Urgency::Normal,
+                urgency: dispatch.manifest.urgency,
                 to: vec![Addressee { office: office(RECEIVER), counter: Counter(*seq) }],
                 seen: Vec::new(),
                 blobs: Vec::new(),
@@ -92,7 +96,12 @@ pub(super) struct Reception {
 
 impl Reception {
     pub(super) fn open(folder: &std::path::Path) -> Result<Self> {
-        let store = Store::open(&folder.join("receiver.db"))?;
+        Self::of(folder, letter)
+    }
+
+    /// One to which these letters are sent.
+    pub(super) fn of(folder: &std::path::Path, letters: Letters) -> Result<Self> {
+        let store = Store::open(&Self::database(folder))?;
         let registry = registry()?;
         let me = office(RECEIVER);
         let now = node::runtime::now();
@@ -100,8 +109,13 @@ impl Reception {
         let relay = workload::region()?;
         node.step(vec![Input::Connected(relay.clone())], now)?;
         let verifier = Verifier::new(registry).with_memory(Arc::new(VerifyMemory::default()));
-        let (senders, verifier) = (Senders::new(), Arc::new(verifier));
+        let (senders, verifier) = (Senders::new(letters), Arc::new(verifier));
         Ok(Self { node, verifier, senders, relay, delivered: 0, receipts_left: 0 })
+    }
+
+    /// Its store.
+    pub(super) fn database(folder: &std::path::Path) -> std::path::PathBuf {
+        folder.join("receiver.db")
     }
 
     /// Takes this many events in; says how long it took until the last receipt was durable and on its way.
