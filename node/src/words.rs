@@ -13,6 +13,9 @@ macro_rules! table {
 }
 
 mod handling;
+mod order;
+
+pub use order::VietnameseOrder;
 
 pub use handling::{
     BUSINESS, DRAFT_STAGE, REFUSAL_REASON, ROLE, STAGE, STANDING, TASK, TIMELINESS, WORK_REFUSED,

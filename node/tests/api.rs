@@ -1,18 +1,26 @@
 //! The clerk's door over real sockets, with a real station behind it.
 
+#[path = "../../schema/tests/secret/mod.rs"]
+mod secret;
 mod station;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use node::api::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, JSON_BYTES_MAX};
-use schema::id::hex;
+use node::runtime::now;
+use schema::body::{Body, Dispatch};
+use schema::courier::{CourierWriter, Record};
+use schema::document::{DocumentType, Manifest, Signer};
+use schema::event::{Addressee, Event, Kind, seal};
+use schema::id::{Counter, DocumentId, EventId, Incarnation, Seq, hex};
+use schema::pack::PackItem;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use station::{NOT_ENROLLED, RECIPIENT, SENDER, Station, TOKEN, office_id, pdf};
+use station::{NOT_ENROLLED, RECIPIENT, SENDER, Station, TOKEN, key, office_id, pdf};
 
 #[test]
 fn document_is_saved_and_shown_as_queued_with_what_is_proven() {
@@ -141,6 +149,32 @@ fn bad_input_gets_a_refusal_with_a_name() {
     );
 }
 
+/// A connection outlives an upload of what is here already: the next request on it is answered.
+#[test]
+fn known_attachment_is_read_to_its_end() {
+    let station = Station::of(SENDER);
+    let bytes = pdf();
+    let (hash, first) = station.upload(&bytes);
+    assert_eq!(first.status, 201);
+    let mut stream = TcpStream::connect(station.address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+    let path = format!("/blobs/{hash}?length={}&secrecy=normal", bytes.len());
+    let kept = station.head("PUT", &path, &format!("Content-Length: {}\r\n", bytes.len()));
+    let kept = kept.replace("Connection: close\r\n", "");
+    stream.write_all(&[kept.as_bytes(), &bytes].concat()).expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&head));
+    stream.write_all(station.head("GET", "/status", "").as_bytes()).expect("still open");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("an answer to the next request");
+    assert!(String::from_utf8_lossy(&rest).contains("HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
+}
+
 /// I1, I2: nothing of what is refused is on the disk afterwards, whichever door it came to.
 #[test]
 fn i2_state_secrets_leave_no_byte_on_the_disk() {
@@ -166,9 +200,47 @@ fn i2_state_secrets_leave_no_byte_on_the_disk() {
     let wrong = format!("/blobs/{hash}?length={}&secrecy=mat", CANARY.len());
     assert_eq!(station.with_body("PUT", &wrong, CANARY).refusal(), (400, "parameter".into()));
 
+    // By courier file: an event that another program has written and marked.
+    let mut event = sealed_letter(CANARY);
+    let letter = sealed_letter(b"V/v van ban thuong");
+    event = secret::marked_secret(&event);
+    let mut writer = CourierWriter::new(Vec::new()).expect("a file");
+    let pack = vec![PackItem::new(0, &event), PackItem::new(0, &letter)];
+    writer.add(&Record::Pack(pack)).expect("written");
+    let file = writer.finish().expect("a whole file");
+    assert!(file.windows(CANARY.len()).any(|part| part == CANARY), "the file does not hold it");
+    let imported = station.with_body("POST", "/courier/import", &file).json();
+    assert_eq!((&imported["new"], &imported["refused"]), (&1.into(), &1.into()), "{imported}");
+    let refused = station.get("/quarantine").json();
+    let reason = refused["rows"][0]["reason_vi"].as_str().expect("words").to_owned();
+    assert!(reason.contains("độ mật") && reason.contains("văn bản mật"), "{reason}");
+    assert_eq!(refused["rows"][0]["bytes"], 0);
+
     let found = files_with(station.folder(), CANARY);
     assert!(found.is_empty(), "on the disk: {found:?}");
+    assert!(!files_with(station.folder(), b"van ban thuong").is_empty(), "what came with it is lost");
     assert!(!files_with(station.folder(), b"published").is_empty(), "the search finds what is there");
+}
+
+/// A letter of the other office to this one, as it travels.
+fn sealed_letter(subject: &[u8]) -> Vec<u8> {
+    let (subject, signer) = (String::from_utf8_lossy(subject), Signer::head("Chủ tịch", "Vàng A Sáng"));
+    let (issuer, letter) = (office_id(RECIPIENT), DocumentType::OfficialLetter);
+    let manifest = Manifest::new(DocumentId::new([7; 16]), issuer, letter, subject, signer);
+    let event = Event {
+        office: issuer,
+        incarnation: Incarnation::FIRST,
+        seq: Seq(1),
+        prev: EventId::NONE,
+        claimed_at: now(),
+        kind: Kind::Dispatch,
+        urgency: manifest.urgency,
+        to: vec![Addressee { office: office_id(SENDER), counter: Counter(1) }],
+        seen: Vec::new(),
+        blobs: Vec::new(),
+        body: Body::Dispatch(Dispatch::unsigned(manifest)).encode().expect("a body"),
+    };
+    seal(event, &key(RECIPIENT)).expect("a sound event").bytes().to_vec()
 }
 
 /// The files below a folder that hold these bytes.

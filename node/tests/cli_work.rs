@@ -8,7 +8,7 @@ use office::pair::{CLERK, LEADER, OFFICER, Pair, opened, refused};
 use office::{LETTER, Office, sign};
 use schema::handling::Calendar;
 use serde_json::Value;
-use station::{RECIPIENT, SENDER};
+use station::SENDER;
 
 fn kinds(steps: &Value) -> Vec<String> {
     let steps = steps.as_array().into_iter().flatten();

@@ -48,13 +48,15 @@ pub enum Reason {
     WrongDoor,
     /// A message that has passed this relay, or too many.
     Loop,
+    /// It says that it is a state secret: told, and kept nowhere.
+    Secret,
     /// Evidence: two histories under one key. A copy; the event itself was delivered.
     Fork,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Unproven,
         Self::NotOwn,
@@ -62,6 +64,7 @@ impl Reason {
         Self::NoRecipient,
         Self::WrongDoor,
         Self::Loop,
+        Self::Secret,
         Self::Fork,
     ];
 
@@ -75,6 +78,7 @@ impl Reason {
             Self::NoRecipient => "no-recipient",
             Self::WrongDoor => "wrong-door",
             Self::Loop => "loop",
+            Self::Secret => "secret",
             Self::Fork => "fork",
         }
     }

@@ -110,6 +110,11 @@ pub enum Effect {
     },
     /// Tell an operator.
     Alarm(Alarm),
+    /// Something in the message is a state secret: overwrite it where it lies.
+    Erase {
+        /// Which.
+        token: Token,
+    },
     /// The message is taken over, or refused for good: do not hand it out again.
     Ack {
         /// Which.
@@ -343,9 +348,11 @@ impl Relay {
         let (message, place) = match effect {
             Effect::Deliver { office, message, .. } => (message, format!("the mailbox of office `{office}`")),
             Effect::Forward { region, message, .. } => (message, format!("region `{region}`")),
-            Effect::Quarantine { .. } | Effect::Notify { .. } | Effect::Alarm(_) | Effect::Ack { .. } => {
-                return Vec::new();
-            }
+            Effect::Quarantine { .. }
+            | Effect::Notify { .. }
+            | Effect::Alarm(_)
+            | Effect::Erase { .. }
+            | Effect::Ack { .. } => return Vec::new(),
         };
         let (Ok(Message::Pack(items)) | Ok(Message::Forward { items, .. })) = Message::parse(message) else {
             return Vec::new();
@@ -376,12 +383,18 @@ impl Relay {
             Ok(opened) => opened,
             Err(error) => return batch.refuse(uploader, None, Reason::Malformed, error.to_string(), bytes),
         };
+        // Where something in a message is secret, nothing of the message is kept; what else is in it goes its way.
+        let bytes = if opened.has_secret() { batch.erase(token) } else { bytes };
         let journey = match self.journey(uploader, &opened) {
             Ok(journey) => journey,
             Err((reason, detail)) => return batch.refuse(uploader, None, reason, detail, bytes),
         };
         for refused in opened.refused {
-            let reason = if refused.id.is_some() { Reason::Unproven } else { Reason::Malformed };
+            let reason = match (refused.is_secret, refused.id) {
+                (true, _) => Reason::Secret,
+                (false, Some(_)) => Reason::Unproven,
+                (false, None) => Reason::Malformed,
+            };
             batch.refuse(uploader, refused.id, reason, refused.reason.english, refused.bytes.into());
         }
         for arrival in &opened.events {
@@ -539,7 +552,7 @@ impl Relay {
     }
 
     fn effects(&mut self, batch: Batch) -> Vec<Effect> {
-        let Batch { mailboxes, forwards, stamps, quarantine, notices, alarms, acks, .. } = batch;
+        let Batch { mailboxes, forwards, stamps, quarantine, notices, alarms, acks, erased, .. } = batch;
         let stamped = |(id, item): (EventId, PackItem)| {
             let stamps = stamps.get(&id).cloned().unwrap_or_default();
             PackItem { stamps, ..item }
@@ -573,6 +586,7 @@ impl Relay {
             effects.push(Effect::Notify { office, message, message_id });
         }
         effects.extend(alarms.into_iter().map(Effect::Alarm));
+        effects.extend(erased.into_iter().map(|token| Effect::Erase { token }));
         effects.extend(acks.into_iter().map(|token| Effect::Ack { token }));
         effects
     }
@@ -647,9 +661,16 @@ struct Batch {
     notices: BTreeMap<OfficeId, Vec<Notice>>,
     alarms: Vec<Alarm>,
     acks: Vec<Token>,
+    erased: Vec<Token>,
 }
 
 impl Batch {
+    /// Nothing may stay of this message; returns what is kept of it.
+    fn erase(&mut self, token: Token) -> Bytes {
+        self.erased.push(token);
+        Bytes::new()
+    }
+
     fn keep(&mut self, uploader: &Uploader, reason: Reason, detail: String, bytes: Bytes) {
         self.quarantine.push((uploader.clone(), reason, detail, bytes));
     }

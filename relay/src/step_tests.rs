@@ -2,6 +2,8 @@
 
 #[path = "../../schema/tests/certified/mod.rs"]
 mod certified;
+#[path = "../../schema/tests/secret/mod.rs"]
+mod secret;
 
 use super::*;
 use certified::{BEGAN, ENDS, Registrar, Revoked, Why};
@@ -136,6 +138,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
         Effect::Alarm(Alarm::NoRoom { .. }) => "alarm no room".to_owned(),
         Effect::Alarm(Alarm::ContestedKey { .. }) => "alarm contested key".to_owned(),
         Effect::Alarm(Alarm::ContradictingList { .. }) => "alarm contradicting list".to_owned(),
+        Effect::Erase { token } => format!("erase {}", token.0),
         Effect::Ack { token } => format!("ack {}", token.0),
     };
     effects.iter().map(tell).collect()
@@ -240,6 +243,37 @@ fn broken_items_are_kept_with_reasons_and_do_not_block_the_good_ones() {
             "ack 1",
         ],
     );
+}
+
+/// I1: what says that it is secret is told and kept nowhere, and what came with it goes its way.
+#[test]
+fn i1_secret_event_is_refused_and_its_message_is_erased() {
+    let (good, marked) = (sealed(1, 1, &[2], 0), sealed(1, 2, &[2], 0));
+    let mut message = pack(0, &[&good]);
+    if let Message::Pack(items) = &mut message {
+        items.push(PackItem::new(0, &secret::marked_secret(marked.bytes())));
+    }
+    let mut relay = relay("a");
+    let effects = relay.step(vec![from_office(1, &message)], NOW);
+    let expected = ["deliver 2: 1 events", "quarantine secret", "notify 1: secret: The ", "erase 1", "ack 1"];
+    assert_eq!(told(&effects), expected);
+    let kept =
+        effects.iter().any(|effect| matches!(effect, Effect::Quarantine { bytes, .. } if !bytes.is_empty()));
+    assert!(!kept, "its bytes are in quarantine");
+    // Also when the whole message is refused for another reason.
+    let told_too = Message::Forward {
+        to: region("b"),
+        path: vec![region("c")],
+        items: match message {
+            Message::Pack(items) => items,
+            _ => Vec::new(),
+        },
+    };
+    let effects = relay.step(vec![from_office(1, &told_too)], NOW);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Erase { .. })));
+    let kept =
+        effects.iter().any(|effect| matches!(effect, Effect::Quarantine { bytes, .. } if !bytes.is_empty()));
+    assert!(!kept, "its bytes are in quarantine");
 }
 
 #[test]

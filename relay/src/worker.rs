@@ -324,7 +324,11 @@ impl Worker {
             });
         }
         let effects = self.core.step(inputs, Millis(now_ms()));
-        match self.execute(&effects).await {
+        let mut executed = self.execute(&effects).await;
+        if let Err(why) = self.erase(&effects, &sources).await {
+            executed = Err(why);
+        }
+        match executed {
             Ok(done) => {
                 self.book.tally(self.core.tally());
                 for (n, source) in sources.into_iter().enumerate() {
@@ -341,6 +345,26 @@ impl Worker {
                 Err(Interrupted::NotStored(why))
             }
         }
+    }
+
+    /// Overwrites what must not stay in the streams. What lies in a courier file is not on this machine.
+    async fn erase(&self, effects: &[Effect], sources: &[Source]) -> Result<(), String> {
+        for effect in effects {
+            let Effect::Erase { token } = effect else { continue };
+            let source = usize::try_from(token.0).ok().and_then(|n| sources.get(n));
+            let Some(Source::Office(message) | Source::Peer(message)) = source else { continue };
+            let info = message.info().map_err(|error| error.to_string())?;
+            let stream = self.link.context.get_stream_no_info(info.stream).await;
+            let erased =
+                stream.map_err(|error| error.to_string())?.delete_message(info.stream_sequence).await;
+            match erased {
+                Ok(_) => tracing::warn!(sequence = info.stream_sequence, "a secret message was overwritten"),
+                // Overwritten already: it was handed out a second time.
+                Err(error) if error.to_string().contains("no message found") => {}
+                Err(error) => return Err(format!("a secret message could not be overwritten: {error}")),
+            }
+        }
+        Ok(())
     }
 
     /// Does what the core decided. Everything is sent in order and awaited before the first acknowledgement.
@@ -361,7 +385,7 @@ impl Worker {
                 Effect::Ack { token } => {
                     done.insert(*token);
                 }
-                Effect::Alarm(_) => {}
+                Effect::Alarm(_) | Effect::Erase { .. } => {}
                 stored => {
                     if let Some((subject, message)) = publication(stored) {
                         let sent = publish(&self.link.context, subject, message).await;
@@ -491,7 +515,7 @@ fn publication(effect: &Effect) -> Option<(String, PublishMessage)> {
                 .header(HEADER_UPLOADER, uploader.as_str());
             Some((format!("{}.{reason}", wire::quarantine(&uploader)), message))
         }
-        Effect::Alarm(_) | Effect::Ack { .. } => None,
+        Effect::Alarm(_) | Effect::Erase { .. } | Effect::Ack { .. } => None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! The promises of a relay that only a real NATS server can show.
 
 mod country;
+#[path = "../../schema/tests/secret/mod.rs"]
+mod secret;
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
@@ -41,6 +44,39 @@ async fn event_reaches_the_mailbox_here_and_in_another_region() {
     assert!(status.links["b"].up && status.links["b"].via.is_none());
     a.stop().await;
     b.stop().await;
+}
+
+/// Whether these bytes are in a file below this folder.
+fn lies_below(folder: &Path, bytes: &[u8]) -> bool {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    entries.map(|entry| entry.expect("an entry").path()).any(|path| match path.is_dir() {
+        true => lies_below(&path, bytes),
+        false => std::fs::read(&path).is_ok_and(|file| file.windows(bytes.len()).any(|part| part == bytes)),
+    })
+}
+
+/// I1, I2: a state secret that somebody sends all the same is told to its sender and lies on no disk of the relay.
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_secret_event_leaves_nothing_on_the_relays_disk() {
+    let Some(country) = Country::new() else { return };
+    let a = country.start("a").await;
+    let (sender, recipient) = (country.office(1, "a").await, country.office(2, "a").await);
+    const CANARY: &[u8] = b"ke hoach tac chien tuyet mat so 7";
+    // The canary of what is allowed shows that the scan would find it.
+    const ALLOWED: &[u8] = b"ke hoach trong cay nam nay so 8";
+    let good = event(1, 1, &[2], ALLOWED);
+    let marked = secret::marked_secret(event(1, 2, &[2], CANARY).bytes());
+    let items = vec![PackItem::new(0, good.bytes()), PackItem::new(0, &marked)];
+    sender.publish(&Message::Pack(items)).await;
+    recipient.expect(good.id()).await;
+    let folder = country.data_dir("a");
+    eventually("nothing of it lies on the disk", || async { !lies_below(&folder, CANARY) }).await;
+    assert!(lies_below(&folder, ALLOWED), "the scan finds nothing at all in {}", folder.display());
+    let listed = admin::quarantine_list(&a.config, 10).await.expect("listed");
+    let told: Vec<_> = listed.iter().map(|entry| (entry.reason.as_str(), entry.uploader.clone())).collect();
+    assert_eq!(told, [("secret", office(1).to_string())]);
+    a.stop().await;
+    assert!(!lies_below(&folder, CANARY));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Opens a message from outside: every event in it is verified, or refused by name, one by one.
 
-use crate::event::{Proof, UnverifiedEvent, VerifiedEvent, Verifier};
+use crate::event::{EventError, Proof, UnverifiedEvent, VerifiedEvent, Verifier};
 use crate::id::{EventId, OfficeId, RegionId};
 use crate::pack::{Message, MessageError, Notice, PackItem};
 use crate::words::Bilingual;
@@ -36,8 +36,10 @@ pub struct Arrival {
 pub struct Refused {
     /// Its id, if it could be read.
     pub id: Option<EventId>,
-    /// Its bytes, as received.
+    /// Its bytes, as received; none of what says that it is secret.
     pub bytes: Vec<u8>,
+    /// It says that it is a state secret: nothing of it may stay on this machine.
+    pub is_secret: bool,
     /// Why, and what to do.
     pub reason: Bilingual,
     /// Whether a newer registry than that of the verifier may say otherwise: the key may have been certified just now.
@@ -45,6 +47,11 @@ pub struct Refused {
 }
 
 impl Opened {
+    /// Whether something in it says that it is a state secret.
+    pub fn has_secret(&self) -> bool {
+        self.refused.iter().any(|refused| refused.is_secret)
+    }
+
     /// Whether something was refused that a newer registry may accept.
     pub fn may_lack_news(&self) -> bool {
         self.refused.iter().any(|refused| refused.may_be_lack_of_news)
@@ -80,14 +87,17 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
                         let may_be_lack_of_news = error.may_be_lack_of_news();
                         let reason = Bilingual::new(|language| error.text(language));
                         let bytes = event.into();
-                        opened.refused.push(Refused { id: Some(id), bytes, reason, may_be_lack_of_news });
+                        let (id, is_secret) = (Some(id), false);
+                        opened.refused.push(Refused { id, bytes, is_secret, reason, may_be_lack_of_news });
                     }
                 }
             }
             Err(error) => {
                 let reason = Bilingual::new(|language| error.text(language));
-                let bytes = event.into();
-                opened.refused.push(Refused { id: None, bytes, reason, may_be_lack_of_news: false });
+                let is_secret = error == EventError::Secret;
+                let bytes = if is_secret { Vec::new() } else { event.into() };
+                let may_be_lack_of_news = false;
+                opened.refused.push(Refused { id: None, bytes, is_secret, reason, may_be_lack_of_news });
             }
         }
     }

@@ -56,6 +56,10 @@ const TELL_THE_ENGINEER: (&str, &str) = (
     "Không dùng dữ liệu này; báo cán bộ kỹ thuật và cho biết nhận từ đâu.",
     "Do not use it; tell the engineers, and from where it came.",
 );
+const USE_THE_SECRET_CHANNEL: (&str, &str) = (
+    "Không có gì của nó được lưu trên máy này; báo nơi gửi chuyển bằng hệ thống văn bản mật.",
+    "Nothing of it was kept on this machine; tell its sender to use the system for secret documents.",
+);
 const FETCH_THE_NEWEST: (&str, &str) = (
     "Cập nhật sổ đăng ký mới nhất rồi chờ nơi gửi gửi lại; nơi gửi chưa mất gì.",
     "Fetch the newest registry and wait for the sender's next try; it has lost nothing.",
@@ -64,7 +68,11 @@ const FETCH_THE_NEWEST: (&str, &str) = (
 impl EventError {
     /// Why bytes are no event, and what to do.
     pub fn text(&self, language: Language) -> String {
-        sentences(self, language, &format!("Dữ liệu nhận được {}", event(self)), TELL_THE_ENGINEER)
+        let next = match self {
+            Self::Secret => USE_THE_SECRET_CHANNEL,
+            _ => TELL_THE_ENGINEER,
+        };
+        sentences(self, language, &format!("Dữ liệu nhận được {}", event(self)), next)
     }
 }
 
@@ -76,6 +84,7 @@ fn event(error: &EventError) -> String {
         EventError::Payload(_) => "không đọc được như một sự kiện".to_owned(),
         EventError::NotDeterministic => "không theo cách mã hoá duy nhất của sự kiện".to_owned(),
         EventError::Rule { .. } => "vi phạm quy tắc của sự kiện".to_owned(),
+        EventError::Secret => "có độ mật, không được gửi qua hệ thống này".to_owned(),
     }
 }
 
@@ -247,6 +256,7 @@ mod tests {
             EventError::Payload("end of input".to_owned()),
             EventError::NotDeterministic,
             EventError::Rule { rule: "seq starts at 1" },
+            EventError::Secret,
         ];
         let item = [
             ItemError::Directory(SignedDirectoryError::Signature),

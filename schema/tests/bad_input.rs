@@ -69,6 +69,29 @@ const SHAPE: &str = "one map of definite length with ascending labels, within th
 const FRAME: &str =
     "the frame is not in deterministic encoding (RFC 8949 section 4.2), or carries unprotected headers";
 
+/// I1: a degree of secrecy is refused by itself, whatever else is wrong, and nothing of it is kept.
+#[test]
+fn i1_event_that_says_it_is_secret_is_refused_by_name() {
+    let with = |label: u8, value: u8, version: &str| {
+        let mut payload = payload(&event(Kind::Dispatch));
+        payload[0] += 1;
+        payload.extend([label, value]);
+        signed(version, &payload, &key())
+    };
+    for (version, degree) in [(V1, 1), (V1, 3), (V1, 0x17), (V1, 0xf6), ("tram/event/v2", 2)] {
+        let bytes = with(12, degree, version);
+        assert_eq!(UnverifiedEvent::parse(&bytes).err(), Some(EventError::Secret), "{version} {degree}");
+        let message = Message::Pack(vec![PackItem::new(0, &bytes), PackItem::new(0, &sealed())]).encode();
+        let opened = inbound::open(&verifier(), &message).expect("a pack");
+        assert_eq!((opened.events.len(), opened.refused.len(), opened.has_secret()), (1, 1, true));
+        assert!(opened.refused[0].is_secret && opened.refused[0].bytes.is_empty());
+    }
+    // *Thường* is said by saying nothing.
+    assert_eq!(UnverifiedEvent::parse(&with(12, 0, V1)).err(), Some(EventError::NotDeterministic));
+    assert!(UnverifiedEvent::parse(&with(12, 0, "tram/event/v2")).is_ok());
+    assert_eq!(UnverifiedEvent::parse(&with(13, 1, V1)).err(), Some(EventError::NotDeterministic));
+}
+
 mod event_frames {
     use super::*;
 

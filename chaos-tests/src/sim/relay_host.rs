@@ -191,7 +191,7 @@ impl World<'_> {
                 }
                 RelayEffect::Ack { token } if token.0 % 2 == 0 => host.up.ack(token.0 / 2),
                 RelayEffect::Ack { token } => host.peers.ack(token.0 / 2),
-                RelayEffect::Quarantine { .. } | RelayEffect::Alarm(_) => {}
+                RelayEffect::Quarantine { .. } | RelayEffect::Alarm(_) | RelayEffect::Erase { .. } => {}
             }
         }
         if self.options.relays_sync_always {

@@ -28,6 +28,7 @@ use super::{
     registry, resolve,
 };
 use crate::step::{Answer, Input};
+use crate::words::VietnameseOrder;
 
 /// Bytes of a file inside JSON: base64 (RFC 4648 section 4).
 pub(super) struct FileBytes(pub(super) Vec<u8>);
@@ -294,7 +295,10 @@ pub(super) async fn show(
             Ok((reader.document(&id, now())?, reader.judgement(&id)?, reader.stamps_of_sent(&id)?))
         })
         .await?;
-    let (Some(view), judgement, sent) = found else { return Err(no_document(&id)) };
+    let (Some(mut view), judgement, sent) = found else { return Err(no_document(&id)) };
+    let (directory, today, order) = (api.directory(), day_in_vietnam(now()), VietnameseOrder::new());
+    let name = |office: &OfficeId| directory.name_at(office, today).unwrap_or_default();
+    view.recipients.sort_by(|one, other| order.compare(name(&one.office), name(&other.office)));
     let (registry, lang) = (api.keeper.registry(), lang_of(&headers));
     let judgement = judgement.or_else(|| registry::judged_as_sent(&api.keeper.verifier(), sent));
     let mut answer = serde_json::to_value(&view).unwrap_or_default();

@@ -70,7 +70,7 @@ use crate::runtime::{Inputs, Keeper, now};
 use crate::signing::Desk;
 use crate::store::{Reader, Search, StoreError};
 use crate::verify::FullCheck;
-use crate::words::{Lang, with_causes};
+use crate::words::{Lang, VietnameseOrder, with_causes};
 use guard::Caller;
 use present::Presenter;
 use problem::Problem;
@@ -474,9 +474,13 @@ async fn offices(
                     .collect()
             }
             None => {
-                let listed =
-                    directory.offices().filter(wanted).take(query.limit.unwrap_or(1_000).min(LISTED_MAX));
-                listed.map(|office| office_row(&presenter, office)).collect()
+                let named = directory.offices().filter(wanted).map(|office| (office.name_at(today), office));
+                let (mut named, order): (Vec<_>, _) = (named.collect(), VietnameseOrder::new());
+                named.sort_by(|(one, _), (other, _)| {
+                    order.compare(one.unwrap_or_default(), other.unwrap_or_default())
+                });
+                let listed = named.iter().take(query.limit.unwrap_or(1_000).min(LISTED_MAX));
+                listed.map(|(_, office)| office_row(&presenter, office)).collect()
             }
         };
         json!({ "rows": rows, "directory": directory.version() })

@@ -594,7 +594,7 @@ fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
     inbound::open(verifier, message).unwrap_or_else(|error| {
         let bytes = message[..message.len().min(QUARANTINED_BYTES_MAX)].to_vec();
         let reason = Bilingual::new(|language| error.text(language));
-        let refused = Refused { id: None, bytes, reason, may_be_lack_of_news: false };
+        let refused = Refused { id: None, bytes, is_secret: false, reason, may_be_lack_of_news: false };
         Opened { refused: vec![refused], ..Opened::default() }
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, TransportCode};
-use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier, key_id};
+use schema::event::{EventError, Kind, RecordedEvent, UnverifiedEvent, Verifier, key_id};
 use schema::exchange::{Class, Draft, Records, SentRow};
 use schema::id::{Incarnation, KeyId, OfficeId, Position};
 use schema::mutant::{self, Mutant};
@@ -202,8 +202,9 @@ impl Node {
         let verifier = Verifier::new(Arc::clone(&self.registry));
         let (me, mut ours_again) = (self.exchange.me(), false);
         for bytes in &returned.events {
-            let parsed = UnverifiedEvent::parse(bytes)
-                .map_err(|error| Bilingual::new(|language| error.text(language)));
+            let parsed = UnverifiedEvent::parse(bytes);
+            let kept = if matches!(parsed, Err(EventError::Secret)) { &[] } else { bytes.as_slice() };
+            let parsed = parsed.map_err(|error| Bilingual::new(|language| error.text(language)));
             let verified = parsed
                 .and_then(|event| {
                     let verified = verifier.verify_regained(event);
@@ -221,7 +222,7 @@ impl Node {
                 Ok(event) => event,
                 Err(reason) => {
                     tracing::warn!(%from, reason = reason.english, "what was given back is not an event of this station");
-                    self.store.quarantine(&from.to_string(), &reason, bytes, now)?;
+                    self.store.quarantine(&from.to_string(), &reason, kept, now)?;
                     continue;
                 }
             };

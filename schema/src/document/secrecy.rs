@@ -1,5 +1,7 @@
 //! Degrees of secrecy (*độ mật*; Law on Protection of State Secrets): asked for where a document is written, and refused
-//! there unless it is the lowest. What travels has no place for one.
+//! there unless it is the lowest. An event that says one all the same is refused at every door ([`EventError::Secret`]).
+//!
+//! [`EventError::Secret`]: crate::event::EventError::Secret
 
 use serde::{Deserialize, Serialize};
 

@@ -44,6 +44,10 @@ pub const VERSION: u8 = 1;
 /// Most fields of an event of a later version.
 const FIELDS_MAX: u64 = 256;
 
+/// The label of the degree of secrecy (*độ mật*), in events of every version: 0, or nothing, is *Thường*. It stands outside
+/// of the body, which relays cannot read. No accepted event has another one: [`EventError::Secret`].
+const SECRECY_LABEL: u32 = 12;
+
 const CONTENT_TYPE_PREFIX: &str = "tram/event/v";
 const CONTENT_TYPE: &str = "tram/event/v1";
 
@@ -333,6 +337,11 @@ pub enum EventError {
         /// The rule.
         rule: &'static str,
     },
+    /// It says that what it carries is a state secret (Decree 63/2026). Its bytes are kept nowhere, also not in quarantine.
+    #[error(
+        "the event says that its content has a degree of secrecy; this system is for unclassified documents only"
+    )]
+    Secret,
 }
 
 /// One event in the accepted encoding, with nothing proven about who made it.
@@ -350,7 +359,7 @@ pub struct UnverifiedEvent {
 impl UnverifiedEvent {
     /// Takes bytes from outside apart. Bounds them first; never panics.
     ///
-    /// Version 1 must be the exact deterministic encoding. A later version keeps the fields 1 to 11 and may add
+    /// Version 1 must be the exact deterministic encoding. A later version keeps the fields 1 to 12 and may add
     /// others: those are kept as bytes and not judged.
     pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
         if bytes.len() > EVENT_BYTES_MAX {
@@ -525,7 +534,8 @@ fn version_of(content_type: &str) -> Result<u8, EventError> {
 
 /// Bounds the counts that the derived decoder would allocate for, before it runs.
 fn check_shape(payload: &[u8]) -> Result<(), EventError> {
-    let check = || -> Result<bool, minicbor::decode::Error> {
+    let mut is_secret = false;
+    let mut check = || -> Result<bool, minicbor::decode::Error> {
         let mut d = Decoder::new(payload);
         let Some(fields) = d.map()? else { return Ok(false) };
         let mut last = None;
@@ -536,6 +546,8 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
                 return Ok(false);
             }
             last = label;
+            // What cannot be read as a number says no less that it is secret.
+            is_secret |= label == Some(SECRECY_LABEL) && !matches!(d.probe().u32(), Ok(0));
             if matches!(d.datatype()?, Type::Array | Type::ArrayIndef) {
                 let mut probe = Decoder::new(&payload[d.position()..]);
                 let most = match label {
@@ -552,7 +564,11 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
         }
         Ok(fields <= FIELDS_MAX && d.position() == payload.len())
     };
-    match check() {
+    let checked = check();
+    if is_secret {
+        return Err(EventError::Secret);
+    }
+    match checked {
         Ok(true) => Ok(()),
         Ok(false) => Err(EventError::Rule {
             rule: "one map of definite length with ascending labels, within the limits of each field",
