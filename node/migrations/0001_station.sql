@@ -117,7 +117,7 @@ CREATE TABLE handled (
     side     INTEGER NOT NULL CHECK (side IN (0, 1)),      -- recipient, sender
     stage    INTEGER NOT NULL,
     standing INTEGER NOT NULL,                             -- current, asked back, taken back, recalled, replaced
-    question INTEGER NOT NULL CHECK (question IN (0, 1)),  -- its sender waits for an answer of a person
+    question INTEGER REFERENCES journal,                   -- the entry that asks what waits longest for an answer
     recalls  INTEGER NOT NULL,                             -- recalls without a confirmation
     shown    INTEGER NOT NULL CHECK (shown IN (0, 1)),     -- the document was shown to the clerk
     code_key INTEGER,                                      -- number, symbol and year of a registered document
@@ -126,7 +126,8 @@ CREATE TABLE handled (
     PRIMARY KEY (peer, document, side)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX handled_due ON handled (due) WHERE due IS NOT NULL AND side = 0 AND stage IN (3, 4, 5);
-CREATE INDEX handled_question ON handled (peer, document) WHERE question = 1 AND side = 0;
+CREATE INDEX handled_question ON handled (question) WHERE question IS NOT NULL AND side = 0 AND shown = 1;
+CREATE INDEX handled_asked ON handled (question) WHERE question IS NOT NULL AND side = 1;
 CREATE INDEX handled_code ON handled (code_key, peer, document) WHERE code_key IS NOT NULL;
 CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND side = 0 AND shown = 1;
 
@@ -147,8 +148,11 @@ CREATE TABLE line (
     position  INTEGER NOT NULL REFERENCES journal,
     office    BLOB    CHECK (length(office) = 16),         -- whose document, for one
     document  BLOB    CHECK (length(document) = 16),
+    work      BLOB    CHECK (length(work) = 16),           -- the work that used it for nothing, or for paper
+    said      INTEGER,                                     -- what that work said, in short
     PRIMARY KEY (direction, book, year, number)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX line_work ON line (work) WHERE work IS NOT NULL;
 
 -- Documents on their way out, until they are sent.
 CREATE TABLE drafted (

@@ -18,7 +18,8 @@ mod order;
 pub use order::VietnameseOrder;
 
 pub use handling::{
-    BUSINESS, DRAFT_STAGE, REFUSAL_REASON, ROLE, STAGE, STANDING, TASK, TIMELINESS, WORK_REFUSED,
+    AMENDS, BUSINESS, DRAFT_STAGE, FIELD, REFUSAL_REASON, ROLE, STAGE, STANDING, TASK, TIMELINESS,
+    WORK_REFUSED,
 };
 
 /// The language of a text.

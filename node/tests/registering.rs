@@ -7,8 +7,9 @@ use node::step::{Answer, Effect, Input, Ticket};
 use node::store::Store;
 use schema::body::PaperDocument;
 use schema::document::DocumentType;
-use schema::exchange::{Command, Records as _, Work};
+use schema::exchange::{Command, Records as _, Refusal, Work, WorkRefusal};
 use schema::handling::{Actor, BookId, Direction, Entry, Role};
+use schema::id::WorkId;
 use schema::time::{Day, Millis};
 use station::{SENDER, key, office_id, registry};
 
@@ -30,7 +31,10 @@ fn register(clerk: &str, n: u64) -> Input {
         subject: "V/v cắt điện".to_owned(),
     };
     let by = Actor { name: clerk.to_owned(), role: Role::Clerk };
-    let command = Command::Work { by, work: Work::RegisterPaper { book: None, paper } };
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    let work = Work::RegisterPaper { id: WorkId::new(id), book: None, paper };
+    let command = Command::Work { by, work };
     Input::Command { ticket: Ticket(n), command }
 }
 
@@ -87,4 +91,47 @@ fn h1_series_begins_anew_with_the_year() {
     assert_eq!(node.exchange().books().highest(Direction::Incoming, &book, 2025), 1);
     let used = node.store().line(Direction::Incoming, &entry(2025, 1)).expect("readable");
     assert!(used.is_some());
+}
+
+/// H1: a request that is repeated because its answer was lost gets the same number: in the same step, in the next one, after a
+/// restart and after a year.
+#[test]
+fn h1_repeated_request_gets_the_same_number_across_a_restart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut node = opened(folder.path());
+    let twice = vec![register("Lò Thị Mai", 7), register("Lò Thị Mai", 7)];
+    let mut numbers = given(node.step(twice, LATE).expect("a step"));
+    drop(node);
+    let mut node = opened(folder.path());
+    for later in [Millis::HOUR, 40 * Millis::DAY] {
+        numbers.extend(given(
+            node.step(vec![register("Hoàng Thị Ví Dụ", 7)], LATE.plus(later)).expect("a step"),
+        ));
+    }
+    let first = Entry { book: "den".parse().expect("a register"), year: 2025, number: 1 };
+    assert_eq!(numbers, vec![(7, first); 4]);
+    let Input::Command {
+        ticket,
+        command: Command::Work { by, work: Work::RegisterPaper { id, book, paper } },
+    } = register("Lò Thị Mai", 7)
+    else {
+        unreachable!("it registers paper")
+    };
+    let other = PaperDocument { subject: "V/v khác".to_owned(), ..paper };
+    let work = Work::RegisterPaper { id, book, paper: other };
+    let effects = node
+        .step(vec![Input::Command { ticket, command: Command::Work { by, work } }], LATE)
+        .expect("a step");
+    let refused = effects.iter().any(|effect| {
+        let Effect::Answer { answer: Answer::Refused(Refusal::Work(refusal)), .. } = effect else {
+            return false;
+        };
+        matches!(refusal, WorkRefusal::OtherWork { line } if line.number == 1)
+    });
+    assert!(refused, "{effects:?}");
+    let replayed = node.store().replay(office_id(SENDER)).expect("readable");
+    assert_eq!(replayed.hash(), node.state_hash().expect("readable"));
+    let mut lines = 0;
+    node.store().each_line(|_, _, _| lines += 1).expect("readable");
+    assert_eq!(lines, 1);
 }

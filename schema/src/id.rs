@@ -177,6 +177,12 @@ byte_id! {
 }
 
 byte_id! {
+    /// A piece of work that uses a number of a register and is about no document of the exchange. Drawn at random by whoever asks,
+    /// so that asking twice is asking once.
+    WorkId, 16, "id of a piece of work"
+}
+
+byte_id! {
     /// SHA-256 over a station's state after replay: two replays agree when it does (P7).
     StateHash, 32, "state hash"
 }

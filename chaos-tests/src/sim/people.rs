@@ -1,20 +1,20 @@
-//! The people of the offices: clerks register and refuse, leaders assign, officers finish; senders ask for documents back and
-//! recall them. Their printed registers survive every disk.
+//! The people of the offices: clerks register and refuse, leaders assign, officers finish; senders ask for documents back,
+//! recall, update and replace them; paper is registered and numbers are cancelled. Their printed registers survive every disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
 use schema::blob::BlobRef;
-use schema::body::{Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, Status};
-use schema::document::{Attachment, CopyForm, DocumentType, Manifest, Signer};
+use schema::body::{Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, Status};
+use schema::document::{AmendKind, Amends, Attachment, CopyForm, DocumentType, Manifest, Signer};
 use schema::event::RecordedEvent;
 use schema::exchange::{Arrival, Command, HeldRow, Records, Refusal, Work, WorkRefusal};
 use schema::handling::{
     Actor, BookId, BusinessKind, CaseRow, Direction, DraftStage, Entry, Fact, Recipients, RefusalReason,
     Role, Rules, Side,
 };
-use schema::id::{BlobHash, BusinessId, DocumentId, EventId, OfficeId};
+use schema::id::{BlobHash, BusinessId, DocumentId, EventId, OfficeId, WorkId};
 use schema::invariant::{self, Violation};
 use schema::time::Day;
 use sha2::{Digest, Sha256};
@@ -38,6 +38,12 @@ pub(super) struct PaperRegisters {
     highest: BTreeMap<(OfficeId, BookId, i16), u32>,
     /// What used each number: a document, or the event that cancelled it.
     used: BTreeMap<(OfficeId, Entry), Used>,
+    /// What was printed: a station that goes back does it all again, and nobody prints it twice.
+    printed: BTreeSet<EventId>,
+    /// The line that each piece of work has used.
+    works: BTreeMap<(OfficeId, WorkId), Entry>,
+    /// What the clerk of a station has asked for last, in case that nobody has heard the answer.
+    asked: BTreeMap<usize, (WorkId, PaperDocument)>,
 }
 
 /// What every office has settled for itself.
@@ -73,9 +79,11 @@ impl World<'_> {
         let me = self.stations[number].office;
         let sent: Vec<DocumentId> =
             self.saved.iter().filter(|(from, ..)| *from == me).map(|(.., document)| *document).collect();
-        let work = match below(&mut self.rng, 8) {
+        let work = match below(&mut self.rng, 10) {
             0 | 1 => self.asks_back(&sent),
-            2 | 3 => self.copy_goes_out(number)?,
+            2 | 3 => self.copy_goes_out(number, &sent)?,
+            4 => return self.amends(number, &sent),
+            5 => Some(self.at_the_register(number)),
             _ => self.works_on(&shown),
         };
         if let Some(work) = work {
@@ -95,8 +103,65 @@ impl World<'_> {
         Some(Work::Ask { document, of: Vec::new(), kind, business, reason: "Sai số liệu".to_owned() })
     }
 
+    /// An earlier document that a new one updates or replaces.
+    fn earlier(&mut self, sent: &[DocumentId]) -> Option<Amends> {
+        let document = *sent.get(index(&mut self.rng, sent.len().max(1)))?;
+        let how = match chance(&mut self.rng, 500) {
+            true => AmendKind::Update,
+            false => AmendKind::Replace,
+        };
+        Some(Amends { document, how, reason: "Sai phụ lục".to_owned() })
+    }
+
+    /// Updates or replaces a document: for most of those who had it, and now and then for somebody who had it not.
+    fn amends(&mut self, number: usize, sent: &[DocumentId]) -> Result<(), Violation> {
+        let Some(amends) = self.earlier(sent) else { return Ok(()) };
+        let me = self.stations[number].office;
+        let had = |to: &OfficeId| self.saved.contains(&(me, *to, amends.document));
+        let others = self.stations.iter().filter(|other| other.clone.is_none() && other.office != me);
+        let others: Vec<(OfficeId, bool)> = others.map(|other| (other.office, had(&other.office))).collect();
+        let wanted = others.iter().filter(|(_, had)| chance(&mut self.rng, if *had { 700 } else { 200 }));
+        let mut to: Vec<OfficeId> = wanted.map(|(office, _)| *office).collect();
+        if to.is_empty() {
+            to.push(others[index(&mut self.rng, others.len())].0);
+        }
+        self.work_left -= 1;
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let document = DocumentId::new(id16(self.options.seed, "amendment", self.tickets));
+        let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
+        let letter = Manifest::new(document, me, DocumentType::OfficialLetter, "Về việc đính chính", signer);
+        let dispatch = Box::new(Dispatch::unsigned(Manifest { amends: Some(amends), ..letter }));
+        self.asked.insert(ticket, (number, document, to.clone()));
+        let command = Command::Dispatch { to, dispatch, reference_only: true };
+        self.step(number, vec![Input::Command { ticket, command }])
+    }
+
+    /// A document on paper, a cancelled number; or once more what was asked for last.
+    fn at_the_register(&mut self, number: usize) -> Work {
+        let id = WorkId::new(id16(self.options.seed, "work", self.tickets));
+        let direction = match below(&mut self.rng, 4) {
+            0 => Direction::Incoming,
+            1 => Direction::Outgoing,
+            kind => {
+                let new = PaperDocument {
+                    author: "Điện lực Bắc Hà".to_owned(),
+                    code: format!("{}/ĐL", self.tickets),
+                    issued_on: Day::in_vietnam(self.now),
+                    document_type: DocumentType::OfficialLetter,
+                    subject: "V/v cắt điện".to_owned(),
+                };
+                let known = self.paper.asked.get(&number).filter(|_| kind == 3).cloned();
+                let (id, paper) = known.unwrap_or((id, new));
+                self.paper.asked.insert(number, (id, paper.clone()));
+                return Work::RegisterPaper { id, book: None, paper };
+            }
+        };
+        Work::CancelNumber { id, direction, book: None, reason: "Ghi nhầm".to_owned() }
+    }
+
     /// The next step of a certified copy, which needs no person's signature; or a new one.
-    fn copy_goes_out(&mut self, number: usize) -> Result<Option<Work>, Violation> {
+    fn copy_goes_out(&mut self, number: usize, sent: &[DocumentId]) -> Result<Option<Work>, Violation> {
         let Some(node) = self.stations[number].node.as_ref() else { return Ok(None) };
         let mut open = Vec::new();
         node.store()
@@ -128,7 +193,8 @@ impl World<'_> {
             Attachment { name: "bản sao.pdf".to_owned(), media_type: "application/pdf".to_owned(), blob };
         let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
         let letter = Manifest::new(document, me, DocumentType::Report, "Sao y báo cáo", signer);
-        let manifest = Manifest { attachments: vec![main], copy: Some(CopyForm::Full), ..letter };
+        let amends = if chance(&mut self.rng, 300) { self.earlier(sent) } else { None };
+        let manifest = Manifest { attachments: vec![main], copy: Some(CopyForm::Full), amends, ..letter };
         self.step(number, vec![chunk])?;
         Ok(Some(Work::Draft { manifest: Box::new(manifest), to: Recipients::Listed(vec![to]) }))
     }
@@ -137,7 +203,7 @@ impl World<'_> {
         let row = shown.get(index(&mut self.rng, shown.len().max(1)))?;
         let arrival = Arrival { from: row.from, document: row.document? };
         let undetermined = Some("Đã gọi điện xác nhận.".to_owned());
-        Some(match below(&mut self.rng, 12) {
+        Some(match below(&mut self.rng, 11) {
             0..=4 => Work::Register { arrival, book: None, undetermined },
             5 => Work::Refuse { arrival, reason: RefusalReason::WrongAddressee, words: None },
             6 => {
@@ -147,11 +213,6 @@ impl World<'_> {
             }
             7 => Work::Start { arrival },
             8 => Work::Finish { arrival },
-            9 => Work::CancelNumber {
-                direction: Direction::Incoming,
-                book: None,
-                reason: "Ghi nhầm".to_owned(),
-            },
             _ => Work::Answer { arrival, agreed: chance(&mut self.rng, 500), words: None },
         })
     }
@@ -186,7 +247,11 @@ impl World<'_> {
                 fact: Fact::Registered { entry, .. },
                 ..
             }))) => (entry, Used::Document(from, document)),
-            Ok(Body::Act(Act { deed: Deed::NumberCancelled { entry, .. }, .. })) => {
+            Ok(Body::Act(Act {
+                deed: Deed::NumberCancelled { entry, work, .. } | Deed::PaperRegistered { entry, work, .. },
+                ..
+            })) => {
+                self.done_once(number, work, &entry)?;
                 (entry, Used::Nothing(recorded.id))
             }
             Ok(Body::Act(Act {
@@ -198,16 +263,23 @@ impl World<'_> {
             })) => (entry, Used::Document(office, manifest.document)),
             _ => return Ok(()),
         };
-        // Two machines alive with one key give numbers twice, and so does one that does not know that it went back: that is
-        // what the alarms about them are for.
+        // Two machines alive with one key give numbers twice, each from its own disk: that is what the alarms about them are
+        // for.
         let of_office = |station: &&Station| station.office == office;
-        if self.stations.iter().filter(of_office).any(|station| station.cloned || station.restored_by_hand) {
+        if self.stations.iter().filter(of_office).any(|station| station.cloned) {
+            return Ok(());
+        }
+        if !self.paper.printed.insert(recorded.id) {
             return Ok(());
         }
         let highest = self.paper.highest.entry((office, entry.book.clone(), entry.year)).or_default();
         *highest = entry.number.max(*highest);
+        // So does one whose file was replaced by hand, until somebody has told it: nothing on its disk says so. From then on
+        // it gives none that was ever printed.
+        let unaware = self.stations[number].unaware_in == Some(recorded.event.incarnation);
         let key = (office, entry);
         match self.paper.used.get(&key) {
+            Some(_) if unaware => {}
             Some(known) if *known != used => {
                 let found = format!("{office} gave number {} of {} twice", key.1, key.1.year);
                 return Err(Violation { promise: "P9", found });
@@ -216,6 +288,18 @@ impl World<'_> {
             None => {
                 self.paper.used.insert(key, used);
             }
+        }
+        Ok(())
+    }
+
+    /// Work that was asked for again has used one number (P9), as far as its station has kept what it recorded.
+    fn done_once(&mut self, number: usize, work: WorkId, entry: &Entry) -> Result<(), Violation> {
+        let station = &self.stations[number];
+        let office = station.office;
+        let known = self.paper.works.entry((office, work)).or_insert_with(|| entry.clone());
+        if known != entry && station.restores == 0 && !station.cloned {
+            let found = format!("{office} gave numbers {known} and {entry} to work {work}");
+            return Err(Violation { promise: "P9", found });
         }
         Ok(())
     }

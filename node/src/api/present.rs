@@ -81,7 +81,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 19] = [
+        let tables: [(&str, &str, Table); 21] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -99,6 +99,8 @@ impl Presenter<'_> {
             ("standing", "standing_text", words::STANDING),
             ("refused_for", "refused_for_text", words::REFUSAL_REASON),
             ("what", "what_text", words::BUSINESS),
+            ("how", "how_text", words::AMENDS),
+            ("field", "field_text", words::FIELD),
             ("task", "task_text", words::TASK),
             ("timeliness", "timeliness_text", words::TIMELINESS),
         ];

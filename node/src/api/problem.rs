@@ -165,6 +165,8 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::NotSentTo { .. } => "not-sent-to",
             WorkRefusal::NotSent { .. } => "not-sent-here",
             WorkRefusal::AlreadyRegistered { .. } => "already-registered",
+            WorkRefusal::DoneBefore { .. } => "done-before",
+            WorkRefusal::OtherWork { .. } => "other-work",
             WorkRefusal::AlreadyRefused => "already-refused",
             WorkRefusal::NotRegistered => "not-registered",
             WorkRefusal::AlreadyFinished => "already-finished",
@@ -229,6 +231,10 @@ fn detail_of(refusal: &WorkRefusal) -> Detail {
         WorkRefusal::AlreadyRegistered { entry } => words(
             format!("Số đến {entry} năm {}", entry.year),
             format!("Arrival number {entry} of {}", entry.year),
+        ),
+        WorkRefusal::DoneBefore { line } | WorkRefusal::OtherWork { line } => words(
+            format!("Số {line} năm {}, sổ `{}`", line.year, line.book),
+            format!("Number {line} of {}, register `{}`", line.year, line.book),
         ),
         WorkRefusal::CountsNoMore { standing } => {
             let key = serde_json::to_value(standing).unwrap_or_default();

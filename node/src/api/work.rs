@@ -10,7 +10,7 @@ use data_encoding::BASE64;
 use schema::body::{Assignment, PaperDocument};
 use schema::exchange::{Arrival, Command, Work};
 use schema::handling::{BookId, BusinessKind, Direction, Recipients, RefusalReason};
-use schema::id::{BusinessId, DocumentId, OfficeId, hex};
+use schema::id::{BusinessId, DocumentId, OfficeId, WorkId, hex};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -91,11 +91,15 @@ enum WorkRequest {
         document: DocumentId,
         reason: String,
     },
+    /// `id` is chosen by whoever asks, so that a repeated request is the same one and gets the same number; fresh when left out.
     RegisterPaper {
+        id: Option<WorkId>,
         book: Option<BookId>,
         paper: PaperDocument,
     },
+    /// `id` as above.
     CancelNumber {
+        id: Option<WorkId>,
         direction: Direction,
         book: Option<BookId>,
         reason: String,
@@ -134,6 +138,10 @@ impl AskRequest {
         };
         Ok(Work::Ask { document: self.document, of, kind, business, reason: self.reason })
     }
+}
+
+fn work_id(chosen: Option<WorkId>) -> Result<WorkId, Problem> {
+    chosen.map_or_else(|| Ok(WorkId::new(random_bytes()?)), Ok)
 }
 
 /// Offices by id or code.
@@ -193,8 +201,10 @@ impl WorkRequest {
             Self::Issue { document, book, unit } => Work::Issue { document, book, unit },
             Self::Send { document } => Work::Send { document },
             Self::Discard { document, reason } => Work::Discard { document, reason },
-            Self::RegisterPaper { book, paper } => Work::RegisterPaper { book, paper },
-            Self::CancelNumber { direction, book, reason } => Work::CancelNumber { direction, book, reason },
+            Self::RegisterPaper { id, book, paper } => Work::RegisterPaper { id: work_id(id)?, book, paper },
+            Self::CancelNumber { id, direction, book, reason } => {
+                Work::CancelNumber { id: work_id(id)?, direction, book, reason }
+            }
             Self::StateHighest { direction, book, number } => Work::StateHighest { direction, book, number },
         })
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use schema::document::DocumentType;
 use schema::handling::{BookId, RefusalReason};
-use schema::id::DocumentId;
+use schema::id::{DocumentId, WorkId};
 use schema::time::Day;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,9 @@ use super::client::{CliError, Client};
 use super::register_file::{FormatArg, Sheet};
 use super::send::write_new;
 use super::{NarrowArgs, Output, show};
+use crate::keyring::random_bytes;
 use crate::store::PAGE_ROWS_MAX;
+use crate::words::{Lang, with_causes};
 
 /// A document that came in.
 #[derive(Args)]
@@ -186,6 +188,9 @@ pub(super) enum RegisterCommand {
         /// In which register; the first one when left out.
         #[arg(long)]
         book: Option<BookId>,
+        /// Names the work: the same command with the same id gets the same number. Drawn at random when left out.
+        #[arg(long)]
+        id: Option<WorkId>,
     },
     /// Give the next number to nothing, and say why.
     Cancel {
@@ -198,6 +203,9 @@ pub(super) enum RegisterCommand {
         /// In which register; the first one when left out.
         #[arg(long)]
         book: Option<BookId>,
+        /// Names the work: the same command with the same id gets the same number. Drawn at random when left out.
+        #[arg(long)]
+        id: Option<WorkId>,
     },
     /// State the highest number of this year that the printed register has: after a restore, or before the first number here.
     State {
@@ -279,6 +287,33 @@ fn post(client: &Client, work: &str, mut fields: Map<String, Value>, more: Value
     client.post("/work", &fields.into())
 }
 
+/// Posts work that uses a number. Where the answer was lost, whoever asks again with the same id gets it.
+fn post_once(client: &Client, work: &str, id: Option<WorkId>, more: Value) -> Result<Value, CliError> {
+    let id = match id {
+        Some(id) => id,
+        None => WorkId::new(random_bytes().map_err(|error| CliError::Words(with_causes(&error)))?),
+    };
+    let fields = Map::from_iter([("id".to_owned(), json!(id))]);
+    post(client, work, fields, more).map_err(|error| match &error {
+        CliError::Exchange { .. } => again(client.lang, &error, &id),
+        CliError::Refused { code, .. } if code == "unknown" => again(client.lang, &error, &id),
+        _ => error,
+    })
+}
+
+/// What to do where nobody knows whether it was done.
+fn again(lang: Lang, error: &CliError, id: &WorkId) -> CliError {
+    let words = match lang {
+        Lang::Vi => {
+            "Chưa rõ đã ghi hay chưa. Hãy chạy lại đúng lệnh này và thêm tùy chọn sau; nếu đã ghi, trạm trả lại số đã cấp:"
+        }
+        Lang::En => {
+            "It is unknown whether that was recorded. Repeat this very command with the option below: if it was, you get its number:"
+        }
+    };
+    CliError::Words(format!("{}\n{words}\n  --id {id}", with_causes(error)))
+}
+
 pub(super) fn accept(client: &Client, args: AcceptArgs) -> Result<Value, CliError> {
     let AcceptArgs { which, book, undetermined_because } = args;
     let more = json!({ "book": book, "undetermined_because": undetermined_because });
@@ -345,7 +380,7 @@ pub(super) fn register(client: &Client, command: RegisterCommand, output: &Outpu
             write_new(&out, &bytes)?;
             output.show(&json!({ "file": out, "lines": lines.len() }), show::register_written)
         }
-        RegisterCommand::Paper { author, number, issued_on, document_type, subject, book } => {
+        RegisterCommand::Paper { author, number, issued_on, document_type, subject, book, id } => {
             let paper = json!({
                 "author": author,
                 "code": number,
@@ -354,11 +389,11 @@ pub(super) fn register(client: &Client, command: RegisterCommand, output: &Outpu
                 "subject": subject,
             });
             let fields = json!({ "book": book, "paper": paper });
-            done(post(client, "register-paper", Map::new(), fields)?)
+            done(post_once(client, "register-paper", id, fields)?)
         }
-        RegisterCommand::Cancel { reason, direction, book } => {
+        RegisterCommand::Cancel { reason, direction, book, id } => {
             let fields = json!({ "direction": direction.word(), "book": book, "reason": reason });
-            done(post(client, "cancel-number", Map::new(), fields)?)
+            done(post_once(client, "cancel-number", id, fields)?)
         }
         RegisterCommand::State { number, direction, book } => {
             let fields = json!({ "direction": direction.word(), "book": book, "number": number });

@@ -2,8 +2,8 @@
 
 use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
 use schema::document::{Attachment, Code, Manifest};
-use schema::event::{EventError, VerifiedEvent};
-use schema::exchange::{self, Command, Context, Draft, Records as _, Refusal};
+use schema::event::{EventError, Kind, VerifiedEvent};
+use schema::exchange::{self, Command, Context, Draft, Records as _, Refusal, WorkRefusal};
 use schema::handling::{self, Fact};
 use schema::time::Millis;
 use schema::trust::Outcome;
@@ -47,6 +47,10 @@ impl Node {
         }
         let drafts = match self.decide(command, now)? {
             Ok(drafts) => drafts,
+            // Whoever has had no answer and asks again gets the one that was meant for him.
+            Err(Refusal::Work(WorkRefusal::DoneBefore { line })) => {
+                return Ok(Answer::Done(Done { line: Some(line), ..Done::default() }));
+            }
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         let mut done = Done::default();
@@ -86,6 +90,8 @@ impl Node {
         let mut recipients = 0;
         for draft in &drafts {
             match self.record(draft, now, work) {
+                // Whoever is told to cancel an earlier document is no recipient of this one.
+                Ok(_) if draft.kind != Kind::Dispatch => {}
                 Ok(_) => recipients += draft.to.len(),
                 // The first draft has the most recipients: when it fits, all do, and nothing was recorded.
                 Err(StepError::Seal(EventError::TooLarge { .. })) if recipients == 0 => {

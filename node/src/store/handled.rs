@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use schema::exchange::LineUse;
 use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, Side, Stage, Standing};
-use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
+use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position, WorkId};
 use schema::time::Day;
 
 use super::records::each_row;
@@ -80,12 +80,21 @@ pub(in crate::store) fn drafted_row(row: &Row<'_>, column: usize) -> rusqlite::R
     })
 }
 
-/// The three columns of what used a number.
+/// The five columns of what used a number.
 fn used(row: &Row<'_>, column: usize) -> rusqlite::Result<LineUse> {
     let position = Position(row.get::<_, i64>(column)?.unsigned_abs());
     let office = row.get::<_, Option<[u8; 16]>>(column + 1)?.map(OfficeId::new);
     let document = row.get::<_, Option<[u8; 16]>>(column + 2)?.map(DocumentId::new);
-    Ok(LineUse { position, of: office.zip(document) })
+    let work = row.get::<_, Option<[u8; 16]>>(column + 3)?.map(WorkId::new);
+    let said = row.get::<_, Option<i64>>(column + 4)?.map(i64::unsigned_abs);
+    Ok(LineUse { position, of: office.zip(document), work: work.zip(said) })
+}
+
+fn direction(row: &Row<'_>, column: usize) -> rusqlite::Result<Direction> {
+    Ok(match row.get(column)? {
+        0 => Direction::Incoming,
+        _ => Direction::Outgoing,
+    })
 }
 
 /// The line of a register in three columns.
@@ -145,7 +154,7 @@ impl Store {
                     recalls,
                     bytes,
                     code_key,
-                    case.progress.open_question().is_some(),
+                    case.waits_since().map(|(_, position)| position.0 as i64),
                     case.due.map(Day::days),
                 ])
             })
@@ -221,7 +230,7 @@ impl Store {
     }
 
     pub(super) fn line_use(&self, direction: Direction, line: &Entry) -> Result<Option<LineUse>, StoreError> {
-        let sql = "SELECT position, office, document FROM line
+        let sql = "SELECT position, office, document, work, said FROM line
                    WHERE direction = ?1 AND book = ?2 AND year = ?3 AND number = ?4";
         let key = params![direction_number(direction), line.book.to_string(), line.year, line.number];
         self.db
@@ -237,7 +246,7 @@ impl Store {
         used: LineUse,
     ) -> Result<(), StoreError> {
         self.db
-            .prepare_cached("INSERT INTO line VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+            .prepare_cached("INSERT INTO line VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
             .and_then(|mut s| {
                 s.execute(params![
                     direction_number(direction),
@@ -247,10 +256,27 @@ impl Store {
                     used.position.0 as i64,
                     used.of.map(|(office, _)| *office.as_bytes()),
                     used.of.map(|(_, document)| *document.as_bytes()),
+                    used.work.map(|(work, _)| *work.as_bytes()),
+                    used.work.map(|(_, said)| said as i64),
                 ])
             })
             .attempted("use a number of a register")?;
         Ok(())
+    }
+
+    pub(super) fn line_of_work(
+        &self,
+        work: &WorkId,
+    ) -> Result<Option<(Direction, Entry, LineUse)>, StoreError> {
+        let sql = "SELECT direction, book, year, number, position, office, document, work, said
+                   FROM line INDEXED BY line_work WHERE work = ?1 ORDER BY position LIMIT 1";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let found = |row: &Row<'_>| Ok((direction(row, 0)?, line(row, 1)?, used(row, 4)?));
+                s.query_row([work.as_bytes()], found).optional()
+            })
+            .attempted("look up what was done before")
     }
 
     pub(super) fn draft(&self, document: &DocumentId) -> Result<Option<DraftedRow>, StoreError> {
@@ -309,14 +335,10 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn each_line(&self, mut each: impl FnMut(Direction, Entry, LineUse)) -> Result<(), StoreError> {
-        let sql = "SELECT direction, book, year, number, position, office, document FROM line
+        let sql = "SELECT direction, book, year, number, position, office, document, work, said FROM line
                    ORDER BY direction, book, year, number";
         each_row(&self.db, sql, |row| {
-            let direction = match row.get(0)? {
-                0 => Direction::Incoming,
-                _ => Direction::Outgoing,
-            };
-            each(direction, line(row, 1)?, used(row, 4)?);
+            each(direction(row, 0)?, line(row, 1)?, used(row, 4)?);
             Ok(())
         })
     }

@@ -32,10 +32,10 @@ pub use blobs::BlobProgress;
 pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
-    AlarmView, AskedView, BookView, DocumentView, DraftView, DueView, DueViews, ExportError, IncomingView,
-    JudgementView, LineView, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader,
-    RecipientView, RegisterRow, SentStamp, StatusView, Step, StepKind, Task, WaitingView, WaitingViews,
-    WhyView,
+    AlarmView, AmendsView, AskedView, BookView, DifferenceView, DocumentView, DraftView, DueView, DueViews,
+    ExportError, IncomingView, JudgementView, LineView, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView,
+    QuarantineView, Reader, RecipientView, RegisterRow, SentStamp, StatusView, Step, StepKind, Task,
+    WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{

@@ -8,7 +8,7 @@ use schema::exchange::{
     SentRow, StateDigest,
 };
 use schema::handling::{self, CaseRow, Direction, DraftedRow, Side};
-use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
+use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
 use schema::trust::Outcome;
@@ -261,6 +261,13 @@ impl Records for Store {
 
     fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<LineUse>, StoreError> {
         self.line_use(direction, line)
+    }
+
+    fn line_of_work(
+        &self,
+        work: &WorkId,
+    ) -> Result<Option<(Direction, handling::Entry, LineUse)>, StoreError> {
+        Self::line_of_work(self, work)
     }
 
     fn drafted(&self, document: &DocumentId) -> Result<Option<DraftedRow>, StoreError> {

@@ -32,6 +32,8 @@ table! {
         "to-accept" => "đã đến, chờ tiếp nhận", "came in, to be accepted";
         "to-finish" => "phải xử lý xong", "to be finished";
         "to-arrive" => "chưa có biên nhận", "no receipt yet";
+        "to-answer" => "bên gửi chờ trả lời", "its sender waits for an answer";
+        "to-be-answered" => "nơi nhận chưa trả lời", "a recipient has not answered";
     }
 }
 
@@ -63,6 +65,34 @@ table! {
         "update" => "cập nhật bằng văn bản khác", "update by another document";
         "replace" => "thay thế bằng văn bản khác", "replacement by another document";
         "recall" => "thu hồi", "recall";
+    }
+}
+
+table! {
+    /// What becomes of an earlier document.
+    AMENDS {
+        "update" => "cập nhật văn bản trước (chờ nơi nhận đồng ý)", "updates an earlier document, if its recipient agrees";
+        "replace" => "thay thế văn bản trước", "replaces an earlier document";
+    }
+}
+
+table! {
+    /// What a document says, field by field.
+    FIELD {
+        "subject" => "trích yếu", "abstract";
+        "document_type" => "tên loại", "type";
+        "attachments" => "tệp đính kèm", "attachments";
+        "signer" => "người ký", "signer";
+        "urgency" => "độ khẩn", "urgency";
+        "pages" => "số trang", "pages";
+        "place" => "địa danh", "place";
+        "recipient_lines" => "nơi nhận", "recipients";
+        "due" => "hạn trả lời", "answer by";
+        "responds_to" => "trả lời văn bản", "answers";
+        "paper" => "kèm bản giấy", "paper follows";
+        "copy" => "hình thức sao", "form of copy";
+        "number" => "số, ký hiệu", "number and symbol";
+        "issued_on" => "ngày ban hành", "date";
     }
 }
 
@@ -108,6 +138,9 @@ table! {
             "The document did not go to that office; nothing was recorded.";
         "already-registered" => "Văn bản đã được tiếp nhận và vào sổ; không vào sổ lần thứ hai.",
             "The document is registered already; it was not registered a second time.";
+        "done-before" => "Việc này đã được ghi từ trước; không dùng thêm số nào.", "This was recorded before; no further number was used.";
+        "other-work" => "Mã định danh này đã dùng cho một việc khác (xem số dưới đây); chưa có gì được ghi. Hãy dùng mã mới cho việc mới.",
+            "This id was used for other work (see the number below); nothing was recorded. Use a new id for new work.";
         "already-refused" => "Văn bản đã bị từ chối và bên gửi đã được báo. Nếu nhầm, hãy đề nghị bên gửi gửi lại.",
             "The document was refused and its sender was told. If that was a mistake, ask for it to be sent again.";
         "not-registered" => "Văn bản chưa vào sổ nên chưa ai phải xử lý (Nghị định 30/2020, Điều 22). Hãy tiếp nhận trước.",
@@ -125,8 +158,8 @@ table! {
         "nothing-asked" => "Bên gửi không có đề nghị nào đang chờ trả lời.", "No question of its sender waits for an answer.";
         "already-asked" => "Đã đề nghị nơi nhận này và đang chờ trả lời; không gửi lần thứ hai.",
             "This recipient was asked and has not answered yet; it was not asked a second time.";
-        "asked-too-often" => "Đã đề nghị nơi nhận này quá nhiều lần; hãy liên hệ trực tiếp.",
-            "This recipient was asked too often; call it instead.";
+        "asked-too-often" => "Đã đề nghị nơi nhận này quá nhiều lần về văn bản đó; hãy liên hệ trực tiếp. Vẫn thu hồi được.",
+            "This recipient was asked too often about that document; call it instead. A recall is still possible.";
         "signature-not-valid" => "Chữ ký số trên văn bản không hợp lệ nên không tiếp nhận được. Hãy từ chối với lý do “không có chữ ký số hợp lệ”.",
             "A signature on the document is not valid, so it cannot be accepted. Refuse it for that reason.";
         "undetermined" => "Chưa xác định được giá trị chữ ký trên văn bản. Muốn tiếp nhận, hãy ghi lý do; hoặc chờ trạm tự kiểm tra lại khi có mạng.",

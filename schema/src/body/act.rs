@@ -3,12 +3,14 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{BodyError, Issue};
+use crate::cose::infallible;
 use crate::document::{ABSTRACT_CHARS_MAX, DocumentType, Manifest, require_code};
 use crate::event::{Event, Kind};
 use crate::handling::{ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, Recipients, WORDS_CHARS_MAX};
-use crate::id::{DocumentId, OfficeId};
+use crate::id::{DocumentId, OfficeId, WorkId};
 use crate::text;
 use crate::time::Day;
 use crate::trust::cms::SIGNATURE_BYTES_MAX;
@@ -71,6 +73,9 @@ pub enum Deed {
         /// What it is.
         #[n(2)]
         paper: PaperDocument,
+        /// Names the work: whoever asks again gets the same line.
+        #[n(3)]
+        work: WorkId,
     },
     /// A number was given to nothing: the line says why.
     #[n(3)]
@@ -84,6 +89,9 @@ pub enum Deed {
         /// Why.
         #[n(2)]
         reason: String,
+        /// Names the work: whoever asks again gets the same line.
+        #[n(3)]
+        work: WorkId,
     },
     /// After a restore: the highest number of a register, as its printed pages say. 0 when none was given.
     #[n(4)]
@@ -184,6 +192,26 @@ pub struct PaperDocument {
     /// The abstract.
     #[n(5)]
     pub subject: String,
+}
+
+impl PaperDocument {
+    /// What is registered, in short: the same work again, or another one under its id.
+    pub(crate) fn key(&self) -> u64 {
+        key_of(&("paper", self))
+    }
+}
+
+/// What was said about a number that was given to nothing, in short.
+pub(crate) fn cancelling_key(direction: Direction, reason: &str) -> u64 {
+    key_of(&("cancelled", direction, reason))
+}
+
+fn key_of<T: Encode<()>>(said: &T) -> u64 {
+    let mut bytes = Vec::new();
+    infallible(minicbor::encode(said, &mut bytes));
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(&bytes).into();
+    // SQLite's numbers have 63 bits and a sign.
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1
 }
 
 impl Act {

@@ -8,7 +8,7 @@ use crate::blob::{self, BlobRef};
 use crate::body::{BodyError, Reading};
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
-use crate::handling::WORDS_CHARS_MAX;
+use crate::handling::{BusinessKind, WORDS_CHARS_MAX};
 use crate::id::{DocumentId, OfficeId};
 use crate::text;
 use crate::time::Day;
@@ -125,6 +125,16 @@ pub struct Amends {
     /// Why; edXML `BussinessDocReason`.
     #[n(3)]
     pub reason: String,
+}
+
+impl Amends {
+    /// What its recipients are asked by it.
+    pub const fn business_kind(&self) -> BusinessKind {
+        match self.how {
+            AmendKind::Update => BusinessKind::Update,
+            AmendKind::Replace => BusinessKind::Replace,
+        }
+    }
 }
 
 /// What becomes of the earlier document.

@@ -234,6 +234,25 @@ pub(super) fn decide_dispatch<R: Records>(
     if let (Some(amends), true) = (amends, earlier.is_empty()) {
         return Ok(Err(WorkRefusal::NotSent { document: amends.document }.into()));
     }
+    let mut removed = Vec::new();
+    if let Some(amends) = amends {
+        let kind = amends.business_kind();
+        for office in &to {
+            let known = records.case(office, &amends.document, Side::Sender)?;
+            if known.is_some_and(|case| !case.progress.has_room_for(kind)) {
+                return Ok(Err(WorkRefusal::AskedTooOften { office: *office }.into()));
+            }
+        }
+        // G4: whoever had the earlier document and does not get the updated one is to cancel it.
+        for office in
+            earlier.into_iter().filter(|office| amends.how == AmendKind::Update && !to.contains(office))
+        {
+            let known = records.case(&office, &amends.document, Side::Sender)?;
+            if known.is_none_or(|case| case.progress.standing() != Standing::Recalled) {
+                removed.push(office);
+            }
+        }
+    }
     if let Some(issued) = &dispatch.issued {
         let document = dispatch.manifest.document;
         let code_key = issued.key();
@@ -257,9 +276,7 @@ pub(super) fn decide_dispatch<R: Records>(
         body: body.clone(),
     });
     let mut drafts: Vec<Draft> = drafts.collect();
-    if let Some(amends) = amends.filter(|amends| amends.how == AmendKind::Update) {
-        // Whoever had the earlier document and does not get the updated one is to cancel it.
-        let removed: Vec<OfficeId> = earlier.into_iter().filter(|office| !to.contains(office)).collect();
+    if let Some(amends) = amends {
         let business = BusinessId::new(*dispatch.manifest.document.as_bytes());
         let fact = Fact::Asked { business, kind: BusinessKind::Recall, reason: amends.reason.clone() };
         let told = Body::BusinessRequest(DocumentFact { document: amends.document, fact, by: None });

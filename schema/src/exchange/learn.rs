@@ -2,20 +2,14 @@
 
 use super::change::{Alarm, Change, Entry};
 use super::{Exchange, LineUse, Records};
-use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue};
-use crate::document::{AmendKind, Amends};
-use crate::handling::{
-    self, BusinessKind, CaseRow, Direction, DraftStage, DraftedRow, Fact, STEPS_MAX, Side,
-};
+use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue, cancelling_key};
+use crate::document::Amends;
+use crate::handling::{self, CaseRow, Direction, DraftStage, DraftedRow, Fact, STEPS_MAX, Side};
 use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 
 /// What a document that amends an earlier one says about that.
 pub(super) fn amended(amends: &Amends, by: DocumentId) -> DocumentFact {
-    let kind = match amends.how {
-        AmendKind::Update => BusinessKind::Update,
-        AmendKind::Replace => BusinessKind::Replace,
-    };
-    let business = BusinessId::new(*by.as_bytes());
+    let (business, kind) = (BusinessId::new(*by.as_bytes()), amends.business_kind());
     let fact = Fact::Asked { business, kind, reason: amends.reason.clone() };
     DocumentFact { document: amends.document, fact, by: None }
 }
@@ -44,11 +38,12 @@ impl Exchange {
             .is_none_or(|known| (known.progress, known.code_key) != (case.progress.clone(), case.code_key))
         {
             note_step(&mut case.steps, entry);
+            case.note_questions(entry.position);
             changes.push(Change::Case(case));
         }
         match (&told.fact, side) {
             (Fact::Registered { entry: line, .. }, Side::Recipient) => {
-                let used = LineUse { position: entry.position, of: Some((with, document)) };
+                let used = LineUse::by_document(entry.position, with, document);
                 self.use_line(records, Direction::Incoming, line, used, changes)
             }
             _ => Ok(()),
@@ -87,7 +82,6 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let position = entry.position;
-        let nothing = LineUse { position, of: None };
         match &act.deed {
             Deed::AcceptedUndetermined { from, document, .. } | Deed::Assigned { from, document, .. } => {
                 let known = records.case(from, document, Side::Recipient)?;
@@ -99,11 +93,13 @@ impl Exchange {
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));
             }
-            Deed::PaperRegistered { entry: line, .. } => {
-                self.use_line(records, Direction::Incoming, line, nothing, changes)?;
+            Deed::PaperRegistered { entry: line, paper, work, .. } => {
+                let used = LineUse::by_work(position, *work, paper.key());
+                self.use_line(records, Direction::Incoming, line, used, changes)?;
             }
-            Deed::NumberCancelled { direction, entry: line, .. } => {
-                self.use_line(records, *direction, line, nothing, changes)?;
+            Deed::NumberCancelled { direction, entry: line, reason, work } => {
+                let used = LineUse::by_work(position, *work, cancelling_key(*direction, reason));
+                self.use_line(records, *direction, line, used, changes)?;
             }
             Deed::HighestStated { direction, entry: line } => {
                 self.books.state(*direction, line, entry.event.incarnation);
@@ -134,7 +130,7 @@ impl Exchange {
             }
             Deed::Issued { document, issue } => {
                 if let Some(line) = &issue.line {
-                    let used = LineUse { position, of: Some((self.me, *document)) };
+                    let used = LineUse::by_document(position, self.me, *document);
                     self.use_line(records, Direction::Outgoing, line, used, changes)?;
                 }
                 change_draft(records, entry, document, changes, |row| {
@@ -160,14 +156,13 @@ impl Exchange {
         let document = dispatch.manifest.document;
         if let Some(amends) = &dispatch.manifest.amends {
             let told = amended(amends, document);
-            // Whoever did not have the earlier one has nothing that could be amended.
-            let earlier = records.recipients(&amends.document)?;
-            for to in entry.event.to.iter().filter(|to| earlier.contains(&to.office)) {
+            // Also of whoever never got the earlier one: it cannot know that, and both ends know the same.
+            for to in &entry.event.to {
                 self.learn(records, entry, (to.office, Side::Sender), &told, changes)?;
             }
         }
         if let Some(Issue { line: Some(line), .. }) = &dispatch.issued {
-            let used = LineUse { position: entry.position, of: Some((self.me, document)) };
+            let used = LineUse::by_document(entry.position, self.me, document);
             self.use_line(records, Direction::Outgoing, line, used, changes)?;
         }
         // A wide document is sent in several events: what comes after the first changes nothing.

@@ -12,7 +12,7 @@ use crate::body::{Body, Issue, Place};
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
 use crate::handling::{self, CaseRow, Direction, DraftedRow, Side};
-use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash};
+use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 use crate::trust::Outcome;
 
 /// What an event carries.
@@ -41,6 +41,21 @@ pub struct LineUse {
     /// The document, by its sender; none for one on paper, or when the number was cancelled.
     #[n(1)]
     pub of: Option<(OfficeId, DocumentId)>,
+    /// For one on paper, or a cancelled number: the work that used it, and what that said, in short.
+    #[n(2)]
+    pub work: Option<(WorkId, u64)>,
+}
+
+impl LineUse {
+    /// A document of this office has the number.
+    pub(super) const fn by_document(position: Position, from: OfficeId, document: DocumentId) -> Self {
+        Self { position, of: Some((from, document)), work: None }
+    }
+
+    /// Work about no document of the exchange has used it.
+    pub(super) const fn by_work(position: Position, work: WorkId, said: u64) -> Self {
+        Self { position, of: None, work: Some((work, said)) }
+    }
 }
 
 /// One event sent to one recipient.
@@ -280,6 +295,15 @@ pub trait Records {
     /// When the store cannot be read.
     fn line(&self, direction: Direction, line: &handling::Entry) -> Result<Option<LineUse>, Self::Error>;
 
+    /// The line that this piece of work has used, and what stands there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn line_of_work(
+        &self,
+        work: &WorkId,
+    ) -> Result<Option<(Direction, handling::Entry, LineUse)>, Self::Error>;
+
     /// A document on its way out.
     ///
     /// # Errors
@@ -402,6 +426,7 @@ pub struct MemoryRecords {
     contested: BTreeMap<OfficeId, BTreeSet<(Incarnation, Counter)>>,
     cases: BTreeMap<(OfficeId, DocumentId, Side), CaseRow>,
     lines: BTreeMap<(Direction, handling::Entry), LineUse>,
+    worked: HashMap<WorkId, (Direction, handling::Entry)>,
     drafted: BTreeMap<DocumentId, DraftedRow>,
 }
 
@@ -502,6 +527,14 @@ impl Records for MemoryRecords {
         Ok(self.lines.get(&(direction, line.clone())).copied())
     }
 
+    fn line_of_work(
+        &self,
+        work: &WorkId,
+    ) -> Result<Option<(Direction, handling::Entry, LineUse)>, Infallible> {
+        let Some(key) = self.worked.get(work) else { return Ok(None) };
+        Ok(self.lines.get(key).map(|used| (key.0, key.1.clone(), *used)))
+    }
+
     fn drafted(&self, document: &DocumentId) -> Result<Option<DraftedRow>, Infallible> {
         Ok(self.drafted.get(document).cloned())
     }
@@ -575,6 +608,9 @@ impl MemoryRecords {
                 self.cases.insert((case.with, case.document, case.side), case.clone());
             }
             Change::Line { direction, line, used } => {
+                if let Some((work, _)) = used.work {
+                    self.worked.entry(work).or_insert_with(|| (*direction, line.clone()));
+                }
                 self.lines.insert((*direction, line.clone()), *used);
             }
             Change::Drafted(row) => {

@@ -1,9 +1,11 @@
 //! A document between this office and one other, as a row of the records.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode};
 
-use super::Progress;
-use crate::id::{DocumentId, OfficeId, Position};
+use super::{BusinessKind, Progress};
+use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 use crate::time::Day;
 
 /// Most entries of the journal that a row remembers for its timeline.
@@ -47,6 +49,9 @@ pub struct CaseRow {
     /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named.
     #[n(7)]
     pub due: Option<Day>,
+    /// What nobody has answered yet, and the entries of the journal that asked it.
+    #[n(8)]
+    pub asked_at: BTreeMap<BusinessId, Position>,
 }
 
 impl CaseRow {
@@ -60,6 +65,23 @@ impl CaseRow {
             steps: Vec::new(),
             code_key: None,
             due: None,
+            asked_at: BTreeMap::new(),
         }
+    }
+
+    /// Notes when questions were asked, as long as somebody waits for an answer.
+    pub(crate) fn note_questions(&mut self, position: Position) {
+        let awaited: Vec<BusinessId> = self.progress.awaited(self.side).map(|(id, _)| id).collect();
+        self.asked_at.retain(|id, _| awaited.contains(id));
+        for id in awaited {
+            self.asked_at.entry(id).or_insert(position);
+        }
+    }
+
+    /// What waits longest for an answer, and the entry of the journal that asked it.
+    pub fn waits_since(&self) -> Option<(BusinessKind, Position)> {
+        let awaited = self.progress.awaited(self.side);
+        let asked = awaited.filter_map(|(id, kind)| Some((kind, *self.asked_at.get(&id)?)));
+        asked.min_by_key(|(_, position)| *position)
     }
 }

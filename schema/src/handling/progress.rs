@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Fact, RefusalReason};
+use super::{Entry, Fact, RefusalReason, Side};
 use crate::id::BusinessId;
 
-/// Most take-backs and recalls of one document at one recipient.
+/// Most questions of its sender about one document at one recipient that are remembered, and most answers. The last place is
+/// for a recall, which must always be possible.
 pub const REQUESTS_MAX: usize = 8;
 /// Most lines of registers that one document has at one recipient: more than one only when two lives of a station
 /// registered it.
@@ -63,17 +64,19 @@ pub enum BusinessKind {
     Recall,
 }
 
-/// A take-back or recall, and what became of it.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
-pub struct Business {
+/// What names a question: the same id under two kinds, which no honest sender uses, is two questions.
+type Question = (BusinessKind, BusinessId);
+
+/// Something that the sender of a document asks for, and what became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Business<'a> {
+    /// Names it.
+    pub id: BusinessId,
     /// What is asked.
-    #[n(0)]
     pub kind: BusinessKind,
     /// Why; none while only the answer is known here.
-    #[n(1)]
-    pub reason: Option<String>,
+    pub reason: Option<&'a str>,
     /// The answer; none while there is none.
-    #[n(2)]
     pub agreed: Option<bool>,
 }
 
@@ -82,6 +85,10 @@ type Refusal = (RefusalReason, Option<String>);
 
 /// How far a document is at one recipient. [`Progress::take`] is commutative, idempotent and never goes back: a join of
 /// everything that is known.
+///
+/// What the sender asks and what the recipient answers are two joins, each bounded by itself: whatever one side names, it only
+/// ever takes room from its own words. Both keep the strongest kinds, so the answer to a question that is remembered is
+/// remembered too, unless its recipient answers what nobody has asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 #[cbor(map)]
 pub struct Progress {
@@ -94,9 +101,12 @@ pub struct Progress {
     /// Its lines in registers of incoming documents; one, unless two lives of a station registered it.
     #[n(3)]
     entries: Vec<Entry>,
-    /// What its sender asked for.
+    /// What its sender asked for, and why: the strongest ones. Only its sender says any of it.
     #[n(4)]
-    asked: BTreeMap<BusinessId, Business>,
+    questions: BTreeMap<Question, String>,
+    /// What the recipient answered: the strongest ones. Only the recipient says any of it.
+    #[n(5)]
+    answers: BTreeMap<Question, bool>,
 }
 
 /// What a document is worth for work.
@@ -136,56 +146,83 @@ impl Progress {
         &self.entries
     }
 
-    /// What its sender asked for.
-    pub const fn asked(&self) -> &BTreeMap<BusinessId, Business> {
-        &self.asked
+    /// What its sender asked for, as far as it is known, and the answers; also answers to what is not known to be asked.
+    pub fn asked(&self) -> impl Iterator<Item = Business<'_>> {
+        let only_answered = self.answers.keys().filter(|key| !self.questions.contains_key(key));
+        self.questions.keys().chain(only_answered).map(|key| Business {
+            id: key.1,
+            kind: key.0,
+            reason: self.questions.get(key).map(String::as_str),
+            agreed: self.answers.get(key).copied(),
+        })
+    }
+
+    /// Whether its sender is known to have asked for this.
+    pub fn knows_question(&self, id: BusinessId) -> bool {
+        self.questions.keys().any(|(_, known)| *known == id)
+    }
+
+    /// The questions of this kind without an answer.
+    fn unanswered(&self, kind: BusinessKind) -> impl Iterator<Item = BusinessId> {
+        let open = self.questions.keys().filter(move |key| key.0 == kind && !self.answers.contains_key(key));
+        open.map(|(_, id)| *id)
     }
 
     /// What it is worth for work.
     pub fn standing(&self) -> Standing {
         // An answer to a question that is not known here proves nothing.
-        let any = |kind, agreed: &[Option<bool>]| {
-            let known = self.asked.values().filter(|asked| asked.reason.is_some());
-            known.into_iter().any(|asked| asked.kind == kind && agreed.contains(&asked.agreed))
-        };
-        const WHATEVER: &[Option<bool>] = &[None, Some(true), Some(false)];
-        if any(BusinessKind::Recall, WHATEVER) {
+        let asked = |kind| self.questions.keys().any(|(known, _)| *known == kind);
+        let agreed =
+            |kind| self.questions.keys().any(|key| key.0 == kind && self.answers.get(key) == Some(&true));
+        if asked(BusinessKind::Recall) {
             Standing::Recalled
-        } else if any(BusinessKind::Replace, WHATEVER) || any(BusinessKind::Update, &[Some(true)]) {
+        } else if asked(BusinessKind::Replace) || agreed(BusinessKind::Update) {
             Standing::Replaced
-        } else if any(BusinessKind::TakeBack, &[Some(true)]) {
+        } else if agreed(BusinessKind::TakeBack) {
             Standing::TakenBack
-        } else if any(BusinessKind::TakeBack, &[None]) {
+        } else if self.unanswered(BusinessKind::TakeBack).next().is_some() {
             Standing::AskedBack
         } else {
             Standing::Current
         }
     }
 
-    /// Recalls that the recipient has not confirmed.
+    /// Recalls that the recipient has not confirmed, and can: where its answers leave no room, one more would not be
+    /// remembered, and its station would confirm for ever.
     pub fn unconfirmed_recalls(&self) -> impl Iterator<Item = BusinessId> {
-        let open = |asked: &Business| asked.kind == BusinessKind::Recall && asked.agreed.is_none();
-        self.asked.iter().filter(move |(_, asked)| open(asked)).map(|(id, _)| *id)
+        let weakest = self.answers.keys().next().filter(|_| self.answers.len() >= REQUESTS_MAX);
+        let kept =
+            move |id: &BusinessId| weakest.is_none_or(|weakest| (BusinessKind::Recall, *id) > *weakest);
+        self.unanswered(BusinessKind::Recall).filter(kept)
     }
 
-    /// What waits for an answer of the recipient's clerk: take-backs first, then updates.
+    /// What waits for an answer of the recipient's clerk: take-backs first, then updates. About a document that counts no
+    /// more there is nothing left to decide.
     pub fn open_question(&self) -> Option<(BusinessId, BusinessKind)> {
-        let waits = |asked: &Business| {
-            asked.agreed.is_none() && matches!(asked.kind, BusinessKind::TakeBack | BusinessKind::Update)
-        };
-        let open = self.asked.iter().filter(|(_, asked)| waits(asked));
-        open.map(|(id, asked)| (*id, asked.kind)).min_by_key(|(_, kind)| *kind)
+        self.awaited(Side::Recipient).next()
     }
 
-    /// How often its sender has asked for something, as far as it is known.
-    pub fn known_requests(&self) -> usize {
-        self.asked.values().filter(|asked| asked.reason.is_some()).count()
+    /// What an office on this side waits for: the recipient's clerk has to answer it, its sender hopes for an answer. That a
+    /// recall is carried out is said by the recipient's station, so only its sender waits for that.
+    pub fn awaited(&self, side: Side) -> impl Iterator<Item = (BusinessId, BusinessKind)> {
+        let kinds: &[BusinessKind] = match (self.standing(), side) {
+            (Standing::Current | Standing::AskedBack, _) => &[BusinessKind::TakeBack, BusinessKind::Update],
+            (Standing::Recalled, Side::Sender) => &[BusinessKind::Recall],
+            (Standing::Recalled | Standing::Replaced | Standing::TakenBack, _) => &[],
+        };
+        kinds.iter().flat_map(|kind| self.unanswered(*kind).map(|id| (id, *kind)))
+    }
+
+    /// Whether its sender may ask for one more thing of this kind.
+    pub fn has_room_for(&self, kind: BusinessKind) -> bool {
+        // The last place is for a recall, and one recall is enough.
+        kind == BusinessKind::Recall || self.questions.len() < REQUESTS_MAX - 1
     }
 
     /// Whether nothing is known but that another document updates or replaces it.
     pub fn is_only_amended(&self) -> bool {
         let amends = |kind| matches!(kind, BusinessKind::Update | BusinessKind::Replace);
-        self.stage == Stage::Arrived && self.asked.values().all(|asked| amends(asked.kind))
+        self.stage == Stage::Arrived && self.asked().all(|asked| amends(asked.kind))
     }
 
     /// Whether a take-back waits for an answer.
@@ -197,12 +234,9 @@ impl Progress {
     pub fn covers(&self, other: &Self) -> bool {
         let refusal = other.stage != Stage::Refused || self.refusal >= other.refusal;
         let entries = other.entries.iter().all(|entry| self.entries.contains(entry));
-        let asked = other.asked.iter().all(|(id, theirs)| {
-            self.asked.get(id).is_some_and(|ours| {
-                ours.kind >= theirs.kind && ours.reason >= theirs.reason && ours.agreed >= theirs.agreed
-            })
-        });
-        self.stage >= other.stage && refusal && entries && asked
+        let questions = other.questions.iter().all(|(key, reason)| self.questions.get(key) >= Some(reason));
+        let answers = other.answers.iter().all(|(key, agreed)| self.answers.get(key) >= Some(agreed));
+        self.stage >= other.stage && refusal && entries && questions && answers
     }
 
     /// Takes a fact in. `false` when there is no room for it; it is kept in the journal, and somebody must look.
@@ -226,12 +260,10 @@ impl Progress {
             Fact::Started => self.climb(Stage::InProgress),
             Fact::Finished => self.climb(Stage::Finished),
             Fact::Asked { business, kind, reason } => {
-                let asked = Business { kind: *kind, reason: Some(reason.clone()), agreed: None };
-                return self.join(*business, asked);
+                return join(&mut self.questions, (*kind, *business), reason);
             }
             Fact::Answered { business, kind, agreed, .. } => {
-                let asked = Business { kind: *kind, reason: None, agreed: Some(*agreed) };
-                return self.join(*business, asked);
+                return join(&mut self.answers, (*kind, *business), agreed);
             }
         }
         true
@@ -240,17 +272,18 @@ impl Progress {
     fn climb(&mut self, stage: Stage) {
         self.stage = self.stage.max(stage);
     }
+}
 
-    fn join(&mut self, id: BusinessId, asked: Business) -> bool {
-        let known = self.asked.entry(id).or_insert_with(|| asked.clone());
-        // The same request under two kinds is nothing that an honest sender makes; the stronger one counts.
-        known.kind = known.kind.max(asked.kind);
-        known.reason = known.reason.take().max(asked.reason);
-        known.agreed = known.agreed.max(asked.agreed);
-        if self.asked.len() <= REQUESTS_MAX {
-            return true;
-        }
-        self.asked.pop_last();
-        false
+/// Joins what is said under this key. Which ones are kept depends on the keys alone, never on the order in which they came:
+/// the largest, and those are the strongest kinds.
+fn join<T: Ord + Clone>(known: &mut BTreeMap<Question, T>, key: Question, said: &T) -> bool {
+    let value = known.entry(key).or_insert_with(|| said.clone());
+    if *value < *said {
+        *value = said.clone();
     }
+    if known.len() <= REQUESTS_MAX {
+        return true;
+    }
+    known.pop_first();
+    false
 }

@@ -6,7 +6,7 @@ use schema::time::Day;
 use serde_json::Value;
 
 use super::station::links;
-use super::work::progress;
+use super::work::{amends, progress};
 use super::{field, line, rows, say, time};
 use crate::words::Lang;
 
@@ -51,6 +51,7 @@ pub(in crate::cli) fn incoming(value: &Value, lang: Lang) -> String {
             field(row, "subject")
         );
         line!(text, "        {}  {}", field(row, "from_name"), field(row, "number"));
+        amends(&mut text, &row["amends"], false, lang);
         progress(&mut text, row, lang);
         if row["outcome"] != "valid" && !row["outcome"].is_null() {
             line!(text, "        {} {}", say(lang, "chữ ký:", "signatures:"), field(row, "outcome_text"));
@@ -159,6 +160,7 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     for line in value["recipient_lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         line!(text, "  {} {line}", say(lang, "nơi nhận:", "recipients:"));
     }
+    amends(&mut text, &value["amends"], true, lang);
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));
     for (index, attachment) in rows(value, "attachments").iter().enumerate() {
         let awaited = if attachment["complete"] == Value::Bool(true) {

@@ -66,6 +66,65 @@ pub(super) fn progress(text: &mut String, value: &Value, lang: Lang) {
     }
 }
 
+/// What a document changes of an earlier one: the fields in short, or each with what stood there and what stands there now.
+pub(super) fn amends(text: &mut String, value: &Value, full: bool, lang: Lang) {
+    if value.is_null() {
+        return;
+    }
+    line!(text, "    ! {}: {}", field(value, "how_text"), field(value, "document"));
+    line!(text, "      {} {}", say(lang, "lý do:", "reason:"), field(value, "why"));
+    let differences = rows(value, "differences");
+    let unknown = value["differences"].is_null();
+    if unknown || differences.is_empty() {
+        let words = match unknown {
+            true => say(
+                lang,
+                "không so sánh được: văn bản trước chưa có tại đây",
+                "not compared: the earlier one is not here",
+            ),
+            false => say(lang, "không có gì khác", "nothing is different"),
+        };
+        line!(text, "      {words}");
+        return;
+    }
+    if !full {
+        let fields: Vec<String> =
+            differences.iter().map(|difference| field(difference, "field_text")).collect();
+        line!(text, "      {} {}", say(lang, "khác:", "different:"), fields.join(", "));
+        return;
+    }
+    for difference in differences {
+        line!(text, "      {}:", field(difference, "field_text"));
+        for (side, sign) in [("before", '-'), ("after", '+')] {
+            for value in rows(difference, side) {
+                line!(text, "        {sign} {}", said(value, &field(difference, "field")));
+            }
+        }
+    }
+}
+
+/// One value of a field, as people write it.
+fn said(value: &Value, name: &str) -> String {
+    let text = format!("{name}_text");
+    if !value[&text].is_null() {
+        return field(value, &text);
+    }
+    let said = &value[name];
+    match name {
+        "signer" => {
+            format!("{}, {} ({})", field(said, "name"), field(said, "position"), field(said, "capacity_text"))
+        }
+        "attachments" => {
+            format!("{}, {} B, sha256 {}", field(said, "name"), field(said, "length"), field(said, "hash"))
+        }
+        "responds_to" => {
+            format!("{} ({}), {}", field(said, "number"), day(&said["issued_on"]), field(said, "issuer_name"))
+        }
+        "due" | "issued_on" => day(said),
+        _ => field(value, name),
+    }
+}
+
 pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let to_register = say(lang, "văn bản chờ tiếp nhận", "documents wait to be accepted");
@@ -112,6 +171,14 @@ pub(in crate::cli) fn due(value: &Value, lang: Lang) -> String {
         line!(text, "    {number}{}", field(row, "subject"));
         let from = if row["from_name"].is_null() { String::new() } else { field(row, "from_name") };
         line!(text, "    {}  {from}", field(row, "document"));
+        if !row["what"].is_null() {
+            let office = if row["office_name"].is_null() {
+                String::new()
+            } else {
+                format!(": {}", field(row, "office_name"))
+            };
+            line!(text, "    {}{office}", field(row, "what_text"));
+        }
         if row["urgency"].as_str().is_some_and(|urgency| urgency != "normal") {
             line!(text, "    ! {}", field(row, "urgency_text"));
         }

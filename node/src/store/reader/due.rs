@@ -1,9 +1,9 @@
 //! What is due and what is late: to be seen without opening anything.
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, params, params_from_iter};
 use schema::document::Manifest;
 use schema::event::Urgency;
-use schema::handling::{AtTheLatest, Calendar, Term, Timeliness};
+use schema::handling::{AtTheLatest, BusinessKind, Calendar, CaseRow, Side, Term, Timeliness};
 use schema::id::{DocumentId, OfficeId};
 use schema::invariant::OVERDUE_MS;
 use schema::time::{Day, Millis};
@@ -19,6 +19,23 @@ const LOOKED_AT_MAX: u32 = PAGE_ROWS_MAX;
 /// counts them all.
 const OPEN_SENDS_MAX: u32 = 10_000;
 
+/// Most open questions of this office that are looked at: one about a circular has thousands of recipients, and some of them
+/// never had the document.
+const OPEN_QUESTIONS_MAX: u32 = 10_000;
+
+/// The oldest questions of other offices about documents that are shown here.
+const TO_ANSWER: &str = "SELECT handled.bytes, journal.recorded_at
+    FROM handled INDEXED BY handled_question JOIN journal ON journal.position = handled.question
+    WHERE handled.question IS NOT NULL AND handled.side = 0 AND handled.shown = 1
+    ORDER BY handled.question LIMIT ?1";
+/// The oldest questions of this office. Whoever was added by an update never had the earlier document, and is asked nothing.
+const TO_BE_ANSWERED: &str = "SELECT asked.bytes, journal.recorded_at
+    FROM (SELECT bytes, question, peer, document FROM handled INDEXED BY handled_asked
+          WHERE question IS NOT NULL AND side = 1 ORDER BY question LIMIT ?2) AS asked
+    JOIN journal ON journal.position = asked.question
+    WHERE EXISTS (SELECT 1 FROM sent WHERE sent.document = asked.document AND sent.peer = asked.peer)
+    ORDER BY asked.question LIMIT ?1";
+
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,6 +48,10 @@ pub enum Task {
     ToFinish,
     /// Sent, and without a receipt for too long.
     ToArrive,
+    /// Its sender asks for it back or updates it, and waits for the answer of this office.
+    ToAnswer,
+    /// This office asks for it back, recalls or updates it, and a recipient has not answered.
+    ToBeAnswered,
 }
 
 /// Something that is to be done by a time.
@@ -55,6 +76,10 @@ pub struct DueView {
     pub urgency: Urgency,
     /// For one that went out: recipients that have it not.
     pub recipients: Option<u64>,
+    /// What was asked about it.
+    pub what: Option<BusinessKind>,
+    /// The recipient that has not answered that.
+    pub office: Option<OfficeId>,
 }
 
 /// What is due and what is late, the most pressing first.
@@ -82,6 +107,8 @@ impl DueView {
             number: None,
             urgency: Urgency::Normal,
             recipients: None,
+            what: None,
+            office: None,
         }
     }
 
@@ -102,10 +129,21 @@ impl Reader {
             self.due_to_accept(calendar, now)?,
             self.due_to_finish(now)?,
             self.due_to_arrive(now)?,
+            self.questions((Task::ToAnswer, TO_ANSWER), &[LOOKED_AT_MAX], calendar, now)?,
+            self.questions(
+                (Task::ToBeAnswered, TO_BE_ANSWERED),
+                &[LOOKED_AT_MAX, OPEN_QUESTIONS_MAX],
+                calendar,
+                now,
+            )?,
         ];
         let open = "SELECT count(*) FROM (SELECT 1 FROM sent INDEXED BY sent_due WHERE open = 1 LIMIT ?1)";
         let open = self.due_rows(open, OPEN_SENDS_MAX, |row| row.get::<_, i64>(0))?;
+        let asked = "SELECT count(*) FROM (SELECT 1 FROM handled INDEXED BY handled_asked
+                         WHERE question IS NOT NULL AND side = 1 LIMIT ?1)";
+        let asked = self.due_rows(asked, OPEN_QUESTIONS_MAX, |row| row.get::<_, i64>(0))?;
         let more = open == [i64::from(OPEN_SENDS_MAX)]
+            || asked == [i64::from(OPEN_QUESTIONS_MAX)]
             || tasks.iter().any(|task| task.len() >= LOOKED_AT_MAX as usize);
         let pressing = |row: &DueView| row.timeliness != Timeliness::InTime;
         let mut rows: Vec<DueView> = tasks.into_iter().flatten().filter(pressing).collect();
@@ -223,6 +261,51 @@ impl Reader {
         Ok(rows)
     }
 
+    /// G1: what senders wait for, and what recipients of this office's documents have not answered, each recipient by itself. A
+    /// question comes in like a document, and is to be settled like one: the same day, at the latest on the next working day; the
+    /// law names no other span for it. What this office asked is counted from when it asked: whether the question is still on
+    /// its way or lies there, somebody has to see to it by then.
+    fn questions(
+        &self,
+        (task, sql): (Task, &str),
+        limits: &[u32],
+        calendar: &Calendar,
+        now: Millis,
+    ) -> Result<Vec<DueView>, StoreError> {
+        let found: Vec<(CaseRow, i64)> = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let row = |row: &Row<'_>| Ok((case_row(row, 0)?, row.get(1)?));
+                s.query_map(params_from_iter(limits), row)?.collect()
+            })
+            .attempted("list what waits for an answer")?;
+        let mut rows = Vec::new();
+        for (case, asked_at) in found {
+            let Some((what, _)) = case.waits_since() else { continue };
+            let dispatch = match case.side {
+                Side::Recipient => self.incoming_dispatch(&case.with, &case.document)?,
+                Side::Sender => self.outgoing_dispatch(&case.document)?,
+            };
+            let urgency = dispatch.as_ref().map_or(Urgency::Normal, |dispatch| dispatch.manifest.urgency);
+            let term = calendar.same_day(millis(asked_at), AtTheLatest::NextDay, urgency);
+            let row = DueView::new(task, case.document, term, now);
+            let row = match dispatch {
+                Some(dispatch) => {
+                    let number = dispatch.number();
+                    row.about(dispatch.manifest, number)
+                }
+                None => row,
+            };
+            let (from, office) = match case.side {
+                Side::Recipient => (Some(case.with), None),
+                Side::Sender => (None, Some(case.with)),
+            };
+            rows.push(DueView { what: Some(what), from, office, ..row });
+        }
+        Ok(rows)
+    }
+
     fn due_rows<T>(
         &self,
         sql: &str,
@@ -233,5 +316,32 @@ impl Reader {
             .prepare_cached(sql)
             .and_then(|mut s| s.query_map([most], row)?.collect())
             .attempted("list what is due")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many documents were handled: the oldest questions are read off an index, in its order.
+    #[test]
+    fn questions_are_read_in_the_order_of_an_index() {
+        let db = rusqlite::Connection::open_in_memory().expect("memory");
+        db.execute_batch(include_str!("../../../migrations/0001_station.sql")).expect("tables");
+        for (sql, index, limits) in
+            [(TO_ANSWER, "handled_question", &[1][..]), (TO_BE_ANSWERED, "handled_asked", &[1, 1])]
+        {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a query");
+            let steps = plan
+                .query_map(params_from_iter(limits), |row| row.get::<_, String>("detail"))
+                .expect("a plan");
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().expect("a plan");
+            assert!(steps.iter().any(|step| step.contains(&format!("INDEX {index}"))), "{steps:?}");
+            let sorted = steps.iter().filter(|step| step.contains("ORDER BY")).count();
+            // What is sorted once more are the rows that the first look has bounded.
+            assert!(sorted <= usize::from(sql == TO_BE_ANSWERED), "{steps:?}");
+            let scanned = |step: &&String| step.starts_with("SCAN") && !step.contains(index);
+            assert!(steps.iter().filter(scanned).all(|step| step == "SCAN asked"), "{steps:?}");
+        }
     }
 }

@@ -64,10 +64,10 @@ impl From<&Entry> for LineView {
 impl From<&Progress> for ProgressView {
     fn from(progress: &Progress) -> Self {
         let refusal = progress.refusal();
-        let asked = progress.asked().iter().map(|(business, asked)| AskedView {
-            business: *business,
+        let asked = progress.asked().map(|asked| AskedView {
+            business: asked.id,
             what: asked.kind,
-            why: asked.reason.clone(),
+            why: asked.reason.map(str::to_owned),
             agreed: asked.agreed,
         });
         Self {
@@ -162,9 +162,7 @@ impl Reader {
     /// When the store cannot be read.
     pub fn waiting(&self) -> Result<WaitingViews, StoreError> {
         let asked = "SELECT peer.office, handled.bytes FROM handled JOIN peer ON peer.no = handled.peer
-                          WHERE handled.question = 1 AND handled.side = 0
-                            AND EXISTS (SELECT 1 FROM held WHERE held.document = handled.document
-                                        AND held.peer = handled.peer AND held.ordinal IS NOT NULL)
+                          WHERE handled.question IS NOT NULL AND handled.side = 0 AND handled.shown = 1
                           ORDER BY peer.office, handled.document LIMIT ?1";
         let without = "SELECT peer.office, handled.bytes
                        FROM unmatched JOIN handled USING (peer, document, side) JOIN peer ON peer.no = handled.peer

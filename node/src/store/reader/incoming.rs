@@ -10,7 +10,7 @@ use schema::time::Millis;
 use schema::trust::Outcome;
 use serde::Serialize;
 
-use super::{PAGE_ROWS_MAX, Page, ProgressView, Reader, dispatch_of, millis, recorded};
+use super::{AmendsView, PAGE_ROWS_MAX, Page, ProgressView, Reader, dispatch_of, millis, recorded};
 use crate::store::handled::case_row;
 use crate::store::{Attempted, StoreError};
 
@@ -41,6 +41,8 @@ pub struct IncomingView {
     pub event: EventId,
     /// What its signatures are worth, as of the newest judgement.
     pub outcome: Option<Outcome>,
+    /// The earlier document that it updates or replaces, and what is different.
+    pub amends: Option<AmendsView>,
     /// How far it is here.
     #[serde(flatten)]
     pub progress: ProgressView,
@@ -86,28 +88,6 @@ impl Arrived {
     }
 }
 
-impl From<Arrived> for IncomingView {
-    fn from(arrived: Arrived) -> Self {
-        let Arrived { ordinal, event, dispatch, arrived_at, in_order, outcome, case } = arrived;
-        let progress = case.map(|case| case.progress).unwrap_or_default();
-        Self {
-            ordinal,
-            document: dispatch.manifest.document,
-            from: event.event.office,
-            number: dispatch.number(),
-            attachments: dispatch.manifest.attachments.len(),
-            subject: dispatch.manifest.subject,
-            urgency: event.event.urgency,
-            claimed_at: event.event.claimed_at,
-            arrived_at,
-            in_order,
-            event: event.id,
-            outcome,
-            progress: (&progress).into(),
-        }
-    }
-}
-
 const READ: &str = "list incoming documents";
 const ARRIVED: &str =
     "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at, held.outcome,
@@ -134,7 +114,9 @@ impl Reader {
         );
         let before = before.map_or(i64::MAX, |before| before as i64);
         let list = self.arrived(&sql, params![before, limit, all])?;
-        let list: Vec<IncomingView> = list.into_iter().map(IncomingView::from).collect();
+        let list: Result<Vec<IncomingView>, StoreError> =
+            list.into_iter().map(|arrived| self.listed(arrived)).collect();
+        let list = list?;
         let next = list.last().map(|last| last.ordinal).filter(|_| list.len() == limit as usize);
         Ok(Page { rows: list, next })
     }
@@ -146,9 +128,30 @@ impl Reader {
     pub(in crate::store) fn incoming_at(&self, ordinals: &[u64]) -> Result<Vec<IncomingView>, StoreError> {
         let mut list = Vec::with_capacity(ordinals.len());
         for ordinal in ordinals {
-            list.extend(self.arrived_at(*ordinal)?.map(IncomingView::from));
+            list.extend(self.arrived_at(*ordinal)?.map(|arrived| self.listed(arrived)).transpose()?);
         }
         Ok(list)
+    }
+
+    fn listed(&self, arrived: Arrived) -> Result<IncomingView, StoreError> {
+        let Arrived { ordinal, event, dispatch, arrived_at, in_order, outcome, case } = arrived;
+        let progress = case.map(|case| case.progress).unwrap_or_default();
+        Ok(IncomingView {
+            amends: self.amended(&event.event.office, &dispatch)?,
+            ordinal,
+            document: dispatch.manifest.document,
+            from: event.event.office,
+            number: dispatch.number(),
+            attachments: dispatch.manifest.attachments.len(),
+            subject: dispatch.manifest.subject,
+            urgency: event.event.urgency,
+            claimed_at: event.event.claimed_at,
+            arrived_at,
+            in_order,
+            event: event.id,
+            outcome,
+            progress: (&progress).into(),
+        })
     }
 
     /// The one with this ordinal.

@@ -1,6 +1,7 @@
 //! Reading for people: a connection of its own, so that a long list never holds up the writer.
 
 mod alarms;
+mod amended;
 mod drafts;
 mod due;
 mod export;
@@ -25,6 +26,7 @@ use super::inspect::recorded;
 use super::{Attempted, StoreError};
 
 pub use alarms::{AlarmView, QuarantineView};
+pub use amended::{AmendsView, DifferenceView};
 pub use drafts::DraftView;
 pub use due::{DueView, DueViews, Task};
 pub use export::ExportError;

@@ -13,7 +13,7 @@ use schema::time::Day;
 use schema::time::Millis;
 use serde::Serialize;
 
-use super::{ProgressView, Reader, dispatch_of, millis};
+use super::{AmendsView, ProgressView, Reader, dispatch_of, millis};
 use crate::store::{Attempted, StoreError, records};
 
 /// What a status rests on.
@@ -119,6 +119,8 @@ pub struct RecipientView {
 pub struct DocumentView {
     /// The document.
     pub document: DocumentId,
+    /// The earlier document that it updates or replaces, and what is different.
+    pub amends: Option<AmendsView>,
     /// Its sender.
     pub from: OfficeId,
     /// The abstract.
@@ -265,7 +267,9 @@ impl Reader {
             steps.extend(self.steps_at(&case.steps)?);
             progress = Some((&case.progress).into());
         }
+        let amends = self.amended(&event.event.office, &dispatch)?;
         Ok(Some(DocumentView {
+            amends,
             document: *document,
             from: event.event.office,
             subject: dispatch.manifest.subject.clone(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, Side};
+use crate::id::WorkId;
 
 #[test]
 fn only_the_receipt_closes_a_document() {
@@ -235,6 +236,9 @@ fn walk_over_settled_rows_is_bounded() {
         }
         fn line(&self, direction: Direction, line: &Line) -> Result<Option<LineUse>, Self::Error> {
             self.0.line(direction, line)
+        }
+        fn line_of_work(&self, work: &WorkId) -> Result<Option<(Direction, Line, LineUse)>, Self::Error> {
+            self.0.line_of_work(work)
         }
         fn drafted(&self, d: &DocumentId) -> Result<Option<DraftedRow>, Self::Error> {
             self.0.drafted(d)

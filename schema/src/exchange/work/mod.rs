@@ -7,14 +7,15 @@ use minicbor::bytes::ByteVec;
 use super::{Context, Draft, Exchange, Records, Refusal};
 use crate::body::{
     Act, Assignment, Body, BodyError, Deed, DocumentFact, PaperDocument, SIGNATURES_MAX, Status,
+    cancelling_key,
 };
 use crate::document::{DocumentType, Manifest};
 use crate::event::{Event, Kind, RECIPIENTS_MAX};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, Progress, REQUESTS_MAX, Recipients,
-    RefusalReason, Role, Side, Stage, Standing,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, Progress, Recipients, RefusalReason, Role,
+    Side, Stage, Standing,
 };
-use crate::id::{BusinessId, DocumentId, OfficeId};
+use crate::id::{BusinessId, DocumentId, OfficeId, WorkId};
 use crate::time::{Day, Millis};
 use crate::trust::Outcome;
 
@@ -129,6 +130,8 @@ pub enum Work {
     },
     /// Register a document on paper.
     RegisterPaper {
+        /// Names the work: whoever asks again is told the same line.
+        id: WorkId,
         /// In which register; the first one when none is named.
         book: Option<BookId>,
         /// What it is.
@@ -136,6 +139,8 @@ pub enum Work {
     },
     /// Give the next number of a register to nothing, and say why.
     CancelNumber {
+        /// Names the work: whoever asks again is told the same line.
+        id: WorkId,
         /// Of which registers.
         direction: Direction,
         /// In which register; the first one when none is named.
@@ -212,6 +217,18 @@ pub enum WorkRefusal {
         /// Its line.
         entry: Entry,
     },
+    /// This very work was done before: its line is the answer again.
+    #[error("this was done before, with number {line} of {}", line.year)]
+    DoneBefore {
+        /// Its line.
+        line: Entry,
+    },
+    /// Other work was done under its id.
+    #[error("other work was done under this id, with number {line} of {}", line.year)]
+    OtherWork {
+        /// Its line.
+        line: Entry,
+    },
     /// It was refused.
     #[error("the document was refused, and its sender was told")]
     AlreadyRefused,
@@ -248,7 +265,7 @@ pub enum WorkRefusal {
     )]
     NobodyLeft,
     /// Too often.
-    #[error("office `{office}` was asked {REQUESTS_MAX} times already")]
+    #[error("office `{office}` was asked too often about the document: it can only be recalled")]
     AskedTooOften {
         /// Which office.
         office: OfficeId,
@@ -411,9 +428,9 @@ pub(super) fn decide_work<R: Records>(
         Work::Approve { document } => desk.approve(*document)?,
         Work::Sign { document, signature } => desk.sign(*document, signature)?,
         Work::Discard { document, reason } => desk.discard(*document, reason)?,
-        Work::RegisterPaper { book, paper } => desk.register_paper(book.as_ref(), paper),
-        Work::CancelNumber { direction, book, reason } => {
-            desk.cancel_number(*direction, book.as_ref(), reason)
+        Work::RegisterPaper { id, book, paper } => desk.register_paper(*id, book.as_ref(), paper)?,
+        Work::CancelNumber { id, direction, book, reason } => {
+            desk.cancel_number(*id, *direction, book.as_ref(), reason)?
         }
         Work::StateHighest { direction, book, number } => {
             desk.state_highest(*direction, book.as_ref(), *number)
@@ -626,14 +643,43 @@ impl<R: Records> Desk<'_, R> {
         Ok(Ok(drafts.collect()))
     }
 
-    fn register_paper(&self, book: Option<&BookId>, paper: &PaperDocument) -> Decided {
-        let entry = self.next_entry(Direction::Incoming, book)?;
-        Ok(vec![self.kept(Deed::PaperRegistered { entry, on: self.today, paper: paper.clone() })])
+    /// The next line for work that is about no document, unless it has one already. That is looked up before anything else: the
+    /// answer to whoever asks again is the same, whatever became of the register in between.
+    fn entry_for(
+        &self,
+        (id, said): (WorkId, u64),
+        direction: Direction,
+        named: Option<&BookId>,
+    ) -> Result<Result<Entry, WorkRefusal>, R::Error> {
+        let Some((known, line, used)) = self.records.line_of_work(&id)? else {
+            return Ok(self.next_entry(direction, named));
+        };
+        let book = named.is_none_or(|named| *named == line.book);
+        let same = book && known == direction && used.work == Some((id, said));
+        Ok(Err(if same { WorkRefusal::DoneBefore { line } } else { WorkRefusal::OtherWork { line } }))
     }
 
-    fn cancel_number(&self, direction: Direction, book: Option<&BookId>, reason: &str) -> Decided {
-        let entry = self.next_entry(direction, book)?;
-        Ok(vec![self.kept(Deed::NumberCancelled { direction, entry, reason: reason.to_owned() })])
+    fn register_paper(
+        &self,
+        id: WorkId,
+        book: Option<&BookId>,
+        paper: &PaperDocument,
+    ) -> Result<Decided, R::Error> {
+        let entry = self.entry_for((id, paper.key()), Direction::Incoming, book)?;
+        let deed = |entry| Deed::PaperRegistered { entry, on: self.today, paper: paper.clone(), work: id };
+        Ok(entry.map(|entry| vec![self.kept(deed(entry))]))
+    }
+
+    fn cancel_number(
+        &self,
+        id: WorkId,
+        direction: Direction,
+        book: Option<&BookId>,
+        reason: &str,
+    ) -> Result<Decided, R::Error> {
+        let entry = self.entry_for((id, cancelling_key(direction, reason)), direction, book)?;
+        let deed = |entry| Deed::NumberCancelled { direction, entry, reason: reason.to_owned(), work: id };
+        Ok(entry.map(|entry| vec![self.kept(deed(entry))]))
     }
 
     fn state_highest(&self, direction: Direction, named: Option<&BookId>, number: u32) -> Decided {
@@ -657,8 +703,7 @@ fn may_ask(
     kind: BusinessKind,
     business: BusinessId,
 ) -> Result<(), WorkRefusal> {
-    if progress.asked().contains_key(&business) || kind == BusinessKind::TakeBack && progress.is_asked_back()
-    {
+    if progress.knows_question(business) || kind == BusinessKind::TakeBack && progress.is_asked_back() {
         return Err(WorkRefusal::AlreadyAsked { office });
     }
     match progress.standing() {
@@ -666,7 +711,7 @@ fn may_ask(
         standing @ (Standing::TakenBack | Standing::Replaced) if kind == BusinessKind::TakeBack => {
             Err(WorkRefusal::CountsNoMore { standing })
         }
-        _ if progress.known_requests() >= REQUESTS_MAX => Err(WorkRefusal::AskedTooOften { office }),
+        _ if !progress.has_room_for(kind) => Err(WorkRefusal::AskedTooOften { office }),
         _ => Ok(()),
     }
 }

@@ -21,7 +21,8 @@ impl<R: Records> Desk<'_, R> {
         to: &Recipients,
     ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
         let document = manifest.document;
-        let refused = match self.records.drafted(&document)?.map(|known| known.stage) {
+        let known = self.records.drafted(&document)?;
+        let refused = match known.as_ref().map(|known| known.stage) {
             _ if self.records.knows_outgoing(&document)? => Some(WorkRefusal::AlreadySent),
             None | Some(DraftStage::Drafted | DraftStage::Approved) => None,
             Some(DraftStage::Signed | DraftStage::Issued) => Some(WorkRefusal::ContentFixed),
@@ -30,6 +31,10 @@ impl<R: Records> Desk<'_, R> {
         };
         if let Some(refusal) = refused {
             return Ok(Err(refusal.into()));
+        }
+        // Whoever has had no answer and asks again takes no approval away.
+        if known.is_some_and(|known| known.manifest.as_ref() == Some(manifest) && known.to == *to) {
+            return Ok(Ok(Vec::new()));
         }
         if manifest.issuer != self.exchange.me() {
             return Ok(Err(WorkRefusal::OtherIssuer.into()));
@@ -180,7 +185,7 @@ impl<R: Records> Desk<'_, R> {
             let known = self.records.case(&from, &other, Side::Recipient)?;
             let in_the_way = |case: &CaseRow| {
                 let counts = matches!(case.progress.standing(), Standing::Current | Standing::AskedBack);
-                counts && !case.progress.asked().contains_key(&amends)
+                counts && !case.progress.knows_question(amends)
             };
             if other != document && known.as_ref().is_some_and(in_the_way) {
                 return Ok(Some(other));
