@@ -169,6 +169,61 @@ fn document_is_asked_back_and_the_clerk_answers() {
     assert_eq!(kinds(&there["steps"])[2..], ["asked-back", "agreed"]);
 }
 
+/// G4: the recipient of an update sees what is different, in the list, in full and in its own language, and answers it.
+#[test]
+fn g4_update_shows_what_is_different() {
+    let mut pair = Pair::open();
+    let earlier = pair.send("V/v báo cáo quý I");
+    pair.carry(true);
+    let paper = pair.sender.path("phụ lục mới.pdf");
+    std::fs::write(&paper, "%PDF-1.7 phụ lục").expect("written");
+    let mut update = vec!["send", "--reference-only", "--to", "H02.18", "--subject", "V/v báo cáo quý II"];
+    update.extend(LETTER);
+    update.extend(["--updates", &earlier, "--because", "Sai phụ lục", "--due", "2026-12-31", &paper]);
+    let later = pair.sender.json(&update)["document"].as_str().expect("an id").to_owned();
+    pair.carry(true);
+    let shown = pair.recipient.json(&["show", &later]);
+    let amends = &shown["amends"];
+    assert_eq!(
+        (&amends["document"], &amends["how"], &amends["why"]),
+        (&earlier.as_str().into(), &"update".into(), &"Sai phụ lục".into())
+    );
+    let differences = amends["differences"].as_array().cloned().unwrap_or_default();
+    let of = |field: &str| {
+        differences.iter().find(|difference| difference["field"] == field).cloned().unwrap_or_default()
+    };
+    assert_eq!(differences.len(), 3, "{differences:?}");
+    let subject = of("subject");
+    assert_eq!(
+        (&subject["before"][0]["subject"], &subject["after"][0]["subject"]),
+        (&"V/v báo cáo quý I".into(), &"V/v báo cáo quý II".into())
+    );
+    let (removed, added) = (&of("attachments")["before"], &of("attachments")["after"]);
+    assert_eq!(
+        (&removed[0]["attachments"]["name"], &added[0]["attachments"]["name"]),
+        (&"công văn.pdf".into(), &"phụ lục mới.pdf".into())
+    );
+    assert_eq!(of("due")["before"], serde_json::json!([]));
+    let text = pair.recipient.text(&["show", &later]);
+    for words in [
+        "cập nhật văn bản trước",
+        "- V/v báo cáo quý I",
+        "+ V/v báo cáo quý II",
+        "+ 31/12/2026",
+        "tệp đính kèm:",
+    ] {
+        assert!(text.contains(words), "`{words}` is not in\n{text}");
+    }
+    let text = pair.recipient.text(&["--lang", "en", "incoming"]);
+    for words in ["updates an earlier document", "different: attachments, answer by, abstract"] {
+        assert!(text.contains(words), "`{words}` is not in\n{text}");
+    }
+    assert_eq!(pair.recipient.json(&["show", &earlier])["amends"], Value::Null);
+    pair.recipient.text(&["answer", &earlier, "agree", "--as", CLERK]);
+    pair.carry(false);
+    assert_eq!(pair.at_sender(&earlier)["progress"]["standing"], "replaced");
+}
+
 /// The days off of Tết are announced year by year: what stands in the settings is what the station counts by.
 #[test]
 fn calendar_of_the_settings_is_the_one_of_the_station() {
@@ -232,11 +287,16 @@ fn numbers_are_one_series_and_survive_a_restore() {
         "--as",
         CLERK,
     ];
-    office.text(&paper);
+    // Whoever has had no answer repeats the command with the id, and gets the same number.
+    let once = [&paper[..], &["--id", "000102030405060708090a0b0c0d0e0f"]].concat();
+    let first = office.json(&once);
+    assert_eq!(office.json(&once)["line"], first["line"]);
+    let cancel = ["register", "cancel", "--reason", "Ghi nhầm", "--as", CLERK];
+    assert_eq!(refused(&office, &[&cancel[..], &once[once.len() - 2..]].concat()), "other-work");
     let made = office.json(&["backup", "--out", &office.path("backups")]);
     let backup = made["backup"].as_str().expect("a path").to_owned();
     office.text(&paper);
-    office.text(&["register", "cancel", "--reason", "Ghi nhầm", "--as", CLERK]);
+    office.text(&cancel);
     let numbers = |office: &Office| {
         let lines = office.json(&["register", "show"]);
         lines["rows"].as_array().into_iter().flatten().map(|row| row["number"].as_u64()).collect::<Vec<_>>()

@@ -11,8 +11,8 @@ use schema::document::{AmendKind, Amends, Attachment, CopyForm, DocumentType, Ma
 use schema::event::RecordedEvent;
 use schema::exchange::{Arrival, Command, HeldRow, Records, Refusal, Work, WorkRefusal};
 use schema::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, DraftStage, Entry, Fact, Recipients, RefusalReason,
-    Role, Rules, Side,
+    Actor, BookId, BusinessKind, CaseRow, Direction, DraftStage, Entry, Fact, Progress, Recipients,
+    RefusalReason, Role, Rules, Side,
 };
 use schema::id::{BlobHash, BusinessId, DocumentId, EventId, OfficeId, WorkId};
 use schema::invariant::{self, Violation};
@@ -115,7 +115,11 @@ impl World<'_> {
 
     /// Updates or replaces a document: for most of those who had it, and now and then for somebody who had it not.
     fn amends(&mut self, number: usize, sent: &[DocumentId]) -> Result<(), Violation> {
+        if self.documents_left == 0 {
+            return Ok(());
+        }
         let Some(amends) = self.earlier(sent) else { return Ok(()) };
+        self.documents_left -= 1;
         let me = self.stations[number].office;
         let had = |to: &OfficeId| self.saved.contains(&(me, *to, amends.document));
         let others = self.stations.iter().filter(|other| other.clone.is_none() && other.office != me);
@@ -329,11 +333,12 @@ impl World<'_> {
             let (there, here) = (senders.get(key), recipients.get(key));
             let [at_sender, at_recipient] =
                 [there, here].map(|case| case.map(|case| case.progress.clone()).unwrap_or_default());
-            // An event that took the place of a head which a relay has lost since is never missed by the author that went
-            // back before it.
-            let may_lack = by_hand(&key.0) || by_hand(&key.1);
-            let known = at_sender == at_recipient
-                || may_lack && (at_sender.covers(&at_recipient) || at_recipient.covers(&at_sender));
+            let told = |author: &OfficeId, own: &Progress, other: &Progress, side| {
+                let (own, other) = (own.said_by(side), other.said_by(side));
+                own == other || by_hand(author) && other.covers(&own)
+            };
+            let known = told(&key.0, &at_sender, &at_recipient, Side::Sender)
+                && told(&key.1, &at_recipient, &at_sender, Side::Recipient);
             if !known {
                 let (from, to, document) = key;
                 let found = format!(

@@ -33,6 +33,8 @@ pub const TOKEN: &str = "a-token-of-this-test";
 pub const SENDER: u8 = 1;
 pub const RECIPIENT: u8 = 2;
 pub const NOT_ENROLLED: u8 = 3;
+/// It has a relay; no test starts it.
+pub const OTHER: u8 = 4;
 
 pub fn office_id(n: u8) -> OfficeId {
     OfficeId::new([n; 16])
@@ -47,7 +49,7 @@ pub fn directory(url: &str) -> Arc<Directory> {
     let (id, url) = ("p01".parse().expect("a region"), url.to_owned());
     let stamp_key = Some(stamp_key().verifying_key().to_bytes());
     builder.region(Region { id, name: "Khu vực một".to_owned(), url, login: None, stamp_key });
-    for n in [SENDER, RECIPIENT, NOT_ENROLLED] {
+    for n in [SENDER, RECIPIENT, NOT_ENROLLED, OTHER] {
         let mut office = Office::new(office_id(n));
         office
             .names

@@ -230,6 +230,15 @@ impl Progress {
         matches!(self.open_question(), Some((_, BusinessKind::TakeBack)))
     }
 
+    /// What the office on this side has said itself, and nothing of the other one's words.
+    #[must_use]
+    pub fn said_by(&self, side: Side) -> Self {
+        match side {
+            Side::Sender => Self { questions: self.questions.clone(), ..Self::default() },
+            Side::Recipient => Self { questions: BTreeMap::new(), ..self.clone() },
+        }
+    }
+
     /// Whether this one knows everything that the other one knows.
     pub fn covers(&self, other: &Self) -> bool {
         let refusal = other.stage != Stage::Refused || self.refusal >= other.refusal;
