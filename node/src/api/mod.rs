@@ -9,7 +9,7 @@
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
-//! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents |
+//! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents. Whoever has had no answer repeats it: `document`, `business` and, for paper and cancelled numbers, `id` are chosen by whoever asks, so that asking twice is asking once |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` | what waits for a person |
 //! | `GET /api/v1/due` | what is due and what is late, by the corrected clock |
