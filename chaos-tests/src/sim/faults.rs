@@ -134,9 +134,8 @@ impl World<'_> {
         station.noted = Position(0);
         // A copy of a running store may need its log replayed; that is what opening does.
         self.start(number)?;
-        let station = &mut self.stations[number];
-        let incarnation = station.node.as_ref().map(|node| node.exchange().incarnation());
-        station.unaware_in = incarnation.filter(|_| !with_tool);
+        // Not earlier: the copy is read from its beginning, and may tell of restores before it.
+        self.stations[number].unaware = !with_tool;
         // A clone uses up what a station raises by itself: then a person must decide, and takes the tool.
         if with_tool || self.stations[number].cloned {
             let now = self.clock(number);

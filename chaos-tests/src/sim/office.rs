@@ -14,7 +14,7 @@ use schema::body::{Dispatch, Place};
 use schema::document::{Attachment, DocumentType, Manifest, Signer};
 use schema::event::{Urgency, VerifiedEvent, Verifier, key_id};
 use schema::exchange::Command;
-use schema::id::{BlobHash, DocumentId, Incarnation, OfficeId, Position};
+use schema::id::{BlobHash, DocumentId, OfficeId, Position};
 use schema::invariant::Violation;
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
@@ -56,8 +56,8 @@ pub(super) struct Station {
     pub(super) cloned: bool,
     /// Its file was replaced by hand at least once: it did not know that it had gone back until somebody told it.
     pub(super) restored_by_hand: bool,
-    /// The incarnation in which its file was replaced by hand last: as long as it is in it, it does not know.
-    pub(super) unaware_in: Option<Incarnation>,
+    /// Its file was replaced by hand, and nobody has told it yet.
+    pub(super) unaware: bool,
     /// Set for a clone: a second machine with the same disk and the same key.
     pub(super) clone: Option<CloneOf>,
 }
@@ -84,7 +84,7 @@ impl Station {
             noted: Position(0),
             cloned: false,
             restored_by_hand: false,
-            unaware_in: None,
+            unaware: false,
             clone: None,
         }
     }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
 use schema::blob::BlobRef;
-use schema::body::{Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, Status};
+use schema::body::{Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, RestoreReason,
+    Restored, Status,
+};
 use schema::document::{AmendKind, Amends, Attachment, CopyForm, DocumentType, Manifest, Signer};
 use schema::event::RecordedEvent;
 use schema::exchange::{Arrival, Command, HeldRow, Records, Refusal, Work, WorkRefusal};
@@ -246,6 +248,13 @@ impl World<'_> {
         let office = self.stations[number].office;
         let from = recorded.event.to.first().map_or(office, |to| to.office);
         let (entry, used) = match Body::read(recorded.version, &recorded.event) {
+            // A new life because of a lost key says nothing about the disk.
+            Ok(Body::Restored(Restored {
+                reason: RestoreReason::Tool | RestoreReason::Correspondent, ..
+            })) => {
+                self.stations[number].unaware = false;
+                return Ok(());
+            }
             Ok(Body::Status(Status::Document(DocumentFact {
                 document,
                 fact: Fact::Registered { entry, .. },
@@ -280,7 +289,7 @@ impl World<'_> {
         *highest = entry.number.max(*highest);
         // So does one whose file was replaced by hand, until somebody has told it: nothing on its disk says so. From then on
         // it gives none that was ever printed.
-        let unaware = self.stations[number].unaware_in == Some(recorded.event.incarnation);
+        let unaware = self.stations[number].unaware;
         let key = (office, entry);
         match self.paper.used.get(&key) {
             Some(_) if unaware => {}
