@@ -342,6 +342,10 @@ impl World<'_> {
             let (there, here) = (senders.get(key), recipients.get(key));
             let [at_sender, at_recipient] =
                 [there, here].map(|case| case.map(|case| case.progress.clone()).unwrap_or_default());
+            // What an office has said itself may be missing where its file was replaced by hand: an event of the new life may
+            // have taken the place of one that the lost life had sent, and where a relay has lost the newer one since, no head
+            // shows the author that its correspondent holds the other. The correspondent has it all the same, and what the
+            // correspondent says is known at both ends without an exception.
             let told = |author: &OfficeId, own: &Progress, other: &Progress, side| {
                 let (own, other) = (own.said_by(side), other.said_by(side));
                 own == other || by_hand(author) && other.covers(&own)
