@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
 use schema::blob::BlobRef;
-use schema::body::{Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, RestoreReason,
-    Restored, Status,
+use schema::body::{
+    Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, RestoreReason, Restored,
+    Status,
 };
 use schema::document::{AmendKind, Amends, Attachment, CopyForm, DocumentType, Manifest, Signer};
 use schema::event::RecordedEvent;
@@ -40,6 +41,8 @@ pub(super) struct PaperRegisters {
     highest: BTreeMap<(OfficeId, BookId, i16), u32>,
     /// What used each number: a document, or the event that cancelled it.
     used: BTreeMap<(OfficeId, Entry), Used>,
+    /// What else stands behind a number: given by a station that did not know that it had gone back.
+    used_unaware: BTreeMap<(OfficeId, Entry), Vec<Used>>,
     /// What was printed: a station that goes back does it all again, and nobody prints it twice.
     printed: BTreeSet<EventId>,
     /// The line that each piece of work has used.
@@ -250,7 +253,8 @@ impl World<'_> {
         let (entry, used) = match Body::read(recorded.version, &recorded.event) {
             // A new life because of a lost key says nothing about the disk.
             Ok(Body::Restored(Restored {
-                reason: RestoreReason::Tool | RestoreReason::Correspondent, ..
+                reason: RestoreReason::Tool | RestoreReason::Correspondent,
+                ..
             })) => {
                 self.stations[number].unaware = false;
                 return Ok(());
@@ -288,12 +292,17 @@ impl World<'_> {
         let highest = self.paper.highest.entry((office, entry.book.clone(), entry.year)).or_default();
         *highest = entry.number.max(*highest);
         // So does one whose file was replaced by hand, until somebody has told it: nothing on its disk says so. From then on
-        // it gives none that was ever printed.
+        // it gives none that was ever printed; what it has given until then it may have to say again.
         let unaware = self.stations[number].unaware;
         let key = (office, entry);
         match self.paper.used.get(&key) {
-            Some(_) if unaware => {}
-            Some(known) if *known != used => {
+            Some(known) if *known != used && unaware => {
+                self.paper.used_unaware.entry(key).or_default().push(used);
+            }
+            Some(known)
+                if *known != used
+                    && !self.paper.used_unaware.get(&key).is_some_and(|others| others.contains(&used)) =>
+            {
                 let found = format!("{office} gave number {} of {} twice", key.1, key.1.year);
                 return Err(Violation { promise: "P9", found });
             }
