@@ -119,6 +119,7 @@ impl Exchange {
                     signatures: Vec::new(),
                     issued: None,
                     steps,
+                    signed: None,
                 };
                 note_step(&mut row.steps, entry);
                 changes.push(Change::Drafted(Box::new(row)));
@@ -130,6 +131,7 @@ impl Exchange {
                 change_draft(records, entry, document, changes, |row| {
                     row.stage = DraftStage::Signed;
                     row.signatures.push(signature.clone());
+                    row.signed = row.signed.or(Some(position));
                 })?;
             }
             Deed::Issued { document, issue } => {

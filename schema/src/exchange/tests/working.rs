@@ -8,8 +8,8 @@ use super::*;
 use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument};
 use crate::document::{AmendKind, Amends, CopyForm};
 use crate::handling::{
-    Actor, BusinessKind, Direction, Fact as Told, Progress, Recipients, RefusalReason, Role, Side, Stage,
-    Standing,
+    Actor, BusinessKind, Direction, Fact as Told, Progress, Recipients, RefusalReason, Role, STEPS_MAX, Side,
+    Stage, Standing,
 };
 use crate::id::BusinessId;
 use crate::time::Day;
@@ -553,6 +553,25 @@ fn b2_signed_content_is_fixed() {
     let again = works(&mut station, LEADER, signed(1, "a signature")).err();
     assert_eq!(again, Some(WorkRefusal::AlreadySigned));
     works(&mut station, LEADER, signed(1, "another one")).expect("a second person signs");
+}
+
+/// B6: when a person signed first is known however much happened to the draft: more than its row remembers step by step.
+#[test]
+fn b6_first_signature_is_remembered_whatever_else_happened() {
+    let mut station = Station::new(ME);
+    for _ in 0..STEPS_MAX {
+        works(&mut station, OFFICER, drafted(letter(1))).expect("nobody has signed it");
+    }
+    works(&mut station, LEADER, Work::Approve { document: document(1) }).expect("approved");
+    let signed_at = |station: &Station| sure(station.records.drafted(&document(1))).and_then(|row| row.signed);
+    assert_eq!(signed_at(&station), None);
+    works(&mut station, LEADER, signed(1, "a signature")).expect("signed");
+    let first = station.journal.len() as u64;
+    works(&mut station, LEADER, signed(1, "another one")).expect("a second person signs");
+    assert_eq!(signed_at(&station), Some(Position(first)));
+    works(&mut station, CLERK, issued(1)).expect("numbered");
+    assert_eq!(signed_at(&station), Some(Position(first)));
+    assert_eq!(station.replayed().hash(), station.hash());
 }
 
 /// A changed draft is approved anew.
