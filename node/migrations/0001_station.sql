@@ -69,6 +69,47 @@ CREATE TABLE sent (
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
 CREATE INDEX sent_code ON sent (code_key, peer, document) WHERE code_key IS NOT NULL;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
+CREATE INDEX sent_waiting ON sent (position) WHERE open = 1 AND receipt IS NULL AND kind NOT IN (6, 7);
+
+-- How many sends wait for a receipt, by the stretch of 256 journal entries in which they were saved: a station that was cut off
+-- for weeks has a million of them, and its status does not walk them all. The triggers keep it; the checks of a store count anew.
+CREATE TABLE waiting_sends (
+    stretch     INTEGER PRIMARY KEY,                       -- journal position / 256
+    waiting     INTEGER NOT NULL CHECK (waiting >= 0),
+    queued      INTEGER NOT NULL CHECK (queued BETWEEN 0 AND waiting), -- those that no relay has stored
+    saved_from  INTEGER NOT NULL,                          -- none of them was saved before that, ms since epoch, UTC
+    saved_until INTEGER NOT NULL                           -- nor after that
+) STRICT;
+CREATE TRIGGER sent_waits AFTER INSERT ON sent
+WHEN NEW.open = 1 AND NEW.receipt IS NULL AND NEW.kind NOT IN (6, 7)
+BEGIN
+    INSERT INTO waiting_sends
+    SELECT position / 256, 1, NEW.left_by IS NULL, recorded_at, recorded_at FROM journal WHERE position = NEW.position
+    ON CONFLICT DO UPDATE SET waiting = waiting + 1, queued = queued + excluded.queued,
+        saved_from = min(saved_from, excluded.saved_from), saved_until = max(saved_until, excluded.saved_until);
+END;
+CREATE TRIGGER sent_waits_again AFTER UPDATE OF open, receipt, left_by ON sent
+WHEN NEW.kind NOT IN (6, 7) AND NEW.open = 1 AND NEW.receipt IS NULL AND (OLD.open = 0 OR OLD.receipt IS NOT NULL)
+BEGIN
+    INSERT INTO waiting_sends
+    SELECT position / 256, 1, NEW.left_by IS NULL, recorded_at, recorded_at FROM journal WHERE position = NEW.position
+    ON CONFLICT DO UPDATE SET waiting = waiting + 1, queued = queued + excluded.queued,
+        saved_from = min(saved_from, excluded.saved_from), saved_until = max(saved_until, excluded.saved_until);
+END;
+CREATE TRIGGER sent_waits_no_more AFTER UPDATE OF open, receipt, left_by ON sent
+WHEN NEW.kind NOT IN (6, 7) AND OLD.open = 1 AND OLD.receipt IS NULL AND (NEW.open = 0 OR NEW.receipt IS NOT NULL)
+BEGIN
+    UPDATE waiting_sends SET waiting = waiting - 1, queued = queued - (OLD.left_by IS NULL)
+    WHERE stretch = NEW.position / 256;
+    DELETE FROM waiting_sends WHERE stretch = NEW.position / 256 AND waiting = 0;
+END;
+CREATE TRIGGER sent_waits_elsewhere AFTER UPDATE OF left_by ON sent
+WHEN NEW.kind NOT IN (6, 7) AND OLD.open = 1 AND OLD.receipt IS NULL AND NEW.open = 1 AND NEW.receipt IS NULL
+     AND (OLD.left_by IS NULL) <> (NEW.left_by IS NULL)
+BEGIN
+    UPDATE waiting_sends SET queued = queued + (NEW.left_by IS NULL) - (OLD.left_by IS NULL)
+    WHERE stretch = NEW.position / 256;
+END;
 
 -- Receipts for events that were not known when they came: lost with a disk, and perhaps given back one day.
 CREATE TABLE early_receipt (

@@ -13,6 +13,7 @@ use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
 use schema::trust::Outcome;
 
+use super::outbox::check_open_sends;
 use super::{Attempted, JournalEntry, Store, StoreError};
 
 const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.position, sent.kind, sent.urgency, \
@@ -548,11 +549,12 @@ impl Store {
         Ok(())
     }
 
-    /// The hash of the live state, from the tables (P7).
+    /// The hash of the live state, from the tables (P7). What is kept beside them for the status is counted anew.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// When SQLite fails, or a count is not what is there.
     pub fn state_hash(&self, exchange: &Exchange) -> Result<StateHash, StoreError> {
+        check_open_sends(&self.db)?;
         let mut digest = StateDigest::new(exchange);
         self.each_sent(|row| digest.sent(&row))?;
         self.each_held(|row| digest.held(&row))?;
