@@ -173,11 +173,13 @@ CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND s
 
 -- Facts that came before their document, or whose document was lost: a person looks at those that never find one.
 CREATE TABLE unmatched (
-    peer     INTEGER NOT NULL REFERENCES peer,
-    document BLOB    NOT NULL,
-    side     INTEGER NOT NULL,
+    peer      INTEGER NOT NULL REFERENCES peer,
+    document  BLOB    NOT NULL,
+    side      INTEGER NOT NULL,
+    set_aside INTEGER REFERENCES journal,                  -- the entry in which somebody did
     PRIMARY KEY (peer, document, side)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX unmatched_open ON unmatched (peer, document, side) WHERE set_aside IS NULL;
 
 -- Numbers of registers that were used, and the entry that used each.
 CREATE TABLE line (

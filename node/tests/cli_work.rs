@@ -4,9 +4,14 @@
 mod office;
 mod station;
 
+use node::store::Reader;
 use office::pair::{CLERK, LEADER, OFFICER, Pair, opened, refused};
 use office::{LETTER, Office, sign};
+use schema::courier::{CourierWriter, Record};
+use schema::event::{Kind, RecordedEvent};
 use schema::handling::Calendar;
+use schema::id::Position;
+use schema::pack::PackItem;
 use serde_json::Value;
 use station::{RECIPIENT, SENDER};
 
@@ -167,6 +172,43 @@ fn document_is_asked_back_and_the_clerk_answers() {
     let there = pair.at_sender(&document);
     assert_eq!(there["progress"]["standing"], "taken-back");
     assert_eq!(kinds(&there["steps"])[2..], ["asked-back", "agreed"]);
+}
+
+/// G5: what was said about a document that is not here waits until somebody sets it aside, and says so with `--all`.
+#[test]
+fn g5_clerk_sets_aside_what_has_no_document() {
+    let mut pair = Pair::open();
+    let document = pair.send("V/v đến sau");
+    pair.sender.text(&["take-back", &document, "--reason", "Thiếu phụ lục", "--as", CLERK]);
+    // Only the question is carried: the document lies on another stick.
+    let reader = Reader::open(&pair.sender.data().join("tram.db")).expect("a reader");
+    let file = pair.sender.path("question.courier");
+    let mut courier = CourierWriter::new(Vec::new()).expect("a file");
+    for entry in reader.journal(Position(1), 100).expect("readable") {
+        if RecordedEvent::read(&entry.bytes).expect("sound").event.kind == Kind::BusinessRequest {
+            courier.add(&Record::Pack(vec![PackItem::new(0, &entry.bytes)])).expect("added");
+        }
+    }
+    std::fs::write(&file, courier.finish().expect("finished")).expect("written");
+    let office = &pair.recipient;
+    office.text(&["courier", "import", &file]);
+    let listed = |arguments: &[&str]| office.json(arguments)["without_document"].clone();
+    assert_eq!(listed(&["waiting"])[0]["document"], document.as_str());
+    let aside = ["set-aside", &document, "--with", "H01.18", "--reason", "Bên gửi gửi nhầm", "--as"];
+    assert_eq!(refused(office, &[&aside[..], &[OFFICER]].concat()), "role");
+    office.text(&[&aside[..], &[CLERK]].concat());
+    assert_eq!(refused(office, &[&aside[..], &[CLERK]].concat()), "already-set-aside");
+    assert!(listed(&["waiting"]).as_array().is_some_and(Vec::is_empty));
+    assert_eq!(listed(&["waiting", "--all"])[0]["set_aside"]["by"], "Lò Thị Mai");
+    let text = office.text(&["waiting", "--all"]);
+    assert!(text.contains("đã bỏ qua: Lò Thị Mai") && text.contains("Bên gửi gửi nhầm"), "{text}");
+    assert_eq!(refused(office, &["waiting", "--asked-after", "1"]), "parameter");
+    pair.carry(true);
+    let waiting = pair.recipient.json(&["waiting", "--all"]);
+    assert_eq!(waiting["asked"][0]["document"], document.as_str());
+    assert!(waiting["without_document"].as_array().is_some_and(Vec::is_empty));
+    let shown = pair.recipient.text(&["show", &document]);
+    assert!(shown.contains("Bên gửi gửi nhầm"), "what was done before it came is told: {shown}");
 }
 
 /// The days off of Tết are announced year by year: what stands in the settings is what the station counts by.

@@ -158,6 +158,7 @@ fn deed(deed: &Deed) -> String {
         Deed::Signed { document, .. } => format!("a person signed document {document}"),
         Deed::Issued { document, issue } => format!("numbered {}: document {document}", issue.code),
         Deed::Discarded { document, .. } => format!("gave up document {document}"),
+        Deed::SetAside { document, .. } => format!("set aside what was said about document {document}"),
         Deed::HighestStated { entry, .. } => {
             format!("highest number of `{}` in {} stated: {entry}", entry.book, entry.year)
         }

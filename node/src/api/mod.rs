@@ -11,7 +11,7 @@
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
-//! | `GET /api/v1/waiting` | what waits for a person |
+//! | `GET /api/v1/waiting` (`?limit=&asked_after=&without_document_after=`) | what waits for a person; with `all=true` also what was set aside |
 //! | `GET /api/v1/due` | what is due and what is late, by the corrected clock |
 //! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines; narrowed as the lists |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |

@@ -175,6 +175,8 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::AlreadyAsked { .. } => "already-asked",
             WorkRefusal::AskedTooOften { .. } => "asked-too-often",
             WorkRefusal::NobodyLeft => "nobody-left",
+            WorkRefusal::NothingSaid { .. } => "nothing-said",
+            WorkRefusal::AlreadySetAside => "already-set-aside",
             WorkRefusal::SignatureInvalid => "signature-not-valid",
             WorkRefusal::Undetermined => "undetermined",
             WorkRefusal::SameNumber { .. } => "same-number",
@@ -205,6 +207,7 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::NoDraft { .. }
             | WorkRefusal::NotHere { .. }
             | WorkRefusal::NotSent { .. }
+            | WorkRefusal::NothingSaid { .. }
             | WorkRefusal::NotSentTo { .. } => StatusCode::NOT_FOUND,
             WorkRefusal::Undetermined | WorkRefusal::UnknownBook | WorkRefusal::Text(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY

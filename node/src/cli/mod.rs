@@ -134,7 +134,10 @@ enum Command {
     /// Answer a sender that asks for a document back (15, 16).
     Answer(work::AnswerArgs),
     /// Show what waits for a person.
-    Waiting,
+    Waiting(work::WaitingArgs),
+    /// Set aside what was said about a document that is not here, and say why: it waits no more, until more is said or the
+    /// document comes.
+    SetAside(work::SetAsideArgs),
     /// Show what is due and what is late: to send, to accept, to finish, and what has not arrived.
     Due,
     /// The registers and their numbers.
@@ -412,7 +415,8 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::TakeBack(args) => output.show(&work::ask(&client()?, "take-back", args)?, show::worked),
         Command::Recall(args) => output.show(&work::ask(&client()?, "recall", args)?, show::worked),
         Command::Answer(args) => output.show(&work::answer(&client()?, args)?, show::worked),
-        Command::Waiting => output.show(&client()?.get("/waiting")?, show::waiting),
+        Command::Waiting(args) => output.show(&client()?.get(&args.path())?, show::waiting),
+        Command::SetAside(args) => output.show(&work::set_aside(&client()?, args)?, show::worked),
         Command::Due => output.show(&client()?.get("/due")?, show::due),
         Command::Register(command) => work::register(&client()?, command, output),
         Command::Person(command) => {

@@ -190,15 +190,19 @@ impl Store {
         };
         let known = self.db.prepare_cached(known);
         let known = known.and_then(|mut s| s.exists(params![case.document.as_bytes(), no]));
-        let note = match known.attempted("look up a document")? {
-            true => "DELETE FROM unmatched WHERE peer = ?1 AND document = ?2 AND side = ?3",
-            false => "INSERT INTO unmatched VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        let (document, side) = (case.document.as_bytes(), side_number(case.side));
+        let noted = match known.attempted("look up a document")? {
+            true => {
+                let sql = "DELETE FROM unmatched WHERE peer = ?1 AND document = ?2 AND side = ?3";
+                self.db.prepare_cached(sql).and_then(|mut s| s.execute(params![no, document, side]))
+            }
+            false => {
+                let sql = "INSERT INTO unmatched VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET set_aside = ?4";
+                let set_aside = case.set_aside.map(|entry| entry.0 as i64);
+                self.db.prepare_cached(sql).and_then(|mut s| s.execute(params![no, document, side, set_aside]))
+            }
         };
-        let side = side_number(case.side);
-        self.db
-            .prepare_cached(note)
-            .and_then(|mut s| s.execute(params![no, case.document.as_bytes(), side]))
-            .attempted("note what has no document")?;
+        noted.attempted("note what has no document")?;
         Ok(())
     }
 

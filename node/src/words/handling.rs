@@ -122,6 +122,12 @@ table! {
             "No recipient is left that could be asked: all were asked already, or it counts no more there.";
         "content-blocked" => "Văn bản đã thu hồi hoặc đã được lấy lại: không mở tệp đính kèm, trừ người có vai trò kiểm tra.",
             "The document was recalled or taken back: its attachments are not opened, except by an auditor.";
+        "nothing-said" => "Không có thông tin nào về văn bản chưa có tại đây mang mã này; nếu văn bản đã đến, hãy xử lý như bình thường. \
+                           Chưa có gì được ghi.",
+            "Nothing was said about a document of this id that is not here; if it has come, work on it as usual. Nothing was \
+             recorded.";
+        "already-set-aside" => "Thông tin này đã được bỏ qua từ trước và chưa có gì mới; không ghi lần thứ hai.",
+            "This was set aside before and nothing more was said since; it was not recorded a second time.";
         "nothing-asked" => "Bên gửi không có đề nghị nào đang chờ trả lời.", "No question of its sender waits for an answer.";
         "already-asked" => "Đã đề nghị nơi nhận này và đang chờ trả lời; không gửi lần thứ hai.",
             "This recipient was asked and has not answered yet; it was not asked a second time.";

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{BodyError, Issue};
 use crate::document::{ABSTRACT_CHARS_MAX, DocumentType, Manifest, require_code};
 use crate::event::{Event, Kind};
-use crate::handling::{ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, Recipients, WORDS_CHARS_MAX};
+use crate::handling::{
+    ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, Recipients, Side, WORDS_CHARS_MAX,
+};
 use crate::id::{DocumentId, OfficeId};
 use crate::text;
 use crate::time::Day;
@@ -142,6 +144,22 @@ pub enum Deed {
         #[n(1)]
         reason: String,
     },
+    /// What was said about a document that is not here was looked at, and nothing is to be done about it.
+    #[n(10)]
+    SetAside {
+        /// The other office.
+        #[n(0)]
+        with: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
+        /// On which side of it this office is.
+        #[n(2)]
+        side: Side,
+        /// Why.
+        #[n(3)]
+        reason: String,
+    },
 }
 
 /// Who works on a document, until when, and how.
@@ -235,7 +253,9 @@ impl Act {
             }
             Deed::Signed { .. } => Ok(()),
             Deed::Issued { issue, .. } => require_code(&issue.code),
-            Deed::Discarded { reason, .. } => required(reason, WORDS_CHARS_MAX),
+            Deed::Discarded { reason, .. } | Deed::SetAside { reason, .. } => {
+                required(reason, WORDS_CHARS_MAX)
+            }
             Deed::NumberCancelled { .. } | Deed::PaperRegistered { .. } | Deed::HighestStated { .. } => {
                 rule("a line of a register has a number from 1 to 9,999,999")
             }

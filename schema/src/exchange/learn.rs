@@ -43,6 +43,8 @@ impl Exchange {
         if known
             .is_none_or(|known| (known.progress, known.code_key) != (case.progress.clone(), case.code_key))
         {
+            // Whoever set aside what was known has not seen this.
+            case.set_aside = None;
             note_step(&mut case.steps, entry);
             changes.push(Change::Case(case));
         }
@@ -96,6 +98,13 @@ impl Exchange {
                     // Whoever hands a document on and names no date does not take the deadline away.
                     case.due = assignment.due.or(case.due);
                 }
+                note_step(&mut case.steps, entry);
+                changes.push(Change::Case(case));
+            }
+            Deed::SetAside { with, document, side, .. } => {
+                let known = records.case(with, document, *side)?;
+                let mut case = known.unwrap_or_else(|| CaseRow::new(*with, *document, *side));
+                case.set_aside = Some(position);
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));
             }

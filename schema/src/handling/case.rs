@@ -47,6 +47,10 @@ pub struct CaseRow {
     /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named.
     #[n(7)]
     pub due: Option<Day>,
+    /// The entry in which somebody set aside what was said about a document that is not here; none again as soon as more is
+    /// said.
+    #[n(8)]
+    pub set_aside: Option<Position>,
 }
 
 impl CaseRow {
@@ -60,6 +64,7 @@ impl CaseRow {
             steps: Vec::new(),
             code_key: None,
             due: None,
+            set_aside: None,
         }
     }
 }

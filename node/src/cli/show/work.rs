@@ -70,10 +70,11 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let to_register = say(lang, "văn bản chờ tiếp nhận", "documents wait to be accepted");
     line!(text, "{} {to_register}", field(value, "to_register"));
-    for (key, vi, en) in [
-        ("asked", "Bên gửi chờ trả lời:", "Senders wait for an answer:"),
+    for (key, option, vi, en) in [
+        ("asked", "--asked-after", "Bên gửi chờ trả lời:", "Senders wait for an answer:"),
         (
             "without_document",
+            "--without-document-after",
             "Có thông tin về văn bản chưa có tại đây:",
             "Said about documents that are not here:",
         ),
@@ -89,6 +90,14 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
             for asked in rows(row, "asked") {
                 line!(text, "    {}: {}", field(asked, "what_text"), field(asked, "why"));
             }
+            let aside = &row["set_aside"];
+            if !aside.is_null() {
+                let (by, at) = (field(aside, "by"), time(aside, "at"));
+                line!(text, "    {} {by}, {at}: {}", say(lang, "đã bỏ qua:", "set aside:"), field(aside, "note"));
+            }
+        }
+        if let Some(next) = value[format!("{key}_next")].as_str() {
+            line!(text, "{} {option} {next}", say(lang, "Còn nữa:", "More:"));
         }
     }
     text

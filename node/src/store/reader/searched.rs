@@ -295,7 +295,7 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         Deed::PaperRegistered { entry, .. } => Concern::Line(Direction::Incoming, entry),
         Deed::NumberCancelled { direction, entry, .. } => Concern::Line(direction, entry),
         Deed::Issued { document, .. } | Deed::Discarded { document, .. } => Concern::Outgoing(document),
-        Deed::Approved { .. } | Deed::Signed { .. } | Deed::Drafted { .. } | Deed::HighestStated { .. } => {
+        Deed::Approved { .. } | Deed::Signed { .. } | Deed::Drafted { .. } | Deed::HighestStated { .. } | Deed::SetAside { .. } => {
             return None;
         }
     })

@@ -574,6 +574,66 @@ fn b6_first_signature_is_remembered_whatever_else_happened() {
     assert_eq!(station.replayed().hash(), station.hash());
 }
 
+fn set_aside(with: OfficeId, n: u64) -> Work {
+    let reason = "Đã gọi điện: bên gửi gửi nhầm.".to_owned();
+    Work::SetAside { with, document: document(n), reason }
+}
+
+fn is_set_aside(station: &Station, with: OfficeId, side: Side) -> bool {
+    sure(station.records.case(&with, &document(1), side)).is_some_and(|case| case.set_aside.is_some())
+}
+
+/// G5: what was said about a document that is not here is set aside by somebody with a reason, and comes back when more is said;
+/// its document is worked on as usual when it comes.
+#[test]
+fn g5_what_has_no_document_is_set_aside_until_more_is_said_or_it_comes() {
+    let mut pair = Pair::new();
+    pair.send(CLERK, asked(BusinessKind::TakeBack, 1)).expect("it was sent");
+    pair.deliver_there(1);
+    let here = Side::Recipient;
+    let nothing = |n| Some(WorkRefusal::NothingSaid { document: document(n) });
+    assert_eq!(works(&mut pair.recipient, CLERK, set_aside(ME, 2)).err(), nothing(2));
+    let refused = works(&mut pair.recipient, OFFICER, set_aside(ME, 1)).err();
+    assert!(matches!(refused, Some(WorkRefusal::Role { .. })), "{refused:?}");
+    let silent = Work::SetAside { with: ME, document: document(1), reason: " ".to_owned() };
+    assert!(matches!(works(&mut pair.recipient, CLERK, silent).err(), Some(WorkRefusal::Text(_))));
+    let before = pair.at_recipient();
+    let events = works(&mut pair.recipient, CLERK, set_aside(ME, 1)).expect("nothing is to be done");
+    assert!(events.len() == 1 && events[0].event().to.is_empty(), "it is told to nobody");
+    assert!(is_set_aside(&pair.recipient, ME, here));
+    let again = works(&mut pair.recipient, CLERK, set_aside(ME, 1)).err();
+    assert_eq!(again, Some(WorkRefusal::AlreadySetAside));
+    assert_eq!(pair.at_recipient(), before, "what is known of the document is the same");
+
+    pair.send(CLERK, asked(BusinessKind::Recall, 2)).expect("it was sent");
+    pair.deliver_there(1);
+    assert!(!is_set_aside(&pair.recipient, ME, here), "whoever set it aside has not seen this");
+    works(&mut pair.recipient, LEADER, set_aside(ME, 1)).expect("nothing is to be done");
+
+    pair.deliver_there(0);
+    assert_eq!(works(&mut pair.recipient, CLERK, set_aside(ME, 1)).err(), nothing(1));
+    pair.settle();
+    assert_eq!(pair.at_recipient().standing(), Standing::Recalled);
+    assert_eq!(pair.at_recipient(), pair.at_sender());
+    assert_eq!(pair.recipient.replayed().hash(), pair.recipient.hash());
+}
+
+/// G5: a station that lost what it sent is told about it all the same.
+#[test]
+fn g5_what_a_recipient_says_about_a_lost_document_is_set_aside_too() {
+    let mut pair = Pair::arrived();
+    pair.receive(CLERK, refuse()).expect("refused");
+    let mut lost = Station::new(ME);
+    takes(&mut lost, &pair.back.remove(0));
+    works(&mut lost, CLERK, set_aside(A, 1)).expect("nothing is to be done");
+    assert!(is_set_aside(&lost, A, Side::Sender));
+    assert_eq!(lost.replayed().hash(), lost.hash());
+    // Whoever has the document does not set aside what is said about it.
+    pair.settle();
+    let refused = works(&mut pair.sender, CLERK, set_aside(A, 1)).err();
+    assert_eq!(refused, Some(WorkRefusal::NothingSaid { document: document(1) }));
+}
+
 /// A changed draft is approved anew.
 #[test]
 fn changed_draft_loses_its_approval() {

@@ -127,6 +127,16 @@ pub enum Work {
         /// Why.
         reason: String,
     },
+    /// Set aside what was said about a document that is not here: it waits for nobody any more, until more is said or the
+    /// document comes.
+    SetAside {
+        /// The other office.
+        with: OfficeId,
+        /// The document.
+        document: DocumentId,
+        /// Why.
+        reason: String,
+    },
     /// Register a document on paper.
     RegisterPaper {
         /// In which register; the first one when none is named.
@@ -163,7 +173,7 @@ impl Work {
             | Self::Refuse { .. }
             | Self::RegisterPaper { .. }
             | Self::CancelNumber { .. } => &[Role::Clerk],
-            Self::Ask { .. } | Self::Answer { .. } => &[Role::Clerk, Role::Leader],
+            Self::Ask { .. } | Self::Answer { .. } | Self::SetAside { .. } => &[Role::Clerk, Role::Leader],
             Self::Assign { .. } | Self::Approve { .. } | Self::Sign { .. } => &[Role::Leader],
             Self::Draft { .. } | Self::Discard { .. } => &[Role::Officer, Role::Clerk, Role::Leader],
             Self::Issue { .. } | Self::Send { .. } => &[Role::Clerk],
@@ -253,6 +263,15 @@ pub enum WorkRefusal {
         /// Which office.
         office: OfficeId,
     },
+    /// Nothing was said about a document that is not here.
+    #[error("nothing was said about a document `{document}` that is not here")]
+    NothingSaid {
+        /// The document.
+        document: DocumentId,
+    },
+    /// It was set aside before, and nothing more was said since.
+    #[error("what was said about the document was set aside already")]
+    AlreadySetAside,
     /// Its signatures are not worth anything.
     #[error("a signature on the document is not valid: it cannot be accepted, only refused")]
     SignatureInvalid,
@@ -411,6 +430,7 @@ pub(super) fn decide_work<R: Records>(
         Work::Approve { document } => desk.approve(*document)?,
         Work::Sign { document, signature } => desk.sign(*document, signature)?,
         Work::Discard { document, reason } => desk.discard(*document, reason)?,
+        Work::SetAside { with, document, reason } => desk.set_aside(*with, *document, reason)?,
         Work::RegisterPaper { book, paper } => desk.register_paper(book.as_ref(), paper),
         Work::CancelNumber { direction, book, reason } => {
             desk.cancel_number(*direction, book.as_ref(), reason)
@@ -624,6 +644,32 @@ impl<R: Records> Desk<'_, R> {
             .chunks(RECIPIENTS_MAX)
             .map(|to| self.exchange.draft(to.to_vec(), Kind::BusinessRequest, &told));
         Ok(Ok(drafts.collect()))
+    }
+
+    /// G5: nothing that was said is dropped, so somebody says that nothing is to be done about it, and why.
+    fn set_aside(&self, with: OfficeId, document: DocumentId, reason: &str) -> Result<Decided, R::Error> {
+        let mut kept = Vec::new();
+        let mut before = false;
+        for side in [Side::Recipient, Side::Sender] {
+            let is_here = match side {
+                Side::Recipient => self.records.incoming(&with, &document)?.is_some(),
+                Side::Sender => self.records.recipients(&document)?.contains(&with),
+            };
+            let said = self.records.case(&with, &document, side)?;
+            match said.filter(|case| !is_here && !case.progress.is_only_amended()) {
+                Some(case) if case.set_aside.is_some() => before = true,
+                Some(_) => {
+                    let reason = reason.to_owned();
+                    kept.push(self.kept(Deed::SetAside { with, document, side, reason }));
+                }
+                None => {}
+            }
+        }
+        Ok(match kept.is_empty() {
+            false => Ok(kept),
+            true if before => Err(WorkRefusal::AlreadySetAside),
+            true => Err(WorkRefusal::NothingSaid { document }),
+        })
     }
 
     fn register_paper(&self, book: Option<&BookId>, paper: &PaperDocument) -> Decided {
