@@ -202,6 +202,12 @@ CREATE TABLE drafted (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX drafted_open ON drafted (changed) WHERE stage < 5;
 
+-- The people of the office, as acts of this station say; who was removed has no role left.
+CREATE TABLE person (
+    name  TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL                                    -- CBOR of the whole row
+) STRICT, WITHOUT ROWID;
+
 -- Certificates, revocation lists and announcements that came: what judgements rest on. Kept for ever.
 CREATE TABLE registry (
     no    INTEGER PRIMARY KEY,

@@ -7,6 +7,7 @@ mod station;
 use node::store::Reader;
 use office::pair::{CLERK, LEADER, OFFICER, Pair, opened, refused};
 use office::{LETTER, Office, sign};
+use schema::body::{Act, Body, Deed};
 use schema::courier::{CourierWriter, Record};
 use schema::event::{Kind, RecordedEvent};
 use schema::handling::Calendar;
@@ -252,6 +253,85 @@ fn roles_open_their_own_doors_only() {
     assert_eq!(refused(office, &["outgoing", "--as", "kiem-tra"]), "failed");
     let people = office.json(&["person", "list"]);
     assert_eq!(people["people"].as_array().map(Vec::len), Some(4));
+}
+
+/// B8, L3: an administrator says who may send what; the refusal names who may; each change of rights is in the chain under the
+/// name of whoever made it, also one that was made while the station stood still or by hand.
+#[test]
+fn b8_people_send_what_is_entrusted_to_them() {
+    let mut pair = Pair::open();
+    let office = &mut pair.sender;
+    office.text(&["person", "add", "Quản trị", "--role", "administrator"]);
+    let limit = ["person", "limit", LEADER, "--types", "báo cáo,QĐ", "--recipients", "H02.18", "--as"];
+    assert_eq!(refused(office, &[&limit[..], &[CLERK]].concat()), "failed");
+    let limited = office.json(&[&limit[..], &["quan-tri"]].concat());
+    assert_eq!(
+        (&limited["recorded"], &limited["types"]),
+        (&true.into(), &serde_json::json!(["quyet-dinh", "bao-cao"]))
+    );
+    let paper = office.path("công văn.pdf");
+    std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+    let new = [&["draft", "new", "--to", "H02.18", "--subject", "V/v phân quyền"][..], LETTER].concat();
+    let drafted = office.json(&[&new[..], &[paper.as_str(), "--as", OFFICER]].concat());
+    let document = drafted["document"].as_str().expect("an id").to_owned();
+    let approve = ["draft", "approve", &document, "--as", LEADER];
+    assert_eq!(refused(office, &approve), "type-not-yours");
+    let words = String::from_utf8(office.ask(&approve).stderr).expect("UTF-8");
+    assert!(words.contains("Công văn") && words.contains("Chưa ai trong đơn vị được giao"), "{words}");
+    office.text(&["person", "add", "Giàng Thị Chu", "--role", "leader", "--as", "quan-tri"]);
+    let words = String::from_utf8(office.ask(&approve).stderr).expect("UTF-8");
+    assert!(words.contains("Người được giao: Giàng Thị Chu."), "{words}");
+    let list = office.text(&["person", "list"]);
+    assert!(list.contains("chỉ loại văn bản: ") && list.contains("chỉ gửi đến: "), "{list}");
+    office.text(&["person", "limit", LEADER, "--recipients", "H02.18", "--as", "quan-tri"]);
+    office.text(&approve);
+
+    // The other door asks the same.
+    office.text(&["person", "limit", CLERK, "--types", "báo cáo"]);
+    let letter = ["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác"];
+    let letter = [&letter[..], LETTER, &[paper.as_str(), "--as", CLERK]].concat();
+    assert_eq!(refused(office, &letter), "type-not-yours");
+    office.text(&["person", "limit", CLERK, "--lift"]);
+    office.text(&letter);
+
+    // What is changed while the station stands still is recorded when it starts.
+    office.stop("-TERM");
+    let removed = office.json(&["person", "remove", OFFICER, "--as", "quan-tri"]);
+    assert_eq!(removed["recorded"], false);
+    office.start();
+    let rights = |office: &Office| {
+        let reader = Reader::open(&office.data().join("tram.db")).expect("a reader");
+        let mut told = Vec::new();
+        for entry in reader.journal(Position(1), 1_000).expect("readable") {
+            let event = RecordedEvent::read(&entry.bytes).expect("sound");
+            match Body::read(event.version, &event.event) {
+                Ok(Body::Act(Act { by, deed: Deed::PersonSet { person } })) => told.push((by.name, person.name)),
+                Ok(Body::Act(Act { by, deed: Deed::PersonRemoved { name } })) => told.push((by.name, name)),
+                _ => {}
+            }
+        }
+        told
+    };
+    // The door opens once what was found is on its way to the journal.
+    office.text(&["status", "--as", "quan-tri"]);
+    let told = rights(office);
+    let administrator = |name: &str| ("Quản trị".to_owned(), name.to_owned());
+    assert_eq!(told.last(), Some(&administrator("Giàng A Páo")));
+    assert_eq!(told.iter().filter(|one| **one == administrator("Vàng A Sáng")).count(), 2);
+    assert_eq!(told.iter().filter(|(by, _)| by.starts_with("tài khoản máy, uid ")).count(), 6);
+    let people = office.json(&["person", "list"]);
+    let token = std::fs::read_to_string(office.data().join("people").join("lo-thi-mai.token")).expect("a token");
+    let journal = std::fs::read(office.data().join("tram.db")).expect("readable");
+    assert!(!journal.windows(32).any(|bytes| bytes == &token.as_bytes()[..32]), "no token is in the store");
+    assert_eq!(people["people"].as_array().map(Vec::len), Some(4));
+
+    // And what a hand has changed in the file is too, before anybody acts by it.
+    let file = office.data().join("people.json");
+    let by_hand = std::fs::read_to_string(&file).expect("a list").replace("\"clerk\"", "\"leader\"");
+    std::fs::write(&file, by_hand).expect("written");
+    assert_eq!(refused(office, &letter), "role");
+    let told = rights(office);
+    assert_eq!((told.len(), told.last()), (11, Some(&("people.json".to_owned(), "Lò Thị Mai".to_owned()))));
 }
 
 /// H1: paper and electronic documents share a series; a restored station gives no number before somebody stated the highest.

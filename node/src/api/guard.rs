@@ -12,15 +12,21 @@ use schema::handling::{Actor, Role};
 use super::problem::Problem;
 use super::{Api, SharedApi};
 use crate::people::{People, Person};
-use crate::words::{Lang, with_causes};
+use crate::words::Lang;
 
 /// Checks the request, lets it through, and gives a refusal its words.
 pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, next: Next) -> Response {
     let lang = Lang::of_header(text(request.headers(), &header::ACCEPT_LANGUAGE));
-    let checked = check(&api, request.headers()).and_then(|caller| {
-        caller.may(request.method(), request.uri().path())?;
-        Ok(caller)
-    });
+    let checked = match check(&api, request.headers()) {
+        Ok((caller, people)) => {
+            let recorded = match &people {
+                Some(people) => recorded(&api, people, request.method()).await,
+                None => Ok(()),
+            };
+            recorded.and_then(|()| caller.may(request.method(), request.uri().path())).map(|()| caller)
+        }
+        Err(problem) => Err(problem),
+    };
     let mut response = match checked {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -39,7 +45,19 @@ pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, ne
     }
 }
 
-fn check(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// Nobody changes anything by rights that the chain does not know; reading goes on when nothing can be recorded.
+async fn recorded(api: &SharedApi, people: &People, method: &Method) -> Result<(), Problem> {
+    match super::people::record(api, people).await {
+        Err(problem) if method == Method::GET => {
+            tracing::warn!(?problem, "what the list of people says cannot be recorded");
+            Ok(())
+        }
+        recorded => recorded.map(|_| ()),
+    }
+}
+
+/// Who asks, and for a person the list that says so.
+fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, Option<People>), Problem> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     // A page of another site may carry a name that leads to this machine: it is the name that gives it away.
     if headers.get_all(header::HOST).iter().count() != 1 || !api.answers_to(host) {
@@ -56,13 +74,11 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
     let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
     let hash = token.map(token_hash).ok_or_else(refused)?;
     if hash == api.token_hash {
-        return Ok(Caller::Machine);
+        return Ok((Caller::Machine, None));
     }
-    let people = People::read(&api.folder).map_err(|error| {
-        tracing::error!(error = with_causes(&error), "the list of people cannot be read");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "people").detail(with_causes(&error))
-    })?;
-    people.of_token(&hash).cloned().map(Caller::Person).ok_or_else(refused)
+    let people = super::people::read(api)?;
+    let person = people.of_token(&hash).cloned().ok_or_else(refused)?;
+    Ok((Caller::Person(person), Some(people)))
 }
 
 /// Who asks.
@@ -75,7 +91,7 @@ pub(super) enum Caller {
 }
 
 /// Addresses that say nothing about what documents say.
-const WITHOUT_CONTENT: [&str; 5] = ["/status", "/alarms", "/offices", "/registry", "/signers"];
+const WITHOUT_CONTENT: [&str; 6] = ["/status", "/alarms", "/offices", "/registry", "/signers", "/people"];
 
 impl Caller {
     /// Whether this caller may ask for this at all; who may do which work is decided by the rules.
@@ -92,6 +108,7 @@ impl Caller {
         // Everything else brings something in or sends it.
         let wanted: &'static [Role] = match path {
             "/registry" => &[Role::Clerk, Role::Administrator],
+            "/people" => &[Role::Administrator],
             "/signatures" => &[Role::Leader, Role::Clerk],
             path if path.starts_with("/blobs/") || path == "/manifests" => {
                 &[Role::Clerk, Role::Officer, Role::Leader]

@@ -420,7 +420,7 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Due => output.show(&client()?.get("/due")?, show::due),
         Command::Register(command) => work::register(&client()?, command, output),
         Command::Person(command) => {
-            let (answer, text) = person::person(folder, command)?;
+            let (answer, text) = person::person(folder, command, token, output.lang)?;
             output.show(&answer, text)
         }
         Command::Status => output.show(&client()?.get("/status")?, show::status),

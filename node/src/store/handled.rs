@@ -1,8 +1,10 @@
 //! What became of documents after they arrived, and the numbers of the registers.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::exchange::LineUse;
-use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, Side, Stage, Standing};
+use schema::handling::{
+    CaseRow, Direction, DraftStage, DraftedRow, Entry, PersonRow, Side, Stage, Standing,
+};
 use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 use schema::time::Day;
 
@@ -78,6 +80,25 @@ pub(in crate::store) fn drafted_row(row: &Row<'_>, column: usize) -> rusqlite::R
         let kind = rusqlite::types::Type::Blob;
         rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
     })
+}
+
+/// The row that a column holds.
+pub(in crate::store) fn person_row(row: &Row<'_>, column: usize) -> rusqlite::Result<PersonRow> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    minicbor::decode(bytes).map_err(|error| {
+        let kind = rusqlite::types::Type::Blob;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
+    })
+}
+
+/// Everybody of the office by name; also who was removed.
+pub(in crate::store) fn people(db: &Connection) -> Result<Vec<PersonRow>, StoreError> {
+    let mut people = Vec::new();
+    each_row(db, "SELECT bytes FROM person ORDER BY name", |row| {
+        people.push(person_row(row, 0)?);
+        Ok(())
+    })?;
+    Ok(people)
 }
 
 /// The three columns of what used a number.
@@ -281,6 +302,15 @@ impl Store {
                 s.execute(params![row.document.as_bytes(), stage, entry.0 as i64, bytes])
             })
             .attempted("record a draft")?;
+        Ok(())
+    }
+
+    pub(super) fn save_person(&self, person: &PersonRow) -> Result<(), StoreError> {
+        let bytes = minicbor::to_vec(person).unwrap_or_default();
+        self.db
+            .prepare_cached("INSERT INTO person VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = ?2")
+            .and_then(|mut s| s.execute(params![person.name, bytes]))
+            .attempted("record somebody of the office")?;
         Ok(())
     }
 

@@ -101,6 +101,16 @@ table! {
              administrator add you with `tram-node person add`.";
         "role" => "Việc này không thuộc vai trò của bạn; chưa có gì được ghi. Hãy chuyển cho người có vai trò nêu dưới đây.",
             "This is not for your role; nothing was recorded. Leave it to somebody in the role named below.";
+        "not-in-role" => "Bạn không còn vai trò này trong đơn vị; chưa có gì được ghi. Hãy hỏi quản trị đơn vị.",
+            "You do not have that role in this office any more; nothing was recorded. Ask the administrator.";
+        "type-not-yours" => "Bạn không được giao duyệt, ký, cấp số hay gửi loại văn bản này; chưa có gì được ghi. Hãy chuyển cho người được \
+                             giao nêu dưới đây, hoặc đề nghị quản trị đơn vị giao thêm (`tram-node person limit`).",
+            "Documents of this type are not yours to approve, sign, number or send; nothing was recorded. Leave it to whoever is \
+             named below, or have the administrator entrust them to you (`tram-node person limit`).";
+        "recipient-not-yours" => "Bạn không được giao gửi văn bản cho nơi nhận này; chưa có gì được ghi. Hãy chuyển cho người được giao \
+                                  nêu dưới đây, hoặc đề nghị quản trị đơn vị giao thêm (`tram-node person limit`).",
+            "Documents to this recipient are not yours to approve, sign, number or send; nothing was recorded. Leave it to whoever \
+             is named below, or have the administrator entrust it to you (`tram-node person limit`).";
         "content-role" => "Vai trò quản trị đơn vị không xem nội dung văn bản.", "An administrator does not read what documents say.";
         "not-here" => "Văn bản này chưa đến, hoặc chưa tới lượt hiển thị; chưa có gì được ghi.",
             "This document is not here, or not shown yet; nothing was recorded.";

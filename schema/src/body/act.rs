@@ -8,7 +8,8 @@ use super::{BodyError, Issue};
 use crate::document::{ABSTRACT_CHARS_MAX, DocumentType, Manifest, require_code};
 use crate::event::{Event, Kind};
 use crate::handling::{
-    ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, Recipients, Side, WORDS_CHARS_MAX,
+    ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow, Recipients, Side,
+    WORDS_CHARS_MAX,
 };
 use crate::id::{DocumentId, OfficeId};
 use crate::text;
@@ -160,6 +161,20 @@ pub enum Deed {
         #[n(3)]
         reason: String,
     },
+    /// Somebody works here from now on, or may do and send something else than before.
+    #[n(11)]
+    PersonSet {
+        /// Who, and what.
+        #[n(0)]
+        person: PersonRow,
+    },
+    /// Somebody works here no more.
+    #[n(12)]
+    PersonRemoved {
+        /// The full name.
+        #[n(0)]
+        name: String,
+    },
 }
 
 /// Who works on a document, until when, and how.
@@ -253,6 +268,13 @@ impl Act {
             }
             Deed::Signed { .. } => Ok(()),
             Deed::Issued { issue, .. } => require_code(&issue.code),
+            Deed::PersonSet { person } if person.roles.is_empty() => rule("a person has at least one role"),
+            Deed::PersonSet { person } if person.recipients.len() > PERSON_RECIPIENTS_MAX => {
+                rule("a person is limited to at most 1,024 recipients")
+            }
+            Deed::PersonSet { person: PersonRow { name, .. } } | Deed::PersonRemoved { name } => {
+                required(name, ACTOR_CHARS_MAX)
+            }
             Deed::Discarded { reason, .. } | Deed::SetAside { reason, .. } => {
                 required(reason, WORDS_CHARS_MAX)
             }

@@ -5,7 +5,7 @@ use super::{Exchange, LineUse, Records};
 use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue};
 use crate::document::{AmendKind, Amends};
 use crate::handling::{
-    self, BusinessKind, CaseRow, Direction, DraftStage, DraftedRow, Fact, STEPS_MAX, Side,
+    self, BusinessKind, CaseRow, Direction, DraftStage, DraftedRow, Fact, PersonRow, STEPS_MAX, Side,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 
@@ -108,6 +108,8 @@ impl Exchange {
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));
             }
+            Deed::PersonSet { person } => changes.push(Change::Person(person.clone())),
+            Deed::PersonRemoved { name } => changes.push(Change::Person(PersonRow::removed(name.clone()))),
             Deed::PaperRegistered { entry: line, .. } => {
                 self.use_line(records, Direction::Incoming, line, nothing, changes)?;
             }

@@ -19,7 +19,7 @@ pub(super) use documents::{
 pub(super) use station::{alarms, offices, quarantine, status};
 pub(super) use store::{backed_up, backup_checked, broken, damaged_store, restored, verified};
 pub(super) use work::{
-    draft, drafts, due, people, person_added, person_removed, register, register_written, registers, waiting,
+    draft, drafts, due, people, person_added, person_limited, person_removed, register, register_written, registers, waiting,
     worked,
 };
 

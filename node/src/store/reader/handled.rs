@@ -8,14 +8,14 @@ use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
 use schema::document::{AmendKind, Manifest};
 use schema::event::RecordedEvent;
 use schema::handling::{
-    Actor, BusinessKind, CaseRow, Entry, Fact, Progress, RefusalReason, Side, Stage, Standing,
+    Actor, BusinessKind, CaseRow, Entry, Fact, PersonRow, Progress, RefusalReason, Side, Stage, Standing,
 };
 use schema::id::{BusinessId, DocumentId, OfficeId, Position};
 use serde::{Serialize, Serializer};
 
 use super::timeline::{Step, StepKind};
 use super::{PAGE_ROWS_MAX, Reader};
-use crate::store::handled::{case_row, side_number};
+use crate::store::handled::{case_row, people, side_number};
 use crate::store::{Attempted, StoreError};
 
 /// How far a document is at one recipient.
@@ -223,6 +223,14 @@ impl Reader {
                 s.query_map([document.as_bytes()], |row| row.get(0).map(OfficeId::new))?.collect()
             })
             .attempted("look up who sent a document")
+    }
+
+    /// Everybody of the office by name, as the chain says; also who was removed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn people(&self) -> Result<Vec<PersonRow>, StoreError> {
+        people(&self.db)
     }
 
     /// What waits for a person, page by page.

@@ -1,7 +1,7 @@
 //! What receipts and heads say about what was sent: settled, or to be sent again.
 
 use super::*;
-use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, Side};
+use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, PersonRow, Side};
 
 #[test]
 fn only_the_receipt_closes_a_document() {
@@ -235,6 +235,12 @@ fn walk_over_settled_rows_is_bounded() {
         }
         fn line(&self, direction: Direction, line: &Line) -> Result<Option<LineUse>, Self::Error> {
             self.0.line(direction, line)
+        }
+        fn person(&self, name: &str) -> Result<Option<PersonRow>, Self::Error> {
+            self.0.person(name)
+        }
+        fn people(&self) -> Result<Vec<PersonRow>, Self::Error> {
+            self.0.people()
         }
         fn drafted(&self, d: &DocumentId) -> Result<Option<DraftedRow>, Self::Error> {
             self.0.drafted(d)

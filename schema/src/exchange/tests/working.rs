@@ -8,8 +8,8 @@ use super::*;
 use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument};
 use crate::document::{AmendKind, Amends, CopyForm};
 use crate::handling::{
-    Actor, BusinessKind, Direction, Fact as Told, Progress, Recipients, RefusalReason, Role, STEPS_MAX, Side,
-    Stage, Standing,
+    Actor, BusinessKind, Direction, Fact as Told, PersonRow, Progress, Recipients, RefusalReason, Role,
+    STEPS_MAX, Side, Stage, Standing,
 };
 use crate::id::BusinessId;
 use crate::time::Day;
@@ -771,6 +771,120 @@ fn b8_authority_is_asked_before_anything_is_recorded() {
     let both =
         Rules { recipients: [A, B].into(), types: [DocumentType::OfficialLetter].into(), ..Rules::default() };
     assert_eq!(decided(&both), None);
+}
+
+/// Somebody of the office; `works` acts as one person in all roles.
+fn person(name: &str, roles: &[Role], types: &[DocumentType], recipients: &[OfficeId]) -> PersonRow {
+    PersonRow {
+        name: name.to_owned(),
+        roles: roles.iter().copied().collect(),
+        types: types.iter().copied().collect(),
+        recipients: recipients.iter().copied().collect(),
+    }
+}
+
+fn set(station: &mut Station, person: PersonRow) -> usize {
+    works(station, Role::Administrator, Work::SetPerson { person }).expect("recorded").len()
+}
+
+/// B8: *gửi đúng thẩm quyền*: whoever approves, signs, numbers or sends is entitled to the type and to every recipient; the
+/// refusal names who is, and nothing is recorded.
+#[test]
+fn b8_person_sends_what_is_theirs_only() {
+    let (me, other, clerk) = (by(LEADER).name, "Vàng A Sáng", "Giàng Thị Chu");
+    let everything = [LEADER, CLERK, OFFICER];
+    let letters = &[DocumentType::OfficialLetter][..];
+    let reports = &[DocumentType::Report][..];
+    for (types, recipients, expected) in [
+        (
+            reports,
+            &[][..],
+            WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() },
+        ),
+        (letters, &[ME][..], WorkRefusal::RecipientNotYours { office: A, who: Vec::new() }),
+        (reports, &[A][..], WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() }),
+    ] {
+        let mut station = Station::new(ME);
+        assert_eq!(set(&mut station, person(other, &[LEADER], letters, &[A])), 1);
+        assert_eq!(set(&mut station, person(clerk, &[CLERK], &[], &[])), 1);
+        for (n, (role, work)) in steps(1).into_iter().enumerate() {
+            set(&mut station, person(&me, &everything, types, recipients));
+            let before = station.hash();
+            let refused = works(&mut station, role, work.clone()).err();
+            if n == 0 {
+                assert_eq!(refused, None, "a draft binds nobody");
+            } else {
+                let who = match role {
+                    CLERK => vec![clerk.to_owned()],
+                    _ => vec![other.to_owned()],
+                };
+                let named = match expected.clone() {
+                    WorkRefusal::TypeNotYours { document_type, .. } => {
+                        WorkRefusal::TypeNotYours { document_type, who }
+                    }
+                    WorkRefusal::RecipientNotYours { office, .. } => {
+                        WorkRefusal::RecipientNotYours { office, who }
+                    }
+                    refusal => refusal,
+                };
+                assert_eq!(refused, Some(named), "step {n}");
+                assert_eq!(station.hash(), before);
+                // What is entrusted counts at once.
+                assert_eq!(set(&mut station, person(&me, &everything, letters, &[A, ME])), 1);
+                works(&mut station, role, work).expect("entitled");
+            }
+        }
+        assert_eq!(station.replayed().hash(), station.hash());
+    }
+}
+
+/// B8: a document to all is for somebody without a limit of recipients.
+#[test]
+fn b8_document_to_all_is_beyond_whoever_is_limited_to_some() {
+    let mut station = Station::new(ME);
+    let work = Work::Draft { manifest: Box::new(letter(1)), to: Recipients::All };
+    works(&mut station, OFFICER, work).expect("drafted");
+    set(&mut station, person(&by(LEADER).name, &[LEADER], &[], &[A]));
+    let refused = works(&mut station, LEADER, Work::Approve { document: document(1) }).err();
+    assert!(matches!(&refused, Some(WorkRefusal::RecipientNotYours { who, .. }) if who.is_empty()), "{refused:?}");
+    set(&mut station, person(&by(LEADER).name, &[LEADER], &[], &[]));
+    works(&mut station, LEADER, Work::Approve { document: document(1) }).expect("entitled");
+}
+
+/// L3: who works here, what they may do and who said so is in the chain, each change once; who has a role no more does
+/// nothing in it.
+#[test]
+fn l3_rights_of_people_are_in_the_chain() {
+    let mut station = Station::new(ME);
+    let me = by(CLERK).name;
+    let refused = works(&mut station, CLERK, Work::SetPerson { person: person(&me, &[CLERK], &[], &[]) }).err();
+    assert!(matches!(refused, Some(WorkRefusal::Role { .. })), "{refused:?}");
+    assert_eq!(set(&mut station, person(&me, &[CLERK, LEADER], &[], &[])), 1);
+    assert_eq!(set(&mut station, person(&me, &[CLERK, LEADER], &[], &[])), 0, "the chain knows it");
+    works(&mut station, OFFICER, drafted(letter(1))).expect_err("it is no officer");
+    let paper = || Work::CancelNumber { direction: Direction::Incoming, book: None, reason: "Nhầm".to_owned() };
+    works(&mut station, CLERK, paper()).expect("a clerk");
+    let remove = || Work::RemovePerson { name: by(CLERK).name };
+    assert_eq!(works(&mut station, Role::Administrator, remove()).map(|events| events.len()), Ok(1));
+    assert_eq!(works(&mut station, Role::Administrator, remove()).map(|events| events.len()), Ok(0));
+    let gone = works(&mut station, CLERK, paper()).err();
+    assert_eq!(gone, Some(WorkRefusal::NotInRole { name: me, role: CLERK }));
+    let nameless = person(" ", &[CLERK], &[], &[]);
+    let refused = works(&mut station, Role::Administrator, Work::SetPerson { person: nameless }).err();
+    assert!(matches!(refused, Some(WorkRefusal::Text(_))), "{refused:?}");
+    let without = person("Giàng A Páo", &[], &[], &[]);
+    let refused = works(&mut station, Role::Administrator, Work::SetPerson { person: without }).err();
+    assert!(matches!(refused, Some(WorkRefusal::Text(_))), "{refused:?}");
+    let acts = station.journal.iter().filter_map(|(_, event)| match Body::read(1, event.event()) {
+        Ok(Body::Act(act)) => Some((event.event().to.is_empty(), act.by.role, act.deed)),
+        _ => None,
+    });
+    let told: Vec<_> = acts
+        .filter(|(_, _, deed)| matches!(deed, Deed::PersonSet { .. } | Deed::PersonRemoved { .. }))
+        .map(|(local, role, _)| (local, role))
+        .collect();
+    assert_eq!(told, [(true, Role::Administrator); 2]);
+    assert_eq!(station.replayed().hash(), station.hash());
 }
 
 /// B1: the office seals nothing that no person has signed, unless it is said to be for knowing only.

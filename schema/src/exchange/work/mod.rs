@@ -1,6 +1,9 @@
 //! What people in an office may do with documents, and the facts that follow.
 
+mod authority;
 mod outgoing;
+
+pub use authority::beyond_authority;
 
 use minicbor::bytes::ByteVec;
 
@@ -11,8 +14,8 @@ use crate::body::{
 use crate::document::{DocumentType, Manifest};
 use crate::event::{Event, Kind, RECIPIENTS_MAX};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, Progress, REQUESTS_MAX, Recipients,
-    RefusalReason, Role, Side, Stage, Standing,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, PersonRow, Progress, REQUESTS_MAX,
+    Recipients, RefusalReason, Role, Side, Stage, Standing,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId};
 use crate::time::{Day, Millis};
@@ -153,6 +156,16 @@ pub enum Work {
         /// Why.
         reason: String,
     },
+    /// Let somebody work here, or change what somebody may do and send.
+    SetPerson {
+        /// Who, and what.
+        person: PersonRow,
+    },
+    /// Let somebody work here no more.
+    RemovePerson {
+        /// The full name.
+        name: String,
+    },
     /// State the highest number of this year that a register has on paper: after a restore, or before its first number
     /// here.
     StateHighest {
@@ -179,6 +192,7 @@ impl Work {
             Self::Issue { .. } | Self::Send { .. } => &[Role::Clerk],
             Self::Start { .. } | Self::Finish { .. } => &[Role::Officer, Role::Leader],
             Self::StateHighest { .. } => &[Role::Clerk, Role::Administrator],
+            Self::SetPerson { .. } | Self::RemovePerson { .. } => &[Role::Administrator],
         }
     }
 }
@@ -193,6 +207,30 @@ pub enum WorkRefusal {
         role: Role,
         /// Whose it is.
         wanted: &'static [Role],
+    },
+    /// Somebody has another role by now.
+    #[error("`{name}` is not `{}` of this office", role.slug())]
+    NotInRole {
+        /// Who.
+        name: String,
+        /// The role in which it was tried.
+        role: Role,
+    },
+    /// Documents of this type are not this person's to send.
+    #[error("documents of the type `{document_type}` are not yours to approve, sign, number or send")]
+    TypeNotYours {
+        /// The type.
+        document_type: DocumentType,
+        /// Who may.
+        who: Vec<String>,
+    },
+    /// Documents to this office are not this person's to send.
+    #[error("documents to office `{office}` are not yours to approve, sign, number or send")]
+    RecipientNotYours {
+        /// The recipient.
+        office: OfficeId,
+        /// Who may.
+        who: Vec<String>,
     },
     /// The document is not here, or not yet in its turn.
     #[error("document `{document}` of office `{from}` is not here, or not shown yet")]
@@ -406,6 +444,9 @@ pub(super) fn decide_work<R: Records>(
         return Ok(Err(WorkRefusal::Role { role: by.role, wanted: work.roles() }.into()));
     }
     let desk = Desk { exchange, records, context, by, today: Day::in_vietnam(context.now) };
+    if let Some(refusal) = desk.beyond_authority(work)? {
+        return Ok(Err(refusal.into()));
+    }
     let decided = match work {
         Work::Send { document } => return desk.send(*document),
         Work::Draft { manifest, to } => {
@@ -435,6 +476,8 @@ pub(super) fn decide_work<R: Records>(
         Work::CancelNumber { direction, book, reason } => {
             desk.cancel_number(*direction, book.as_ref(), reason)
         }
+        Work::SetPerson { person } => desk.set_person(person)?,
+        Work::RemovePerson { name } => desk.remove_person(name)?,
         Work::StateHighest { direction, book, number } => {
             desk.state_highest(*direction, book.as_ref(), *number)
         }
