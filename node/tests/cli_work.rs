@@ -334,6 +334,32 @@ fn b8_people_send_what_is_entrusted_to_them() {
     assert_eq!((told.len(), told.last()), (11, Some(&("people.json".to_owned(), "Lò Thị Mai".to_owned()))));
 }
 
+/// L3: who looks after the machine has its token, and neither reads nor sends by it where the settings say so.
+#[test]
+fn l3_machine_reads_and_sends_only_what_the_settings_say() {
+    let mut office = opened(SENDER);
+    office.text(&["outgoing"]);
+    office.stop("-TERM");
+    let config = office.data().join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("settings");
+    let usual = "machine_roles = [\"clerk\", \"administrator\"]";
+    assert!(text.contains(usual), "{text}");
+    std::fs::write(&config, text.replace(usual, "machine_roles = [\"administrator\"]")).expect("written");
+    office.start();
+    let paper = office.path("công văn.pdf");
+    std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+    let letter = ["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác"];
+    let letter = [&letter[..], LETTER, &[paper.as_str()]].concat();
+    for arguments in [&["outgoing"][..], &["incoming"], &["waiting"], &["due"], &["draft", "list"], &letter] {
+        assert_eq!(refused(&office, arguments), "machine-role", "{arguments:?}");
+        office.text(&[arguments, &["--as", CLERK]].concat());
+    }
+    // What says nothing of documents stays open, and so does the list of people.
+    office.text(&["status"]);
+    office.text(&["alarms"]);
+    assert_eq!(office.json(&["person", "add", "Kiểm tra", "--role", "auditor"])["recorded"], true);
+}
+
 /// H1: paper and electronic documents share a series; a restored station gives no number before somebody stated the highest.
 #[test]
 fn numbers_are_one_series_and_survive_a_restore() {

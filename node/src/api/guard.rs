@@ -1,5 +1,7 @@
 //! Who may ask: programs on this machine that can read the station's token. Checked before a body is read.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -74,7 +76,7 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, Option<People>), Pro
     let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
     let hash = token.map(token_hash).ok_or_else(refused)?;
     if hash == api.token_hash {
-        return Ok((Caller::Machine, None));
+        return Ok((Caller::Machine(api.machine_roles.clone()), None));
     }
     let people = super::people::read(api)?;
     let person = people.of_token(&hash).cloned().ok_or_else(refused)?;
@@ -84,8 +86,8 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, Option<People>), Pro
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
-    /// A program on this machine that reads `api.json`.
-    Machine,
+    /// A program on this machine that reads `api.json`, in these roles. It does nobody's work.
+    Machine(BTreeSet<Role>),
     /// Somebody of the office.
     Person(Person),
 }
@@ -96,13 +98,13 @@ const WITHOUT_CONTENT: [&str; 6] = ["/status", "/alarms", "/offices", "/registry
 impl Caller {
     /// Whether this caller may ask for this at all; who may do which work is decided by the rules.
     fn may(&self, method: &Method, path: &str) -> Result<(), Problem> {
-        let Self::Person(person) = self else { return Ok(()) };
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
         if method == Method::GET || path == "/work" {
             let content = path != "/work" && !WITHOUT_CONTENT.contains(&path);
-            return match content && !person.reads_content() {
-                true => Err(Problem::new(StatusCode::FORBIDDEN, "content-role")),
-                false => Ok(()),
+            return match self {
+                _ if !content || self.reads_content() => Ok(()),
+                Self::Person(_) => Err(Problem::new(StatusCode::FORBIDDEN, "content-role")),
+                Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "machine-role")),
             };
         }
         // Everything else brings something in or sends it.
@@ -115,17 +117,21 @@ impl Caller {
             }
             _ => &[Role::Clerk],
         };
-        if person.roles.iter().any(|role| wanted.contains(role)) {
-            return Ok(());
+        match self {
+            Self::Machine(roles) if roles.iter().any(|role| wanted.contains(role)) => Ok(()),
+            Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "machine-role")),
+            Self::Person(person) if person.roles.iter().any(|role| wanted.contains(role)) => Ok(()),
+            Self::Person(person) => {
+                let role = person.roles.first().copied().unwrap_or(Role::Auditor);
+                Err(Problem::from(&WorkRefusal::Role { role, wanted }))
+            }
         }
-        let role = person.roles.first().copied().unwrap_or(Role::Auditor);
-        Err(Problem::from(&WorkRefusal::Role { role, wanted }))
     }
 
     /// Whether this caller sees what documents say.
     pub(super) fn reads_content(&self) -> bool {
         match self {
-            Self::Machine => true,
+            Self::Machine(roles) => roles.iter().any(|role| role.reads_content()),
             Self::Person(person) => person.reads_content(),
         }
     }
@@ -138,7 +144,7 @@ impl Caller {
     /// Who acts, in the role that fits.
     pub(super) fn acting_as(&self, wanted: &[Role]) -> Result<Actor, Problem> {
         match self {
-            Self::Machine => Err(Problem::new(StatusCode::FORBIDDEN, "person-needed")),
+            Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "person-needed")),
             Self::Person(person) => Ok(person.acting_as(wanted)),
         }
     }

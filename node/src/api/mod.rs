@@ -41,6 +41,7 @@ mod signing;
 mod stream;
 mod work;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,7 +54,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use schema::directory::{CodeSystem, Directory, Office, ResolveError, Tier};
-use schema::handling::Calendar;
+use schema::handling::{Calendar, Role};
 use schema::id::{DocumentId, OfficeId};
 use schema::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,7 @@ pub struct Api {
     keeper: Keeper,
     board: LinkBoard,
     hosts: Vec<String>,
+    machine_roles: BTreeSet<Role>,
     token_hash: [u8; 32],
     readers: Mutex<Vec<Reader>>,
     reads: Arc<Semaphore>,
@@ -133,7 +135,9 @@ pub struct ApiSetting {
     pub board: LinkBoard,
     /// Accepted `Host` headers, with their ports.
     pub hosts: Vec<String>,
-    /// What a request must carry.
+    /// In which roles whoever carries the machine's token may ask.
+    pub machine_roles: BTreeSet<Role>,
+    /// The machine's token.
     pub token: String,
     /// Officers, and the requests for their signatures.
     pub desk: Arc<Desk>,
@@ -170,6 +174,7 @@ pub fn router(setting: ApiSetting) -> Router {
         keeper,
         board,
         hosts,
+        machine_roles,
         token,
         desk,
         search,
@@ -183,6 +188,7 @@ pub fn router(setting: ApiSetting) -> Router {
         keeper,
         board,
         hosts,
+        machine_roles,
         token_hash: guard::token_hash(&token),
         readers: Mutex::new(Vec::new()),
         reads: Arc::new(Semaphore::new(READS_MAX)),

@@ -243,6 +243,7 @@ async fn open_door(
         keeper: keeper.clone(),
         board: links.board(),
         hosts,
+        machine_roles: config.api.machine_roles.clone(),
         token: token.clone(),
         desk: Arc::clone(desk),
         search: Arc::clone(search),

@@ -112,6 +112,10 @@ table! {
             "Documents to this recipient are not yours to approve, sign, number or send; nothing was recorded. Leave it to whoever \
              is named below, or have the administrator entrust it to you (`tram-node person limit`).";
         "content-role" => "Vai trò quản trị đơn vị không xem nội dung văn bản.", "An administrator does not read what documents say.";
+        "machine-role" => "Cấu hình của trạm (`[api]`, `machine_roles`) không cho mã truy cập của máy đọc hay gửi văn bản; chưa có gì được ghi. \
+                           Hãy dùng `--as` cùng tên của mình.",
+            "The station's settings (`[api]`, `machine_roles`) do not let the machine's own token read or send documents; nothing \
+             was recorded. Use `--as` with your name.";
         "not-here" => "Văn bản này chưa đến, hoặc chưa tới lượt hiển thị; chưa có gì được ghi.",
             "This document is not here, or not shown yet; nothing was recorded.";
         "not-sent-to" => "Văn bản không gửi cho đơn vị đó; chưa có gì được ghi.",
