@@ -69,7 +69,9 @@ pub enum PeopleError {
     #[error("a person is limited to at most {PERSON_RECIPIENTS_MAX} recipients")]
     TooManyRecipients,
     /// The list would be longer than it may be read again.
-    #[error("the list of people would be larger than {FILE_BYTES_MAX} bytes: limit fewer people to fewer recipients")]
+    #[error(
+        "the list of people would be larger than {FILE_BYTES_MAX} bytes: limit fewer people to fewer recipients"
+    )]
     TooLarge,
     /// Somebody else changes the list.
     #[error("`{name}` is no administrator of this office: only an administrator changes the list of people")]
@@ -259,9 +261,9 @@ impl People {
             let known = recorded.contains(&row);
             (!known).then_some(Command::Work { by, work: Work::SetPerson { person: row } })
         });
-        let gone = recorded.iter().filter(|known| {
-            !known.roles.is_empty() && !self.all().any(|person| person.name == known.name)
-        });
+        let gone = recorded
+            .iter()
+            .filter(|known| !known.roles.is_empty() && !self.all().any(|person| person.name == known.name));
         let removed = gone.map(|known| {
             let tombstone = self.people.iter().find(|person| person.name == known.name);
             let by = by(tombstone);
@@ -406,13 +408,17 @@ mod tests {
         let data = DataFolder::new(folder.path());
         let mut people = People::read(&data).expect("nobody yet");
         assert_eq!(people.all().count(), 0);
-        let (mai, file) = people.add("Lò Thị Mai", &[Role::Clerk, Role::Clerk], Limits::default(), BY).expect("added");
+        let (mai, file) =
+            people.add("Lò Thị Mai", &[Role::Clerk, Role::Clerk], Limits::default(), BY).expect("added");
         assert_eq!((mai.key.as_str(), &mai.roles[..]), ("lo-thi-mai", &[Role::Clerk][..]));
         let token = std::fs::read_to_string(&file).expect("a token");
         let hash = Sha256::digest(token.trim().as_bytes()).into();
         let mut again = People::read(&data).expect("readable");
         assert_eq!(again.of_token(&hash), Some(&mai));
-        assert!(matches!(again.add("LÒ THI MAI", &[Role::Leader], Limits::default(), BY), Err(PeopleError::Known { .. })));
+        assert!(matches!(
+            again.add("LÒ THI MAI", &[Role::Leader], Limits::default(), BY),
+            Err(PeopleError::Known { .. })
+        ));
         again.remove("lo-thi-mai", BY).expect("removed");
         assert_eq!(People::read(&data).expect("readable").of_token(&hash), None);
         assert!(!file.exists(), "the token is gone");
@@ -424,7 +430,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut people = People::read(&DataFolder::new(folder.path())).expect("nobody yet");
         for name in ["", "  ", "…", "a\u{202e}b", &"a".repeat(256)] {
-            assert!(matches!(people.add(name, &[Role::Clerk], Limits::default(), BY), Err(PeopleError::Name { .. })), "{name}");
+            assert!(
+                matches!(
+                    people.add(name, &[Role::Clerk], Limits::default(), BY),
+                    Err(PeopleError::Name { .. })
+                ),
+                "{name}"
+            );
         }
         assert!(matches!(people.add("Mai", &[], Limits::default(), BY), Err(PeopleError::NoRole)));
         assert!(matches!(people.remove("../node", BY), Err(PeopleError::Unknown { .. })));
@@ -434,10 +446,12 @@ mod tests {
     fn somebody_acts_in_the_role_that_fits() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut people = People::read(&DataFolder::new(folder.path())).expect("nobody yet");
-        let (both, _) = people.add("Mai", &[Role::Leader, Role::Clerk], Limits::default(), BY).expect("added");
+        let (both, _) =
+            people.add("Mai", &[Role::Leader, Role::Clerk], Limits::default(), BY).expect("added");
         assert_eq!(both.acting_as(&[Role::Leader]).role, Role::Leader);
         assert_eq!(both.acting_as(&[Role::Officer]).role, Role::Clerk);
-        let (administrator, _) = people.add("Páo", &[Role::Administrator], Limits::default(), BY).expect("added");
+        let (administrator, _) =
+            people.add("Páo", &[Role::Administrator], Limits::default(), BY).expect("added");
         assert!(!administrator.reads_content() && administrator.acts());
         let (auditor, _) = people.add("Sáng", &[Role::Auditor], Limits::default(), BY).expect("added");
         assert!(auditor.reads_content() && !auditor.acts());
@@ -464,7 +478,9 @@ mod tests {
         assert_eq!(new.len(), 2);
         assert_eq!(told(&new[0]), (BY, &Work::SetPerson { person: mai.row() }));
         let token = std::fs::read_to_string(file).expect("a token");
-        assert!(!format!("{new:?}").contains(token.trim()) && !format!("{new:?}").contains(&mai.token_sha256));
+        assert!(
+            !format!("{new:?}").contains(token.trim()) && !format!("{new:?}").contains(&mai.token_sha256)
+        );
 
         let recorded = [mai.row(), tell().all().last().expect("two people").row()];
         assert!(tell().unrecorded(&recorded).is_empty());
@@ -472,7 +488,10 @@ mod tests {
         people.limit("lo-thi-mai", Limits::default(), "Giàng A Páo").expect("changed");
         assert_ne!(*tell().sha256(), before);
         let lifted = PersonRow { types: BTreeSet::new(), ..mai.row() };
-        assert_eq!(told(&tell().unrecorded(&recorded)[0]), ("Giàng A Páo", &Work::SetPerson { person: lifted }));
+        assert_eq!(
+            told(&tell().unrecorded(&recorded)[0]),
+            ("Giàng A Páo", &Work::SetPerson { person: lifted })
+        );
 
         people.remove("lo-thi-mai", "Giàng A Páo").expect("removed");
         let gone = Work::RemovePerson { name: "Lò Thị Mai".to_owned() };

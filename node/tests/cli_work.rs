@@ -14,7 +14,7 @@ use schema::handling::Calendar;
 use schema::id::Position;
 use schema::pack::PackItem;
 use serde_json::Value;
-use station::{RECIPIENT, SENDER};
+use station::SENDER;
 
 fn kinds(steps: &Value) -> Vec<String> {
     let steps = steps.as_array().into_iter().flatten();
@@ -305,7 +305,9 @@ fn b8_people_send_what_is_entrusted_to_them() {
         for entry in reader.journal(Position(1), 1_000).expect("readable") {
             let event = RecordedEvent::read(&entry.bytes).expect("sound");
             match Body::read(event.version, &event.event) {
-                Ok(Body::Act(Act { by, deed: Deed::PersonSet { person } })) => told.push((by.name, person.name)),
+                Ok(Body::Act(Act { by, deed: Deed::PersonSet { person } })) => {
+                    told.push((by.name, person.name))
+                }
                 Ok(Body::Act(Act { by, deed: Deed::PersonRemoved { name } })) => told.push((by.name, name)),
                 _ => {}
             }
@@ -320,7 +322,8 @@ fn b8_people_send_what_is_entrusted_to_them() {
     assert_eq!(told.iter().filter(|one| **one == administrator("Vàng A Sáng")).count(), 2);
     assert_eq!(told.iter().filter(|(by, _)| by.starts_with("tài khoản máy, uid ")).count(), 6);
     let people = office.json(&["person", "list"]);
-    let token = std::fs::read_to_string(office.data().join("people").join("lo-thi-mai.token")).expect("a token");
+    let token =
+        std::fs::read_to_string(office.data().join("people").join("lo-thi-mai.token")).expect("a token");
     let journal = std::fs::read(office.data().join("tram.db")).expect("readable");
     assert!(!journal.windows(32).any(|bytes| bytes == &token.as_bytes()[..32]), "no token is in the store");
     assert_eq!(people["people"].as_array().map(Vec::len), Some(4));

@@ -62,7 +62,11 @@ fn pages_of_drafts_are_short_and_together_whole() {
     let mut before = None;
     loop {
         let page = reader.drafts(before, 50).expect("readable");
-        assert_eq!(page.rows.len(), 50, "1,000 drafts fill twenty pages, and there is no empty one behind them");
+        assert_eq!(
+            page.rows.len(),
+            50,
+            "1,000 drafts fill twenty pages, and there is no empty one behind them"
+        );
         assert!(page.rows.iter().all(|row| row.steps.is_none() && row.signed_at.is_none()));
         listed.extend(page.rows.iter().map(|row| row.document));
         before = page.next;

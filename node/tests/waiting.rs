@@ -59,7 +59,10 @@ fn sent(n: u64) -> Input {
 
 fn asked_back(n: u64) -> Input {
     let (business, reason) = (BusinessId::new(id(n)), "Thiếu phụ lục".to_owned());
-    work(n, Work::Ask { document: document(n), of: Vec::new(), kind: BusinessKind::TakeBack, business, reason })
+    work(
+        n,
+        Work::Ask { document: document(n), of: Vec::new(), kind: BusinessKind::TakeBack, business, reason },
+    )
 }
 
 fn set_aside(n: u64) -> Input {
@@ -70,9 +73,8 @@ fn set_aside(n: u64) -> Input {
 /// Takes in what the sender has recorded of one kind, in its order.
 fn takes(node: &mut Node, sender: &Node, kind: Kind) {
     let entries = sender.store().journal(Position(1), 10_000).expect("readable");
-    let of_kind = entries.iter().filter(|entry| {
-        RecordedEvent::read(&entry.bytes).expect("sound").event.kind == kind
-    });
+    let of_kind =
+        entries.iter().filter(|entry| RecordedEvent::read(&entry.bytes).expect("sound").event.kind == kind);
     let verifier = Verifier::new(Arc::clone(node.registry()));
     let inputs = packs(of_kind.map(|entry| PackItem::new(0, &entry.bytes))).into_iter().map(|pack| {
         let opened = inbound::open(&verifier, &Message::Pack(pack).encode()).expect("a pack");

@@ -209,8 +209,9 @@ impl Disk {
     /// shutdown.
     pub fn snapshot(&self) -> Snapshot {
         let state = locked(&self.state);
-        let file =
-            |(name, id): (&String, &InodeId)| Some((name.clone(), Arc::from(&state.inodes.get(id)?.cached[..])));
+        let file = |(name, id): (&String, &InodeId)| {
+            Some((name.clone(), Arc::from(&state.inodes.get(id)?.cached[..])))
+        };
         Snapshot { files: state.directory.iter().filter_map(file).collect() }
     }
 }

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use schema::document::Manifest;
 use schema::exchange::beyond_authority;
 use schema::handling::{PersonRow, Role};
 use schema::id::OfficeId;
-use schema::document::Manifest;
 use serde_json::{Value, json};
 
 use super::guard::Caller;
@@ -85,7 +85,10 @@ fn row(person: &PersonRow) -> Value {
 }
 
 /// Records what the list of people says by now: the command line has changed it.
-pub(super) async fn record_list(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn record_list(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let people = read(&api)?;
     let recorded = record(&api, &people).await?;
     Ok(api.presented(&headers, &json!({ "recorded": recorded })))

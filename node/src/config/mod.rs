@@ -454,7 +454,8 @@ impl Config {
             toml_string(&shown.to_string_lossy())
         };
         let hosts: Vec<String> = self.api.host_names.iter().map(|name| toml_string(name)).collect();
-        let machine: Vec<String> = self.api.machine_roles.iter().map(|role| toml_string(role.slug())).collect();
+        let machine: Vec<String> =
+            self.api.machine_roles.iter().map(|role| toml_string(role.slug())).collect();
         let (root, anchors) = (hex(&self.root_key), render_anchors(&self.trust_anchors));
         let public = self.public_key.map(|key| format!("public = \"{}\"\n", hex(&key))).unwrap_or_default();
         let unlock = self.passphrase_file.as_deref();

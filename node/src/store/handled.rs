@@ -2,9 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::exchange::LineUse;
-use schema::handling::{
-    CaseRow, Direction, DraftStage, DraftedRow, Entry, PersonRow, Side, Stage, Standing,
-};
+use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, PersonRow, Side, Stage, Standing};
 use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position};
 use schema::time::Day;
 
@@ -218,9 +216,12 @@ impl Store {
                 self.db.prepare_cached(sql).and_then(|mut s| s.execute(params![no, document, side]))
             }
             false => {
-                let sql = "INSERT INTO unmatched VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET set_aside = ?4";
+                let sql =
+                    "INSERT INTO unmatched VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET set_aside = ?4";
                 let set_aside = case.set_aside.map(|entry| entry.0 as i64);
-                self.db.prepare_cached(sql).and_then(|mut s| s.execute(params![no, document, side, set_aside]))
+                self.db
+                    .prepare_cached(sql)
+                    .and_then(|mut s| s.execute(params![no, document, side, set_aside]))
             }
         };
         noted.attempted("note what has no document")?;

@@ -120,7 +120,8 @@ pub(in crate::store) fn check_open_sends(db: &Connection) -> Result<(), StoreErr
     let mut kept = Stretch::all(db)?;
     kept.sort_unstable_by_key(|stretch| stretch.number);
     let counted = Stretch::counted(db)?;
-    let same = kept.len() == counted.len() && kept.iter().zip(&counted).all(|(kept, counted)| kept.holds(counted));
+    let same =
+        kept.len() == counted.len() && kept.iter().zip(&counted).all(|(kept, counted)| kept.holds(counted));
     if same { Ok(()) } else { Err(StoreError::Value { what: "the count of open sends" }) }
 }
 
@@ -499,7 +500,8 @@ mod tests {
         store.apply(&all, Position(1), Millis(2)).expect("changed");
         check_open_sends(&store.db).expect("the counts hold");
         assert_eq!(in_status(&folder, Millis(0)), (0, 0, 0, None));
-        let left: i64 = store.db.query_row("SELECT count(*) FROM waiting_sends", [], |row| row.get(0)).expect("counted");
+        let left: i64 =
+            store.db.query_row("SELECT count(*) FROM waiting_sends", [], |row| row.get(0)).expect("counted");
         assert_eq!(left, 0, "nothing is kept of what is settled");
     }
 

@@ -94,7 +94,12 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
             let aside = &row["set_aside"];
             if !aside.is_null() {
                 let (by, at) = (field(aside, "by"), time(aside, "at"));
-                line!(text, "    {} {by}, {at}: {}", say(lang, "đã bỏ qua:", "set aside:"), field(aside, "note"));
+                line!(
+                    text,
+                    "    {} {by}, {at}: {}",
+                    say(lang, "đã bỏ qua:", "set aside:"),
+                    field(aside, "note")
+                );
             }
         }
         if let Some(next) = value[format!("{key}_next")].as_str() {

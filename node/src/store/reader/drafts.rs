@@ -60,7 +60,8 @@ impl Reader {
             .prepare_cached(sql)
             .and_then(|mut s| {
                 let one_more = limit + 1;
-                s.query_map(params![before, one_more], |row| Ok((row.get(0)?, drafted_row(row, 1)?)))?.collect()
+                s.query_map(params![before, one_more], |row| Ok((row.get(0)?, drafted_row(row, 1)?)))?
+                    .collect()
             })
             .attempted(read)?;
         let is_last = found.len() <= limit as usize;

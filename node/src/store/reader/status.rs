@@ -6,8 +6,8 @@ use schema::time::Millis;
 use serde::Serialize;
 
 use super::{Reader, count_at, millis};
-use crate::store::outbox::Stretch;
 use crate::store::inspect::newest_own;
+use crate::store::outbox::Stretch;
 use crate::store::{Attempted, StoreError};
 
 /// The station at a glance.

@@ -563,7 +563,8 @@ fn b6_first_signature_is_remembered_whatever_else_happened() {
         works(&mut station, OFFICER, drafted(letter(1))).expect("nobody has signed it");
     }
     works(&mut station, LEADER, Work::Approve { document: document(1) }).expect("approved");
-    let signed_at = |station: &Station| sure(station.records.drafted(&document(1))).and_then(|row| row.signed);
+    let signed_at =
+        |station: &Station| sure(station.records.drafted(&document(1))).and_then(|row| row.signed);
     assert_eq!(signed_at(&station), None);
     works(&mut station, LEADER, signed(1, "a signature")).expect("signed");
     let first = station.journal.len() as u64;
@@ -802,7 +803,11 @@ fn b8_person_sends_what_is_theirs_only() {
             WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() },
         ),
         (letters, &[ME][..], WorkRefusal::RecipientNotYours { office: A, who: Vec::new() }),
-        (reports, &[A][..], WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() }),
+        (
+            reports,
+            &[A][..],
+            WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() },
+        ),
     ] {
         let mut station = Station::new(ME);
         assert_eq!(set(&mut station, person(other, &[LEADER], letters, &[A])), 1);
@@ -846,7 +851,10 @@ fn b8_document_to_all_is_beyond_whoever_is_limited_to_some() {
     works(&mut station, OFFICER, work).expect("drafted");
     set(&mut station, person(&by(LEADER).name, &[LEADER], &[], &[A]));
     let refused = works(&mut station, LEADER, Work::Approve { document: document(1) }).err();
-    assert!(matches!(&refused, Some(WorkRefusal::RecipientNotYours { who, .. }) if who.is_empty()), "{refused:?}");
+    assert!(
+        matches!(&refused, Some(WorkRefusal::RecipientNotYours { who, .. }) if who.is_empty()),
+        "{refused:?}"
+    );
     set(&mut station, person(&by(LEADER).name, &[LEADER], &[], &[]));
     works(&mut station, LEADER, Work::Approve { document: document(1) }).expect("entitled");
 }
@@ -857,12 +865,14 @@ fn b8_document_to_all_is_beyond_whoever_is_limited_to_some() {
 fn l3_rights_of_people_are_in_the_chain() {
     let mut station = Station::new(ME);
     let me = by(CLERK).name;
-    let refused = works(&mut station, CLERK, Work::SetPerson { person: person(&me, &[CLERK], &[], &[]) }).err();
+    let refused =
+        works(&mut station, CLERK, Work::SetPerson { person: person(&me, &[CLERK], &[], &[]) }).err();
     assert!(matches!(refused, Some(WorkRefusal::Role { .. })), "{refused:?}");
     assert_eq!(set(&mut station, person(&me, &[CLERK, LEADER], &[], &[])), 1);
     assert_eq!(set(&mut station, person(&me, &[CLERK, LEADER], &[], &[])), 0, "the chain knows it");
     works(&mut station, OFFICER, drafted(letter(1))).expect_err("it is no officer");
-    let paper = || Work::CancelNumber { direction: Direction::Incoming, book: None, reason: "Nhầm".to_owned() };
+    let paper =
+        || Work::CancelNumber { direction: Direction::Incoming, book: None, reason: "Nhầm".to_owned() };
     works(&mut station, CLERK, paper()).expect("a clerk");
     let remove = || Work::RemovePerson { name: by(CLERK).name };
     assert_eq!(works(&mut station, Role::Administrator, remove()).map(|events| events.len()), Ok(1));
