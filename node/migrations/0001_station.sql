@@ -88,26 +88,13 @@ BEGIN
     ON CONFLICT DO UPDATE SET waiting = waiting + 1, queued = queued + excluded.queued,
         saved_from = min(saved_from, excluded.saved_from), saved_until = max(saved_until, excluded.saved_until);
 END;
-CREATE TRIGGER sent_waits_again AFTER UPDATE OF open, receipt, left_by ON sent
-WHEN NEW.kind NOT IN (6, 7) AND NEW.open = 1 AND NEW.receipt IS NULL AND (OLD.open = 0 OR OLD.receipt IS NOT NULL)
-BEGIN
-    INSERT INTO waiting_sends
-    SELECT position / 256, 1, NEW.left_by IS NULL, recorded_at, recorded_at FROM journal WHERE position = NEW.position
-    ON CONFLICT DO UPDATE SET waiting = waiting + 1, queued = queued + excluded.queued,
-        saved_from = min(saved_from, excluded.saved_from), saved_until = max(saved_until, excluded.saved_until);
-END;
 CREATE TRIGGER sent_waits_no_more AFTER UPDATE OF open, receipt, left_by ON sent
-WHEN NEW.kind NOT IN (6, 7) AND OLD.open = 1 AND OLD.receipt IS NULL AND (NEW.open = 0 OR NEW.receipt IS NOT NULL)
+WHEN NEW.kind NOT IN (6, 7)
 BEGIN
-    UPDATE waiting_sends SET waiting = waiting - 1, queued = queued - (OLD.left_by IS NULL)
-    WHERE stretch = NEW.position / 256;
-    DELETE FROM waiting_sends WHERE stretch = NEW.position / 256 AND waiting = 0;
-END;
-CREATE TRIGGER sent_waits_elsewhere AFTER UPDATE OF left_by ON sent
-WHEN NEW.kind NOT IN (6, 7) AND OLD.open = 1 AND OLD.receipt IS NULL AND NEW.open = 1 AND NEW.receipt IS NULL
-     AND (OLD.left_by IS NULL) <> (NEW.left_by IS NULL)
-BEGIN
-    UPDATE waiting_sends SET queued = queued + (NEW.left_by IS NULL) - (OLD.left_by IS NULL)
+    UPDATE waiting_sends SET
+        waiting = waiting + (NEW.open = 1 AND NEW.receipt IS NULL) - (OLD.open = 1 AND OLD.receipt IS NULL),
+        queued = queued + (NEW.open = 1 AND NEW.receipt IS NULL AND NEW.left_by IS NULL)
+                        - (OLD.open = 1 AND OLD.receipt IS NULL AND OLD.left_by IS NULL)
     WHERE stretch = NEW.position / 256;
 END;
 
