@@ -69,6 +69,34 @@ CREATE TABLE sent (
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
 CREATE INDEX sent_code ON sent (code_key, peer, document) WHERE code_key IS NOT NULL;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
+CREATE INDEX sent_waiting ON sent (position) WHERE open = 1 AND receipt IS NULL AND kind NOT IN (6, 7);
+
+-- How many sends wait for a receipt, by the stretch of 256 journal entries in which they were saved: a station that was cut off
+-- for weeks has a million of them, and its status does not walk them all. The triggers keep it; the checks of a store count anew.
+CREATE TABLE waiting_sends (
+    stretch     INTEGER PRIMARY KEY,                       -- journal position / 256
+    waiting     INTEGER NOT NULL CHECK (waiting >= 0),
+    queued      INTEGER NOT NULL CHECK (queued BETWEEN 0 AND waiting), -- those that no relay has stored
+    saved_from  INTEGER NOT NULL,                          -- none of them was saved before that, ms since epoch, UTC
+    saved_until INTEGER NOT NULL                           -- nor after that
+) STRICT;
+CREATE TRIGGER sent_waits AFTER INSERT ON sent
+WHEN NEW.open = 1 AND NEW.receipt IS NULL AND NEW.kind NOT IN (6, 7)
+BEGIN
+    INSERT INTO waiting_sends
+    SELECT position / 256, 1, NEW.left_by IS NULL, recorded_at, recorded_at FROM journal WHERE position = NEW.position
+    ON CONFLICT DO UPDATE SET waiting = waiting + 1, queued = queued + excluded.queued,
+        saved_from = min(saved_from, excluded.saved_from), saved_until = max(saved_until, excluded.saved_until);
+END;
+CREATE TRIGGER sent_waits_no_more AFTER UPDATE OF open, receipt, left_by ON sent
+WHEN NEW.kind NOT IN (6, 7)
+BEGIN
+    UPDATE waiting_sends SET
+        waiting = waiting + (NEW.open = 1 AND NEW.receipt IS NULL) - (OLD.open = 1 AND OLD.receipt IS NULL),
+        queued = queued + (NEW.open = 1 AND NEW.receipt IS NULL AND NEW.left_by IS NULL)
+                        - (OLD.open = 1 AND OLD.receipt IS NULL AND OLD.left_by IS NULL)
+    WHERE stretch = NEW.position / 256;
+END;
 
 -- Receipts for events that were not known when they came: lost with a disk, and perhaps given back one day.
 CREATE TABLE early_receipt (
@@ -133,11 +161,13 @@ CREATE INDEX handled_recalls ON handled (peer, document) WHERE recalls > 0 AND s
 
 -- Facts that came before their document, or whose document was lost: a person looks at those that never find one.
 CREATE TABLE unmatched (
-    peer     INTEGER NOT NULL REFERENCES peer,
-    document BLOB    NOT NULL,
-    side     INTEGER NOT NULL,
+    peer      INTEGER NOT NULL REFERENCES peer,
+    document  BLOB    NOT NULL,
+    side      INTEGER NOT NULL,
+    set_aside INTEGER REFERENCES journal,                  -- the entry in which somebody did
     PRIMARY KEY (peer, document, side)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX unmatched_open ON unmatched (peer, document, side) WHERE set_aside IS NULL;
 
 -- Numbers of registers that were used, and the entry that used each.
 CREATE TABLE line (
@@ -162,6 +192,12 @@ CREATE TABLE drafted (
     bytes    BLOB    NOT NULL                              -- CBOR of the whole row
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX drafted_open ON drafted (changed) WHERE stage < 5;
+
+-- The people of the office, as acts of this station say; who was removed has no role left.
+CREATE TABLE person (
+    name  TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL                                    -- CBOR of the whole row
+) STRICT, WITHOUT ROWID;
 
 -- Certificates, revocation lists and announcements that came: what judgements rest on. Kept for ever.
 CREATE TABLE registry (

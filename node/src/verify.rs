@@ -196,6 +196,7 @@ impl Walk<'_> {
         }
         pause!(Progress::Structure);
         store.check_structure()?;
+        store.check_open_sends()?;
         let outline = store.outline()?;
         if let Some(found) = outline.office.filter(|found| *found != office) {
             return Err(StoreError::OtherOffice { found, expected: office }.into());

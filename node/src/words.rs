@@ -144,6 +144,7 @@ table! {
         "recall-confirmed" => "nơi nhận xác nhận đã hủy", "its recipient has cancelled it";
         "accepted-undetermined" => "tiếp nhận khi chưa xác định được chữ ký", "accepted although its signatures could not be judged";
         "instruction" => "lãnh đạo phân công", "assigned by the leader";
+        "set-aside" => "bỏ qua thông tin về văn bản chưa có tại đây", "set aside what was said while the document is not here";
     }
 }
 

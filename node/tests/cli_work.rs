@@ -4,9 +4,15 @@
 mod office;
 mod station;
 
+use node::store::Reader;
 use office::pair::{CLERK, LEADER, OFFICER, Pair, opened, refused};
 use office::{LETTER, Office, sign};
+use schema::body::{Act, Body, Deed};
+use schema::courier::{CourierWriter, Record};
+use schema::event::{Kind, RecordedEvent};
 use schema::handling::Calendar;
+use schema::id::Position;
+use schema::pack::PackItem;
 use serde_json::Value;
 use station::SENDER;
 
@@ -224,6 +230,43 @@ fn g4_update_shows_what_is_different() {
     assert_eq!(pair.at_sender(&earlier)["progress"]["standing"], "replaced");
 }
 
+/// G5: what was said about a document that is not here waits until somebody sets it aside, and says so with `--all`.
+#[test]
+fn g5_clerk_sets_aside_what_has_no_document() {
+    let mut pair = Pair::open();
+    let document = pair.send("V/v đến sau");
+    pair.sender.text(&["take-back", &document, "--reason", "Thiếu phụ lục", "--as", CLERK]);
+    // Only the question is carried: the document lies on another stick.
+    let reader = Reader::open(&pair.sender.data().join("tram.db")).expect("a reader");
+    let file = pair.sender.path("question.courier");
+    let mut courier = CourierWriter::new(Vec::new()).expect("a file");
+    for entry in reader.journal(Position(1), 100).expect("readable") {
+        if RecordedEvent::read(&entry.bytes).expect("sound").event.kind == Kind::BusinessRequest {
+            courier.add(&Record::Pack(vec![PackItem::new(0, &entry.bytes)])).expect("added");
+        }
+    }
+    std::fs::write(&file, courier.finish().expect("finished")).expect("written");
+    let office = &pair.recipient;
+    office.text(&["courier", "import", &file]);
+    let listed = |arguments: &[&str]| office.json(arguments)["without_document"].clone();
+    assert_eq!(listed(&["waiting"])[0]["document"], document.as_str());
+    let aside = ["set-aside", &document, "--with", "H01.18", "--reason", "Bên gửi gửi nhầm", "--as"];
+    assert_eq!(refused(office, &[&aside[..], &[OFFICER]].concat()), "role");
+    office.text(&[&aside[..], &[CLERK]].concat());
+    assert_eq!(refused(office, &[&aside[..], &[CLERK]].concat()), "already-set-aside");
+    assert!(listed(&["waiting"]).as_array().is_some_and(Vec::is_empty));
+    assert_eq!(listed(&["waiting", "--all"])[0]["set_aside"]["by"], "Lò Thị Mai");
+    let text = office.text(&["waiting", "--all"]);
+    assert!(text.contains("đã bỏ qua: Lò Thị Mai") && text.contains("Bên gửi gửi nhầm"), "{text}");
+    assert_eq!(refused(office, &["waiting", "--asked-after", "1"]), "parameter");
+    pair.carry(true);
+    let waiting = pair.recipient.json(&["waiting", "--all"]);
+    assert_eq!(waiting["asked"][0]["document"], document.as_str());
+    assert!(waiting["without_document"].as_array().is_some_and(Vec::is_empty));
+    let shown = pair.recipient.text(&["show", &document]);
+    assert!(shown.contains("Bên gửi gửi nhầm"), "what was done before it came is told: {shown}");
+}
+
 /// The days off of Tết are announced year by year: what stands in the settings is what the station counts by.
 #[test]
 fn calendar_of_the_settings_is_the_one_of_the_station() {
@@ -265,6 +308,114 @@ fn roles_open_their_own_doors_only() {
     assert_eq!(refused(office, &["outgoing", "--as", "kiem-tra"]), "failed");
     let people = office.json(&["person", "list"]);
     assert_eq!(people["people"].as_array().map(Vec::len), Some(4));
+}
+
+/// B8, L3: an administrator says who may send what; the refusal names who may; each change of rights is in the chain under the
+/// name of whoever made it, also one that was made while the station stood still or by hand.
+#[test]
+fn b8_people_send_what_is_entrusted_to_them() {
+    let mut pair = Pair::open();
+    let office = &mut pair.sender;
+    office.text(&["person", "add", "Quản trị", "--role", "administrator"]);
+    let limit = ["person", "limit", LEADER, "--types", "báo cáo,QĐ", "--recipients", "H02.18", "--as"];
+    assert_eq!(refused(office, &[&limit[..], &[CLERK]].concat()), "failed");
+    let limited = office.json(&[&limit[..], &["quan-tri"]].concat());
+    assert_eq!(
+        (&limited["recorded"], &limited["types"]),
+        (&true.into(), &serde_json::json!(["quyet-dinh", "bao-cao"]))
+    );
+    let paper = office.path("công văn.pdf");
+    std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+    let new = [&["draft", "new", "--to", "H02.18", "--subject", "V/v phân quyền"][..], LETTER].concat();
+    let drafted = office.json(&[&new[..], &[paper.as_str(), "--as", OFFICER]].concat());
+    let document = drafted["document"].as_str().expect("an id").to_owned();
+    let approve = ["draft", "approve", &document, "--as", LEADER];
+    assert_eq!(refused(office, &approve), "type-not-yours");
+    let words = String::from_utf8(office.ask(&approve).stderr).expect("UTF-8");
+    assert!(words.contains("Công văn") && words.contains("Chưa ai trong đơn vị được giao"), "{words}");
+    office.text(&["person", "add", "Giàng Thị Chu", "--role", "leader", "--as", "quan-tri"]);
+    let words = String::from_utf8(office.ask(&approve).stderr).expect("UTF-8");
+    assert!(words.contains("Người được giao: Giàng Thị Chu."), "{words}");
+    let list = office.text(&["person", "list"]);
+    assert!(list.contains("chỉ loại văn bản: ") && list.contains("chỉ gửi đến: "), "{list}");
+    office.text(&["person", "limit", LEADER, "--recipients", "H02.18", "--as", "quan-tri"]);
+    office.text(&approve);
+
+    // The other door asks the same.
+    office.text(&["person", "limit", CLERK, "--types", "báo cáo"]);
+    let letter = ["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác"];
+    let letter = [&letter[..], LETTER, &[paper.as_str(), "--as", CLERK]].concat();
+    assert_eq!(refused(office, &letter), "type-not-yours");
+    office.text(&["person", "limit", CLERK, "--lift"]);
+    office.text(&letter);
+
+    // What is changed while the station stands still is recorded when it starts.
+    office.stop("-TERM");
+    let removed = office.json(&["person", "remove", OFFICER, "--as", "quan-tri"]);
+    assert_eq!(removed["recorded"], false);
+    office.start();
+    let rights = |office: &Office| {
+        let reader = Reader::open(&office.data().join("tram.db")).expect("a reader");
+        let mut told = Vec::new();
+        for entry in reader.journal(Position(1), 1_000).expect("readable") {
+            let event = RecordedEvent::read(&entry.bytes).expect("sound");
+            match Body::read(event.version, &event.event) {
+                Ok(Body::Act(Act { by, deed: Deed::PersonSet { person } })) => {
+                    told.push((by.name, person.name))
+                }
+                Ok(Body::Act(Act { by, deed: Deed::PersonRemoved { name } })) => told.push((by.name, name)),
+                _ => {}
+            }
+        }
+        told
+    };
+    // The door opens once what was found is on its way to the journal.
+    office.text(&["status", "--as", "quan-tri"]);
+    let told = rights(office);
+    let administrator = |name: &str| ("Quản trị".to_owned(), name.to_owned());
+    assert_eq!(told.last(), Some(&administrator("Giàng A Páo")));
+    assert_eq!(told.iter().filter(|one| **one == administrator("Vàng A Sáng")).count(), 2);
+    assert_eq!(told.iter().filter(|(by, _)| by.starts_with("tài khoản máy, uid ")).count(), 6);
+    let people = office.json(&["person", "list"]);
+    let token =
+        std::fs::read_to_string(office.data().join("people").join("lo-thi-mai.token")).expect("a token");
+    let journal = std::fs::read(office.data().join("tram.db")).expect("readable");
+    assert!(!journal.windows(32).any(|bytes| bytes == &token.as_bytes()[..32]), "no token is in the store");
+    assert_eq!(people["people"].as_array().map(Vec::len), Some(4));
+
+    // And what a hand has changed in the file is too, before anybody acts by it.
+    let file = office.data().join("people.json");
+    let by_hand = std::fs::read_to_string(&file).expect("a list").replace("\"clerk\"", "\"leader\"");
+    std::fs::write(&file, by_hand).expect("written");
+    assert_eq!(refused(office, &letter), "role");
+    let told = rights(office);
+    assert_eq!((told.len(), told.last()), (11, Some(&("people.json".to_owned(), "Lò Thị Mai".to_owned()))));
+}
+
+/// L3: who looks after the machine has its token, and neither reads nor sends by it where the settings say so.
+#[test]
+fn l3_machine_reads_and_sends_only_what_the_settings_say() {
+    let mut office = opened(SENDER);
+    office.text(&["outgoing"]);
+    office.stop("-TERM");
+    let config = office.data().join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("settings");
+    let usual = "machine_roles = [\"clerk\", \"administrator\"]";
+    assert!(text.contains(usual), "{text}");
+    std::fs::write(&config, text.replace(usual, "machine_roles = [\"administrator\"]")).expect("written");
+    office.start();
+    let paper = office.path("công văn.pdf");
+    std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+    let letter = ["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác"];
+    let letter = [&letter[..], LETTER, &[paper.as_str()]].concat();
+    for arguments in [&["outgoing"][..], &["incoming"], &["waiting"], &["due"], &["draft", "list"], &letter] {
+        assert_eq!(refused(&office, arguments), "machine-role", "{arguments:?}");
+        office.text(&[arguments, &["--as", CLERK]].concat());
+    }
+    // What says nothing of documents stays open, and so does the list of people.
+    office.text(&["status"]);
+    office.text(&["alarms"]);
+    assert_eq!(office.json(&["person", "add", "Kiểm tra", "--role", "auditor"])["recorded"], true);
 }
 
 /// H1: paper and electronic documents share a series; a restored station gives no number before somebody stated the highest.

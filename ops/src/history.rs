@@ -11,7 +11,7 @@ use schema::body::{Body, Deed, DocumentFact, Judgement, KeyPurpose, Status};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::exchange::Class;
-use schema::handling::{BusinessKind, Fact};
+use schema::handling::{BusinessKind, Fact, PersonRow};
 use schema::id::{EventId, Incarnation, OfficeId, Position, Seq, StateHash};
 use schema::time::Millis;
 use schema::trust::Language;
@@ -140,6 +140,20 @@ fn fact(told: &DocumentFact) -> String {
     format!("{code}{what}: document {}", told.document)
 }
 
+/// What somebody may do and send.
+fn allowed(person: &PersonRow) -> String {
+    let roles: Vec<&str> = person.roles.iter().map(|role| role.slug()).collect();
+    let types: Vec<&str> = person.types.iter().map(|one| one.slug()).collect();
+    let mut text = roles.join(", ");
+    if !types.is_empty() {
+        text.push_str(&format!("; documents of the types {} only", types.join(", ")));
+    }
+    if !person.recipients.is_empty() {
+        text.push_str(&format!("; to {} offices only", person.recipients.len()));
+    }
+    text
+}
+
 /// What somebody did; nothing of its words.
 fn deed(deed: &Deed) -> String {
     match deed {
@@ -158,6 +172,9 @@ fn deed(deed: &Deed) -> String {
         Deed::Signed { document, .. } => format!("a person signed document {document}"),
         Deed::Issued { document, issue } => format!("numbered {}: document {document}", issue.code),
         Deed::Discarded { document, .. } => format!("gave up document {document}"),
+        Deed::PersonSet { person } => format!("{} may do and send: {}", person.name, allowed(person)),
+        Deed::PersonRemoved { name } => format!("{name} works here no more"),
+        Deed::SetAside { document, .. } => format!("set aside what was said about document {document}"),
         Deed::HighestStated { entry, .. } => {
             format!("highest number of `{}` in {} stated: {entry}", entry.book, entry.year)
         }

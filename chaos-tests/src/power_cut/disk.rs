@@ -40,7 +40,7 @@ pub struct Disk {
 /// The contents of a disk at one moment: the source of "an old backup restored" and of "a cloned machine".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    files: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<String, Arc<[u8]>>,
 }
 
 /// What a restart made of the unsynced part of a disk.
@@ -90,9 +90,7 @@ impl Disk {
         let mut state = DiskState::default();
         for (name, bytes) in &snapshot.files {
             let inode = state.create(name);
-            state
-                .inodes
-                .insert(inode, Inode { cached: bytes.clone(), durable: bytes.clone(), ..Inode::default() });
+            state.inodes.insert(inode, Inode::durable(bytes));
             state.durable_directory.insert(name.clone(), inode);
         }
         Self::with_state(state)
@@ -211,8 +209,9 @@ impl Disk {
     /// shutdown.
     pub fn snapshot(&self) -> Snapshot {
         let state = locked(&self.state);
-        let file =
-            |(name, id): (&String, &InodeId)| Some((name.clone(), state.inodes.get(id)?.cached.clone()));
+        let file = |(name, id): (&String, &InodeId)| {
+            Some((name.clone(), Arc::from(&state.inodes.get(id)?.cached[..])))
+        };
         Snapshot { files: state.directory.iter().filter_map(file).collect() }
     }
 }

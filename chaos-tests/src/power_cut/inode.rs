@@ -53,16 +53,26 @@ pub(super) enum What {
     },
 }
 
+/// Room that a file is given for its growth, in bytes: files that grow page by page would be moved again and again.
+const GROWTH_BYTES: usize = 512 * 1024;
+
 impl Inode {
+    /// A file whose bytes are all on the platter.
+    pub(super) fn durable(bytes: &[u8]) -> Self {
+        let with_room = || {
+            let mut copy = Vec::with_capacity(bytes.len() + GROWTH_BYTES);
+            copy.extend_from_slice(bytes);
+            copy
+        };
+        Self { cached: with_room(), durable: with_room(), ..Self::default() }
+    }
+
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         let end = offset + bytes.len();
-        if self.cached.len() < end {
-            self.cached.resize(end, 0);
-        }
-        self.cached[offset..end].copy_from_slice(bytes);
+        put(&mut self.cached, offset, bytes);
         let start = offset - offset % SECTOR_BYTES;
         let stop = end.next_multiple_of(SECTOR_BYTES).min(self.cached.len());
         let image = self.images.len()..self.images.len() + (stop - start);
@@ -220,6 +230,11 @@ pub(super) fn sectors(
 
 /// Overwrites `file` from `start`, making it longer if needed.
 pub(super) fn put(file: &mut Vec<u8>, start: usize, bytes: &[u8]) {
+    // What is added at the end is not zeroed first.
+    if start == file.len() {
+        file.extend_from_slice(bytes);
+        return;
+    }
     let end = start + bytes.len();
     if file.len() < end {
         file.resize(end, 0);

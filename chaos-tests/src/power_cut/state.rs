@@ -73,7 +73,7 @@ impl DiskState {
 
     pub(super) fn create(&mut self, name: &str) -> InodeId {
         self.inodes_made += 1;
-        self.inodes.insert(self.inodes_made, Inode::default());
+        self.inodes.insert(self.inodes_made, Inode::durable(&[]));
         self.directory.insert(name.to_owned(), self.inodes_made);
         self.inodes_made
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
@@ -22,6 +22,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::guard::Caller;
+use super::people::require_entitled;
 use super::problem::Problem;
 use super::{
     PATIENCE, SharedApi, day_in_vietnam, document_id, json_body, lang_of, no_document, now, random_bytes,
@@ -249,12 +251,17 @@ impl SendRequest {
 }
 
 /// Sends a document: saved when this answers.
-pub(super) async fn send(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn send(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let request: SendRequest = parsed_body(&json_body(request).await?)?;
     let to = recipients(&api, &request)?;
     let reference_only = request.reference_only;
     let dispatch = request.dispatch(api.office, &api.directory())?;
+    require_entitled(&api, &caller, &dispatch.manifest, &to).await?;
     let command = Command::Dispatch { to, dispatch: Box::new(dispatch), reference_only };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
         Answer::Dispatched { document, recipients } => {

@@ -1,5 +1,7 @@
 //! Who may ask: programs on this machine that can read the station's token. Checked before a body is read.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -12,15 +14,21 @@ use schema::handling::{Actor, Role};
 use super::problem::Problem;
 use super::{Api, SharedApi};
 use crate::people::{People, Person};
-use crate::words::{Lang, with_causes};
+use crate::words::Lang;
 
 /// Checks the request, lets it through, and gives a refusal its words.
 pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, next: Next) -> Response {
     let lang = Lang::of_header(text(request.headers(), &header::ACCEPT_LANGUAGE));
-    let checked = check(&api, request.headers()).and_then(|caller| {
-        caller.may(request.method(), request.uri().path())?;
-        Ok(caller)
-    });
+    let checked = match check(&api, request.headers()) {
+        Ok((caller, people)) => {
+            let recorded = match &people {
+                Some(people) => recorded(&api, people, request.method()).await,
+                None => Ok(()),
+            };
+            recorded.and_then(|()| caller.may(request.method(), request.uri().path())).map(|()| caller)
+        }
+        Err(problem) => Err(problem),
+    };
     let mut response = match checked {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -39,7 +47,19 @@ pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, ne
     }
 }
 
-fn check(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// Nobody changes anything by rights that the chain does not know; reading goes on when nothing can be recorded.
+async fn recorded(api: &SharedApi, people: &People, method: &Method) -> Result<(), Problem> {
+    match super::people::record(api, people).await {
+        Err(problem) if method == Method::GET => {
+            tracing::warn!(?problem, "what the list of people says cannot be recorded");
+            Ok(())
+        }
+        recorded => recorded.map(|_| ()),
+    }
+}
+
+/// Who asks, and for a person the list that says so.
+fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, Option<People>), Problem> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     // A page of another site may carry a name that leads to this machine: it is the name that gives it away.
     if headers.get_all(header::HOST).iter().count() != 1 || !api.answers_to(host) {
@@ -56,59 +76,62 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
     let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
     let hash = token.map(token_hash).ok_or_else(refused)?;
     if hash == api.token_hash {
-        return Ok(Caller::Machine);
+        return Ok((Caller::Machine(api.machine_roles.clone()), None));
     }
-    let people = People::read(&api.folder).map_err(|error| {
-        tracing::error!(error = with_causes(&error), "the list of people cannot be read");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "people").detail(with_causes(&error))
-    })?;
-    people.of_token(&hash).cloned().map(Caller::Person).ok_or_else(refused)
+    let people = super::people::read(api)?;
+    let person = people.of_token(&hash).cloned().ok_or_else(refused)?;
+    Ok((Caller::Person(person), Some(people)))
 }
 
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
-    /// A program on this machine that reads `api.json`.
-    Machine,
+    /// A program on this machine that reads `api.json`, in these roles. It does nobody's work.
+    Machine(BTreeSet<Role>),
     /// Somebody of the office.
     Person(Person),
 }
 
 /// Addresses that say nothing about what documents say.
-const WITHOUT_CONTENT: [&str; 5] = ["/status", "/alarms", "/offices", "/registry", "/signers"];
+const WITHOUT_CONTENT: [&str; 6] = ["/status", "/alarms", "/offices", "/registry", "/signers", "/people"];
 
 impl Caller {
     /// Whether this caller may ask for this at all; who may do which work is decided by the rules.
     fn may(&self, method: &Method, path: &str) -> Result<(), Problem> {
-        let Self::Person(person) = self else { return Ok(()) };
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
         if method == Method::GET || path == "/work" {
             let content = path != "/work" && !WITHOUT_CONTENT.contains(&path);
-            return match content && !person.reads_content() {
-                true => Err(Problem::new(StatusCode::FORBIDDEN, "content-role")),
-                false => Ok(()),
+            return match self {
+                _ if !content || self.reads_content() => Ok(()),
+                Self::Person(_) => Err(Problem::new(StatusCode::FORBIDDEN, "content-role")),
+                Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "machine-role")),
             };
         }
         // Everything else brings something in or sends it.
         let wanted: &'static [Role] = match path {
             "/registry" => &[Role::Clerk, Role::Administrator],
+            "/people" => &[Role::Administrator],
             "/signatures" => &[Role::Leader, Role::Clerk],
             path if path.starts_with("/blobs/") || path == "/manifests" => {
                 &[Role::Clerk, Role::Officer, Role::Leader]
             }
             _ => &[Role::Clerk],
         };
-        if person.roles.iter().any(|role| wanted.contains(role)) {
-            return Ok(());
+        match self {
+            Self::Machine(roles) if roles.iter().any(|role| wanted.contains(role)) => Ok(()),
+            Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "machine-role")),
+            Self::Person(person) if person.roles.iter().any(|role| wanted.contains(role)) => Ok(()),
+            Self::Person(person) => {
+                let role = person.roles.first().copied().unwrap_or(Role::Auditor);
+                Err(Problem::from(&WorkRefusal::Role { role, wanted }))
+            }
         }
-        let role = person.roles.first().copied().unwrap_or(Role::Auditor);
-        Err(Problem::from(&WorkRefusal::Role { role, wanted }))
     }
 
     /// Whether this caller sees what documents say.
     pub(super) fn reads_content(&self) -> bool {
         match self {
-            Self::Machine => true,
+            Self::Machine(roles) => roles.iter().any(|role| role.reads_content()),
             Self::Person(person) => person.reads_content(),
         }
     }
@@ -121,7 +144,7 @@ impl Caller {
     /// Who acts, in the role that fits.
     pub(super) fn acting_as(&self, wanted: &[Role]) -> Result<Actor, Problem> {
         match self {
-            Self::Machine => Err(Problem::new(StatusCode::FORBIDDEN, "person-needed")),
+            Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "person-needed")),
             Self::Person(person) => Ok(person.acting_as(wanted)),
         }
     }

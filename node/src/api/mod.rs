@@ -11,9 +11,10 @@
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents. Whoever has had no answer repeats it: `document`, `business` and, for paper and cancelled numbers, `id` are chosen by whoever asks, so that asking twice is asking once |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
-//! | `GET /api/v1/waiting` | what waits for a person |
+//! | `GET /api/v1/waiting` (`?limit=&asked_after=&without_document_after=`) | what waits for a person; with `all=true` also what was set aside |
 //! | `GET /api/v1/due` | what is due and what is late, by the corrected clock |
 //! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines; narrowed as the lists |
+//! | `GET /api/v1/people`, `POST` | the people of the office as the chain says; record what their list says by now |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
@@ -31,6 +32,7 @@ mod courier;
 mod documents;
 mod guard;
 mod lists;
+mod people;
 mod present;
 mod problem;
 mod registry;
@@ -39,6 +41,7 @@ mod signing;
 mod stream;
 mod work;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,8 +53,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use schema::directory::{CodeSystem, Directory, Office, Tier};
-use schema::handling::Calendar;
+use schema::directory::{CodeSystem, Directory, Office, ResolveError, Tier};
+use schema::handling::{Calendar, Role};
 use schema::id::{DocumentId, OfficeId};
 use schema::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -102,6 +105,7 @@ pub struct Api {
     keeper: Keeper,
     board: LinkBoard,
     hosts: Vec<String>,
+    machine_roles: BTreeSet<Role>,
     token_hash: [u8; 32],
     readers: Mutex<Vec<Reader>>,
     reads: Arc<Semaphore>,
@@ -109,6 +113,8 @@ pub struct Api {
     search: Arc<Search>,
     asks: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
+    /// Which list of people the chain knows; none before the first look.
+    people: tokio::sync::Mutex<Option<[u8; 32]>>,
 }
 
 /// Settings of an [`Api`].
@@ -129,7 +135,9 @@ pub struct ApiSetting {
     pub board: LinkBoard,
     /// Accepted `Host` headers, with their ports.
     pub hosts: Vec<String>,
-    /// What a request must carry.
+    /// In which roles whoever carries the machine's token may ask.
+    pub machine_roles: BTreeSet<Role>,
+    /// The machine's token.
     pub token: String,
     /// Officers, and the requests for their signatures.
     pub desk: Arc<Desk>,
@@ -166,6 +174,7 @@ pub fn router(setting: ApiSetting) -> Router {
         keeper,
         board,
         hosts,
+        machine_roles,
         token,
         desk,
         search,
@@ -179,6 +188,7 @@ pub fn router(setting: ApiSetting) -> Router {
         keeper,
         board,
         hosts,
+        machine_roles,
         token_hash: guard::token_hash(&token),
         readers: Mutex::new(Vec::new()),
         reads: Arc::new(Semaphore::new(READS_MAX)),
@@ -186,6 +196,7 @@ pub fn router(setting: ApiSetting) -> Router {
         search,
         asks: Arc::new(Semaphore::new(ASKS_MAX)),
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
+        people: tokio::sync::Mutex::new(None),
     });
     let v1 = Router::new()
         .route("/blobs/{hash}", put(attachments::keep))
@@ -206,6 +217,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))
         .route("/due", get(work::due))
+        .route("/people", get(people::list).post(people::record_list))
         .route("/registers", get(lists::books))
         .route("/registers/{direction}/{book}/{year}", get(lists::register))
         .route("/signers", get(signing::signers))
@@ -316,6 +328,15 @@ async fn json_body(request: Request) -> Result<Bytes, Problem> {
 
 /// The office that is meant by an id, by a code that is valid today, or by `tier:code`.
 fn resolve(directory: &Directory, text: &str, today: jiff::civil::Date) -> Result<OfficeId, Problem> {
+    Ok(resolve_office(directory, text, today)?)
+}
+
+/// As the API names offices: by id, by a code that is valid on a day, or by `tier:code`.
+pub(crate) fn resolve_office(
+    directory: &Directory,
+    text: &str,
+    today: jiff::civil::Date,
+) -> Result<OfficeId, ResolveError> {
     if let Ok(id) = text.parse::<OfficeId>() {
         return Ok(id);
     }

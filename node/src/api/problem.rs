@@ -161,6 +161,9 @@ impl From<&WorkRefusal> for Problem {
     fn from(refusal: &WorkRefusal) -> Self {
         let code = match refusal {
             WorkRefusal::Role { .. } => "role",
+            WorkRefusal::NotInRole { .. } => "not-in-role",
+            WorkRefusal::TypeNotYours { .. } => "type-not-yours",
+            WorkRefusal::RecipientNotYours { .. } => "recipient-not-yours",
             WorkRefusal::NotHere { .. } => "not-here",
             WorkRefusal::NotSentTo { .. } => "not-sent-to",
             WorkRefusal::NotSent { .. } => "not-sent-here",
@@ -177,6 +180,8 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::AlreadyAsked { .. } => "already-asked",
             WorkRefusal::AskedTooOften { .. } => "asked-too-often",
             WorkRefusal::NobodyLeft => "nobody-left",
+            WorkRefusal::NothingSaid { .. } => "nothing-said",
+            WorkRefusal::AlreadySetAside => "already-set-aside",
             WorkRefusal::SignatureInvalid => "signature-not-valid",
             WorkRefusal::Undetermined => "undetermined",
             WorkRefusal::SameNumber { .. } => "same-number",
@@ -203,10 +208,15 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::Text(_) => "work-text",
         };
         let status = match refusal {
-            WorkRefusal::Role { .. } | WorkRefusal::TypeNotAllowed { .. } => StatusCode::FORBIDDEN,
+            WorkRefusal::Role { .. }
+            | WorkRefusal::NotInRole { .. }
+            | WorkRefusal::TypeNotYours { .. }
+            | WorkRefusal::RecipientNotYours { .. }
+            | WorkRefusal::TypeNotAllowed { .. } => StatusCode::FORBIDDEN,
             WorkRefusal::NoDraft { .. }
             | WorkRefusal::NotHere { .. }
             | WorkRefusal::NotSent { .. }
+            | WorkRefusal::NothingSaid { .. }
             | WorkRefusal::NotSentTo { .. } => StatusCode::NOT_FOUND,
             WorkRefusal::Undetermined | WorkRefusal::UnknownBook | WorkRefusal::Text(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -214,6 +224,16 @@ impl From<&WorkRefusal> for Problem {
             _ => StatusCode::CONFLICT,
         };
         Self { detail: Some(detail_of(refusal)), ..Self::new(status, code) }
+    }
+}
+
+/// Who may, by name.
+fn may(who: &[String], lang: Lang) -> String {
+    match (who.is_empty(), lang) {
+        (true, Lang::Vi) => "Chưa ai trong đơn vị được giao việc này.".to_owned(),
+        (true, Lang::En) => "Nobody of this office is entrusted with that.".to_owned(),
+        (false, Lang::Vi) => format!("Người được giao: {}.", who.join(", ")),
+        (false, Lang::En) => format!("Entrusted with that: {}.", who.join(", ")),
     }
 }
 
@@ -228,6 +248,17 @@ fn detail_of(refusal: &WorkRefusal) -> Detail {
             };
             words(roles(Lang::Vi), roles(Lang::En))
         }
+        WorkRefusal::TypeNotYours { document_type, who } => {
+            let name = |language| document_type.name(language);
+            words(
+                format!("Loại văn bản: {}. {}", name(Language::Vietnamese), may(who, Lang::Vi)),
+                format!("Type: {}. {}", name(Language::English), may(who, Lang::En)),
+            )
+        }
+        WorkRefusal::RecipientNotYours { office, who } => words(
+            format!("Nơi nhận: {office}. {}", may(who, Lang::Vi)),
+            format!("Recipient: {office}. {}", may(who, Lang::En)),
+        ),
         WorkRefusal::AlreadyRegistered { entry } => words(
             format!("Số đến {entry} năm {}", entry.year),
             format!("Arrival number {entry} of {}", entry.year),

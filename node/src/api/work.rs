@@ -23,7 +23,7 @@ use super::{
     parsed, random_bytes, resolve,
 };
 use crate::step::{Answer, Done, Input};
-use crate::store::LineView;
+use crate::store::{LineView, WaitingPages};
 
 /// What somebody asks for. `from` is the sender of a document that came in, id or code; it is needed only where two offices
 /// have chosen one id.
@@ -89,6 +89,12 @@ enum WorkRequest {
     },
     Discard {
         document: DocumentId,
+        reason: String,
+    },
+    /// About a document that is not here; `with` is the other office, id or code.
+    SetAside {
+        document: DocumentId,
+        with: String,
         reason: String,
     },
     /// `id` is chosen by whoever asks, so that a repeated request is the same one and gets the same number; fresh when left out.
@@ -201,6 +207,10 @@ impl WorkRequest {
             Self::Issue { document, book, unit } => Work::Issue { document, book, unit },
             Self::Send { document } => Work::Send { document },
             Self::Discard { document, reason } => Work::Discard { document, reason },
+            Self::SetAside { document, with, reason } => {
+                let with = resolve(&api.directory(), &with, day_in_vietnam(now()))?;
+                Work::SetAside { with, document, reason }
+            }
             Self::RegisterPaper { id, book, paper } => Work::RegisterPaper { id: work_id(id)?, book, paper },
             Self::CancelNumber { id, direction, book, reason } => {
                 Work::CancelNumber { id: work_id(id)?, direction, book, reason }
@@ -244,9 +254,33 @@ pub(super) async fn work(
     }
 }
 
+/// Which pages of what waits for a person.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaitingQuery {
+    asked_after: Option<String>,
+    without_document_after: Option<String>,
+    limit: Option<u32>,
+    /// Also what was set aside.
+    #[serde(default)]
+    all: bool,
+}
+
 /// What waits for a person.
-pub(super) async fn waiting(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
-    let waiting = api.read(|reader| reader.waiting()).await?;
+pub(super) async fn waiting(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    query: Result<Query<WaitingQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(WaitingQuery { asked_after, without_document_after, limit, all }) = parsed(query)?;
+    let cursor = |text: Option<String>| text.map(|text| parsed(text.parse())).transpose();
+    let pages = WaitingPages {
+        asked_after: cursor(asked_after)?,
+        without_document_after: cursor(without_document_after)?,
+        rows: limit.unwrap_or(PAGE_ROWS),
+        all,
+    };
+    let waiting = api.read(move |reader| reader.waiting(&pages)).await?;
     Ok(api.presented(&headers, &waiting))
 }
 

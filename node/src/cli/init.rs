@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use schema::handling::Direction;
+use schema::handling::{Direction, Role};
 use schema::id::hex;
 use schema::registry::REGISTRY_BYTES_MAX;
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
         root_key,
         trust_anchors,
         registry,
+        machine_roles,
         listen,
         unattended,
         ask_passphrase,
@@ -76,6 +77,9 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
     let mut settings = Config::usual(folder, &source);
     if let Some(listen) = listen {
         settings.api.listen = listen;
+    }
+    if !machine_roles.is_empty() {
+        settings.api.machine_roles = machine_roles.into_iter().map(Role::from).collect();
     }
     let in_bundle = |name: &str| bundle.as_ref().map(|bundle| bundle.join(name)).filter(|path| path.exists());
     if let Some(path) = registry.or_else(|| in_bundle("registry.cbor")) {

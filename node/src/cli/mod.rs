@@ -134,7 +134,10 @@ enum Command {
     /// Answer a sender that asks for a document back (15, 16).
     Answer(work::AnswerArgs),
     /// Show what waits for a person.
-    Waiting,
+    Waiting(work::WaitingArgs),
+    /// Set aside what was said about a document that is not here, and say why: it waits no more, until more is said or the
+    /// document comes.
+    SetAside(work::SetAsideArgs),
     /// Show what is due and what is late: to send, to accept, to finish, and what has not arrived.
     Due,
     /// The registers and their numbers.
@@ -216,6 +219,10 @@ struct InitArgs {
     /// Directory, certificates and revocation lists: `registry.cbor` from the registrar.
     #[arg(long)]
     registry: Option<PathBuf>,
+    /// What the machine's own token may do; several are possible. Without `clerk` it neither reads nor sends documents, and
+    /// everybody uses `--as`. Left out: what programs need, `clerk` and `administrator`.
+    #[arg(long = "machine-role")]
+    machine_roles: Vec<person::RoleArg>,
     /// Where the API listens, on this machine only; port 0 takes a free one.
     #[arg(long)]
     listen: Option<SocketAddr>,
@@ -412,11 +419,12 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::TakeBack(args) => output.show(&work::ask(&client()?, "take-back", args)?, show::worked),
         Command::Recall(args) => output.show(&work::ask(&client()?, "recall", args)?, show::worked),
         Command::Answer(args) => output.show(&work::answer(&client()?, args)?, show::worked),
-        Command::Waiting => output.show(&client()?.get("/waiting")?, show::waiting),
+        Command::Waiting(args) => output.show(&client()?.get(&args.path())?, show::waiting),
+        Command::SetAside(args) => output.show(&work::set_aside(&client()?, args)?, show::worked),
         Command::Due => output.show(&client()?.get("/due")?, show::due),
         Command::Register(command) => work::register(&client()?, command, output),
         Command::Person(command) => {
-            let (answer, text) = person::person(folder, command)?;
+            let (answer, text) = person::person(folder, command, token, output.lang)?;
             output.show(&answer, text)
         }
         Command::Status => output.show(&client()?.get("/status")?, show::status),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::client::{CliError, Client};
 use super::register_file::{FormatArg, Sheet};
 use super::send::write_new;
-use super::{NarrowArgs, Output, show};
+use super::{NarrowArgs, Output, percent, show};
 use crate::keyring::random_bytes;
 use crate::store::PAGE_ROWS_MAX;
 use crate::words::{Lang, with_causes};
@@ -138,6 +138,48 @@ enum AnswerArg {
     Agree,
     /// Không đồng ý (16).
     Decline,
+}
+
+#[derive(Args)]
+pub(super) struct WaitingArgs {
+    /// Most rows of each list.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    /// Also what was set aside.
+    #[arg(long)]
+    all: bool,
+    /// Senders' questions after this place: what the page before ends with.
+    #[arg(long, value_name = "PLACE")]
+    asked_after: Option<String>,
+    /// What has no document, after this place.
+    #[arg(long, value_name = "PLACE")]
+    without_document_after: Option<String>,
+}
+
+impl WaitingArgs {
+    pub(super) fn path(&self) -> String {
+        let places =
+            [("asked_after", &self.asked_after), ("without_document_after", &self.without_document_after)];
+        let mut path = format!("/waiting?limit={}&all={}", self.limit, self.all);
+        for (name, place) in places {
+            if let Some(place) = place {
+                path.push_str(&format!("&{name}={}", percent(place)));
+            }
+        }
+        path
+    }
+}
+
+#[derive(Args)]
+pub(super) struct SetAsideArgs {
+    /// The document's id.
+    document: DocumentId,
+    /// The other office, id or code.
+    #[arg(long)]
+    with: String,
+    /// Why nothing is to be done.
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Subcommand)]
@@ -351,6 +393,12 @@ pub(super) fn answer(client: &Client, args: AnswerArgs) -> Result<Value, CliErro
     let AnswerArgs { which, answer, words } = args;
     let agreed = answer == AnswerArg::Agree;
     post(client, "answer", which.fields(), json!({ "agreed": agreed, "words": words }))
+}
+
+pub(super) fn set_aside(client: &Client, args: SetAsideArgs) -> Result<Value, CliError> {
+    let SetAsideArgs { document, with, reason } = args;
+    let fields = json!({ "document": document, "with": with, "reason": reason });
+    post(client, "set-aside", Map::new(), fields)
 }
 
 pub(super) fn register(client: &Client, command: RegisterCommand, output: &Output) -> Result<(), CliError> {

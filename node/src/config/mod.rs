@@ -14,7 +14,7 @@
 //! <data>/restore.json     there only while a restore puts another store in place
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use schema::directory::{Directory, URL_BYTES_MAX};
 use schema::event::key_id;
-use schema::handling::{Calendar, Rules};
+use schema::handling::{Calendar, Role, Rules};
 use schema::id::{OfficeId, RegionId, hex};
 use schema::registry::{
     Item, ItemFormatError, REGISTRY_BYTES_MAX, Registry, RegistryError, Roots, decode_items,
@@ -276,6 +276,16 @@ pub struct ApiConfig {
     /// Other names under which a browser may ask for it. Requests with any other `Host` are refused, which
     /// stops a foreign web page from reaching the station through a name it controls (DNS rebinding).
     pub host_names: Vec<String>,
+    /// In which roles the machine's own token (`api.json`) may ask; it does nobody's work. Prevents whoever looks after the
+    /// machine from reading and sending documents through the door.
+    pub machine_roles: BTreeSet<Role>,
+}
+
+impl ApiConfig {
+    /// What programs need: to read and send, to take a registry in, to have the people of the office recorded.
+    pub fn usual_machine_roles() -> BTreeSet<Role> {
+        BTreeSet::from([Role::Clerk, Role::Administrator])
+    }
 }
 
 #[derive(Deserialize)]
@@ -313,6 +323,7 @@ struct RawApi {
     allow_remote: bool,
     #[serde(default)]
     host_names: Vec<String>,
+    machine_roles: Option<BTreeSet<Role>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -338,7 +349,11 @@ impl Config {
             office: bundle.office,
             root_key: bundle.root_key,
             trust_anchors: bundle.trust_anchors.clone(),
-            api: ApiConfig { listen: LISTEN_DEFAULT, host_names: Vec::new() },
+            api: ApiConfig {
+                listen: LISTEN_DEFAULT,
+                host_names: Vec::new(),
+                machine_roles: ApiConfig::usual_machine_roles(),
+            },
             signing_key: folder.path().join("node.key"),
             public_key: None,
             passphrase_file: None,
@@ -412,7 +427,11 @@ impl Config {
         };
         let usual = Self::usual(folder, &Bundle { office: raw.office, root_key, trust_anchors });
         Ok(Self {
-            api: ApiConfig { listen, host_names: raw.api.host_names },
+            api: ApiConfig {
+                listen,
+                host_names: raw.api.host_names,
+                machine_roles: raw.api.machine_roles.unwrap_or_else(ApiConfig::usual_machine_roles),
+            },
             signing_key: at(raw.keys.signing, &usual.signing_key),
             public_key,
             passphrase_file: raw.unlock.passphrase_file.map(|path| folder.path().join(path)),
@@ -435,6 +454,8 @@ impl Config {
             toml_string(&shown.to_string_lossy())
         };
         let hosts: Vec<String> = self.api.host_names.iter().map(|name| toml_string(name)).collect();
+        let machine: Vec<String> =
+            self.api.machine_roles.iter().map(|role| toml_string(role.slug())).collect();
         let (root, anchors) = (hex(&self.root_key), render_anchors(&self.trust_anchors));
         let public = self.public_key.map(|key| format!("public = \"{}\"\n", hex(&key))).unwrap_or_default();
         let unlock = self.passphrase_file.as_deref();
@@ -453,7 +474,9 @@ impl Config {
              # Only this machine reaches it, unless `allow_remote` is true; there is no TLS on it.\n\
              listen = \"{}\"\n\
              allow_remote = {}\n\
-             host_names = [{}]\n\n\
+             host_names = [{}]\n\
+             # What the machine's own token (`api.json`) may do: without \"clerk\" it neither reads nor sends documents.\n\
+             machine_roles = [{}]\n\n\
              [keys]\n\
              signing = {}\n\
              {public}\
@@ -469,6 +492,7 @@ impl Config {
             self.api.listen,
             !self.api.listen.ip().is_loopback(),
             hosts.join(", "),
+            machine.join(", "),
             path(&self.signing_key),
             path(&self.login),
             self.allow_unencrypted,
@@ -756,7 +780,8 @@ mod tests {
             let bundle = Bundle { office: OfficeId::new(office), root_key: root, ..bundle() };
             let mut config = Config::usual(&folder, &bundle);
             let ip = if remote { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-            config.api = ApiConfig { listen: (ip, port).into(), host_names: hosts };
+            let machine_roles = if remote { BTreeSet::new() } else { ApiConfig::usual_machine_roles() };
+            config.api = ApiConfig { listen: (ip, port).into(), host_names: hosts, machine_roles };
             config.signing_key = folder.path().join(&key);
             config.public_key = remote.then_some(root);
             config.passphrase_file = remote.then(|| PathBuf::from("/mnt").join(&key));

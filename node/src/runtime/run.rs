@@ -21,11 +21,13 @@ use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder};
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
+use crate::people::People;
 use crate::signing::{Desk, keep_polling};
-use crate::step::{Effect, Input};
+use crate::step::{Effect, Input, Ticket};
 use crate::store::{Inspection, Search, Store, StoreError};
 use crate::words::with_causes;
 use schema::event::{Verifier, key_id};
+use schema::exchange::{Command, Records as _};
 use schema::id::hex;
 use schema::registry::{Item, ItemId, ItemKind, Registry};
 use schema::time::Millis;
@@ -106,6 +108,7 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         tracing::warn!(key = %key_file, "the signing key lies unencrypted; `tram-node key protect` encrypts it");
     }
     let (recorded, registry, unrecorded) = with_kept(config, &registry, &store)?;
+    let changed_people = changed_people(folder, &store)?;
     let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry));
     let mut links = Links::new(config.office, login, keeper.clone());
     let (office, seed) = (config.office, keyring::random_bytes()?);
@@ -130,6 +133,10 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     keeper.tell(inputs.clone());
     // Also without anything new: the next signing key may be certified by now.
     inputs.put(Input::Registry { registry: Arc::clone(&registry), items: unrecorded }).await?;
+    for command in changed_people {
+        // What is refused now, or does not fit on the disk, is tried again when a person asks.
+        inputs.put(Input::Command { ticket: Ticket(0), command }).await?;
+    }
     if let Some(chores) = chores {
         tokio::spawn(do_chores(chores, keeper.clone(), config.signing_key.clone()));
     }
@@ -185,6 +192,18 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     result.context("the core thread panicked")?.context("the station stopped because a step failed")
 }
 
+/// What the list of people says and the chain does not: it was changed while the station stood still. A list that cannot be read
+/// is told, and shut to people, not to programs.
+fn changed_people(folder: &DataFolder, store: &Store) -> Result<Vec<Command>, StoreError> {
+    match People::read(folder) {
+        Ok(people) => Ok(people.unrecorded(&store.people()?)),
+        Err(error) => {
+            tracing::error!(error = with_causes(&error), "the list of people cannot be read");
+            Ok(Vec::new())
+        }
+    }
+}
+
 /// Looks at the store before anything is opened for writing: what is damaged stays as it is.
 fn check_store(folder: &DataFolder, verifier: &Verifier) -> Result<(), StoreError> {
     let path = folder.database();
@@ -224,6 +243,7 @@ async fn open_door(
         keeper: keeper.clone(),
         board: links.board(),
         hosts,
+        machine_roles: config.api.machine_roles.clone(),
         token: token.clone(),
         desk: Arc::clone(desk),
         search: Arc::clone(search),

@@ -1,8 +1,8 @@
 //! What became of documents after they arrived, and the numbers of the registers.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::exchange::LineUse;
-use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, Side, Stage, Standing};
+use schema::handling::{CaseRow, Direction, DraftStage, DraftedRow, Entry, PersonRow, Side, Stage, Standing};
 use schema::id::{Counter, DocumentId, Incarnation, OfficeId, Position, WorkId};
 use schema::time::Day;
 
@@ -78,6 +78,25 @@ pub(in crate::store) fn drafted_row(row: &Row<'_>, column: usize) -> rusqlite::R
         let kind = rusqlite::types::Type::Blob;
         rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
     })
+}
+
+/// The row that a column holds.
+pub(in crate::store) fn person_row(row: &Row<'_>, column: usize) -> rusqlite::Result<PersonRow> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    minicbor::decode(bytes).map_err(|error| {
+        let kind = rusqlite::types::Type::Blob;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, error.to_string().into())
+    })
+}
+
+/// Everybody of the office by name; also who was removed.
+pub(in crate::store) fn people(db: &Connection) -> Result<Vec<PersonRow>, StoreError> {
+    let mut people = Vec::new();
+    each_row(db, "SELECT bytes FROM person ORDER BY name", |row| {
+        people.push(person_row(row, 0)?);
+        Ok(())
+    })?;
+    Ok(people)
 }
 
 /// The five columns of what used a number.
@@ -199,15 +218,22 @@ impl Store {
         };
         let known = self.db.prepare_cached(known);
         let known = known.and_then(|mut s| s.exists(params![case.document.as_bytes(), no]));
-        let note = match known.attempted("look up a document")? {
-            true => "DELETE FROM unmatched WHERE peer = ?1 AND document = ?2 AND side = ?3",
-            false => "INSERT INTO unmatched VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        let (document, side) = (case.document.as_bytes(), side_number(case.side));
+        let noted = match known.attempted("look up a document")? {
+            true => {
+                let sql = "DELETE FROM unmatched WHERE peer = ?1 AND document = ?2 AND side = ?3";
+                self.db.prepare_cached(sql).and_then(|mut s| s.execute(params![no, document, side]))
+            }
+            false => {
+                let sql =
+                    "INSERT INTO unmatched VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET set_aside = ?4";
+                let set_aside = case.set_aside.map(|entry| entry.0 as i64);
+                self.db
+                    .prepare_cached(sql)
+                    .and_then(|mut s| s.execute(params![no, document, side, set_aside]))
+            }
         };
-        let side = side_number(case.side);
-        self.db
-            .prepare_cached(note)
-            .and_then(|mut s| s.execute(params![no, case.document.as_bytes(), side]))
-            .attempted("note what has no document")?;
+        noted.attempted("note what has no document")?;
         Ok(())
     }
 
@@ -303,6 +329,15 @@ impl Store {
                 s.execute(params![row.document.as_bytes(), stage, entry.0 as i64, bytes])
             })
             .attempted("record a draft")?;
+        Ok(())
+    }
+
+    pub(super) fn save_person(&self, person: &PersonRow) -> Result<(), StoreError> {
+        let bytes = minicbor::to_vec(person).unwrap_or_default();
+        self.db
+            .prepare_cached("INSERT INTO person VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = ?2")
+            .and_then(|mut s| s.execute(params![person.name, bytes]))
+            .attempted("record somebody of the office")?;
         Ok(())
     }
 

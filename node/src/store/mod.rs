@@ -35,7 +35,7 @@ pub use reader::{
     AlarmView, AmendsView, AskedView, BookView, DifferenceView, DocumentView, DraftView, DueView, DueViews,
     ExportError, IncomingView, JudgementView, LineView, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView,
     QuarantineView, Reader, RecipientView, RegisterRow, SentStamp, StatusView, Step, StepKind, Task,
-    WaitingView, WaitingViews, WhyView,
+    WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{

@@ -1,6 +1,8 @@
 //! When to send again: the clockwork of the outbox. Nothing here is part of the replayed state.
 
-use rusqlite::{OptionalExtension, params};
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::body::{Place, SentPlace};
 use schema::event::{Kind, Urgency};
 use schema::id::{Counter, EventId, OfficeId, Position};
@@ -46,6 +48,81 @@ pub struct OpenDispatch {
     pub position: Position,
     /// The recipients that have not answered.
     pub to: Vec<OfficeId>,
+}
+
+/// Entries of the journal that are counted together.
+const STRETCH_ENTRIES: i64 = 256;
+
+/// Sends that wait for a receipt, of one stretch of the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::store) struct Stretch {
+    number: i64,
+    /// How many.
+    pub(in crate::store) waiting: u64,
+    /// Of those, how many no relay has stored yet.
+    pub(in crate::store) queued: u64,
+    /// None of them was saved before that.
+    pub(in crate::store) saved_from: i64,
+    /// Nor after that.
+    pub(in crate::store) saved_until: i64,
+}
+
+impl Stretch {
+    /// All that have any, by when their oldest was saved.
+    pub(in crate::store) fn all(db: &Connection) -> Result<Vec<Self>, StoreError> {
+        let sql = "SELECT stretch, waiting, queued, saved_from, saved_until FROM waiting_sends
+                   WHERE waiting > 0 OR queued > 0 ORDER BY saved_from, stretch";
+        Self::list(db, sql)
+    }
+
+    /// As [`Stretch::all`], but counted anew, row by row.
+    fn counted(db: &Connection) -> Result<Vec<Self>, StoreError> {
+        let sql = format!(
+            "SELECT position / {STRETCH_ENTRIES} AS stretch, count(*), sum(left_by IS NULL), min(recorded_at),
+                    max(recorded_at)
+             FROM sent INDEXED BY sent_waiting JOIN journal USING (position)
+             WHERE open = 1 AND receipt IS NULL AND kind NOT IN (6, 7) GROUP BY stretch ORDER BY stretch"
+        );
+        Self::list(db, &sql)
+    }
+
+    fn list(db: &Connection, sql: &str) -> Result<Vec<Self>, StoreError> {
+        let row = |row: &Row<'_>| {
+            Ok(Self {
+                number: row.get(0)?,
+                waiting: row.get::<_, i64>(1)?.unsigned_abs(),
+                queued: row.get::<_, i64>(2)?.unsigned_abs(),
+                saved_from: row.get(3)?,
+                saved_until: row.get(4)?,
+            })
+        };
+        db.prepare_cached(sql)
+            .and_then(|mut s| s.query_map([], row)?.collect())
+            .attempted("count the open sends")
+    }
+
+    /// Its entries of the journal.
+    pub(in crate::store) const fn positions(&self) -> Range<i64> {
+        self.number * STRETCH_ENTRIES..(self.number + 1) * STRETCH_ENTRIES
+    }
+
+    /// Whether what was counted row by row is what this says.
+    fn holds(&self, counted: &Self) -> bool {
+        let sums = |stretch: &Self| (stretch.number, stretch.waiting, stretch.queued);
+        sums(self) == sums(counted)
+            && self.saved_from <= counted.saved_from
+            && counted.saved_until <= self.saved_until
+    }
+}
+
+/// Counts the open sends row by row, and compares.
+pub(in crate::store) fn check_open_sends(db: &Connection) -> Result<(), StoreError> {
+    let mut kept = Stretch::all(db)?;
+    kept.sort_unstable_by_key(|stretch| stretch.number);
+    let counted = Stretch::counted(db)?;
+    let same =
+        kept.len() == counted.len() && kept.iter().zip(&counted).all(|(kept, counted)| kept.holds(counted));
+    if same { Ok(()) } else { Err(StoreError::Value { what: "the count of open sends" }) }
 }
 
 fn hasten_after_sql() -> String {
@@ -303,5 +380,147 @@ mod tests {
             .query_row(&format!("EXPLAIN QUERY PLAN {}", hasten_after_sql()), [1, 2], |row| row.get("detail"))
             .expect("a plan");
         assert!(plan.contains("sent_due (urgency=? AND due_at>?)"), "{plan}");
+    }
+    /// Sends of three stretches of the journal, recorded by a clock that goes back twice.
+    const SENDS: u64 = 600;
+    /// What the clock said at an entry of the journal.
+    fn recorded_at(position: u64) -> i64 {
+        let hour = match position {
+            0..200 => 0,
+            200..300 => 50,
+            300..450 => 1,
+            _ => 0,
+        };
+        (hour * 3_600_000 + position).cast_signed()
+    }
+
+    fn long_store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("tram.db")).expect("a store");
+        store.begin().expect("a transaction");
+        for n in 1..=SENDS {
+            let entry = "INSERT INTO journal VALUES (?1, 1, 0, ?1, ?2, x'00')";
+            store.db.execute(entry, params![n.cast_signed(), recorded_at(n)]).expect("a journal entry");
+            let kind = match n % 7 {
+                0 => Kind::Receipt,
+                1 => Kind::Head,
+                _ => Kind::Dispatch,
+            };
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_le_bytes());
+            let row = SentRow {
+                to: RECIPIENT,
+                place: Place {
+                    incarnation: Incarnation::FIRST,
+                    counter: Counter(n),
+                    id: EventId::new([7; 32]),
+                },
+                position: Position(n),
+                kind,
+                urgency: Urgency::Normal,
+                document: (kind == Kind::Dispatch).then(|| DocumentId::new(id)),
+                open: true,
+                left: None,
+                receipt: None,
+                superseded: false,
+                regained: false,
+                code_key: None,
+            };
+            store.apply(&Change::Sent(row), Position(n), Millis(1)).expect("a row");
+        }
+        store.claim(OfficeId::new([1; 16])).expect("claimed");
+        store.commit().expect("committed");
+        (folder, store)
+    }
+
+    /// Open, queued and late sends and when the oldest was saved, walking all of them.
+    fn walked(store: &Store, late_before: i64) -> (u64, u64, u64, Option<u64>) {
+        let sql = "SELECT count(*), coalesce(sum(left_by IS NULL), 0), coalesce(sum(recorded_at < ?1), 0),
+                          min(recorded_at)
+                   FROM sent JOIN journal USING (position)
+                   WHERE sent.open = 1 AND sent.receipt IS NULL AND sent.kind NOT IN (6, 7)";
+        let number = |row: &Row<'_>, column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+        let row = |row: &Row<'_>| {
+            let oldest = row.get::<_, Option<i64>>(3)?.map(i64::unsigned_abs);
+            Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?, oldest))
+        };
+        store.db.query_row(sql, [late_before], row).expect("counted")
+    }
+
+    fn in_status(folder: &tempfile::TempDir, now: Millis) -> (u64, u64, u64, Option<u64>) {
+        let reader = crate::store::Reader::open(&folder.path().join("tram.db")).expect("a reader");
+        let status = reader.status(now).expect("a status");
+        (status.open, status.queued, status.overdue, status.oldest_open_at.map(|at| at.0))
+    }
+
+    /// The status counts the open sends without walking them, and counts what a walk would.
+    #[test]
+    fn status_counts_open_sends_as_a_walk_does() {
+        use schema::invariant::OVERDUE_MS;
+        let (folder, store) = long_store();
+        let (to, incarnation) = (RECIPIENT, Incarnation::FIRST);
+        let mut seen = std::collections::BTreeSet::new();
+        for round in 0..400_u64 {
+            // Every number comes up, in no order.
+            let n = (round * 7_919) % SENDS + 1;
+            let (counter, position) = (Counter(n), Position(1));
+            let change = match (round / 3) % 6 {
+                0 | 1 => Change::Left { to, incarnation, counter, position, closes: round % 5 == 0 },
+                2 | 3 => Change::Receipted { to, incarnation, counter, position },
+                4 => Change::Confirmed { to, incarnation, counter },
+                _ => Change::Reopened { to, incarnation, counter },
+            };
+            store.apply(&change, position, Millis(2)).expect("changed");
+            check_open_sends(&store.db).expect("the counts hold");
+            if round % 20 == 0 {
+                for hours in [0, 1, 2, 51] {
+                    let late_before = hours * 3_600_000 + 250;
+                    let found = in_status(&folder, Millis(late_before + OVERDUE_MS));
+                    assert_eq!(found, walked(&store, late_before.cast_signed()), "round {round}");
+                    seen.insert(found);
+                }
+            }
+        }
+        assert!(seen.len() > 20, "the counts have changed on the way: {seen:?}");
+        for n in 1..=SENDS {
+            // Opened again after it had left, and again while it is open.
+            for change in [
+                Change::Reopened { to, incarnation, counter: Counter(n) },
+                Change::Left { to, incarnation, counter: Counter(n), position: Position(1), closes: false },
+                Change::Reopened { to, incarnation, counter: Counter(n) },
+            ] {
+                store.apply(&change, Position(1), Millis(2)).expect("changed");
+            }
+        }
+        check_open_sends(&store.db).expect("the counts hold");
+        let half = Change::SentAnew { to, incarnation, counter: Counter(3) };
+        store.apply(&half, Position(1), Millis(2)).expect("changed");
+        check_open_sends(&store.db).expect("the counts hold");
+        let all = Change::Superseded { before: Incarnation::FIRST.following(0) };
+        store.apply(&all, Position(1), Millis(2)).expect("changed");
+        check_open_sends(&store.db).expect("the counts hold");
+        assert_eq!(in_status(&folder, Millis(0)), (0, 0, 0, None));
+    }
+
+    /// A count that is not what is there is damage, and is found by whatever checks a store.
+    #[test]
+    fn wrong_count_of_open_sends_is_found() {
+        let (folder, store) = long_store();
+        for (wrong, back) in [
+            ("waiting = waiting + 1", "waiting = waiting - 1"),
+            ("queued = queued - 1", "queued = queued + 1"),
+            ("saved_until = saved_until - 1", "saved_until = saved_until + 1"),
+            ("saved_from = saved_from + 1", "saved_from = saved_from - 1"),
+        ] {
+            let set = |what: &str| format!("UPDATE waiting_sends SET {what} WHERE stretch = 1");
+            store.db.execute(&set(wrong), []).expect("changed");
+            assert!(matches!(check_open_sends(&store.db), Err(StoreError::Value { .. })), "{wrong}");
+            let inspection = crate::store::Inspection::open(&folder.path().join("tram.db")).expect("opened");
+            assert!(inspection.check_open_sends().is_err(), "{wrong}");
+            store.db.execute(&set(back), []).expect("changed");
+            check_open_sends(&store.db).expect("the counts hold again");
+        }
+        store.db.execute("DELETE FROM waiting_sends WHERE stretch = 1", []).expect("changed");
+        assert!(check_open_sends(&store.db).is_err());
     }
 }

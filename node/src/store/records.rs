@@ -7,12 +7,14 @@ use schema::exchange::{
     Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX,
     SentRow, StateDigest,
 };
-use schema::handling::{self, CaseRow, Direction, DraftedRow, Side};
+use schema::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
 use schema::trust::Outcome;
 
+use super::handled::{people, person_row};
+use super::outbox::check_open_sends;
 use super::{Attempted, JournalEntry, Store, StoreError};
 
 const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.position, sent.kind, sent.urgency, \
@@ -274,6 +276,17 @@ impl Records for Store {
         self.draft(document)
     }
 
+    fn person(&self, name: &str) -> Result<Option<PersonRow>, StoreError> {
+        self.db
+            .prepare_cached("SELECT bytes FROM person WHERE name = ?1")
+            .and_then(|mut s| s.query_row([name], |row| person_row(row, 0)).optional())
+            .attempted("look up somebody of the office")
+    }
+
+    fn people(&self) -> Result<Vec<PersonRow>, StoreError> {
+        people(&self.db)
+    }
+
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
         let sql = "SELECT document FROM handled INDEXED BY handled_code
                    WHERE code_key = ?2 AND peer = ?1 ORDER BY document LIMIT ?3";
@@ -398,6 +411,7 @@ impl Store {
             Change::Case(case) => self.save_handled(case),
             Change::Line { direction, line, used } => self.use_line(*direction, line, *used),
             Change::Drafted(row) => self.save_draft(row, entry),
+            Change::Person(row) => self.save_person(row),
             Change::Answered {
                 from,
                 incarnation,
@@ -555,17 +569,19 @@ impl Store {
         Ok(())
     }
 
-    /// The hash of the live state, from the tables (P7).
+    /// The hash of the live state, from the tables (P7). What is kept beside them for the status is counted anew.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// When SQLite fails, or a count is not what is there.
     pub fn state_hash(&self, exchange: &Exchange) -> Result<StateHash, StoreError> {
+        check_open_sends(&self.db)?;
         let mut digest = StateDigest::new(exchange);
         self.each_sent(|row| digest.sent(&row))?;
         self.each_held(|row| digest.held(&row))?;
         self.each_handled(|case| digest.case(&case))?;
         self.each_line(|direction, line, used| digest.line(direction, &line, used))?;
         self.each_draft(|row| digest.drafted(&row))?;
+        people(&self.db)?.iter().for_each(|row| digest.person(row));
         Ok(digest.finish())
     }
 

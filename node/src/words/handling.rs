@@ -131,7 +131,21 @@ table! {
              administrator add you with `tram-node person add`.";
         "role" => "Việc này không thuộc vai trò của bạn; chưa có gì được ghi. Hãy chuyển cho người có vai trò nêu dưới đây.",
             "This is not for your role; nothing was recorded. Leave it to somebody in the role named below.";
+        "not-in-role" => "Bạn không còn vai trò này trong đơn vị; chưa có gì được ghi. Hãy hỏi quản trị đơn vị.",
+            "You do not have that role in this office any more; nothing was recorded. Ask the administrator.";
+        "type-not-yours" => "Bạn không được giao duyệt, ký, cấp số hay gửi loại văn bản này; chưa có gì được ghi. Hãy chuyển cho người được \
+                             giao nêu dưới đây, hoặc đề nghị quản trị đơn vị giao thêm (`tram-node person limit`).",
+            "Documents of this type are not yours to approve, sign, number or send; nothing was recorded. Leave it to whoever is \
+             named below, or have the administrator entrust them to you (`tram-node person limit`).";
+        "recipient-not-yours" => "Bạn không được giao gửi văn bản cho nơi nhận này; chưa có gì được ghi. Hãy chuyển cho người được giao \
+                                  nêu dưới đây, hoặc đề nghị quản trị đơn vị giao thêm (`tram-node person limit`).",
+            "Documents to this recipient are not yours to approve, sign, number or send; nothing was recorded. Leave it to whoever \
+             is named below, or have the administrator entrust it to you (`tram-node person limit`).";
         "content-role" => "Vai trò quản trị đơn vị không xem nội dung văn bản.", "An administrator does not read what documents say.";
+        "machine-role" => "Cấu hình của trạm (`[api]`, `machine_roles`) không cho mã truy cập của máy đọc hay gửi văn bản; chưa có gì được ghi. \
+                           Hãy dùng `--as` cùng tên của mình.",
+            "The station's settings (`[api]`, `machine_roles`) do not let the machine's own token read or send documents; nothing \
+             was recorded. Use `--as` with your name.";
         "not-here" => "Văn bản này chưa đến, hoặc chưa tới lượt hiển thị; chưa có gì được ghi.",
             "This document is not here, or not shown yet; nothing was recorded.";
         "not-sent-to" => "Văn bản không gửi cho đơn vị đó; chưa có gì được ghi.",
@@ -155,6 +169,12 @@ table! {
             "No recipient is left that could be asked: all were asked already, or it counts no more there.";
         "content-blocked" => "Văn bản đã thu hồi hoặc đã được lấy lại: không mở tệp đính kèm, trừ người có vai trò kiểm tra.",
             "The document was recalled or taken back: its attachments are not opened, except by an auditor.";
+        "nothing-said" => "Không có thông tin nào về văn bản chưa có tại đây mang mã này; nếu văn bản đã đến, hãy xử lý như bình thường. \
+                           Chưa có gì được ghi.",
+            "Nothing was said about a document of this id that is not here; if it has come, work on it as usual. Nothing was \
+             recorded.";
+        "already-set-aside" => "Thông tin này đã được bỏ qua từ trước và chưa có gì mới; không ghi lần thứ hai.",
+            "This was set aside before and nothing more was said since; it was not recorded a second time.";
         "nothing-asked" => "Bên gửi không có đề nghị nào đang chờ trả lời.", "No question of its sender waits for an answer.";
         "already-asked" => "Đã đề nghị nơi nhận này và đang chờ trả lời; không gửi lần thứ hai.",
             "This recipient was asked and has not answered yet; it was not asked a second time.";

@@ -13,7 +13,7 @@ use certified::Registrar;
 use ed25519_dalek::SigningKey;
 use node::Node;
 use node::api::{ApiSetting, router, serve};
-use node::config::DataFolder;
+use node::config::{ApiConfig, DataFolder};
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::signing::Desk;
@@ -129,6 +129,7 @@ impl Station {
                 keeper,
                 board: links.board(),
                 hosts: vec![address.to_string()],
+                machine_roles: ApiConfig::usual_machine_roles(),
                 token: TOKEN.to_owned(),
                 desk,
                 search: Arc::new(Search::new(folder.path().join("search.db"))),

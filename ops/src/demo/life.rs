@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer as _, SigningKey};
 use node::config::DataFolder;
-use node::people::People;
+use node::people::{Limits, People};
 use ops::ca::authority::CERTIFICATES;
 use ops::ca::build::Kind;
 use ops::ca::rehearsal::{Rehearsal, place_of};
@@ -79,7 +79,7 @@ fn hire(world: &World, part: Part, names: [&str; 3]) -> Result<Staff> {
     let folder = DataFolder::new(&world.station(part).data);
     let mut people = People::read(&folder)?;
     let mut token = |name: &str, role| -> Result<String> {
-        let (_, file) = people.add(name, &[role])?;
+        let (_, file) = people.add(name, &[role], Limits::default(), "tram demo")?;
         Ok(std::fs::read_to_string(file)?.trim().to_owned())
     };
     let [clerk, leader, officer] = names;

@@ -9,7 +9,10 @@ use super::{BodyError, Issue};
 use crate::cose::infallible;
 use crate::document::{ABSTRACT_CHARS_MAX, DocumentType, Manifest, require_code};
 use crate::event::{Event, Kind};
-use crate::handling::{ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, Recipients, WORDS_CHARS_MAX};
+use crate::handling::{
+    ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow, Recipients, Side,
+    WORDS_CHARS_MAX,
+};
 use crate::id::{DocumentId, OfficeId, WorkId};
 use crate::text;
 use crate::time::Day;
@@ -150,6 +153,36 @@ pub enum Deed {
         #[n(1)]
         reason: String,
     },
+    /// What was said about a document that is not here was looked at, and nothing is to be done about it.
+    #[n(10)]
+    SetAside {
+        /// The other office.
+        #[n(0)]
+        with: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
+        /// On which side of it this office is.
+        #[n(2)]
+        side: Side,
+        /// Why.
+        #[n(3)]
+        reason: String,
+    },
+    /// Somebody works here from now on, or may do and send something else than before.
+    #[n(11)]
+    PersonSet {
+        /// Who, and what.
+        #[n(0)]
+        person: PersonRow,
+    },
+    /// Somebody works here no more.
+    #[n(12)]
+    PersonRemoved {
+        /// The full name.
+        #[n(0)]
+        name: String,
+    },
 }
 
 /// Who works on a document, until when, and how.
@@ -263,7 +296,16 @@ impl Act {
             }
             Deed::Signed { .. } => Ok(()),
             Deed::Issued { issue, .. } => require_code(&issue.code),
-            Deed::Discarded { reason, .. } => required(reason, WORDS_CHARS_MAX),
+            Deed::PersonSet { person } if person.roles.is_empty() => rule("a person has at least one role"),
+            Deed::PersonSet { person } if person.recipients.len() > PERSON_RECIPIENTS_MAX => {
+                rule("a person is limited to at most 1,024 recipients")
+            }
+            Deed::PersonSet { person: PersonRow { name, .. } } | Deed::PersonRemoved { name } => {
+                required(name, ACTOR_CHARS_MAX)
+            }
+            Deed::Discarded { reason, .. } | Deed::SetAside { reason, .. } => {
+                required(reason, WORDS_CHARS_MAX)
+            }
             Deed::NumberCancelled { .. } | Deed::PaperRegistered { .. } | Deed::HighestStated { .. } => {
                 rule("a line of a register has a number from 1 to 9,999,999")
             }

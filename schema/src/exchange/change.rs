@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::{HeldRow, Judged, LineUse, SentRow};
 use crate::body::{Body, Place};
 use crate::event::Event;
-use crate::handling::{self, CaseRow, Direction, DraftedRow};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
 use crate::registry::ItemId;
 use crate::trust::Outcome;
@@ -183,6 +183,8 @@ pub enum Change {
     },
     /// A document on its way out.
     Drafted(Box<DraftedRow>),
+    /// Somebody of this office.
+    Person(PersonRow),
     /// Someone must look at this.
     Alarm(Alarm),
 }

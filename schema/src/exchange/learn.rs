@@ -4,7 +4,7 @@ use super::change::{Alarm, Change, Entry};
 use super::{Exchange, LineUse, Records};
 use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue, cancelling_key};
 use crate::document::Amends;
-use crate::handling::{self, CaseRow, Direction, DraftStage, DraftedRow, Fact, STEPS_MAX, Side};
+use crate::handling::{self, CaseRow, Direction, DraftStage, DraftedRow, Fact, PersonRow, STEPS_MAX, Side};
 use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 
 /// What a document that amends an earlier one says about that.
@@ -37,6 +37,8 @@ impl Exchange {
         if known
             .is_none_or(|known| (known.progress, known.code_key) != (case.progress.clone(), case.code_key))
         {
+            // Whoever set aside what was known has not seen this.
+            case.set_aside = None;
             note_step(&mut case.steps, entry);
             case.note_questions(entry.position);
             changes.push(Change::Case(case));
@@ -93,6 +95,15 @@ impl Exchange {
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));
             }
+            Deed::SetAside { with, document, side, .. } => {
+                let known = records.case(with, document, *side)?;
+                let mut case = known.unwrap_or_else(|| CaseRow::new(*with, *document, *side));
+                case.set_aside = Some(position);
+                note_step(&mut case.steps, entry);
+                changes.push(Change::Case(case));
+            }
+            Deed::PersonSet { person } => changes.push(Change::Person(person.clone())),
+            Deed::PersonRemoved { name } => changes.push(Change::Person(PersonRow::removed(name.clone()))),
             Deed::PaperRegistered { entry: line, paper, work, .. } => {
                 let used = LineUse::by_work(position, *work, paper.key());
                 self.use_line(records, Direction::Incoming, line, used, changes)?;
@@ -115,6 +126,7 @@ impl Exchange {
                     signatures: Vec::new(),
                     issued: None,
                     steps,
+                    signed: None,
                 };
                 note_step(&mut row.steps, entry);
                 changes.push(Change::Drafted(Box::new(row)));
@@ -126,6 +138,7 @@ impl Exchange {
                 change_draft(records, entry, document, changes, |row| {
                     row.stage = DraftStage::Signed;
                     row.signatures.push(signature.clone());
+                    row.signed = row.signed.or(Some(position));
                 })?;
             }
             Deed::Issued { document, issue } => {

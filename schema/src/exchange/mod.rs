@@ -28,7 +28,7 @@ mod work;
 pub use change::{Alarm, Change, Class, Entry};
 pub use decide::{Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
 pub use records::{HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX, SentRow, StateDigest};
-pub use work::{Arrival, Work, WorkRefusal};
+pub use work::{Arrival, Work, WorkRefusal, beyond_authority};
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use super::{Alarm, Change, Class, Entry, Exchange};
 use crate::body::{Body, Issue, Place};
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
-use crate::handling::{self, CaseRow, Direction, DraftedRow, Side};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 use crate::trust::Outcome;
 
@@ -310,6 +310,18 @@ pub trait Records {
     /// When the store cannot be read.
     fn drafted(&self, document: &DocumentId) -> Result<Option<DraftedRow>, Self::Error>;
 
+    /// Somebody of this office by the full name; also who was removed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn person(&self, name: &str) -> Result<Option<PersonRow>, Self::Error>;
+
+    /// Everybody of this office by name; also who was removed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn people(&self) -> Result<Vec<PersonRow>, Self::Error>;
+
     /// Documents of `from` with this number and symbol that were registered here: the first [`SAME_CODE_MAX`].
     ///
     /// # Errors
@@ -428,6 +440,7 @@ pub struct MemoryRecords {
     lines: BTreeMap<(Direction, handling::Entry), LineUse>,
     worked: HashMap<WorkId, (Direction, handling::Entry)>,
     drafted: BTreeMap<DocumentId, DraftedRow>,
+    people: BTreeMap<String, PersonRow>,
 }
 
 impl Records for MemoryRecords {
@@ -539,6 +552,14 @@ impl Records for MemoryRecords {
         Ok(self.drafted.get(document).cloned())
     }
 
+    fn person(&self, name: &str) -> Result<Option<PersonRow>, Infallible> {
+        Ok(self.people.get(name).cloned())
+    }
+
+    fn people(&self) -> Result<Vec<PersonRow>, Infallible> {
+        Ok(self.people.values().cloned().collect())
+    }
+
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
         let cases = self.cases.values().filter(|case| case.with == *from && case.code_key == Some(code_key));
         Ok(cases.map(|case| case.document).take(SAME_CODE_MAX).collect())
@@ -616,6 +637,9 @@ impl MemoryRecords {
             Change::Drafted(row) => {
                 self.drafted.insert(row.document, (**row).clone());
             }
+            Change::Person(row) => {
+                self.people.insert(row.name.clone(), row.clone());
+            }
             Change::Held(row) => {
                 if let Some(document) = row.document {
                     let place = (row.place.incarnation, row.place.counter);
@@ -691,12 +715,13 @@ impl MemoryRecords {
             digest.line(*direction, line, *used);
         }
         self.drafted.values().for_each(|row| digest.drafted(row));
+        self.people.values().for_each(|row| digest.person(row));
         digest.finish()
     }
 }
 
 /// Hashes a state row by row: first the sent rows, then the held rows, each by office, incarnation and counter; then what is
-/// known of documents, by office, document and side; then the lines of the registers and the documents on their way out.
+/// known of documents, by office, document and side; then the lines of the registers, the documents on their way out, and the people of the office.
 pub struct StateDigest {
     hash: Sha256,
     buffer: Vec<u8>,
@@ -738,6 +763,11 @@ impl StateDigest {
 
     /// Adds a document on its way out.
     pub fn drafted(&mut self, row: &DraftedRow) {
+        self.add(row);
+    }
+
+    /// Adds somebody of the office.
+    pub fn person(&mut self, row: &PersonRow) {
         self.add(row);
     }
 

@@ -52,6 +52,10 @@ pub struct CaseRow {
     /// What nobody has answered yet, and the entries of the journal that asked it.
     #[n(8)]
     pub asked_at: BTreeMap<BusinessId, Position>,
+    /// The entry in which somebody set aside what was said about a document that is not here; none again as soon as more is
+    /// said.
+    #[n(9)]
+    pub set_aside: Option<Position>,
 }
 
 impl CaseRow {
@@ -66,6 +70,7 @@ impl CaseRow {
             code_key: None,
             due: None,
             asked_at: BTreeMap::new(),
+            set_aside: None,
         }
     }
 

@@ -76,4 +76,7 @@ pub struct DraftedRow {
     /// The entries of the journal that say so, oldest first.
     #[n(7)]
     pub steps: Vec<Position>,
+    /// The entry that holds the first signature of a person: the law has the document sent that day.
+    #[n(8)]
+    pub signed: Option<Position>,
 }

@@ -19,8 +19,8 @@ pub(super) use documents::{
 pub(super) use station::{alarms, offices, quarantine, status};
 pub(super) use store::{backed_up, backup_checked, broken, damaged_store, restored, verified};
 pub(super) use work::{
-    draft, drafts, due, people, person_added, person_removed, register, register_written, registers, waiting,
-    worked,
+    draft, drafts, due, people, person_added, person_limited, person_removed, register, register_written,
+    registers, waiting, worked,
 };
 
 /// The Vietnamese or the English of a text that only the command line uses.

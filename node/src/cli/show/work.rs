@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use schema::document::DocumentType;
 use serde_json::Value;
 
 use super::documents::{day, timeline};
@@ -129,10 +130,11 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let to_register = say(lang, "văn bản chờ tiếp nhận", "documents wait to be accepted");
     line!(text, "{} {to_register}", field(value, "to_register"));
-    for (key, vi, en) in [
-        ("asked", "Bên gửi chờ trả lời:", "Senders wait for an answer:"),
+    for (key, option, vi, en) in [
+        ("asked", "--asked-after", "Bên gửi chờ trả lời:", "Senders wait for an answer:"),
         (
             "without_document",
+            "--without-document-after",
             "Có thông tin về văn bản chưa có tại đây:",
             "Said about documents that are not here:",
         ),
@@ -148,6 +150,19 @@ pub(in crate::cli) fn waiting(value: &Value, lang: Lang) -> String {
             for asked in rows(row, "asked") {
                 line!(text, "    {}: {}", field(asked, "what_text"), field(asked, "why"));
             }
+            let aside = &row["set_aside"];
+            if !aside.is_null() {
+                let (by, at) = (field(aside, "by"), time(aside, "at"));
+                line!(
+                    text,
+                    "    {} {by}, {at}: {}",
+                    say(lang, "đã bỏ qua:", "set aside:"),
+                    field(aside, "note")
+                );
+            }
+        }
+        if let Some(next) = value[format!("{key}_next")].as_str() {
+            line!(text, "{} {option} {next}", say(lang, "Còn nữa:", "More:"));
         }
     }
     text
@@ -338,13 +353,60 @@ pub(in crate::cli) fn people(value: &Value, lang: Lang) -> String {
     }
     for person in found {
         line!(text, "{}  {}: {}", field(person, "key"), field(person, "name"), roles(person, lang));
+        limits(&mut text, person, lang);
     }
+    text
+}
+
+/// What somebody is limited to; nothing where there is no limit.
+fn limits(text: &mut String, person: &Value, lang: Lang) {
+    let listed = |key: &str| person[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let types: Vec<&str> = listed("types")
+        .map(|slug| slug.parse::<DocumentType>().map_or(slug, |one| one.name(lang.into())))
+        .collect();
+    let recipients: Vec<&str> = listed("recipients").collect();
+    for (key, vi, en) in [
+        (types, "chỉ loại văn bản:", "documents of these types only:"),
+        (recipients, "chỉ gửi đến:", "to these offices only:"),
+    ] {
+        if !key.is_empty() {
+            line!(text, "    {} {}", say(lang, vi, en), key.join(", "));
+        }
+    }
+}
+
+/// Whether the chain knows it already.
+fn recorded(text: &mut String, value: &Value, lang: Lang) {
+    let words = match value["recorded"] == true {
+        true => say(lang, "đã ghi vào nhật ký của trạm", "recorded in the station's chain"),
+        false => say(
+            lang,
+            "trạm đang dừng: sẽ ghi vào nhật ký khi trạm chạy",
+            "the station is not running: it is recorded when it starts",
+        ),
+    };
+    line!(text, "  {words}");
+}
+
+pub(in crate::cli) fn person_limited(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let none = value["types"].as_array().is_some_and(Vec::is_empty)
+        && value["recipients"].as_array().is_some_and(Vec::is_empty);
+    let said = match none {
+        true => say(lang, "Không còn giới hạn:", "Not limited any more:"),
+        false => say(lang, "Đã giới hạn:", "Limited:"),
+    };
+    line!(text, "{said} {}", field(value, "name"));
+    limits(&mut text, value, lang);
+    recorded(&mut text, value, lang);
     text
 }
 
 pub(in crate::cli) fn person_added(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     line!(text, "{} {}: {}", say(lang, "Đã thêm", "Added"), field(value, "name"), roles(value, lang));
+    limits(&mut text, value, lang);
+    recorded(&mut text, value, lang);
     line!(text, "  {} {}", say(lang, "tệp mã truy cập:", "token file:"), field(value, "token_file"));
     let next = say(
         lang,
@@ -361,5 +423,7 @@ pub(in crate::cli) fn person_removed(value: &Value, lang: Lang) -> String {
         "Đã bỏ; mã truy cập không dùng được nữa. Việc đã ghi vẫn giữ nguyên tên:",
         "Removed; the token opens nothing any more. What was recorded keeps the name:",
     );
-    format!("{removed} {}\n", field(value, "name"))
+    let mut text = format!("{removed} {}\n", field(value, "name"));
+    recorded(&mut text, value, lang);
+    text
 }

@@ -159,7 +159,7 @@ impl Reader {
         let documents = self.due_rows(sql, LOOKED_AT_MAX, |row| row.get(0).map(DocumentId::new))?;
         let mut rows = Vec::new();
         for document in documents {
-            let Some(draft) = self.draft(&document)? else { continue };
+            let Some(draft) = self.draft_in_short(&document)? else { continue };
             let (Some(signed_at), Some(manifest)) = (draft.signed_at, draft.manifest) else { continue };
             let term = calendar.same_day(signed_at, AtTheLatest::NextMorning, manifest.urgency);
             rows.push(DueView::new(Task::ToSend, document, term, now).about(manifest, draft.number));

@@ -1,18 +1,21 @@
 //! What became of a document after it arrived: for the lists, and step by step.
 
-use rusqlite::{OptionalExtension, params};
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::{OptionalExtension, Row, params};
 use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
 use schema::document::{AmendKind, Manifest};
 use schema::event::RecordedEvent;
 use schema::handling::{
-    Actor, BusinessKind, CaseRow, Entry, Fact, Progress, RefusalReason, Side, Stage, Standing,
+    Actor, BusinessKind, CaseRow, Entry, Fact, PersonRow, Progress, RefusalReason, Side, Stage, Standing,
 };
 use schema::id::{BusinessId, DocumentId, OfficeId, Position};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::timeline::{Step, StepKind};
 use super::{PAGE_ROWS_MAX, Reader};
-use crate::store::handled::{case_row, side_number};
+use crate::store::handled::{case_row, people, side_number};
 use crate::store::{Attempted, StoreError};
 
 /// How far a document is at one recipient.
@@ -91,6 +94,9 @@ pub struct WaitingView {
     /// How far it is.
     #[serde(flatten)]
     pub progress: ProgressView,
+    /// Who set it aside, when and why; none when it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<Step>,
 }
 
 /// What waits for a person: nothing that was said is ever dropped.
@@ -100,8 +106,71 @@ pub struct WaitingViews {
     pub to_register: u64,
     /// Documents whose senders wait for an answer: they ask for them back, or for an update to be taken.
     pub asked: Vec<WaitingView>,
+    /// Where the next page of them starts.
+    pub asked_next: Option<WaitingCursor>,
     /// What was said about documents that are not here.
     pub without_document: Vec<WaitingView>,
+    /// Where the next page of them starts.
+    pub without_document_next: Option<WaitingCursor>,
+}
+
+/// Which pages of what waits.
+#[derive(Clone, Debug, Default)]
+pub struct WaitingPages {
+    /// Questions of senders after this one.
+    pub asked_after: Option<WaitingCursor>,
+    /// What has no document after this one.
+    pub without_document_after: Option<WaitingCursor>,
+    /// Most rows of each.
+    pub rows: u32,
+    /// Also what was set aside.
+    pub all: bool,
+}
+
+/// A place in one of these lists; nobody reads anything out of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaitingCursor {
+    peer: i64,
+    document: DocumentId,
+    side: i64,
+}
+
+/// The text is no place in such a list.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{text}` is no place in this list: take it from the page before")]
+pub struct NoCursor {
+    text: String,
+}
+
+impl WaitingCursor {
+    /// Before the first row.
+    const START: Self = Self { peer: i64::MIN, document: DocumentId::new([0; 16]), side: 0 };
+}
+
+impl fmt::Display for WaitingCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.peer, self.document, self.side)
+    }
+}
+
+impl FromStr for WaitingCursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let mut parts = text.splitn(3, '.');
+        let mut part = || parts.next().unwrap_or_default();
+        let parsed = (part().parse(), part().parse(), part().parse());
+        match parsed {
+            (Ok(peer), Ok(document), Ok(side)) => Ok(Self { peer, document, side }),
+            _ => Err(NoCursor { text: text.chars().take(80).collect() }),
+        }
+    }
+}
+
+impl Serialize for WaitingCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Reader {
@@ -156,40 +225,89 @@ impl Reader {
             .attempted("look up who sent a document")
     }
 
-    /// What waits for a person.
+    /// Everybody of the office by name, as the chain says; also who was removed.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn waiting(&self) -> Result<WaitingViews, StoreError> {
-        let asked = "SELECT peer.office, handled.bytes FROM handled JOIN peer ON peer.no = handled.peer
-                          WHERE handled.question IS NOT NULL AND handled.side = 0 AND handled.shown = 1
-                          ORDER BY peer.office, handled.document LIMIT ?1";
-        let without = "SELECT peer.office, handled.bytes
-                       FROM unmatched JOIN handled USING (peer, document, side) JOIN peer ON peer.no = handled.peer
-                       WHERE CASE unmatched.side
-                           WHEN 0 THEN NOT EXISTS (SELECT 1 FROM held WHERE held.document = unmatched.document
-                                                   AND held.peer = unmatched.peer)
-                           ELSE NOT EXISTS (SELECT 1 FROM sent WHERE sent.document = unmatched.document
-                                            AND sent.peer = unmatched.peer) END
-                       ORDER BY peer.office, handled.document LIMIT ?1";
-        let list = |sql: &str| -> Result<Vec<WaitingView>, StoreError> {
-            let rows = self.db.prepare_cached(sql).and_then(|mut s| {
-                let rows =
-                    s.query_map([PAGE_ROWS_MAX], |row| Ok((OfficeId::new(row.get(0)?), case_row(row, 1)?)))?;
-                rows.collect::<rusqlite::Result<Vec<(OfficeId, CaseRow)>>>()
-            });
-            let view = |(office, case): (OfficeId, CaseRow)| WaitingView {
+    pub fn people(&self) -> Result<Vec<PersonRow>, StoreError> {
+        people(&self.db)
+    }
+
+    /// What waits for a person, page by page.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn waiting(&self, pages: &WaitingPages) -> Result<WaitingViews, StoreError> {
+        // The index holds what waits and nothing else, in the order in which it was asked: so little that it is sorted.
+        let asked = "SELECT handled.peer, handled.side, peer.office, handled.bytes
+                     FROM handled INDEXED BY handled_question JOIN peer ON peer.no = handled.peer
+                     WHERE handled.question IS NOT NULL AND handled.side = 0 AND handled.shown = 1
+                       AND (handled.peer, handled.document, handled.side) > (?2, ?3, ?4)
+                     ORDER BY handled.peer, handled.document LIMIT ?1";
+        let (asked, asked_next) = self.waiting_rows(asked, pages.asked_after, pages.rows)?;
+        let (from, which) = match pages.all {
+            true => ("unmatched", "1"),
+            false => ("unmatched INDEXED BY unmatched_open", "unmatched.set_aside IS NULL"),
+        };
+        let without_document = format!(
+            "SELECT unmatched.peer, unmatched.side, peer.office, handled.bytes
+             FROM {from} JOIN handled USING (peer, document, side) JOIN peer ON peer.no = handled.peer
+             WHERE {which} AND (unmatched.peer, unmatched.document, unmatched.side) > (?2, ?3, ?4)
+               AND CASE unmatched.side
+                   WHEN 0 THEN NOT EXISTS (SELECT 1 FROM held WHERE held.document = unmatched.document
+                                           AND held.peer = unmatched.peer)
+                   ELSE NOT EXISTS (SELECT 1 FROM sent WHERE sent.document = unmatched.document
+                                    AND sent.peer = unmatched.peer) END
+             ORDER BY unmatched.peer, unmatched.document, unmatched.side LIMIT ?1"
+        );
+        let (without_document, without_document_next) =
+            self.waiting_rows(&without_document, pages.without_document_after, pages.rows)?;
+        Ok(WaitingViews {
+            to_register: self.count("SELECT count(*) FROM held WHERE unsettled = 1")?,
+            asked,
+            asked_next,
+            without_document,
+            without_document_next,
+        })
+    }
+
+    fn waiting_rows(
+        &self,
+        sql: &str,
+        after: Option<WaitingCursor>,
+        rows: u32,
+    ) -> Result<(Vec<WaitingView>, Option<WaitingCursor>), StoreError> {
+        let limit = rows.clamp(1, PAGE_ROWS_MAX);
+        let after = after.unwrap_or(WaitingCursor::START);
+        let row = |row: &Row<'_>| -> rusqlite::Result<(i64, i64, OfficeId, CaseRow)> {
+            Ok((row.get(0)?, row.get(1)?, OfficeId::new(row.get(2)?), case_row(row, 3)?))
+        };
+        let mut found: Vec<_> = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map(params![limit + 1, after.peer, after.document.as_bytes(), after.side], row)?
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .attempted("list what waits")?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = found.last().map(|(peer, side, _, case)| WaitingCursor {
+            peer: *peer,
+            document: case.document,
+            side: *side,
+        });
+        let mut views = Vec::new();
+        for (_, _, office, case) in found {
+            let set_aside: Vec<Position> = case.set_aside.into_iter().collect();
+            views.push(WaitingView {
                 office,
                 document: case.document,
                 progress: (&case.progress).into(),
-            };
-            Ok(rows.attempted("list what waits")?.into_iter().map(view).collect())
-        };
-        Ok(WaitingViews {
-            to_register: self.count("SELECT count(*) FROM held WHERE unsettled = 1")?,
-            asked: list(asked)?,
-            without_document: list(without)?,
-        })
+                set_aside: self.steps_at(&set_aside)?.pop(),
+            });
+        }
+        Ok((views, next.filter(|_| more)))
     }
 }
 
@@ -212,6 +330,9 @@ pub(super) fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Op
         Body::Act(Act { by, deed: Deed::Signed { .. } }) => return Some((StepKind::Signed, Some(by), None)),
         Body::Act(Act { by, deed: Deed::Issued { issue, .. } }) => {
             return Some((StepKind::Issued, Some(by), Some(issue.code.to_string())));
+        }
+        Body::Act(Act { by, deed: Deed::SetAside { reason, .. } }) => {
+            return Some((StepKind::SetAside, Some(by), Some(reason)));
         }
         Body::Act(Act { by, deed: Deed::Discarded { reason, .. } }) => {
             return Some((StepKind::Discarded, Some(by), Some(reason)));

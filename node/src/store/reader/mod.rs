@@ -30,7 +30,9 @@ pub use amended::{AmendsView, DifferenceView};
 pub use drafts::DraftView;
 pub use due::{DueView, DueViews, Task};
 pub use export::ExportError;
-pub use handled::{AskedView, LineView, ProgressView, WaitingView, WaitingViews};
+pub use handled::{
+    AskedView, LineView, ProgressView, WaitingCursor, WaitingPages, WaitingView, WaitingViews,
+};
 pub(super) use incoming::Arrived;
 pub use incoming::IncomingView;
 pub(super) use outgoing::Departed;

@@ -284,9 +284,10 @@ impl Reader {
         }
         let Some(draft) = self.draft(&document)? else { return Ok(row) };
         let row = match draft.draft_stage {
-            DraftStage::Discarded => {
-                RegisterRow { cancelled: draft.steps.last().and_then(|s| s.note.clone()), ..row }
-            }
+            DraftStage::Discarded => RegisterRow {
+                cancelled: draft.steps.iter().flatten().last().and_then(|s| s.note.clone()),
+                ..row
+            },
             _ => row,
         };
         Ok(match draft.manifest {

@@ -295,8 +295,13 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         Deed::PaperRegistered { entry, .. } => Concern::Line(Direction::Incoming, entry),
         Deed::NumberCancelled { direction, entry, .. } => Concern::Line(direction, entry),
         Deed::Issued { document, .. } | Deed::Discarded { document, .. } => Concern::Outgoing(document),
-        Deed::Approved { .. } | Deed::Signed { .. } | Deed::Drafted { .. } | Deed::HighestStated { .. } => {
-            return None;
-        }
+        // What is set aside is in no list: its document is not here.
+        Deed::Approved { .. }
+        | Deed::Signed { .. }
+        | Deed::Drafted { .. }
+        | Deed::HighestStated { .. }
+        | Deed::SetAside { .. }
+        | Deed::PersonSet { .. }
+        | Deed::PersonRemoved { .. } => return None,
     })
 }

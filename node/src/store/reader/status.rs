@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Reader, count_at, millis};
 use crate::store::inspect::newest_own;
+use crate::store::outbox::Stretch;
 use crate::store::{Attempted, StoreError};
 
 /// The station at a glance.
@@ -56,21 +57,7 @@ impl Reader {
         let office: [u8; 16] =
             self.db.query_row("SELECT office FROM station", [], |row| row.get(0)).attempted(read)?;
         let head = newest_own(&self.db, read)?;
-        let open = "FROM sent JOIN journal USING (position) WHERE sent.open = 1 AND sent.receipt IS NULL
-                    AND sent.kind NOT IN (6, 7)";
-        let (open, queued, oldest, overdue) = self
-            .db
-            .query_row(
-                &format!(
-                    "SELECT count(*), sum(left_by IS NULL), min(recorded_at), sum(recorded_at < ?1) {open}"
-                ),
-                [now.0.saturating_sub(OVERDUE_MS) as i64],
-                |row| {
-                    let count = |column| count_at(row, column);
-                    Ok((count(0)?, count(1)?, row.get::<_, Option<i64>>(2)?.map(millis), count(3)?))
-                },
-            )
-            .attempted(read)?;
+        let open = self.open_sends(now.0.saturating_sub(OVERDUE_MS) as i64)?;
         Ok(StatusView {
             office: OfficeId::new(office),
             incarnation: head.as_ref().map_or(Incarnation::FIRST, |head| head.event.incarnation),
@@ -80,10 +67,10 @@ impl Reader {
             correspondents: self.count("SELECT count(*) FROM peer")?,
             incoming: self.count("SELECT presented FROM station")?,
             outgoing: self.count("SELECT count(*) FROM outgoing")?,
-            open,
-            queued,
-            oldest_open_at: oldest,
-            overdue,
+            open: open.waiting,
+            queued: open.queued,
+            oldest_open_at: open.oldest_at.map(millis),
+            overdue: open.late,
             awaited_attachments: self.count("SELECT count(DISTINCT blob) FROM awaited")?,
             quarantined: self.count("SELECT count(*) FROM quarantine")?,
             alarms: self.count("SELECT count(*) FROM alarm")?,
@@ -91,4 +78,56 @@ impl Reader {
                 .count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
         })
     }
+
+    /// Counts the sends that wait for a receipt, late ones being those that were saved before `late_before`. Exact, whatever
+    /// clocks did: only a stretch of the journal that was recorded on both sides of a time is looked at row by row.
+    fn open_sends(&self, late_before: i64) -> Result<OpenSends, StoreError> {
+        // One moment for all of it; ends with the transaction's value.
+        let _moment = self.db.unchecked_transaction().attempted("read the status")?;
+        let stretches = Stretch::all(&self.db)?;
+        let mut sends = OpenSends::default();
+        for stretch in &stretches {
+            sends.waiting += stretch.waiting;
+            sends.queued += stretch.queued;
+            sends.late += match stretch {
+                stretch if stretch.saved_until < late_before => stretch.waiting,
+                stretch if stretch.saved_from >= late_before => 0,
+                stretch => self.look_into(stretch, late_before)?.1,
+            };
+        }
+        for stretch in &stretches {
+            // No later stretch has an older one.
+            if sends.oldest_at.is_some_and(|oldest| oldest <= stretch.saved_from) {
+                break;
+            }
+            let (oldest, _) = self.look_into(stretch, late_before)?;
+            sends.oldest_at = [sends.oldest_at, oldest].into_iter().flatten().min();
+        }
+        Ok(sends)
+    }
+
+    /// When the oldest send of a stretch was saved, and how many were before `late_before`.
+    fn look_into(&self, stretch: &Stretch, late_before: i64) -> Result<(Option<i64>, u64), StoreError> {
+        self.db
+            .prepare_cached(LOOK_INTO)
+            .and_then(|mut s| {
+                let positions = stretch.positions();
+                s.query_row([positions.start, positions.end, late_before], |row| {
+                    Ok((row.get(0)?, count_at(row, 1)?))
+                })
+            })
+            .attempted("read the status")
+    }
+}
+
+const LOOK_INTO: &str =
+    "SELECT min(recorded_at), sum(recorded_at < ?3) FROM sent INDEXED BY sent_waiting JOIN journal USING (position)
+     WHERE position >= ?1 AND position < ?2 AND open = 1 AND receipt IS NULL AND kind NOT IN (6, 7)";
+
+#[derive(Default)]
+struct OpenSends {
+    waiting: u64,
+    queued: u64,
+    late: u64,
+    oldest_at: Option<i64>,
 }

@@ -70,6 +70,8 @@ pub enum StepKind {
     AcceptedUndetermined,
     /// The leader said who works on it.
     Instruction,
+    /// What was said about it before it was here was set aside.
+    SetAside,
 }
 
 /// One line of a timeline.

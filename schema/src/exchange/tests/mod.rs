@@ -210,6 +210,7 @@ fn line(change: &Change) -> String {
         Change::Regained { document, .. } => {
             format!("regained {}", document.map_or_else(String::new, |id| id.as_bytes()[15].to_string()))
         }
+        Change::Person(person) => format!("person {}: {:?}", person.name, person.roles),
         Change::Case(case) => {
             format!("document {}: {:?}", case.document.as_bytes()[15], case.progress.stage())
         }

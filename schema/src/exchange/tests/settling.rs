@@ -1,7 +1,7 @@
 //! What receipts and heads say about what was sent: settled, or to be sent again.
 
 use super::*;
-use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, Side};
+use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, PersonRow, Side};
 use crate::id::WorkId;
 
 #[test]
@@ -239,6 +239,12 @@ fn walk_over_settled_rows_is_bounded() {
         }
         fn line_of_work(&self, work: &WorkId) -> Result<Option<(Direction, Line, LineUse)>, Self::Error> {
             self.0.line_of_work(work)
+        }
+        fn person(&self, name: &str) -> Result<Option<PersonRow>, Self::Error> {
+            self.0.person(name)
+        }
+        fn people(&self) -> Result<Vec<PersonRow>, Self::Error> {
+            self.0.people()
         }
         fn drafted(&self, d: &DocumentId) -> Result<Option<DraftedRow>, Self::Error> {
             self.0.drafted(d)

@@ -9,8 +9,8 @@ use super::*;
 use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument};
 use crate::document::{AmendKind, Amends, CopyForm};
 use crate::handling::{
-    Actor, BusinessKind, Direction, Fact as Told, Progress, REQUESTS_MAX, Recipients, RefusalReason, Role,
-    Side, Stage, Standing,
+    Actor, BusinessKind, Direction, Fact as Told, PersonRow, Progress, REQUESTS_MAX, Recipients,
+    RefusalReason, Role, STEPS_MAX, Side, Stage, Standing,
 };
 use crate::id::{BusinessId, WorkId};
 use crate::time::Day;
@@ -729,6 +729,86 @@ fn b2_signed_content_is_fixed() {
     works(&mut station, LEADER, signed(1, "another one")).expect("a second person signs");
 }
 
+/// B6: when a person signed first is known however much happened to the draft: more than its row remembers step by step.
+#[test]
+fn b6_first_signature_is_remembered_whatever_else_happened() {
+    let mut station = Station::new(ME);
+    for _ in 0..STEPS_MAX {
+        works(&mut station, OFFICER, drafted(letter(1))).expect("nobody has signed it");
+    }
+    works(&mut station, LEADER, Work::Approve { document: document(1) }).expect("approved");
+    let signed_at =
+        |station: &Station| sure(station.records.drafted(&document(1))).and_then(|row| row.signed);
+    assert_eq!(signed_at(&station), None);
+    works(&mut station, LEADER, signed(1, "a signature")).expect("signed");
+    let first = station.journal.len() as u64;
+    works(&mut station, LEADER, signed(1, "another one")).expect("a second person signs");
+    assert_eq!(signed_at(&station), Some(Position(first)));
+    works(&mut station, CLERK, issued(1)).expect("numbered");
+    assert_eq!(signed_at(&station), Some(Position(first)));
+    assert_eq!(station.replayed().hash(), station.hash());
+}
+
+fn set_aside(with: OfficeId, n: u64) -> Work {
+    let reason = "Đã gọi điện: bên gửi gửi nhầm.".to_owned();
+    Work::SetAside { with, document: document(n), reason }
+}
+
+fn is_set_aside(station: &Station, with: OfficeId, side: Side) -> bool {
+    sure(station.records.case(&with, &document(1), side)).is_some_and(|case| case.set_aside.is_some())
+}
+
+/// G5: what was said about a document that is not here is set aside by somebody with a reason, and comes back when more is said;
+/// its document is worked on as usual when it comes.
+#[test]
+fn g5_what_has_no_document_is_set_aside_until_more_is_said_or_it_comes() {
+    let mut pair = Pair::new();
+    pair.send(CLERK, asked(BusinessKind::TakeBack, 1)).expect("it was sent");
+    pair.deliver_there(1);
+    let here = Side::Recipient;
+    let nothing = |n| Some(WorkRefusal::NothingSaid { document: document(n) });
+    assert_eq!(works(&mut pair.recipient, CLERK, set_aside(ME, 2)).err(), nothing(2));
+    let refused = works(&mut pair.recipient, OFFICER, set_aside(ME, 1)).err();
+    assert!(matches!(refused, Some(WorkRefusal::Role { .. })), "{refused:?}");
+    let silent = Work::SetAside { with: ME, document: document(1), reason: " ".to_owned() };
+    assert!(matches!(works(&mut pair.recipient, CLERK, silent).err(), Some(WorkRefusal::Text(_))));
+    let before = pair.at_recipient();
+    let events = works(&mut pair.recipient, CLERK, set_aside(ME, 1)).expect("nothing is to be done");
+    assert!(events.len() == 1 && events[0].event().to.is_empty(), "it is told to nobody");
+    assert!(is_set_aside(&pair.recipient, ME, here));
+    let again = works(&mut pair.recipient, CLERK, set_aside(ME, 1)).err();
+    assert_eq!(again, Some(WorkRefusal::AlreadySetAside));
+    assert_eq!(pair.at_recipient(), before, "what is known of the document is the same");
+
+    pair.send(CLERK, asked(BusinessKind::Recall, 2)).expect("it was sent");
+    pair.deliver_there(1);
+    assert!(!is_set_aside(&pair.recipient, ME, here), "whoever set it aside has not seen this");
+    works(&mut pair.recipient, LEADER, set_aside(ME, 1)).expect("nothing is to be done");
+
+    pair.deliver_there(0);
+    assert_eq!(works(&mut pair.recipient, CLERK, set_aside(ME, 1)).err(), nothing(1));
+    pair.settle();
+    assert_eq!(pair.at_recipient().standing(), Standing::Recalled);
+    assert_eq!(pair.at_recipient(), pair.at_sender());
+    assert_eq!(pair.recipient.replayed().hash(), pair.recipient.hash());
+}
+
+/// G5: a station that lost what it sent is told about it all the same.
+#[test]
+fn g5_what_a_recipient_says_about_a_lost_document_is_set_aside_too() {
+    let mut pair = Pair::arrived();
+    pair.receive(CLERK, refuse()).expect("refused");
+    let mut lost = Station::new(ME);
+    takes(&mut lost, &pair.back.remove(0));
+    works(&mut lost, CLERK, set_aside(A, 1)).expect("nothing is to be done");
+    assert!(is_set_aside(&lost, A, Side::Sender));
+    assert_eq!(lost.replayed().hash(), lost.hash());
+    // Whoever has the document does not set aside what is said about it.
+    pair.settle();
+    let refused = works(&mut pair.sender, CLERK, set_aside(A, 1)).err();
+    assert_eq!(refused, Some(WorkRefusal::NothingSaid { document: document(1) }));
+}
+
 /// A changed draft is approved anew.
 #[test]
 fn changed_draft_loses_its_approval() {
@@ -962,6 +1042,133 @@ fn b8_authority_is_asked_before_anything_is_recorded() {
     let both =
         Rules { recipients: [A, B].into(), types: [DocumentType::OfficialLetter].into(), ..Rules::default() };
     assert_eq!(decided(&both), None);
+}
+
+/// Somebody of the office; `works` acts as one person in all roles.
+fn person(name: &str, roles: &[Role], types: &[DocumentType], recipients: &[OfficeId]) -> PersonRow {
+    PersonRow {
+        name: name.to_owned(),
+        roles: roles.iter().copied().collect(),
+        types: types.iter().copied().collect(),
+        recipients: recipients.iter().copied().collect(),
+    }
+}
+
+fn set(station: &mut Station, person: PersonRow) -> usize {
+    works(station, Role::Administrator, Work::SetPerson { person }).expect("recorded").len()
+}
+
+/// B8: *gửi đúng thẩm quyền*: whoever approves, signs, numbers or sends is entitled to the type and to every recipient; the
+/// refusal names who is, and nothing is recorded.
+#[test]
+fn b8_person_sends_what_is_theirs_only() {
+    let (me, other, clerk) = (by(LEADER).name, "Vàng A Sáng", "Giàng Thị Chu");
+    let everything = [LEADER, CLERK, OFFICER];
+    let letters = &[DocumentType::OfficialLetter][..];
+    let reports = &[DocumentType::Report][..];
+    for (types, recipients, expected) in [
+        (
+            reports,
+            &[][..],
+            WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() },
+        ),
+        (letters, &[ME][..], WorkRefusal::RecipientNotYours { office: A, who: Vec::new() }),
+        (
+            reports,
+            &[A][..],
+            WorkRefusal::TypeNotYours { document_type: DocumentType::OfficialLetter, who: Vec::new() },
+        ),
+    ] {
+        let mut station = Station::new(ME);
+        assert_eq!(set(&mut station, person(other, &[LEADER], letters, &[A])), 1);
+        assert_eq!(set(&mut station, person(clerk, &[CLERK], &[], &[])), 1);
+        for (n, (role, work)) in steps(1).into_iter().enumerate() {
+            set(&mut station, person(&me, &everything, types, recipients));
+            let before = station.hash();
+            let refused = works(&mut station, role, work.clone()).err();
+            if n == 0 {
+                assert_eq!(refused, None, "a draft binds nobody");
+            } else {
+                let who = match role {
+                    CLERK => vec![clerk.to_owned()],
+                    _ => vec![other.to_owned()],
+                };
+                let named = match expected.clone() {
+                    WorkRefusal::TypeNotYours { document_type, .. } => {
+                        WorkRefusal::TypeNotYours { document_type, who }
+                    }
+                    WorkRefusal::RecipientNotYours { office, .. } => {
+                        WorkRefusal::RecipientNotYours { office, who }
+                    }
+                    refusal => refusal,
+                };
+                assert_eq!(refused, Some(named), "step {n}");
+                assert_eq!(station.hash(), before);
+                // What is entrusted counts at once.
+                assert_eq!(set(&mut station, person(&me, &everything, letters, &[A, ME])), 1);
+                works(&mut station, role, work).expect("entitled");
+            }
+        }
+        assert_eq!(station.replayed().hash(), station.hash());
+    }
+}
+
+/// B8: a document to all is for somebody without a limit of recipients.
+#[test]
+fn b8_document_to_all_is_beyond_whoever_is_limited_to_some() {
+    let mut station = Station::new(ME);
+    let work = Work::Draft { manifest: Box::new(letter(1)), to: Recipients::All };
+    works(&mut station, OFFICER, work).expect("drafted");
+    set(&mut station, person(&by(LEADER).name, &[LEADER], &[], &[A]));
+    let refused = works(&mut station, LEADER, Work::Approve { document: document(1) }).err();
+    assert!(
+        matches!(&refused, Some(WorkRefusal::RecipientNotYours { who, .. }) if who.is_empty()),
+        "{refused:?}"
+    );
+    set(&mut station, person(&by(LEADER).name, &[LEADER], &[], &[]));
+    works(&mut station, LEADER, Work::Approve { document: document(1) }).expect("entitled");
+}
+
+/// L3: who works here, what they may do and who said so is in the chain, each change once; who has a role no more does
+/// nothing in it.
+#[test]
+fn l3_rights_of_people_are_in_the_chain() {
+    let mut station = Station::new(ME);
+    let me = by(CLERK).name;
+    let refused =
+        works(&mut station, CLERK, Work::SetPerson { person: person(&me, &[CLERK], &[], &[]) }).err();
+    assert!(matches!(refused, Some(WorkRefusal::Role { .. })), "{refused:?}");
+    assert_eq!(set(&mut station, person(&me, &[CLERK, LEADER], &[], &[])), 1);
+    assert_eq!(set(&mut station, person(&me, &[CLERK, LEADER], &[], &[])), 0, "the chain knows it");
+    works(&mut station, OFFICER, drafted(letter(1))).expect_err("it is no officer");
+    let paper = || Work::CancelNumber {
+        id: WorkId::new([9; 16]),
+        direction: Direction::Incoming,
+        book: None,
+        reason: "Nhầm".to_owned(),
+    };
+    works(&mut station, CLERK, paper()).expect("a clerk");
+    let remove = || Work::RemovePerson { name: by(CLERK).name };
+    assert_eq!(works(&mut station, Role::Administrator, remove()).map(|events| events.len()), Ok(1));
+    assert_eq!(works(&mut station, Role::Administrator, remove()).map(|events| events.len()), Ok(0));
+    let gone = works(&mut station, CLERK, paper()).err();
+    assert_eq!(gone, Some(WorkRefusal::NotInRole { name: me, role: CLERK }));
+    let nameless = person(" ", &[CLERK], &[], &[]);
+    let refused = works(&mut station, Role::Administrator, Work::SetPerson { person: nameless }).err();
+    assert!(matches!(refused, Some(WorkRefusal::Text(_))), "{refused:?}");
+    let without = person("Giàng A Páo", &[], &[], &[]);
+    let refused = works(&mut station, Role::Administrator, Work::SetPerson { person: without }).err();
+    assert!(matches!(refused, Some(WorkRefusal::Text(_))), "{refused:?}");
+    let acts = station.journal.iter().filter_map(|(_, event)| match Body::read(1, event.event()) {
+        Ok(Body::Act(act)) => Some((event.event().to.is_empty(), act.by.role, act.deed)),
+        _ => None,
+    });
+    let told: Vec<_> = acts
+        .filter(|(_, _, deed)| matches!(deed, Deed::PersonSet { .. } | Deed::PersonRemoved { .. }))
+        .map(|(local, role, _)| (local, role))
+        .collect();
+    assert_eq!(told, [(true, Role::Administrator); 2]);
+    assert_eq!(station.replayed().hash(), station.hash());
 }
 
 /// B1: the office seals nothing that no person has signed, unless it is said to be for knowing only.

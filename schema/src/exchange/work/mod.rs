@@ -1,6 +1,9 @@
 //! What people in an office may do with documents, and the facts that follow.
 
+mod authority;
 mod outgoing;
+
+pub use authority::beyond_authority;
 
 use minicbor::bytes::ByteVec;
 
@@ -12,8 +15,8 @@ use crate::body::{
 use crate::document::{DocumentType, Manifest};
 use crate::event::{Event, Kind, RECIPIENTS_MAX};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, Progress, Recipients, RefusalReason, Role,
-    Side, Stage, Standing,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Entry, Fact, PersonRow, Progress, Recipients,
+    RefusalReason, Role, Side, Stage, Standing,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId, WorkId};
 use crate::time::{Day, Millis};
@@ -128,6 +131,16 @@ pub enum Work {
         /// Why.
         reason: String,
     },
+    /// Set aside what was said about a document that is not here: it waits for nobody any more, until more is said or the
+    /// document comes.
+    SetAside {
+        /// The other office.
+        with: OfficeId,
+        /// The document.
+        document: DocumentId,
+        /// Why.
+        reason: String,
+    },
     /// Register a document on paper.
     RegisterPaper {
         /// Names the work: whoever asks again is told the same line.
@@ -147,6 +160,16 @@ pub enum Work {
         book: Option<BookId>,
         /// Why.
         reason: String,
+    },
+    /// Let somebody work here, or change what somebody may do and send.
+    SetPerson {
+        /// Who, and what.
+        person: PersonRow,
+    },
+    /// Let somebody work here no more.
+    RemovePerson {
+        /// The full name.
+        name: String,
     },
     /// State the highest number of this year that a register has on paper: after a restore, or before its first number
     /// here.
@@ -168,12 +191,13 @@ impl Work {
             | Self::Refuse { .. }
             | Self::RegisterPaper { .. }
             | Self::CancelNumber { .. } => &[Role::Clerk],
-            Self::Ask { .. } | Self::Answer { .. } => &[Role::Clerk, Role::Leader],
+            Self::Ask { .. } | Self::Answer { .. } | Self::SetAside { .. } => &[Role::Clerk, Role::Leader],
             Self::Assign { .. } | Self::Approve { .. } | Self::Sign { .. } => &[Role::Leader],
             Self::Draft { .. } | Self::Discard { .. } => &[Role::Officer, Role::Clerk, Role::Leader],
             Self::Issue { .. } | Self::Send { .. } => &[Role::Clerk],
             Self::Start { .. } | Self::Finish { .. } => &[Role::Officer, Role::Leader],
             Self::StateHighest { .. } => &[Role::Clerk, Role::Administrator],
+            Self::SetPerson { .. } | Self::RemovePerson { .. } => &[Role::Administrator],
         }
     }
 }
@@ -188,6 +212,30 @@ pub enum WorkRefusal {
         role: Role,
         /// Whose it is.
         wanted: &'static [Role],
+    },
+    /// Somebody has another role by now.
+    #[error("`{name}` is not `{}` of this office", role.slug())]
+    NotInRole {
+        /// Who.
+        name: String,
+        /// The role in which it was tried.
+        role: Role,
+    },
+    /// Documents of this type are not this person's to send.
+    #[error("documents of the type `{document_type}` are not yours to approve, sign, number or send")]
+    TypeNotYours {
+        /// The type.
+        document_type: DocumentType,
+        /// Who may.
+        who: Vec<String>,
+    },
+    /// Documents to this office are not this person's to send.
+    #[error("documents to office `{office}` are not yours to approve, sign, number or send")]
+    RecipientNotYours {
+        /// The recipient.
+        office: OfficeId,
+        /// Who may.
+        who: Vec<String>,
     },
     /// The document is not here, or not yet in its turn.
     #[error("document `{document}` of office `{from}` is not here, or not shown yet")]
@@ -270,6 +318,15 @@ pub enum WorkRefusal {
         /// Which office.
         office: OfficeId,
     },
+    /// Nothing was said about a document that is not here.
+    #[error("nothing was said about a document `{document}` that is not here")]
+    NothingSaid {
+        /// The document.
+        document: DocumentId,
+    },
+    /// It was set aside before, and nothing more was said since.
+    #[error("what was said about the document was set aside already")]
+    AlreadySetAside,
     /// Its signatures are not worth anything.
     #[error("a signature on the document is not valid: it cannot be accepted, only refused")]
     SignatureInvalid,
@@ -404,6 +461,9 @@ pub(super) fn decide_work<R: Records>(
         return Ok(Err(WorkRefusal::Role { role: by.role, wanted: work.roles() }.into()));
     }
     let desk = Desk { exchange, records, context, by, today: Day::in_vietnam(context.now) };
+    if let Some(refusal) = desk.beyond_authority(work)? {
+        return Ok(Err(refusal.into()));
+    }
     let decided = match work {
         Work::Send { document } => return desk.send(*document),
         Work::Draft { manifest, to } => {
@@ -428,10 +488,13 @@ pub(super) fn decide_work<R: Records>(
         Work::Approve { document } => desk.approve(*document)?,
         Work::Sign { document, signature } => desk.sign(*document, signature)?,
         Work::Discard { document, reason } => desk.discard(*document, reason)?,
+        Work::SetAside { with, document, reason } => desk.set_aside(*with, *document, reason)?,
         Work::RegisterPaper { id, book, paper } => desk.register_paper(*id, book.as_ref(), paper)?,
         Work::CancelNumber { id, direction, book, reason } => {
             desk.cancel_number(*id, *direction, book.as_ref(), reason)?
         }
+        Work::SetPerson { person } => desk.set_person(person)?,
+        Work::RemovePerson { name } => desk.remove_person(name)?,
         Work::StateHighest { direction, book, number } => {
             desk.state_highest(*direction, book.as_ref(), *number)
         }
@@ -641,6 +704,32 @@ impl<R: Records> Desk<'_, R> {
             .chunks(RECIPIENTS_MAX)
             .map(|to| self.exchange.draft(to.to_vec(), Kind::BusinessRequest, &told));
         Ok(Ok(drafts.collect()))
+    }
+
+    /// G5: nothing that was said is dropped, so somebody says that nothing is to be done about it, and why.
+    fn set_aside(&self, with: OfficeId, document: DocumentId, reason: &str) -> Result<Decided, R::Error> {
+        let mut kept = Vec::new();
+        let mut before = false;
+        for side in [Side::Recipient, Side::Sender] {
+            let is_here = match side {
+                Side::Recipient => self.records.incoming(&with, &document)?.is_some(),
+                Side::Sender => self.records.recipients(&document)?.contains(&with),
+            };
+            let said = self.records.case(&with, &document, side)?;
+            match said.filter(|case| !is_here && !case.progress.is_only_amended()) {
+                Some(case) if case.set_aside.is_some() => before = true,
+                Some(_) => {
+                    let reason = reason.to_owned();
+                    kept.push(self.kept(Deed::SetAside { with, document, side, reason }));
+                }
+                None => {}
+            }
+        }
+        Ok(match kept.is_empty() {
+            false => Ok(kept),
+            true if before => Err(WorkRefusal::AlreadySetAside),
+            true => Err(WorkRefusal::NothingSaid { document }),
+        })
     }
 
     /// The next line for work that is about no document, unless it has one already. That is looked up before anything else: the

@@ -54,7 +54,7 @@ impl<R: Records> Desk<'_, R> {
     }
 
     /// To whom a draft goes as of now.
-    fn offices(&self, to: &Recipients) -> Vec<OfficeId> {
+    pub(super) fn offices(&self, to: &Recipients) -> Vec<OfficeId> {
         match to {
             Recipients::Listed(to) => to.clone(),
             Recipients::All => {
