@@ -11,7 +11,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-pub use act::{Act, Assignment, CO_ORDINATORS_MAX, Deed, INSTRUCTION_CHARS_MAX, PaperDocument};
+pub use act::{Act, Assignment, CO_ORDINATORS_MAX, Deed, INSTRUCTION_CHARS_MAX, PaperDocument, SlipPart};
 pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
 pub use status::{DocumentFact, SentPlace, Status, Transport, TransportCode};
 pub use trust::{

@@ -89,7 +89,9 @@ impl Exchange {
         let position = entry.position;
         let nothing = LineUse { position, of: None };
         match &act.deed {
-            Deed::AcceptedUndetermined { from, document, .. } | Deed::Assigned { from, document, .. } => {
+            Deed::AcceptedUndetermined { from, document, .. }
+            | Deed::Assigned { from, document, .. }
+            | Deed::Opined { from, document, .. } => {
                 let known = records.case(from, document, Side::Recipient)?;
                 let mut case = known.unwrap_or_else(|| CaseRow::new(*from, *document, Side::Recipient));
                 if let Deed::Assigned { assignment, .. } = &act.deed {
