@@ -34,8 +34,8 @@ pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AskedView, BookView, DocumentView, DraftView, DueView, DueViews, ExportError, IncomingView,
     JudgementView, LineView, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader,
-    RecipientView, RegisterRow, SentStamp, StatusView, Step, StepKind, Task, WaitingView, WaitingViews,
-    WhyView,
+    RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView, StatusView, Step,
+    StepKind, Task, WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{

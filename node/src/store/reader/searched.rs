@@ -295,8 +295,11 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         Deed::PaperRegistered { entry, .. } => Concern::Line(Direction::Incoming, entry),
         Deed::NumberCancelled { direction, entry, .. } => Concern::Line(direction, entry),
         Deed::Issued { document, .. } | Deed::Discarded { document, .. } => Concern::Outgoing(document),
-        Deed::Approved { .. } | Deed::Signed { .. } | Deed::Drafted { .. } | Deed::HighestStated { .. } => {
-            return None;
-        }
+        // No list shows an opinion.
+        Deed::Opined { .. }
+        | Deed::Approved { .. }
+        | Deed::Signed { .. }
+        | Deed::Drafted { .. }
+        | Deed::HighestStated { .. } => return None,
     })
 }

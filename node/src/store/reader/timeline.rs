@@ -70,6 +70,8 @@ pub enum StepKind {
     AcceptedUndetermined,
     /// The leader said who works on it.
     Instruction,
+    /// Somebody gave an opinion on it.
+    Opinion,
 }
 
 /// One line of a timeline.
@@ -154,6 +156,9 @@ pub struct DocumentView {
     pub dispatch: Dispatch,
     /// The event that carries it.
     pub event: EventId,
+    /// The key that signed that event.
+    #[serde(skip)]
+    pub key: KeyId,
     /// Recipients, for an outgoing one.
     pub recipients: Vec<RecipientView>,
     /// What happened to it here, for an incoming one.
@@ -284,6 +289,7 @@ impl Reader {
             attachments,
             dispatch,
             event: event.id,
+            key: event.key,
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
             steps,
             progress,
