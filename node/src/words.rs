@@ -14,13 +14,14 @@ macro_rules! table {
 
 mod handling;
 mod order;
-
-pub use order::VietnameseOrder;
+mod paper;
 
 pub use handling::{
     AMENDS, BUSINESS, DRAFT_STAGE, FIELD, REFUSAL_REASON, ROLE, STAGE, STANDING, TASK, TIMELINESS,
     WORK_REFUSED,
 };
+pub use order::VietnameseOrder;
+pub use paper::{CHECKED, COPY_FORM, PLACEMENT, SLIP_PART, TIME_WORD};
 
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -145,6 +146,7 @@ table! {
         "accepted-undetermined" => "tiếp nhận khi chưa xác định được chữ ký", "accepted although its signatures could not be judged";
         "instruction" => "lãnh đạo phân công", "assigned by the leader";
         "set-aside" => "bỏ qua thông tin về văn bản chưa có tại đây", "set aside what was said while the document is not here";
+        "opinion" => "cho ý kiến", "an opinion on it";
     }
 }
 
@@ -181,6 +183,7 @@ table! {
         "recall-confirmed" => "Do nơi nhận ký; trạm nơi nhận tự xác nhận theo luật.", "Signed by the recipient, whose station confirms by itself as the law has it.";
         "accepted-undetermined" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "instruction" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "opinion" => "Nhật ký của đơn vị này.", "This station's own journal.";
     }
 }
 
@@ -402,6 +405,11 @@ table! {
             "The station's list of people (people.json) cannot be read; tell the administrator.";
         "no-document" => "Trạm này không gửi và không nhận văn bản đó.",
             "This station neither sent nor received that document.";
+        "no-line" => "Sổ văn bản đến không có dòng nào với số này, hoặc số này đã bị hủy.",
+            "The register of incoming documents has no line with this number, or the number was cancelled.";
+        "no-volume" => "Sổ của năm này chưa có quyển đó. Các quyển do `numbers_per_volume` hoặc `volumes` ở mục `[[registers]]` trong `config.toml` quy định.",
+            "The register of this year has no such volume yet. Volumes are what `numbers_per_volume` or `volumes` under `[[registers]]` in \
+             `config.toml` say.";
         "not-sent-here" => "Văn bản đó không do đơn vị này gửi.",
             "That document was not sent by this office.";
         "no-attachment" => "Văn bản không có tệp đính kèm với số này.",
@@ -644,6 +652,11 @@ mod tests {
             DRAFT_STAGE,
             ROLE,
             WORK_REFUSED,
+            CHECKED,
+            COPY_FORM,
+            PLACEMENT,
+            SLIP_PART,
+            TIME_WORD,
         ] {
             for (key, text) in table {
                 assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");

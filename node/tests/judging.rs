@@ -9,16 +9,24 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use node::Node;
 use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
 use node::store::{Reader, Store};
-use schema::body::{Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, LegalValue, Place, Receipt};
+use schema::body::{
+    Assignment, Body, Dispatch, FindingCode, Heads, Judgement, KeyPurpose, LegalValue, PaperDocument, Place,
+    Receipt, SlipPart,
+};
 use schema::document::{DocumentType, Manifest, Signer};
-use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal};
-use schema::exchange::{Command, Refusal};
-use schema::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position, RegionId, Seq};
+use schema::event::{
+    Addressee, Event, Kind, RecordedEvent, UnverifiedEvent, Urgency, VerifiedEvent, Verifier, key_id, seal,
+};
+use schema::exchange::{Arrival, Command, Entry, Exchange, Refusal, Work};
+use schema::handling::{Actor, BookId, Direction, Role};
+use schema::id::{
+    Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position, RegionId, Seq, WorkId,
+};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
 use schema::registry::{Item, Registry, Taken};
 use schema::stamp::{Stamp, stamp};
-use schema::time::Millis;
+use schema::time::{Day, Millis};
 use schema::trust::{Item as Checked, Language, Outcome, Preparation};
 use station::certified::{BEGAN, ENDS, Registrar, Revoked, Why};
 use station::{RECIPIENT, SENDER, directory, key, keys, office_id, registry, stamp_key};
@@ -715,4 +723,87 @@ fn station_whose_key_was_lost_announces_nothing_and_goes_on_in_a_new_life() {
 fn keys_and_directory_of_these_tests_agree() {
     let registry = Registrar::new().registry(&directory("nats://127.0.0.1:1"), &keys());
     assert!(registry.has_station(&office_id(SENDER)) && registry.has_station(&office_id(RECIPIENT)));
+}
+
+/// H2: a register that is rebuilt from the journal alone has the same lines, byte for byte, and so has the slip of a document.
+#[test]
+fn h2_register_and_slip_are_the_same_after_a_rebuild_from_zero() {
+    let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
+    let letter = writer.letter(hours(1));
+    receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
+    let Ok(Body::Dispatch(Dispatch { manifest, .. })) = Body::read(letter.version(), letter.event()) else {
+        panic!("a letter");
+    };
+    let document = manifest.document;
+    let arrival = Arrival { from: office_id(SENDER), document };
+    let paper = PaperDocument {
+        author: "Điện lực Bắc Hà".to_owned(),
+        code: "9/ĐL".to_owned(),
+        issued_on: Day::in_vietnam(DAY),
+        document_type: DocumentType::OfficialLetter,
+        subject: "V/v cắt điện".to_owned(),
+    };
+    let assignment = Assignment {
+        lead: "Công chức địa chính".to_owned(),
+        with: vec!["Công an xã".to_owned()],
+        due: Some(Day::in_vietnam(hours(72))),
+        instruction: Some("Tham mưu trả lời.".to_owned()),
+    };
+    let opinion = "Đề xuất mời họp.".to_owned();
+    let part = SlipPart::Handler;
+    let direction = Direction::Incoming;
+    for (n, (role, asked)) in (4..).zip([
+        (Role::Clerk, Work::Register { arrival, book: None, undetermined: None }),
+        (Role::Clerk, Work::RegisterPaper { id: WorkId::new([1; 16]), book: None, paper }),
+        (
+            Role::Clerk,
+            Work::CancelNumber {
+                id: WorkId::new([2; 16]),
+                direction,
+                book: None,
+                reason: "Ghi nhầm".to_owned(),
+            },
+        ),
+        (Role::Leader, Work::Assign { arrival, assignment }),
+        (Role::Officer, Work::Start { arrival }),
+        (Role::Officer, Work::Opine { arrival, part, opinion }),
+    ]) {
+        let by = Actor { name: "Lò Thị Mai".to_owned(), role };
+        let command = Command::Work { by, work: asked };
+        let effects = receiver.step(Input::Command { ticket: Ticket(n), command }, hours(n));
+        let done = |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Done(_), .. });
+        assert!(effects.iter().any(done), "{effects:?}");
+    }
+    let shown = |reader: &Reader| {
+        let book: BookId = "den".parse().expect("a register");
+        let lines = reader.register(direction, &book, 2025, None, 200).expect("readable");
+        let slip = reader.slip(&arrival.from, &document).expect("readable").expect("registered");
+        assert_eq!((lines.rows.len(), slip.parts[2].notes.len()), (3, 2));
+        serde_json::to_string(&(lines, slip)).expect("JSON")
+    };
+    let live = shown(&receiver.reader());
+    assert!(live.contains("Tham mưu trả lời.") && live.contains("Đề xuất mời họp."), "{live}");
+
+    let path = receiver.folder.path().join("again.db");
+    let again = Store::open(&path).expect("a new store");
+    let me = receiver.node.me();
+    again.claim(me).expect("claimed");
+    let mut exchange = Exchange::new(me);
+    let verifier = Verifier::new(Arc::clone(receiver.node.registry()));
+    for entry in receiver.node.store().journal(Position(1), 10_000).expect("a journal") {
+        let event = UnverifiedEvent::parse(&entry.bytes).expect("an event");
+        let event = verifier.verify_regained(event).expect("signed");
+        again.begin().expect("begun");
+        let position = again.append(entry.class, &event, entry.recorded_at).expect("appended");
+        let (class, id, version) = (entry.class, event.id(), event.version());
+        let row = Entry { position, class, id, version, event: event.event() };
+        for change in exchange.evolve(&again, row).expect("readable") {
+            again.apply(&change, position, entry.recorded_at).expect("applied");
+        }
+        let touched = exchange.peers().keys().copied().collect();
+        again.save_exchange(&exchange, &touched).expect("saved");
+        again.commit().expect("committed");
+    }
+    assert_eq!(again.state_hash(&exchange).expect("readable"), receiver.node.state_hash().expect("readable"));
+    assert_eq!(shown(&Reader::open(&path).expect("a reader")), live);
 }

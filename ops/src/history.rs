@@ -161,6 +161,7 @@ fn deed(deed: &Deed) -> String {
             format!("accepted although its signatures were undetermined: document {document}")
         }
         Deed::Assigned { document, .. } => format!("said who works on document {document}"),
+        Deed::Opined { document, .. } => format!("gave an opinion on document {document}"),
         Deed::PaperRegistered { entry, .. } => {
             format!("paper registered as {entry} of `{}` in {}", entry.book, entry.year)
         }

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use schema::document::DocumentType;
 use schema::event::Urgency;
 use schema::handling::{BookId, Direction, Stage, Standing};
 use schema::time::Day;
 use schema::trust::Outcome;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::present::Presenter;
 use super::problem::Problem;
-use super::{PAGE_ROWS, SharedApi, day_in_vietnam, now, parsed, resolve};
-use crate::store::{Days, FoundPage, Page, Reader, Search, Sought, SoughtText, StoreError};
+use super::{PAGE_ROWS, SharedApi, day_in_vietnam, lang_of, now, parsed, resolve};
+use crate::store::{
+    BookView, Days, FoundPage, Page, Reader, RegisterRow, Search, Sought, SoughtText, StoreError,
+};
 
 /// How long a search waits for the index to take in what was recorded last.
 const INDEX_PATIENCE: Duration = Duration::from_millis(300);
@@ -53,6 +57,8 @@ pub(super) struct ListQuery {
     unreceipted: bool,
     /// The number after which a page of a register starts.
     after: Option<u32>,
+    /// Only this volume of a register (*quyển số*).
+    volume: Option<u32>,
 }
 
 impl ListQuery {
@@ -131,7 +137,8 @@ pub(super) async fn books(State(api): State<SharedApi>, headers: HeaderMap) -> R
     Ok(api.presented(&headers, &json!({ "rows": books })))
 }
 
-/// The lines of a register.
+/// The lines of a register, or of one of its volumes. Names of offices are those of the day of each line, so that a register
+/// that is printed again says the same.
 pub(super) async fn register(
     State(api): State<SharedApi>,
     headers: HeaderMap,
@@ -141,8 +148,40 @@ pub(super) async fn register(
     let Path((direction, book, year)) = parsed(path)?;
     let book: BookId = parsed(book.parse())?;
     let Query(query) = parsed(query)?;
-    let page = listed(&api, query.sought(&api)?, move |search, reader, sought| {
-        search.register(reader, sought, (direction, &book, year), query.after, query.rows())
+    let books = api.read(|reader| reader.books()).await?;
+    let of = |view: &&BookView| (view.direction, view.year) == (direction, year) && view.book == book;
+    let highest = books.iter().find(of).map_or(0, |view| view.highest);
+    let volumes = api.volumes.count(direction, &book, year, highest);
+    let wanted = |volume| {
+        let begun = format!("the register has {volumes} of them");
+        let refused = || Problem::new(StatusCode::NOT_FOUND, "no-volume").detail(begun);
+        api.volumes.volume(direction, &book, year, highest, volume).ok_or_else(refused)
+    };
+    let volume = query.volume.map(wanted).transpose()?;
+    let after = query.after.max(volume.map(|volume| volume.first - 1));
+    let mut found = listed(&api, query.sought(&api)?, move |search, reader, sought| {
+        search.register(reader, sought, (direction, &book, year), after, query.rows())
+    })
+    .await?;
+    let page = &mut found.page;
+    if let Some(last) = volume.and_then(|volume| volume.last)
+        && page.rows.last().is_some_and(|row| row.number >= last)
+    {
+        page.rows.retain(|row| row.number <= last);
+        page.next = None;
+    }
+    let (directory, lang) = (api.directory(), lang_of(&headers));
+    let on = |row: &RegisterRow| Presenter { directory: &directory, today: row.day().0, lang };
+    let rows: Vec<Value> = page.rows.iter().map(|row| on(row).present(row)).collect();
+    // The cover bears the name that the office had when the last line was written.
+    let office_name = page.rows.last().and_then(|row| Some(on(row).name(directory.office(&api.office)?)));
+    let answer = json!({
+        "rows": rows,
+        "next": page.next,
+        "complete": found.complete,
+        "office_name": office_name,
+        "volumes": volumes,
+        "volume": volume,
     });
-    Ok(api.presented(&headers, &page.await?))
+    Ok(Json(answer).into_response())
 }

@@ -8,12 +8,14 @@
 //! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; with `all=true` also what was recalled or taken back; narrowed by `text`, `type`, `urgency`, `office`, `stage`, `standing`, `outcome`, `since`, `until`, `issued_since`, `issued_until`, `unreceipted` |
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
+//! | `GET /api/v1/documents/{id}/appearance` | which signatures are shown on it: who, when, where, and what each is worth |
+//! | `GET /api/v1/documents/{id}/slip` (`?from=`), `/registers/incoming/{book}/{year}/{number}/slip` | the stamp *ĐẾN* and the slip of a registered document |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents. Whoever has had no answer repeats it: `document`, `business` and, for paper and cancelled numbers, `id` are chosen by whoever asks, so that asking twice is asking once |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` (`?limit=&asked_after=&without_document_after=`) | what waits for a person; with `all=true` also what was set aside |
 //! | `GET /api/v1/due` | what is due and what is late, by the corrected clock |
-//! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=`) | the registers, and their lines; narrowed as the lists |
+//! | `GET /api/v1/registers`, `/registers/{incoming\|outgoing}/{book}/{year}` (`?after=&limit=&volume=`) | the registers, and their lines; narrowed as the lists |
 //! | `GET /api/v1/people`, `POST` | the people of the office as the chain says; record what their list says by now |
 //! | `GET /api/v1/status`, `/alarms`, `/quarantine` | the station |
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
@@ -32,6 +34,7 @@ mod courier;
 mod documents;
 mod guard;
 mod lists;
+mod paper;
 mod people;
 mod present;
 mod problem;
@@ -62,11 +65,11 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-pub use present::{day_in_vietnam, time_in_vietnam};
+pub use present::{day_in_vietnam, signing_time, signing_time_iso, time_in_vietnam};
 pub use registry::described as registry_described;
 pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
-use crate::config::DataFolder;
+use crate::config::{DataFolder, Volumes};
 use crate::keyring::{self, Protection};
 use crate::link::{ClockView, LinkBoard};
 use crate::runtime::{Inputs, Keeper, now};
@@ -101,6 +104,7 @@ pub struct Api {
     folder: DataFolder,
     signing_key: PathBuf,
     calendar: Arc<Calendar>,
+    volumes: Arc<Volumes>,
     inputs: Inputs,
     keeper: Keeper,
     board: LinkBoard,
@@ -127,6 +131,8 @@ pub struct ApiSetting {
     pub signing_key: PathBuf,
     /// The working days and hours of the office.
     pub calendar: Calendar,
+    /// How the registers of the office are bound.
+    pub volumes: Volumes,
     /// The way into the core.
     pub inputs: Inputs,
     /// Judges what a courier brings; knows the registry.
@@ -170,6 +176,7 @@ pub fn router(setting: ApiSetting) -> Router {
         folder,
         signing_key,
         calendar,
+        volumes,
         inputs,
         keeper,
         board,
@@ -184,6 +191,7 @@ pub fn router(setting: ApiSetting) -> Router {
         folder,
         signing_key,
         calendar: Arc::new(calendar),
+        volumes: Arc::new(volumes),
         inputs,
         keeper,
         board,
@@ -204,6 +212,8 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/documents", post(documents::send))
         .route("/documents/{id}", get(documents::show))
         .route("/documents/{id}/why", get(why))
+        .route("/documents/{id}/appearance", get(paper::appearance))
+        .route("/documents/{id}/slip", get(paper::slip))
         .route("/documents/{id}/attachments/{n}", get(attachments::give))
         .route("/incoming", get(lists::incoming))
         .route("/outgoing", get(lists::outgoing))
@@ -220,6 +230,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/people", get(people::list).post(people::record_list))
         .route("/registers", get(lists::books))
         .route("/registers/{direction}/{book}/{year}", get(lists::register))
+        .route("/registers/incoming/{book}/{year}/{number}/slip", get(paper::slip_of_line))
         .route("/signers", get(signing::signers))
         .route("/signatures", get(signing::list).post(signing::ask))
         .route("/signatures/{id}", get(signing::show))

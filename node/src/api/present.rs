@@ -37,6 +37,19 @@ pub fn time_in_vietnam(at: Millis) -> String {
     )
 }
 
+/// A time of signing as it is shown on a document: with the time zone of Vietnam as in ISO 8601.
+pub fn signing_time(at: Millis) -> String {
+    format!("{} +0{VIETNAM_HOURS}:00", time_in_vietnam(at))
+}
+
+/// The same for programs: ISO 8601 with the offset of Vietnam.
+pub fn signing_time_iso(at: Millis) -> String {
+    let text = time_in_vietnam(at);
+    let (day, clock) = text.split_once(' ').unwrap_or_default();
+    let parts: Vec<&str> = day.split('/').rev().collect();
+    format!("{}T{clock}+0{VIETNAM_HOURS}:00", parts.join("-"))
+}
+
 pub(super) struct Presenter<'a> {
     pub(super) directory: &'a Directory,
     pub(super) today: Date,
@@ -81,7 +94,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 21] = [
+        let tables: [(&str, &str, Table); 23] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -103,6 +116,8 @@ impl Presenter<'_> {
             ("field", "field_text", words::FIELD),
             ("task", "task_text", words::TASK),
             ("timeliness", "timeliness_text", words::TIMELINESS),
+            ("part", "part_text", words::SLIP_PART),
+            ("copy", "copy_text", words::COPY_FORM),
         ];
         if let Some(status) = status_of(fields) {
             fields.insert("status".to_owned(), status.into());
@@ -155,7 +170,11 @@ fn status_of(fields: &Map<String, Value>) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use schema::directory::{Name, Validity};
+    use schema::handling::Entry;
+
     use super::*;
+    use crate::store::RegisterRow;
 
     fn status(value: &Value) -> &'static str {
         status_of(value.as_object().expect("an object")).expect("a status")
@@ -190,5 +209,37 @@ mod tests {
         assert_eq!(day_in_vietnam(Millis(1_751_302_799_000)).to_string(), "2025-06-30");
         assert_eq!(day_in_vietnam(Millis(1_751_302_800_000)).to_string(), "2025-07-01");
         assert_eq!(time_in_vietnam(Millis(1_751_302_800_000)), "01/07/2025 00:00:00");
+    }
+
+    /// H2: an office that has another name since is printed with the one it had on the day of the line.
+    #[test]
+    fn h2_line_names_an_office_as_it_was_called_on_its_day() {
+        let (old, new) = (Date::constant(2025, 6, 30), Date::constant(2025, 7, 1));
+        let mut office = Office::new(OfficeId::new([7; 16]));
+        let validity = |from, until| Validity { from, until };
+        office
+            .names
+            .push(Name { text: "Phường Trúc Bạch".to_owned(), validity: validity(None, Some(old)) });
+        office
+            .names
+            .push(Name { text: "Phường Ba Đình".to_owned(), validity: validity(Some(new), None) });
+        let mut builder = schema::directory::DirectoryBuilder::new();
+        builder.office(office);
+        let directory = builder.build(1, Millis(0)).expect("sound");
+        let entry = Entry { book: "den".parse().expect("a register"), year: 2025, number: 1 };
+        for (day, name) in [(old, "Phường Trúc Bạch"), (new, "Phường Ba Đình")] {
+            let mut row = RegisterRow::new(&entry, Millis(1_767_196_800_000));
+            (row.from, row.arrived_on) = (Some(OfficeId::new([7; 16])), Some(Day(day)));
+            let presenter = Presenter { directory: &directory, today: row.day().0, lang: Lang::Vi };
+            assert_eq!(presenter.present(&row)["from_name"], name);
+        }
+    }
+
+    /// B5: day, time and the offset of Vietnam, at midnight too.
+    #[test]
+    fn b5_time_of_signing_names_its_zone() {
+        let midnight = Millis(1_751_302_800_000);
+        assert_eq!(signing_time(midnight), "01/07/2025 00:00:00 +07:00");
+        assert_eq!(signing_time_iso(midnight), "2025-07-01T00:00:00+07:00");
     }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use schema::body::{Dispatch, Place};
 use schema::directory::Directory;
 use schema::event::Verifier;
-use schema::id::{EventId, OfficeId};
+use schema::id::{EventId, KeyId, OfficeId};
 use schema::registry::{KeyStanding, NodeKey, PersonSignature, REGISTRY_BYTES_MAX, Registry, decode_items};
 use schema::stamp::Stamp;
 use schema::time::Millis;
@@ -125,18 +125,7 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
     let JudgementView { judgement, key, claimed_at, recorded_at, event } = view;
     let proven_at = registry.sound_proof(&judgement.from, *key, &judgement.stamps);
     let time = SigningTime { claimed_at: Some(*claimed_at), after: None, proven_at };
-    let judged = registry.judge_key(&judgement.from, *key, &time, now);
-    let seal = judged.map(|(certificate, verdict)| {
-        json!({
-            "signer": certificate.subject().to_string(),
-            "issuer": certificate.issuer().to_string(),
-            "serial": certificate.serial().to_string(),
-            "not_before": certificate.validity().not_before,
-            "not_after": certificate.validity().not_after,
-            "outcome": verdict.outcome(),
-            "findings": findings(&verdict, lang),
-        })
-    });
+    let seal = seal(registry, &judgement.from, *key, &time, now, lang);
     let outcome = judgement.outcome();
     json!({
         "outcome": outcome,
@@ -149,6 +138,27 @@ pub(super) fn verdict(registry: &Registry, view: &JudgementView, now: Millis, la
         "proven_by": judgement.stamps.iter().map(|stamp| json!({ "relay": stamp.region, "at": stamp.at })).collect::<Vec<_>>(),
         "seal": seal,
     })
+}
+
+/// What an office's signature with this key is worth as of that time; `None` when no certificate of the key is held.
+pub(super) fn seal(
+    registry: &Registry,
+    office: &OfficeId,
+    key: KeyId,
+    time: &SigningTime,
+    now: Millis,
+    lang: Lang,
+) -> Option<Value> {
+    let (certificate, verdict) = registry.judge_key(office, key, time, now)?;
+    Some(json!({
+        "signer": certificate.subject().to_string(),
+        "issuer": certificate.issuer().to_string(),
+        "serial": certificate.serial().to_string(),
+        "not_before": certificate.validity().not_before,
+        "not_after": certificate.validity().not_after,
+        "outcome": verdict.outcome(),
+        "findings": findings(&verdict, lang),
+    }))
 }
 
 /// What the signatures on a document of this office are worth, as of what its recipients have passed on about the time: of

@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use data_encoding::BASE64;
-use schema::body::{Assignment, PaperDocument};
+use schema::body::{Assignment, PaperDocument, SlipPart};
 use schema::exchange::{Arrival, Command, Work};
 use schema::handling::{BookId, BusinessKind, Direction, Recipients, RefusalReason};
 use schema::id::{BusinessId, DocumentId, OfficeId, WorkId, hex};
@@ -54,6 +54,12 @@ enum WorkRequest {
     Finish {
         document: DocumentId,
         from: Option<String>,
+    },
+    Opine {
+        document: DocumentId,
+        from: Option<String>,
+        part: SlipPart,
+        opinion: String,
     },
     TakeBack(AskRequest),
     Recall(AskRequest),
@@ -157,7 +163,11 @@ fn offices(api: &SharedApi, texts: &[String]) -> Result<Vec<OfficeId>, Problem> 
 }
 
 /// A document that came in.
-async fn arrival(api: &SharedApi, document: DocumentId, from: Option<String>) -> Result<Arrival, Problem> {
+pub(super) async fn arrival(
+    api: &SharedApi,
+    document: DocumentId,
+    from: Option<String>,
+) -> Result<Arrival, Problem> {
     if let Some(from) = from {
         let from = resolve(&api.directory(), &from, day_in_vietnam(now()))?;
         return Ok(Arrival { from, document });
@@ -186,6 +196,9 @@ impl WorkRequest {
             }
             Self::Start { document, from } => Work::Start { arrival: arrival(api, document, from).await? },
             Self::Finish { document, from } => Work::Finish { arrival: arrival(api, document, from).await? },
+            Self::Opine { document, from, part, opinion } => {
+                Work::Opine { arrival: arrival(api, document, from).await?, part, opinion }
+            }
             Self::TakeBack(ask) => ask.work(api, BusinessKind::TakeBack)?,
             Self::Recall(ask) => ask.work(api, BusinessKind::Recall)?,
             Self::Answer { document, from, agreed, words } => {

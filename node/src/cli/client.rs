@@ -118,9 +118,13 @@ impl Client {
 
     /// The JSON at a path.
     pub(super) fn get(&self, path: &str) -> Result<Value, CliError> {
+        self.get_in(self.lang, path)
+    }
+
+    /// The JSON at a path, in one language whatever was asked for.
+    pub(super) fn get_in(&self, lang: Lang, path: &str) -> Result<Value, CliError> {
         let request = self.agent.get(self.url(path));
-        let request =
-            request.header("authorization", self.bearer()).header("accept-language", self.lang.tag());
+        let request = request.header("authorization", self.bearer()).header("accept-language", lang.tag());
         let attempted = format!("read `{path}`");
         json(&attempted, request.call().map_err(|error| self.failed(&attempted, &error))?)
     }

@@ -9,6 +9,7 @@ mod init;
 mod key;
 mod narrow;
 mod person;
+mod print;
 mod register_file;
 mod registry;
 mod send;
@@ -127,6 +128,8 @@ enum Command {
     Start(work::Which),
     /// A document is finished (06).
     Finish(work::Which),
+    /// Give an opinion on a registered document, or propose what to do; the slip for handling it shows it.
+    Opinion(work::OpinionArgs),
     /// Ask recipients for a document back (13).
     TakeBack(work::AskArgs),
     /// Recall a document: every recipient cancels its copy.
@@ -143,6 +146,9 @@ enum Command {
     /// The registers and their numbers.
     #[command(subcommand)]
     Register(work::RegisterCommand),
+    /// Print what belongs to a document: stamp and slip, or its signatures.
+    #[command(subcommand)]
+    Print(print::PrintCommand),
     /// The people of the office.
     #[command(subcommand)]
     Person(person::PersonCommand),
@@ -416,12 +422,14 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Assign(args) => output.show(&work::assign(&client()?, args)?, show::worked),
         Command::Start(which) => output.show(&work::climb(&client()?, "start", which)?, show::worked),
         Command::Finish(which) => output.show(&work::climb(&client()?, "finish", which)?, show::worked),
+        Command::Opinion(args) => output.show(&work::opinion(&client()?, args)?, show::worked),
         Command::TakeBack(args) => output.show(&work::ask(&client()?, "take-back", args)?, show::worked),
         Command::Recall(args) => output.show(&work::ask(&client()?, "recall", args)?, show::worked),
         Command::Answer(args) => output.show(&work::answer(&client()?, args)?, show::worked),
         Command::Waiting(args) => output.show(&client()?.get(&args.path())?, show::waiting),
         Command::SetAside(args) => output.show(&work::set_aside(&client()?, args)?, show::worked),
         Command::Due => output.show(&client()?.get("/due")?, show::due),
+        Command::Print(command) => print::print(&client()?, command, output),
         Command::Register(command) => work::register(&client()?, command, output),
         Command::Person(command) => {
             let (answer, text) = person::person(folder, command, token, output.lang)?;

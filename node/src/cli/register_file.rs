@@ -5,7 +5,9 @@ use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatAlign, FormatB
 use schema::time::Day;
 use serde_json::Value;
 
+use super::print::{Page, Paper};
 use super::show::field;
+use crate::words::Lang;
 
 /// What kind of file.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,8 +46,33 @@ const OUTGOING: [&str; 10] = [
     "Ghi chú",
 ];
 
+const STYLE: &str = "\
+    .cover { text-align: center; page-break-after: always; padding-top: 50mm }\n\
+    table { border-collapse: collapse; width: 100%; table-layout: fixed }\n\
+    th, td { border: 1px solid #000; padding: 1.5mm; vertical-align: top; text-align: left; overflow-wrap: anywhere }\n\
+    thead { display: table-header-group }\n";
+
+/// Widths of columns on paper; a date has room in one line.
+const INCOMING_COLUMNS: &str = "<colgroup><col style=\"width:9%\"><col style=\"width:5%\"><col style=\"width:14%\">\
+    <col style=\"width:11%\"><col style=\"width:9%\"><col style=\"width:22%\"><col style=\"width:10%\"><col style=\"width:9%\">\
+    <col style=\"width:5%\"><col style=\"width:6%\"></colgroup>\n";
+const OUTGOING_COLUMNS: &str = "<colgroup><col style=\"width:11%\"><col style=\"width:9%\"><col style=\"width:21%\">\
+    <col style=\"width:11%\"><col style=\"width:13%\"><col style=\"width:9%\"><col style=\"width:6%\"><col style=\"width:9%\">\
+    <col style=\"width:5%\"><col style=\"width:6%\"></colgroup>\n";
+
 /// Widths of columns in a spreadsheet, in characters.
 const WIDTHS: [f64; 10] = [12.0, 12.0, 28.0, 18.0, 14.0, 48.0, 24.0, 12.0, 14.0, 24.0];
+
+/// What a cover says beside what follows from the lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cover {
+    /// Whose register.
+    pub(super) office: String,
+    /// Of which year.
+    pub(super) year: i16,
+    /// The first and the last volume (*quyển số*) that are printed.
+    pub(super) volumes: (u32, u32),
+}
 
 /// A register, ready to be written.
 pub(super) struct Sheet {
@@ -57,7 +84,8 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    pub(super) fn new(office: String, outgoing: bool, year: i16, lines: &[Value]) -> Self {
+    pub(super) fn new(cover: Cover, outgoing: bool, lines: &[Value]) -> Self {
+        let Cover { office, year, volumes: (first, last) } = cover;
         let rows: Vec<[String; 10]> = match outgoing {
             true => lines.iter().map(outgoing_row).collect(),
             false => lines.iter().map(incoming_row).collect(),
@@ -70,6 +98,10 @@ impl Sheet {
             _ => String::new(),
         };
         let written = |line: Option<&Value>| line.map(|line| field(line, "written"));
+        let volumes = match first == last {
+            true => format!("{first:02}"),
+            false => format!("{first:02} – {last:02}"),
+        };
         let cover = vec![
             ("Cơ quan", office),
             ("Năm", year.to_string()),
@@ -78,7 +110,7 @@ impl Sheet {
                 span(dates().min().map(|d| d.to_string()), dates().max().map(|d| d.to_string())),
             ),
             ("Từ số – đến số", span(written(lines.first()), written(lines.last()))),
-            ("Quyển số", "01".to_owned()),
+            ("Quyển số", volumes),
         ];
         let title =
             if outgoing { "SỔ ĐĂNG KÝ VĂN BẢN ĐI" } else { "SỔ ĐĂNG KÝ VĂN BẢN ĐẾN" };
@@ -150,35 +182,25 @@ impl Sheet {
     }
 
     fn html(&self) -> String {
-        let mut page = String::from(
-            "<!doctype html>\n<html lang=\"vi\">\n<meta charset=\"utf-8\">\n<style>\n\
-             @page { size: A4 landscape; margin: 15mm }\n\
-             body { font: 11pt \"Times New Roman\", serif }\n\
-             .cover { text-align: center; page-break-after: always; padding-top: 50mm }\n\
-             table { border-collapse: collapse; width: 100% }\n\
-             th, td { border: 1px solid #000; padding: 2mm; vertical-align: top; text-align: left }\n\
-             thead { display: table-header-group }\n\
-             tr { page-break-inside: avoid }\n\
-             </style>\n",
-        );
-        page.push_str(&format!("<title>{0}</title>\n<div class=\"cover\">\n<h1>{0}</h1>\n", self.title));
+        // The forms of the law have one language.
+        let mut page = Page::new(Lang::Vi, self.title, Paper::Landscape, STYLE);
+        page.element("<div class=\"cover\">\n<h1>", self.title, "</h1>\n");
         for (key, value) in &self.cover {
-            page.push_str(&format!("<p>{key}: <b>{}</b></p>\n", escaped(value)));
+            page.element("<p>", key, ": ");
+            page.element("<b>", value, "</b></p>\n");
         }
-        page.push_str("</div>\n<table>\n<thead><tr>");
-        for column in self.columns {
-            page.push_str(&format!("<th>{column}</th>"));
-        }
-        page.push_str("</tr></thead>\n<tbody>\n");
+        page.markup("</div>\n<table>\n");
+        page.markup(if self.columns == OUTGOING { OUTGOING_COLUMNS } else { INCOMING_COLUMNS });
+        page.markup("<thead><tr>");
+        self.columns.iter().for_each(|column| page.element("<th>", column, "</th>"));
+        page.markup("</tr></thead>\n<tbody>\n");
         for row in &self.rows {
-            page.push_str("<tr>");
-            for cell in row {
-                page.push_str(&format!("<td>{}</td>", escaped(cell)));
-            }
-            page.push_str("</tr>\n");
+            page.markup("<tr>");
+            row.iter().for_each(|cell| page.element("<td>", cell, "</td>"));
+            page.markup("</tr>\n");
         }
-        page.push_str("</tbody>\n</table>\n</html>\n");
-        page
+        page.markup("</tbody>\n</table>\n");
+        page.finish()
     }
 }
 
@@ -188,10 +210,6 @@ fn harmless(text: &str) -> String {
         true => format!("'{text}"),
         false => text.to_owned(),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// A field, empty when there is none.
@@ -274,7 +292,8 @@ mod tests {
             "subject": "V/v <mưa lũ>, \"khẩn\"", "lead": "+Phòng Nông nghiệp", "handed_on": "2025-06-10",
             "standing": "recalled", "standing_text": "đã thu hồi",
         });
-        Sheet::new("UBND huyện Bắc Hà".to_owned(), false, 2025, &[line])
+        let cover = Cover { office: "UBND <huyện> Bắc Hà".to_owned(), year: 2025, volumes: (2, 2) };
+        Sheet::new(cover, false, &[line])
     }
 
     /// H2: a text that begins like a formula is none, marks stay Vietnamese, and a reprint is the same.
@@ -290,6 +309,7 @@ mod tests {
         }
         let html = String::from_utf8(sheet().render(FormatArg::Html).expect("a page")).expect("UTF-8");
         assert!(html.contains("V/v &lt;mưa lũ&gt;") && html.contains("09/06/2025 – 09/06/2025"), "{html}");
+        assert!(html.contains("UBND &lt;huyện&gt; Bắc Hà") && html.contains("Quyển số: <b>02</b>"), "{html}");
         for format in [FormatArg::Xlsx, FormatArg::Csv, FormatArg::Html] {
             assert_eq!(sheet().render(format), sheet().render(format));
         }

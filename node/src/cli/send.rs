@@ -339,7 +339,8 @@ pub(super) fn draft(client: &Client, command: DraftCommand, output: &Output) -> 
         DraftCommand::Approve { document } => work(json!({ "work": "approve", "document": document })),
         DraftCommand::Sign { document, signature } => {
             let signature = file_in_json(&signature)?;
-            work(json!({ "work": "sign", "document": document, "signature": signature }))
+            let fields = json!({ "work": "sign", "document": document, "signature": signature });
+            output.show(&client.post("/work", &fields)?, show::signed)
         }
         DraftCommand::Number { document, book, unit } => {
             work(json!({ "work": "issue", "document": document, "book": book, "unit": unit }))

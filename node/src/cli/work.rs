@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use schema::body::SlipPart;
 use schema::document::DocumentType;
 use schema::handling::{BookId, RefusalReason};
 use schema::id::{DocumentId, WorkId};
@@ -10,7 +11,7 @@ use schema::time::Day;
 use serde_json::{Map, Value, json};
 
 use super::client::{CliError, Client};
-use super::register_file::{FormatArg, Sheet};
+use super::register_file::{Cover, FormatArg, Sheet};
 use super::send::write_new;
 use super::{NarrowArgs, Output, percent, show};
 use crate::keyring::random_bytes;
@@ -109,6 +110,38 @@ pub(super) struct AssignArgs {
 }
 
 #[derive(Args)]
+pub(super) struct OpinionArgs {
+    #[command(flatten)]
+    which: Which,
+    /// What is said.
+    #[arg(long)]
+    opinion: String,
+    /// As whom: it stands in that part of the slip.
+    #[arg(long = "as-part", value_enum, default_value_t = PartArg::Handler)]
+    part: PartArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PartArg {
+    /// Lãnh đạo cơ quan, tổ chức.
+    AgencyLeader,
+    /// Lãnh đạo đơn vị.
+    UnitLeader,
+    /// Người giải quyết.
+    Handler,
+}
+
+impl From<PartArg> for SlipPart {
+    fn from(part: PartArg) -> Self {
+        match part {
+            PartArg::AgencyLeader => Self::AgencyLeader,
+            PartArg::UnitLeader => Self::UnitLeader,
+            PartArg::Handler => Self::Handler,
+        }
+    }
+}
+
+#[derive(Args)]
 pub(super) struct AskArgs {
     /// The document's id.
     document: DocumentId,
@@ -203,6 +236,9 @@ pub(super) enum RegisterCommand {
     Export {
         #[command(flatten)]
         which: WhichRegister,
+        /// Only this volume (quyển số); the settings of the register say which numbers stand in it.
+        #[arg(long)]
+        volume: Option<u32>,
         /// What kind of file.
         #[arg(long, value_enum, default_value_t = FormatArg::Xlsx)]
         format: FormatArg,
@@ -281,14 +317,16 @@ impl WhichRegister {
     }
 
     /// Its address, and what follows the question mark.
-    fn path(&self, after: Option<u64>, limit: u32) -> String {
+    fn path(&self, volume: Option<u32>, after: Option<u64>, limit: u32) -> String {
         let usual = match self.direction {
             DirectionArg::Incoming => "den",
             DirectionArg::Outgoing => "di",
         };
         let book = self.book.as_ref().map_or(usual.to_owned(), BookId::to_string);
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        format!("/registers/{}/{book}/{}?limit={limit}{after}", self.direction.word(), self.year())
+        let more = [("after", after), ("volume", volume.map(u64::from))];
+        let more = more.iter().filter_map(|(name, value)| Some(format!("&{name}={}", (*value)?)));
+        let more = more.collect::<String>();
+        format!("/registers/{}/{book}/{}?limit={limit}{more}", self.direction.word(), self.year())
     }
 }
 
@@ -378,6 +416,12 @@ pub(super) fn climb(client: &Client, work: &str, which: Which) -> Result<Value, 
     post(client, work, which.fields(), Value::Null)
 }
 
+pub(super) fn opinion(client: &Client, args: OpinionArgs) -> Result<Value, CliError> {
+    let OpinionArgs { which, opinion, part } = args;
+    let part = SlipPart::from(part);
+    post(client, "opine", which.fields(), json!({ "part": part, "opinion": opinion }))
+}
+
 pub(super) fn ask(client: &Client, work: &str, args: AskArgs) -> Result<Value, CliError> {
     let AskArgs { document, reason, of } = args;
     let of_all = of.is_empty();
@@ -406,24 +450,40 @@ pub(super) fn register(client: &Client, command: RegisterCommand, output: &Outpu
     match command {
         RegisterCommand::List => output.show(&client.get("/registers")?, show::registers),
         RegisterCommand::Show { which, narrow, after, limit } => {
-            let path = which.path(after.map(u64::from), limit) + &narrow.query();
+            let path = which.path(None, after.map(u64::from), limit) + &narrow.query();
             output.show(&client.get(&path)?, show::register)
         }
-        RegisterCommand::Export { which, format, out } => {
+        RegisterCommand::Export { which, volume, format, out } => {
             let mut lines = Vec::new();
+            let mut cover = Cover { year: which.year(), ..Cover::default() };
             let mut after = None;
             loop {
-                let page = client.get(&which.path(after, PAGE_ROWS_MAX))?;
+                // A register has one language, whoever prints it.
+                let page = client.get_in(Lang::Vi, &which.path(volume, after, PAGE_ROWS_MAX))?;
                 lines.extend(page["rows"].as_array().cloned().unwrap_or_default());
+                if let Some(office) = page["office_name"].as_str() {
+                    office.clone_into(&mut cover.office);
+                }
+                cover.volumes = match volume {
+                    Some(volume) => (volume, volume),
+                    None => {
+                        (1, page["volumes"].as_u64().and_then(|last| u32::try_from(last).ok()).unwrap_or(1))
+                    }
+                };
                 after = page["next"].as_u64();
                 if after.is_none() {
                     break;
                 }
             }
-            let status = client.get("/status")?;
-            let office = status["office_name"].as_str().unwrap_or_default().to_owned();
+            if cover.office.is_empty() {
+                // Nothing was written in it yet: the cover bears today's name.
+                client.get("/status")?["office_name"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut cover.office);
+            }
             let outgoing = which.direction == DirectionArg::Outgoing;
-            let sheet = Sheet::new(office, outgoing, which.year(), &lines);
+            let sheet = Sheet::new(cover, outgoing, &lines);
             let bytes = sheet.render(format).map_err(CliError::Words)?;
             write_new(&out, &bytes)?;
             output.show(&json!({ "file": out, "lines": lines.len() }), show::register_written)

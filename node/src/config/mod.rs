@@ -37,6 +37,7 @@ use crate::keyring::Login;
 mod calendar;
 mod rules;
 mod signers;
+mod volumes;
 
 use calendar::{RawCalendar, parse_calendar, render_calendar};
 use rules::{RawAuthority, RawBook, parse_rules, render_rules};
@@ -48,6 +49,8 @@ pub use signers::{
     KEY_ID_BYTES_MAX, SIGNER_CHAIN_MAX, SIGNER_NAME_CHARS_MAX, SIGNER_TEXT_CHARS_MAX, SIGNERS_MAX,
     SignerConfig, SignerKind,
 };
+
+pub use volumes::{VOLUMES_MAX, Volume, Volumes};
 
 /// Largest settings file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
@@ -264,6 +267,8 @@ pub struct Config {
     /// Registers, and what the office is entitled to send. Prevents one office from writing in the name of another tier, and
     /// two series of numbers from running side by side.
     pub rules: Rules,
+    /// How the registers are bound. Prevents a volume that was printed and bound from being printed with other numbers.
+    pub volumes: Volumes,
     /// Working days and hours. Prevents documents from being called late on a day off.
     pub calendar: Calendar,
 }
@@ -363,6 +368,7 @@ impl Config {
             relays: BTreeMap::new(),
             signers: Vec::new(),
             rules: Rules::default(),
+            volumes: Volumes::default(),
             calendar: Calendar::default(),
         }
     }
@@ -420,7 +426,8 @@ impl Config {
             }
         }
         let signers = parse_signers(raw.signers, folder.path()).map_err(|found| rule("signers", found))?;
-        let rules = parse_rules(raw.registers, raw.authority).map_err(|found| rule("registers", found))?;
+        let (rules, volumes) =
+            parse_rules(raw.registers, raw.authority).map_err(|found| rule("registers", found))?;
         let calendar = parse_calendar(raw.calendar).map_err(|found| rule("calendar", found))?;
         let at = |path: Option<PathBuf>, usual: &Path| {
             path.map_or(usual.to_owned(), |path| folder.path().join(path))
@@ -441,6 +448,7 @@ impl Config {
             relays: raw.relays,
             signers,
             rules,
+            volumes,
             calendar,
             ..usual
         })
@@ -497,7 +505,7 @@ impl Config {
             path(&self.login),
             self.allow_unencrypted,
         );
-        render_rules(&self.rules, &mut text);
+        render_rules(&self.rules, &self.volumes, &mut text);
         render_calendar(&self.calendar, &mut text);
         text.push_str("\n[relays]\n# region = \"nats://host:port\" replaces the address in the directory.\n");
         for (region, url) in &self.relays {

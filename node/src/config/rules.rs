@@ -1,6 +1,6 @@
 //! What an office has settled for itself: its registers, and what it is entitled to send.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use schema::document::DocumentType;
@@ -10,6 +10,7 @@ use schema::text::require_plain;
 use serde::Deserialize;
 
 use super::toml_string;
+use super::volumes::Volumes;
 
 /// Most registers.
 pub const BOOKS_MAX: usize = 64;
@@ -27,6 +28,11 @@ pub(super) struct RawBook {
     #[serde(default)]
     types: BTreeSet<DocumentType>,
     issuer: Option<String>,
+    /// Of years that are not listed in `volumes`.
+    numbers_per_volume: Option<u32>,
+    /// The first number of each volume, by year: `{ 2025 = [1, 201, 415] }`.
+    #[serde(default)]
+    volumes: BTreeMap<String, Vec<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -38,17 +44,18 @@ pub(super) struct RawAuthority {
     recipients: BTreeSet<OfficeId>,
 }
 
-/// The rules that these settings make, or what is wrong with them. Without registers there is one for each direction.
-pub(super) fn parse_rules(books: Vec<RawBook>, authority: RawAuthority) -> Result<Rules, String> {
+/// The rules that these settings make and how the registers are bound, or what is wrong with them. Without registers there is one
+/// for each direction.
+pub(super) fn parse_rules(books: Vec<RawBook>, authority: RawAuthority) -> Result<(Rules, Volumes), String> {
     if books.len() > BOOKS_MAX || authority.recipients.len() > ENTITLED_MAX {
         return Err(format!("at most {BOOKS_MAX} registers and {ENTITLED_MAX} recipients are possible"));
     }
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut bound) = (BTreeSet::new(), Volumes::default());
     let mut rules = Rules { types: authority.types, recipients: authority.recipients, ..Rules::default() };
     if !books.is_empty() {
         rules.books.clear();
     }
-    for RawBook { id, direction, name, types, issuer } in books {
+    for RawBook { id, direction, name, types, issuer, numbers_per_volume, volumes } in books {
         for text in [&name].into_iter().chain(&issuer) {
             require_plain(text, NAME_CHARS_MAX).map_err(|error| error.to_string())?;
         }
@@ -65,20 +72,23 @@ pub(super) fn parse_rules(books: Vec<RawBook>, authority: RawAuthority) -> Resul
                 "register `{id}` takes documents that another one takes: one symbol, two series"
             ));
         }
+        bound.bind(direction, &id, numbers_per_volume, volumes)?;
         rules.books.push(Book { id, direction, name, types, issuer });
     }
-    Ok(rules)
+    Ok((rules, bound))
 }
 
 /// The settings that [`parse_rules`] reads back as these.
-pub(super) fn render_rules(rules: &Rules, text: &mut String) {
+pub(super) fn render_rules(rules: &Rules, volumes: &Volumes, text: &mut String) {
     let types = |types: &BTreeSet<DocumentType>| {
         types.iter().map(|one| toml_string(one.slug())).collect::<Vec<_>>().join(", ")
     };
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "\n[authority]\n\
+        "\n# A register is bound in volumes: numbers_per_volume = 200, or volumes = {{ 2025 = [1, 201, 415] }} with the first number\n\
+         # of each. List a year that is over before you change numbers_per_volume, or it is printed with other volumes.\n\
+         \n[authority]\n\
          # types = [\"bao-cao\"] limits what this office issues, recipients = [\"office id\"] to whom it sends.\n"
     );
     if !rules.types.is_empty() {
@@ -111,6 +121,7 @@ pub(super) fn render_rules(rules: &Rules, text: &mut String) {
             }
             None => {}
         }
+        volumes.render(book.direction, &book.id, text);
     }
 }
 

@@ -239,6 +239,7 @@ async fn open_door(
         folder: folder.clone(),
         signing_key: config.signing_key.clone(),
         calendar: config.calendar.clone(),
+        volumes: config.volumes.clone(),
         inputs: inputs.clone(),
         keeper: keeper.clone(),
         board: links.board(),

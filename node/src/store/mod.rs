@@ -34,8 +34,8 @@ pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, BookView, DifferenceView, DocumentView, DraftView, DueView, DueViews,
     ExportError, IncomingView, JudgementView, LineView, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView,
-    QuarantineView, Reader, RecipientView, RegisterRow, SentStamp, StatusView, Step, StepKind, Task,
-    WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
+    QuarantineView, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView,
+    StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{

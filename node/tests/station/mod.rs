@@ -13,7 +13,7 @@ use certified::Registrar;
 use ed25519_dalek::SigningKey;
 use node::Node;
 use node::api::{ApiSetting, router, serve};
-use node::config::{ApiConfig, DataFolder};
+use node::config::{ApiConfig, DataFolder, Volumes};
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::signing::Desk;
@@ -125,6 +125,7 @@ impl Station {
                 folder: DataFolder::new(folder.path()),
                 signing_key: folder.path().join("node.key"),
                 calendar: Calendar::default(),
+                volumes: Volumes::default(),
                 inputs,
                 keeper,
                 board: links.board(),

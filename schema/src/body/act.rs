@@ -20,7 +20,7 @@ use crate::trust::cms::SIGNATURE_BYTES_MAX;
 
 /// Most people or units that help with one document.
 pub const CO_ORDINATORS_MAX: usize = 16;
-/// Longest instruction of a leader, in characters (Decree 30/2020 appendix VI: *bút tích*).
+/// Longest instruction or opinion, in characters (Decree 30/2020 appendix VI: *bút tích*).
 pub const INSTRUCTION_CHARS_MAX: usize = 2_000;
 
 /// Somebody did something (*nhật ký công việc*).
@@ -183,6 +183,41 @@ pub enum Deed {
         #[n(0)]
         name: String,
     },
+    /// Somebody gave an opinion on a document that is worked on (*cho ý kiến*); the slip for handling it shows it.
+    #[n(13)]
+    Opined {
+        /// Its sender.
+        #[n(0)]
+        from: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
+        /// As whom.
+        #[n(2)]
+        part: SlipPart,
+        /// The opinion.
+        #[n(3)]
+        opinion: String,
+    },
+}
+
+/// A part of the slip for handling an incoming document (*phiếu giải quyết văn bản đến*; Decree 30/2020 appendix IV): whose
+/// opinion stands in it.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlipPart {
+    /// *Ý kiến của lãnh đạo cơ quan, tổ chức*.
+    #[n(1)]
+    AgencyLeader,
+    /// *Ý kiến của lãnh đạo đơn vị*.
+    #[n(2)]
+    UnitLeader,
+    /// *Ý kiến đề xuất của người giải quyết*.
+    #[n(3)]
+    Handler,
 }
 
 /// Who works on a document, until when, and how.
@@ -306,6 +341,7 @@ impl Act {
             Deed::Discarded { reason, .. } | Deed::SetAside { reason, .. } => {
                 required(reason, WORDS_CHARS_MAX)
             }
+            Deed::Opined { opinion, .. } => required(opinion, INSTRUCTION_CHARS_MAX),
             Deed::NumberCancelled { .. } | Deed::PaperRegistered { .. } | Deed::HighestStated { .. } => {
                 rule("a line of a register has a number from 1 to 9,999,999")
             }

@@ -85,7 +85,9 @@ impl Exchange {
     ) -> Result<(), R::Error> {
         let position = entry.position;
         match &act.deed {
-            Deed::AcceptedUndetermined { from, document, .. } | Deed::Assigned { from, document, .. } => {
+            Deed::AcceptedUndetermined { from, document, .. }
+            | Deed::Assigned { from, document, .. }
+            | Deed::Opined { from, document, .. } => {
                 let known = records.case(from, document, Side::Recipient)?;
                 let mut case = known.unwrap_or_else(|| CaseRow::new(*from, *document, Side::Recipient));
                 if let Deed::Assigned { assignment, .. } = &act.deed {

@@ -119,7 +119,7 @@ pub(super) fn more(text: &mut String, value: &Value, lang: Lang) {
 }
 
 /// A day as people write it; empty when there is none.
-pub(super) fn day(value: &Value) -> String {
+pub(in crate::cli) fn day(value: &Value) -> String {
     let day = value.as_str().and_then(|text| text.parse::<Day>().ok());
     day.map(|day| day.to_string()).unwrap_or_default()
 }

@@ -14,13 +14,13 @@ use crate::api::time_in_vietnam;
 use crate::words::Lang;
 
 pub(super) use documents::{
-    damaged, document, exported, fetched, frozen, imported, incoming, outgoing, saved, why,
+    damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved, why,
 };
 pub(super) use station::{alarms, offices, quarantine, status};
 pub(super) use store::{backed_up, backup_checked, broken, damaged_store, restored, verified};
 pub(super) use work::{
-    draft, drafts, due, people, person_added, person_limited, person_removed, register, register_written,
-    registers, waiting, worked,
+    draft, drafts, due, page_written, people, person_added, person_limited, person_removed, register,
+    register_written, registers, signed, waiting, worked,
 };
 
 /// The Vietnamese or the English of a text that only the command line uses.

@@ -37,6 +37,17 @@ pub(in crate::cli) fn worked(value: &Value, lang: Lang) -> String {
     text
 }
 
+/// A person's signature was put to a document: that it went well is said as plainly as a refusal says the other.
+pub(in crate::cli) fn signed(value: &Value, lang: Lang) -> String {
+    let words = say(
+        lang,
+        "Ký số thành công: trạm đã kiểm tra, chữ ký khớp với văn bản. Khi đã gửi, xem giá trị từng chữ ký bằng `tram-node print signatures`.",
+        "Signed: the station has checked that the signature is on this document. Once it is sent, `tram-node print signatures` \
+         says what each signature is worth.",
+    );
+    format!("{words}\n{}", worked(value, lang))
+}
+
 /// How far a document is, in a line or two.
 pub(super) fn progress(text: &mut String, value: &Value, lang: Lang) {
     let number = &value["line"];
@@ -333,6 +344,15 @@ pub(in crate::cli) fn register_written(value: &Value, lang: Lang) -> String {
     let (written, lines) =
         (say(lang, "Đã ghi sổ ra tệp", "Wrote the register to"), say(lang, "dòng", "lines"));
     format!("{written} {} ({} {lines})\n", field(value, "file"), field(value, "lines"))
+}
+
+pub(in crate::cli) fn page_written(value: &Value, lang: Lang) -> String {
+    let words = say(
+        lang,
+        "Đã ghi trang in; mở bằng trình duyệt để in:",
+        "Wrote the page; open it in a browser to print it:",
+    );
+    format!("{words} {}\n", field(value, "file"))
 }
 
 fn roles(value: &Value, lang: Lang) -> String {

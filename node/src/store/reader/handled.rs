@@ -342,6 +342,9 @@ pub(super) fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Op
         Body::Act(Act { by, deed: Deed::AcceptedUndetermined { reason, .. } }) => {
             return Some((StepKind::AcceptedUndetermined, Some(by), Some(reason)));
         }
+        Body::Act(Act { by, deed: Deed::Opined { opinion, .. } }) => {
+            return Some((StepKind::Opinion, Some(by), Some(opinion)));
+        }
         Body::Act(Act { by, deed: Deed::Assigned { assignment, .. } }) => {
             let mut note = assignment.lead;
             for name in assignment.with {

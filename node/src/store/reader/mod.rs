@@ -10,6 +10,7 @@ mod incoming;
 mod outgoing;
 mod register;
 mod searched;
+mod slip;
 mod status;
 mod timeline;
 
@@ -39,6 +40,7 @@ pub(super) use outgoing::Departed;
 pub use outgoing::OutgoingView;
 pub use register::{BookView, RegisterRow};
 pub(super) use searched::Concern;
+pub use slip::{Said, SlipNote, SlipPartView, SlipView};
 pub use status::StatusView;
 pub use timeline::{DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind, WhyView};
 

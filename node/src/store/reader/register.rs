@@ -72,7 +72,7 @@ pub struct RegisterRow {
 }
 
 impl RegisterRow {
-    fn new(entry: &Entry, recorded_at: Millis) -> Self {
+    pub(crate) fn new(entry: &Entry, recorded_at: Millis) -> Self {
         Self {
             number: entry.number,
             written: entry.to_string(),
@@ -95,6 +95,11 @@ impl RegisterRow {
             document: None,
             recorded_at,
         }
+    }
+
+    /// The day on which it was written into the register, as far as the line says it.
+    pub fn day(&self) -> Day {
+        self.arrived_on.or(self.issued_on).unwrap_or_else(|| Day::in_vietnam(self.recorded_at))
     }
 
     fn with_paper(self, paper: PaperDocument) -> Self {

@@ -72,6 +72,8 @@ pub enum StepKind {
     Instruction,
     /// What was said about it before it was here was set aside.
     SetAside,
+    /// Somebody gave an opinion on it.
+    Opinion,
 }
 
 /// One line of a timeline.
@@ -158,6 +160,9 @@ pub struct DocumentView {
     pub dispatch: Dispatch,
     /// The event that carries it.
     pub event: EventId,
+    /// The key that signed that event.
+    #[serde(skip)]
+    pub key: KeyId,
     /// Recipients, for an outgoing one.
     pub recipients: Vec<RecipientView>,
     /// What happened to it here, for an incoming one.
@@ -290,6 +295,7 @@ impl Reader {
             attachments,
             dispatch,
             event: event.id,
+            key: event.key,
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
             steps,
             progress,

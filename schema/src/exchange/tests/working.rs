@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument};
+use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument, SlipPart};
 use crate::document::{AmendKind, Amends, CopyForm};
 use crate::handling::{
     Actor, BusinessKind, Direction, Fact as Told, PersonRow, Progress, REQUESTS_MAX, Recipients,
@@ -239,6 +239,30 @@ fn f4_second_assignment_stays_inside_and_second_start_is_refused() {
     assert_eq!(pair.back.len(), told, "the sender knows that somebody works on it");
     pair.receive(OFFICER, Work::Start { arrival: arrival() }).expect("begun");
     assert_eq!(pair.receive(OFFICER, Work::Start { arrival: arrival() }), Err(WorkRefusal::AlreadyStarted));
+}
+
+/// F3, H3: an opinion is an event of its own that stays inside; whoever leads the office speaks as its leader, and nobody speaks
+/// about what is not worked on.
+#[test]
+fn f3_opinion_stays_inside_and_is_for_the_role_whose_part_it_is() {
+    let opine = |part, opinion: &str| Work::Opine { arrival: arrival(), part, opinion: opinion.to_owned() };
+    let mut pair = Pair::arrived();
+    let proposal = opine(SlipPart::Handler, "Đề xuất mời họp ngày 12.");
+    assert_eq!(pair.receive(OFFICER, proposal.clone()), Err(WorkRefusal::NotRegistered));
+    pair.receive(CLERK, register()).expect("registered");
+    let (told, stage) = (pair.back.len(), progress(&pair.recipient, ME, Side::Recipient).stage());
+    pair.receive(OFFICER, proposal.clone()).expect("recorded");
+    pair.receive(LEADER, opine(SlipPart::AgencyLeader, "Đồng ý.")).expect("recorded");
+    assert_eq!(pair.back.len(), told, "its sender learns nothing of it");
+    assert_eq!(progress(&pair.recipient, ME, Side::Recipient).stage(), stage);
+    for (role, part) in [(OFFICER, SlipPart::AgencyLeader), (CLERK, SlipPart::Handler)] {
+        assert!(matches!(pair.receive(role, opine(part, "Đồng ý.")), Err(WorkRefusal::Role { .. })));
+    }
+    assert!(matches!(pair.receive(LEADER, opine(SlipPart::UnitLeader, " ")), Err(WorkRefusal::Text(_))));
+    pair.receive(OFFICER, Work::Finish { arrival: arrival() }).expect("finished");
+    assert_eq!(pair.receive(OFFICER, proposal), Err(WorkRefusal::AlreadyFinished));
+    let replayed = pair.recipient.replayed();
+    assert_eq!(pair.recipient.hash(), replayed.hash());
 }
 
 /// F5: one action returns what went to the wrong office; Decree 30/2020 article 22.1: what is not registered obliges nobody.

@@ -9,7 +9,7 @@ use minicbor::bytes::ByteVec;
 
 use super::{Context, Draft, Exchange, Records, Refusal};
 use crate::body::{
-    Act, Assignment, Body, BodyError, Deed, DocumentFact, PaperDocument, SIGNATURES_MAX, Status,
+    Act, Assignment, Body, BodyError, Deed, DocumentFact, PaperDocument, SIGNATURES_MAX, SlipPart, Status,
     cancelling_key,
 };
 use crate::document::{DocumentType, Manifest};
@@ -68,6 +68,15 @@ pub enum Work {
     Finish {
         /// Which.
         arrival: Arrival,
+    },
+    /// Give an opinion on it, which the slip for handling it shows. It stays inside.
+    Opine {
+        /// Which.
+        arrival: Arrival,
+        /// As whom.
+        part: SlipPart,
+        /// The opinion.
+        opinion: String,
     },
     /// Ask recipients for a document back (13), or recall it.
     Ask {
@@ -192,10 +201,16 @@ impl Work {
             | Self::RegisterPaper { .. }
             | Self::CancelNumber { .. } => &[Role::Clerk],
             Self::Ask { .. } | Self::Answer { .. } | Self::SetAside { .. } => &[Role::Clerk, Role::Leader],
-            Self::Assign { .. } | Self::Approve { .. } | Self::Sign { .. } => &[Role::Leader],
+            Self::Assign { .. }
+            | Self::Approve { .. }
+            | Self::Sign { .. }
+            | Self::Opine { part: SlipPart::AgencyLeader, .. } => &[Role::Leader],
             Self::Draft { .. } | Self::Discard { .. } => &[Role::Officer, Role::Clerk, Role::Leader],
             Self::Issue { .. } | Self::Send { .. } => &[Role::Clerk],
-            Self::Start { .. } | Self::Finish { .. } => &[Role::Officer, Role::Leader],
+            Self::Start { .. }
+            | Self::Finish { .. }
+            // Whoever leads a unit is no leader of the office.
+            | Self::Opine { part: SlipPart::UnitLeader | SlipPart::Handler, .. } => &[Role::Officer, Role::Leader],
             Self::StateHighest { .. } => &[Role::Clerk, Role::Administrator],
             Self::SetPerson { .. } | Self::RemovePerson { .. } => &[Role::Administrator],
         }
@@ -480,6 +495,7 @@ pub(super) fn decide_work<R: Records>(
         Work::Assign { arrival, assignment } => desk.assign(arrival, assignment)?,
         Work::Start { arrival } => desk.climb(arrival, Fact::Started)?,
         Work::Finish { arrival } => desk.climb(arrival, Fact::Finished)?,
+        Work::Opine { arrival, part, opinion } => desk.opine(arrival, *part, opinion)?,
         Work::Ask { document, of, kind, business, reason } => {
             let fact = Fact::Asked { business: *business, kind: *kind, reason: reason.clone() };
             desk.ask(*document, of, *kind, *business, fact)?
@@ -644,6 +660,12 @@ impl<R: Records> Desk<'_, R> {
             let told = first.then(|| self.told(arrival, Fact::Assigned));
             [kept].into_iter().chain(told).collect()
         }))
+    }
+
+    fn opine(&self, arrival: &Arrival, part: SlipPart, opinion: &str) -> Result<Decided, R::Error> {
+        let Arrival { from, document } = *arrival;
+        let opinion = opinion.to_owned();
+        Ok(self.at_work(arrival)?.map(|_| vec![self.kept(Deed::Opined { from, document, part, opinion })]))
     }
 
     fn climb(&self, arrival: &Arrival, fact: Fact) -> Result<Decided, R::Error> {
