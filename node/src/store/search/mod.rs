@@ -77,7 +77,7 @@ enum Slot {
     Closed,
     /// To be made anew.
     Damaged,
-    Open(Index),
+    Open(Box<Index>),
 }
 
 /// A panic while one of these was held left nothing half done: a transaction is undone when its connection is closed.
@@ -100,11 +100,14 @@ impl Search {
         // Whatever happens in between, it is opened again afterwards.
         let opened = match std::mem::replace(&mut *slot, Slot::Closed) {
             Slot::Open(index) => Ok(index),
-            Slot::Closed => Index::open(&self.file, reader),
-            Slot::Damaged => {
+            unopened => {
                 // Whoever searches must not hold on to a file that is made anew.
                 locked(&self.searchers).clear();
-                Index::make(&self.file, reader)
+                let opened = match unopened {
+                    Slot::Damaged => Index::make(&self.file, reader),
+                    Slot::Closed | Slot::Open(_) => Index::open(&self.file, reader),
+                };
+                opened.map(Box::new)
             }
         };
         let advanced = opened.and_then(|mut index| Ok((index.advance(reader, names)?, index)));
