@@ -149,11 +149,12 @@ CREATE TABLE handled (
     recalls  INTEGER NOT NULL,                             -- recalls without a confirmation
     shown    INTEGER NOT NULL CHECK (shown IN (0, 1)),     -- the document was shown to the clerk
     code_key INTEGER,                                      -- number, symbol and year of a registered document
-    due      INTEGER,                                      -- by when it is to be finished, in days since 1970-01-01
+    due      INTEGER,                                      -- by when it is to be finished or answered, in days since 1970-01-01
     bytes    BLOB    NOT NULL,                             -- CBOR of the whole row
     PRIMARY KEY (peer, document, side)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX handled_due ON handled (due) WHERE due IS NOT NULL AND side = 0 AND stage IN (3, 4, 5);
+CREATE INDEX handled_wanted ON handled (due) WHERE due IS NOT NULL AND side = 1;
 CREATE INDEX handled_question ON handled (question) WHERE question IS NOT NULL AND side = 0 AND shown = 1;
 CREATE INDEX handled_asked ON handled (question) WHERE question IS NOT NULL AND side = 1;
 CREATE INDEX handled_code ON handled (code_key, peer, document) WHERE code_key IS NOT NULL;

@@ -222,6 +222,8 @@ table! {
             "The document is another office's. Tell the engineers.";
         "local-only" => "Văn bản không có nơi nhận. Báo cán bộ kỹ thuật.",
             "The document has no recipient. Tell the engineers.";
+        "secret" => "Văn bản ghi độ mật: trạm chuyển tiếp không nhận và đã xóa. Chuyển bằng hệ thống văn bản bí mật nhà nước.",
+            "The document says that it is secret: the relay refused and erased it. Use the system for state secrets.";
         "no-recipient" => "Không nơi nhận nào có trạm chuyển tiếp trong danh bạ. Hỏi cơ quan quản lý danh bạ; văn bản vẫn an toàn.",
             "No recipient has a relay in the directory. Ask whoever keeps the directory; the document is safe.";
         "unreachable" => "Một nơi nhận chưa có trạm chuyển tiếp trong danh bạ; các nơi khác vẫn nhận. Hỏi cơ quan quản lý danh bạ; \

@@ -525,3 +525,52 @@ fn document_goes_out_in_the_order_of_the_law() {
         (&"01/UBND-VP".into(), &"undetermined".into())
     );
 }
+
+/// A date by which an answer is wanted is the recipient's own deadline, and at the sender's it is seen who has not answered.
+#[test]
+fn f2_answer_that_is_wanted_by_a_date_is_due_at_both_ends_until_it_comes() {
+    let mut pair = Pair::open();
+    let send = |office: &Office, to: &str, more: &[&str]| {
+        let paper = office.path("công văn.pdf");
+        std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+        let mut arguments = vec!["send", "--reference-only", "--to", to, "--subject", "V/v báo cáo số liệu"];
+        arguments.extend(LETTER);
+        arguments.extend(more);
+        arguments.push(&paper);
+        office.json(&arguments)["document"].as_str().expect("an id").to_owned()
+    };
+    let has = |office: &Office, task: &str| {
+        let due = office.json(&["due"]);
+        let rows = due["rows"].as_array().into_iter().flatten();
+        rows.filter(|row| row["task"] == task).map(|row| row["timeliness"].to_string()).collect::<Vec<_>>()
+    };
+    let asks = ["--number", "47/UBND-VP", "--issued-on", "2025-06-05", "--due", "2025-12-31"];
+    let document = send(&pair.sender, "H02.18", &asks);
+    assert_eq!(has(&pair.sender, "to-be-replied"), ["\"late\""]);
+    let text = pair.sender.text(&["due"]);
+    for words in ["đến hạn trả lời", "1 nơi nhận chưa trả lời: Ủy ban nhân dân xã số 2", "31/12/2025"]
+    {
+        assert!(text.contains(words), "`{words}` is not in\n{text}");
+    }
+    pair.carry(true);
+    assert!(has(&pair.recipient, "to-finish").is_empty(), "nobody has accepted it");
+    let why = "Nhận qua USB, đã gọi điện xác nhận.";
+    pair.recipient.text(&["accept", &document, "--undetermined-because", why, "--as", CLERK]);
+    assert_eq!(has(&pair.recipient, "to-finish"), ["\"late\""]);
+    pair.carry(false);
+    assert_eq!(has(&pair.sender, "to-be-replied"), ["\"late\""], "accepted is not answered");
+    // The answer names it by number and date, as the law has it.
+    send(&pair.recipient, "H01.18", &["--responds-to", "H01.18,47/UBND-VP,2025-06-05"]);
+    pair.carry(false);
+    assert!(has(&pair.sender, "to-be-replied").is_empty(), "it was answered");
+    // Finished without an answer: that is no more waited for either.
+    let other = send(&pair.sender, "H02.18", &["--due", "2025-12-31"]);
+    assert_eq!(has(&pair.sender, "to-be-replied"), ["\"late\""]);
+    pair.carry(true);
+    pair.recipient.text(&["accept", &other, "--undetermined-because", why, "--as", CLERK]);
+    pair.recipient.text(&["assign", &other, "--lead", "Ông Páo", "--as", LEADER]);
+    pair.recipient.text(&["start", &other, "--as", OFFICER]);
+    pair.recipient.text(&["finish", &other, "--as", OFFICER]);
+    pair.carry(false);
+    assert!(has(&pair.sender, "to-be-replied").is_empty(), "it is finished there");
+}

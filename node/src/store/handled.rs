@@ -174,7 +174,7 @@ impl Store {
                     bytes,
                     code_key,
                     case.waits_since().map(|(_, position)| position.0 as i64),
-                    case.due.map(Day::days),
+                    case.open_due().map(Day::days),
                 ])
             })
             .attempted("record what became of a document")?;

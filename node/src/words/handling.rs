@@ -33,6 +33,7 @@ table! {
         "to-finish" => "phải xử lý xong", "to be finished";
         "to-arrive" => "chưa có biên nhận", "no receipt yet";
         "to-answer" => "bên gửi chờ trả lời", "its sender waits for an answer";
+        "to-be-replied" => "đến hạn trả lời, nơi nhận chưa trả lời", "an answer was wanted by this date";
         "to-be-answered" => "nơi nhận chưa trả lời", "a recipient has not answered";
     }
 }

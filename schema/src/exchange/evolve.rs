@@ -318,11 +318,12 @@ impl Exchange {
             Body::BusinessRequest(asked) => {
                 self.learn(records, entry, (from, Side::Recipient), asked, changes)?;
             }
-            Body::Dispatch(Dispatch {
-                manifest: Manifest { amends: Some(amends), document, .. }, ..
-            }) => {
-                let told = amended(amends, *document);
-                self.learn(records, entry, (from, Side::Recipient), &told, changes)?;
+            Body::Dispatch(dispatch) => {
+                if let Manifest { amends: Some(amends), document, .. } = &dispatch.manifest {
+                    let told = amended(amends, *document);
+                    self.learn(records, entry, (from, Side::Recipient), &told, changes)?;
+                }
+                self.hear_of_answers(records, entry, dispatch, changes)?;
             }
             _ => {}
         }

@@ -160,6 +160,64 @@ impl Exchange {
         Ok(())
     }
 
+    /// By when a document of this office wants an answer, for each of its recipients.
+    fn wants_answers<R: Records>(
+        records: &R,
+        entry: Entry<'_>,
+        dispatch: &Dispatch,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        let Some(due) = dispatch.manifest.due else { return Ok(()) };
+        for to in &entry.event.to {
+            let key = (to.office, dispatch.manifest.document, Side::Sender);
+            let mut case =
+                newest_case(records, key, changes)?.unwrap_or_else(|| CaseRow::new(key.0, key.1, key.2));
+            if case.due != Some(due) {
+                case.due = Some(due);
+                changes.push(Change::Case(case));
+            }
+        }
+        Ok(())
+    }
+
+    /// A document that came in says by when it wants an answer, and which documents of this office it answers.
+    pub(super) fn hear_of_answers<R: Records>(
+        &self,
+        records: &R,
+        entry: Entry<'_>,
+        dispatch: &Dispatch,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        let (from, manifest) = (entry.event.office, &dispatch.manifest);
+        if let Some(due) = manifest.due {
+            let key = (from, manifest.document, Side::Recipient);
+            let mut case =
+                newest_case(records, key, changes)?.unwrap_or_else(|| CaseRow::new(key.0, key.1, key.2));
+            if case.due.is_none() {
+                case.due = Some(due);
+                changes.push(Change::Case(case));
+            }
+        }
+        for reference in manifest.responds_to.iter().filter(|reference| reference.issuer == self.me) {
+            let documents = match reference.document {
+                Some(document) => vec![document],
+                None => {
+                    let issue = Issue::given(reference.number.clone(), reference.issued_on);
+                    records.went_with_code(&from, issue.key())?
+                }
+            };
+            for document in documents {
+                let case = newest_case(records, (from, document, Side::Sender), changes)?;
+                // Where no answer is waited for, nobody asks whether there was one.
+                if let Some(mut case) = case.filter(|case| case.due.is_some() && case.replied.is_none()) {
+                    case.replied = Some(entry.position);
+                    changes.push(Change::Case(case));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A document of this office was sent, or is known again to have been.
     pub(super) fn left_the_desk<R: Records>(
         &mut self,
@@ -176,6 +234,7 @@ impl Exchange {
                 self.learn(records, entry, (to.office, Side::Sender), &told, changes)?;
             }
         }
+        Self::wants_answers(records, entry, dispatch, changes)?;
         if let Some(Issue { line: Some(line), .. }) = &dispatch.issued {
             let used = LineUse::by_document(entry.position, self.me, document);
             self.use_line(records, Direction::Outgoing, line, used, changes)?;
@@ -200,6 +259,21 @@ impl Exchange {
         changes.push(Change::Drafted(Box::new(row)));
         Ok(())
     }
+}
+
+/// A document between two offices, as it is after what this entry has changed already.
+fn newest_case<R: Records>(
+    records: &R,
+    (with, document, side): (OfficeId, DocumentId, Side),
+    changes: &[Change],
+) -> Result<Option<CaseRow>, R::Error> {
+    let changed = changes.iter().rev().find_map(|change| match change {
+        Change::Case(case) if (case.with, case.document, case.side) == (with, document, side) => {
+            Some(case.clone())
+        }
+        _ => None,
+    });
+    changed.map_or_else(|| records.case(&with, &document, side), |case| Ok(Some(case)))
 }
 
 fn change_draft<R: Records>(

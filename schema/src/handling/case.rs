@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
-use super::{BusinessKind, Progress};
+use super::{BusinessKind, Progress, Stage, Standing};
 use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 use crate::time::Day;
 
@@ -46,7 +46,8 @@ pub struct CaseRow {
     /// Number and symbol of the document in its year, once it is registered here ([`crate::body::Issue::key`]).
     #[n(6)]
     pub code_key: Option<u64>,
-    /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named.
+    /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named; until then, and on the sender's
+    /// side always, by when the document itself wants an answer (*hạn trả lời*).
     #[n(7)]
     pub due: Option<Day>,
     /// What nobody has answered yet, and the entries of the journal that asked it.
@@ -56,6 +57,9 @@ pub struct CaseRow {
     /// said.
     #[n(9)]
     pub set_aside: Option<Position>,
+    /// On the sender's side: the document with which the recipient answered (edXML `ResponseFor`).
+    #[n(10)]
+    pub replied: Option<Position>,
 }
 
 impl CaseRow {
@@ -71,7 +75,22 @@ impl CaseRow {
             due: None,
             asked_at: BTreeMap::new(),
             set_aside: None,
+            replied: None,
         }
+    }
+
+    /// By when something is to happen with it: here it is to be finished, or there it is to be answered. None once it is.
+    pub fn open_due(&self) -> Option<Day> {
+        let (stage, standing) = (self.progress.stage(), self.progress.standing());
+        let is_open = match self.side {
+            Side::Recipient => true,
+            Side::Sender => {
+                self.replied.is_none()
+                    && !matches!(stage, Stage::Refused | Stage::Finished)
+                    && matches!(standing, Standing::Current | Standing::AskedBack)
+            }
+        };
+        self.due.filter(|_| is_open)
     }
 
     /// Notes when questions were asked, as long as somebody waits for an answer.

@@ -209,8 +209,16 @@ pub(in crate::cli) fn due(value: &Value, lang: Lang) -> String {
             line!(text, "    ! {}", field(row, "urgency_text"));
         }
         if !row["recipients"].is_null() {
-            let recipients = say(lang, "nơi nhận chưa có", "recipients do not have it");
-            line!(text, "    {} {recipients}", field(row, "recipients"));
+            let recipients = match row["task"] == "to-be-replied" {
+                true => say(lang, "nơi nhận chưa trả lời", "recipients have not answered"),
+                false => say(lang, "nơi nhận chưa có", "recipients do not have it"),
+            };
+            let one = if row["office"].is_null() {
+                String::new()
+            } else {
+                format!(": {}", field(row, "office_name"))
+            };
+            line!(text, "    {} {recipients}{one}", field(row, "recipients"));
         }
     }
     if value["more"] == true {

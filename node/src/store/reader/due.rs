@@ -36,6 +36,13 @@ const TO_BE_ANSWERED: &str = "SELECT asked.bytes, journal.recorded_at
     WHERE EXISTS (SELECT 1 FROM sent WHERE sent.document = asked.document AND sent.peer = asked.peer)
     ORDER BY asked.question LIMIT ?1";
 
+/// The oldest dates by which this office wants answers, by document.
+const TO_BE_REPLIED: &str = "SELECT wanted.document, wanted.due, count(*), min(peer.office)
+    FROM (SELECT document, due, peer FROM handled INDEXED BY handled_wanted
+          WHERE due IS NOT NULL AND due <= ?2 AND side = 1 ORDER BY due LIMIT ?3) AS wanted
+    JOIN peer ON peer.no = wanted.peer
+    GROUP BY wanted.document, wanted.due ORDER BY wanted.due LIMIT ?1";
+
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,6 +57,8 @@ pub enum Task {
     ToArrive,
     /// Its sender asks for it back or updates it, and waits for the answer of this office.
     ToAnswer,
+    /// This office wants an answer by a date, and recipients have neither answered nor finished it.
+    ToBeReplied,
     /// This office asks for it back, recalls or updates it, and a recipient has not answered.
     ToBeAnswered,
 }
@@ -74,11 +83,11 @@ pub struct DueView {
     pub number: Option<String>,
     /// How urgent.
     pub urgency: Urgency,
-    /// For one that went out: recipients that have it not.
+    /// For one that went out: recipients that have it not, or have not answered it.
     pub recipients: Option<u64>,
     /// What was asked about it.
     pub what: Option<BusinessKind>,
-    /// The recipient that has not answered that.
+    /// The recipient that has not answered, when it is one.
     pub office: Option<OfficeId>,
 }
 
@@ -129,6 +138,7 @@ impl Reader {
             self.due_to_accept(calendar, now)?,
             self.due_to_finish(now)?,
             self.due_to_arrive(now)?,
+            self.due_to_be_replied(now)?,
             self.questions((Task::ToAnswer, TO_ANSWER), &[LOOKED_AT_MAX], calendar, now)?,
             self.questions(
                 (Task::ToBeAnswered, TO_BE_ANSWERED),
@@ -142,7 +152,11 @@ impl Reader {
         let asked = "SELECT count(*) FROM (SELECT 1 FROM handled INDEXED BY handled_asked
                          WHERE question IS NOT NULL AND side = 1 LIMIT ?1)";
         let asked = self.due_rows(asked, OPEN_QUESTIONS_MAX, |row| row.get::<_, i64>(0))?;
+        let wanted = "SELECT count(*) FROM (SELECT 1 FROM handled INDEXED BY handled_wanted
+                          WHERE due IS NOT NULL AND side = 1 LIMIT ?1)";
+        let wanted = self.due_rows(wanted, OPEN_QUESTIONS_MAX, |row| row.get::<_, i64>(0))?;
         let more = open == [i64::from(OPEN_SENDS_MAX)]
+            || wanted == [i64::from(OPEN_QUESTIONS_MAX)]
             || asked == [i64::from(OPEN_QUESTIONS_MAX)]
             || tasks.iter().any(|task| task.len() >= LOOKED_AT_MAX as usize);
         let pressing = |row: &DueView| row.timeliness != Timeliness::InTime;
@@ -261,6 +275,35 @@ impl Reader {
         Ok(rows)
     }
 
+    /// The answers that this office wants by a date (*hạn trả lời*; edXML `DueDate`).
+    fn due_to_be_replied(&self, now: Millis) -> Result<Vec<DueView>, StoreError> {
+        let today = Day::in_vietnam(now).days();
+        let found: Vec<(DocumentId, i32, i64, [u8; 16])> = self
+            .db
+            .prepare_cached(TO_BE_REPLIED)
+            .and_then(|mut s| {
+                let row =
+                    |row: &Row<'_>| Ok((DocumentId::new(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?));
+                s.query_map(params![LOOKED_AT_MAX, today, OPEN_QUESTIONS_MAX], row)?.collect()
+            })
+            .attempted("list who is to answer")?;
+        let mut rows = Vec::new();
+        for (document, due, recipients, office) in found {
+            let Some(due) = Day::from_days(due) else { continue };
+            let row = DueView::new(Task::ToBeReplied, document, Term::by(due), now);
+            let row = match self.outgoing_dispatch(&document)? {
+                Some(dispatch) => {
+                    let number = dispatch.number();
+                    row.about(dispatch.manifest, number)
+                }
+                None => row,
+            };
+            let office = (recipients == 1).then(|| OfficeId::new(office));
+            rows.push(DueView { recipients: Some(recipients.unsigned_abs()), office, ..row });
+        }
+        Ok(rows)
+    }
+
     /// G1: what senders wait for, and what recipients of this office's documents have not answered, each recipient by itself. A
     /// question comes in like a document, and is to be settled like one: the same day, at the latest on the next working day; the
     /// law names no other span for it. What this office asked is counted from when it asked: whether the question is still on
@@ -328,9 +371,11 @@ mod tests {
     fn questions_are_read_in_the_order_of_an_index() {
         let db = rusqlite::Connection::open_in_memory().expect("memory");
         db.execute_batch(include_str!("../../../migrations/0001_station.sql")).expect("tables");
-        for (sql, index, limits) in
-            [(TO_ANSWER, "handled_question", &[1][..]), (TO_BE_ANSWERED, "handled_asked", &[1, 1])]
-        {
+        for (sql, index, limits) in [
+            (TO_ANSWER, "handled_question", &[1][..]),
+            (TO_BE_ANSWERED, "handled_asked", &[1, 1]),
+            (TO_BE_REPLIED, "handled_wanted", &[1, 1, 1]),
+        ] {
             let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a query");
             let steps = plan
                 .query_map(params_from_iter(limits), |row| row.get::<_, String>("detail"))
@@ -339,9 +384,9 @@ mod tests {
             assert!(steps.iter().any(|step| step.contains(&format!("INDEX {index}"))), "{steps:?}");
             let sorted = steps.iter().filter(|step| step.contains("ORDER BY")).count();
             // What is sorted once more are the rows that the first look has bounded.
-            assert!(sorted <= usize::from(sql == TO_BE_ANSWERED), "{steps:?}");
+            assert!(sorted <= usize::from(sql != TO_ANSWER), "{steps:?}");
             let scanned = |step: &&String| step.starts_with("SCAN") && !step.contains(index);
-            assert!(steps.iter().filter(scanned).all(|step| step == "SCAN asked"), "{steps:?}");
+            assert!(steps.iter().filter(scanned).all(|step| step == "SCAN asked" || step == "SCAN wanted"));
         }
     }
 }
