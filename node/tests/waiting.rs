@@ -159,6 +159,12 @@ fn g5_nothing_that_was_said_is_hidden_behind_a_page() {
     let waiting = all_pages(&reader, 200, true);
     assert!(waiting.without_document.is_empty(), "every document has come");
     assert_eq!((documents(&waiting.asked), waiting.to_register), (every, DOCUMENTS));
+    let asked: Vec<DocumentId> = waiting.asked.iter().map(|view| view.document).collect();
+    assert_eq!(
+        asked,
+        (0..DOCUMENTS).map(document).collect::<Vec<_>>(),
+        "whoever has waited longest comes first"
+    );
     let replayed = recipient.store().replay(office_id(RECIPIENT)).expect("readable");
     assert_eq!(replayed.hash(), recipient.state_hash().expect("readable"));
 }

@@ -130,7 +130,8 @@ pub struct WaitingPages {
 /// A place in one of these lists; nobody reads anything out of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WaitingCursor {
-    peer: i64,
+    /// The question's entry of the journal, or the number of the correspondent.
+    first: i64,
     document: DocumentId,
     side: i64,
 }
@@ -144,12 +145,12 @@ pub struct NoCursor {
 
 impl WaitingCursor {
     /// Before the first row.
-    const START: Self = Self { peer: i64::MIN, document: DocumentId::new([0; 16]), side: 0 };
+    const START: Self = Self { first: i64::MIN, document: DocumentId::new([0; 16]), side: 0 };
 }
 
 impl fmt::Display for WaitingCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.peer, self.document, self.side)
+        write!(f, "{}.{}.{}", self.first, self.document, self.side)
     }
 }
 
@@ -161,7 +162,7 @@ impl FromStr for WaitingCursor {
         let mut part = || parts.next().unwrap_or_default();
         let parsed = (part().parse(), part().parse(), part().parse());
         match parsed {
-            (Ok(peer), Ok(document), Ok(side)) => Ok(Self { peer, document, side }),
+            (Ok(first), Ok(document), Ok(side)) => Ok(Self { first, document, side }),
             _ => Err(NoCursor { text: text.chars().take(80).collect() }),
         }
     }
@@ -238,12 +239,12 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn waiting(&self, pages: &WaitingPages) -> Result<WaitingViews, StoreError> {
-        // The index holds what waits and nothing else, in the order in which it was asked: so little that it is sorted.
-        let asked = "SELECT handled.peer, handled.side, peer.office, handled.bytes
+        // Whoever has waited longest comes first, which is the order of the index: nothing is sorted.
+        let asked = "SELECT handled.question, handled.side, peer.office, handled.bytes
                      FROM handled INDEXED BY handled_question JOIN peer ON peer.no = handled.peer
                      WHERE handled.question IS NOT NULL AND handled.side = 0 AND handled.shown = 1
-                       AND (handled.peer, handled.document, handled.side) > (?2, ?3, ?4)
-                     ORDER BY handled.peer, handled.document LIMIT ?1";
+                       AND (handled.question, handled.document, handled.side) > (?2, ?3, ?4)
+                     ORDER BY handled.question, handled.document LIMIT ?1";
         let (asked, asked_next) = self.waiting_rows(asked, pages.asked_after, pages.rows)?;
         let (from, which) = match pages.all {
             true => ("unmatched", "1"),
@@ -286,14 +287,14 @@ impl Reader {
             .db
             .prepare_cached(sql)
             .and_then(|mut s| {
-                s.query_map(params![limit + 1, after.peer, after.document.as_bytes(), after.side], row)?
+                s.query_map(params![limit + 1, after.first, after.document.as_bytes(), after.side], row)?
                     .collect::<rusqlite::Result<Vec<_>>>()
             })
             .attempted("list what waits")?;
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
-        let next = found.last().map(|(peer, side, _, case)| WaitingCursor {
-            peer: *peer,
+        let next = found.last().map(|(first, side, _, case)| WaitingCursor {
+            first: *first,
             document: case.document,
             side: *side,
         });
