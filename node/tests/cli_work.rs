@@ -361,7 +361,7 @@ fn b8_people_send_what_is_entrusted_to_them() {
             let event = RecordedEvent::read(&entry.bytes).expect("sound");
             match Body::read(event.version, &event.event) {
                 Ok(Body::Act(Act { by, deed: Deed::PersonSet { person } })) => {
-                    told.push((by.name, person.name))
+                    told.push((by.name, person.name));
                 }
                 Ok(Body::Act(Act { by, deed: Deed::PersonRemoved { name } })) => told.push((by.name, name)),
                 _ => {}
