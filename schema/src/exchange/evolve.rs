@@ -8,8 +8,8 @@ use super::records::Carried;
 use super::settle::agrees;
 use super::{CHANNELS_MAX, Channel, Exchange, HeldRow, Judged, Records, SentRow};
 use crate::body::{
-    Body, ContestedKey, ContradictingList, Dispatch, Place, RestoreReason, Restored, Returned, Status,
-    TransportCode, Verdicts,
+    Body, ContestedKey, ContradictingList, Place, RestoreReason, Restored, Returned, Status, TransportCode,
+    Verdicts,
 };
 use crate::document::Manifest;
 use crate::event::{Event, Kind};
