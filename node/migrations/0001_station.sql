@@ -75,8 +75,8 @@ CREATE INDEX sent_waiting ON sent (position) WHERE open = 1 AND receipt IS NULL 
 -- for weeks has a million of them, and its status does not walk them all. The triggers keep it; the checks of a store count anew.
 CREATE TABLE waiting_sends (
     stretch     INTEGER PRIMARY KEY,                       -- journal position / 256
-    waiting     INTEGER NOT NULL CHECK (waiting >= 0),
-    queued      INTEGER NOT NULL CHECK (queued BETWEEN 0 AND waiting), -- those that no relay has stored
+    waiting     INTEGER NOT NULL,                          -- no check: a wrong count must never stop a receipt
+    queued      INTEGER NOT NULL,                          -- those that no relay has stored
     saved_from  INTEGER NOT NULL,                          -- none of them was saved before that, ms since epoch, UTC
     saved_until INTEGER NOT NULL                           -- nor after that
 ) STRICT;
@@ -92,9 +92,9 @@ CREATE TRIGGER sent_waits_no_more AFTER UPDATE OF open, receipt, left_by ON sent
 WHEN NEW.kind NOT IN (6, 7)
 BEGIN
     UPDATE waiting_sends SET
-        waiting = waiting + (NEW.open = 1 AND NEW.receipt IS NULL) - (OLD.open = 1 AND OLD.receipt IS NULL),
-        queued = queued + (NEW.open = 1 AND NEW.receipt IS NULL AND NEW.left_by IS NULL)
-                        - (OLD.open = 1 AND OLD.receipt IS NULL AND OLD.left_by IS NULL)
+        waiting = max(0, waiting + (NEW.open = 1 AND NEW.receipt IS NULL) - (OLD.open = 1 AND OLD.receipt IS NULL)),
+        queued = max(0, queued + (NEW.open = 1 AND NEW.receipt IS NULL AND NEW.left_by IS NULL)
+                               - (OLD.open = 1 AND OLD.receipt IS NULL AND OLD.left_by IS NULL))
     WHERE stretch = NEW.position / 256;
 END;
 

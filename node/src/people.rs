@@ -171,7 +171,7 @@ impl Person {
     }
 
     /// This person as the chain is told.
-    fn row(&self) -> PersonRow {
+    pub(crate) fn row(&self) -> PersonRow {
         if self.removed {
             return PersonRow::removed(self.name.clone());
         }
@@ -214,8 +214,29 @@ impl People {
             Ok(false) => b"[]".to_vec(),
             _ => read_bounded(&path, FILE_BYTES_MAX)?,
         };
-        let people = serde_json::from_slice(&bytes)
-            .map_err(|error| PeopleError::Format { path, found: error.to_string() })?;
+        let format = |found: String| PeopleError::Format { path: path.clone(), found };
+        let people: Vec<Person> =
+            serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))?;
+        let mut names: Vec<&str> =
+            people.iter().filter(|person| !person.removed).map(|person| person.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format(format!(
+                "`{}` stands in it twice",
+                twice[0].chars().take(80).collect::<String>()
+            )));
+        }
+        // What a hand has written must be what the chain takes, or nothing could be recorded any more.
+        for person in people.iter().filter(|person| !person.removed) {
+            let sound = text::require_plain(&person.name, ACTOR_CHARS_MAX).is_ok()
+                && !person.name.trim().is_empty()
+                && !person.roles.is_empty()
+                && person.recipients.len() <= PERSON_RECIPIENTS_MAX;
+            if !sound {
+                let who: String = person.name.chars().take(80).collect();
+                return Err(format(format!("`{who}` has no plain name, no role, or too many recipients")));
+            }
+        }
         Ok(Self { folder: folder.path().to_owned(), people, sha256: Sha256::digest(&bytes).into() })
     }
 

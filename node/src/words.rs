@@ -357,6 +357,11 @@ table! {
             "The data came too slowly; nothing was saved, send it again.";
         "cut" => "Dữ liệu bị đứt giữa chừng; chưa có gì được lưu, hãy gửi lại.",
             "The data was cut off; nothing was saved, send it again.";
+        "search-too-long" => "Nội dung tìm quá dài: tối đa 200 ký tự và 24 từ. Hãy tìm bằng ít từ hơn.",
+            "Too much to look for: at most 200 characters and 24 words. Use fewer.";
+        "search-no-word" => "Nội dung tìm không có chữ hay số nào. Hãy gõ một từ, hoặc bỏ trống.",
+            "There is no word to look for. Type one, or leave it out.";
+        "search-short-beginning" => "Trước dấu `*` cần ít nhất 3 chữ. Hãy gõ thêm.", "At least 3 letters are needed before `*`. Type more.";
         "parameter" => "Tham số không dùng được.", "A parameter cannot be used.";
         "body" => "Nội dung yêu cầu không đúng mẫu; chưa có gì được lưu.",
             "The request's body is not as expected; nothing was saved.";

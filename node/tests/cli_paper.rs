@@ -79,17 +79,18 @@ fn h3_stamp_and_slip_say_what_the_events_say() {
     let instruction = ["--instruction", "Tham mưu <b>trả lời</b> trong tuần.", "--as", LEADER];
     recipient.text(&[&assign[..], &instruction[..]].concat());
     recipient.text(&["start", document, "--as", OFFICER]);
-    let opinion = |part: &'static str, said: &'static str, who: &'static str| {
-        let arguments = ["opinion", document, "--as-part", part, "--opinion", said, "--as", who];
-        recipient.ask(&arguments).status.success()
+    let arguments = |part: &'static str, said: &'static str, who: &'static str| {
+        ["opinion", document, "--as-part", part, "--opinion", said, "--as", who]
     };
+    let opinion = |part, said, who| recipient.ask(&arguments(part, said, who)).status.success();
+    let refusal = |part, said, who| refused(&recipient, &arguments(part, said, who));
     assert!(opinion("unit-leader", "Giao đồng chí Páo.", OFFICER));
     assert!(opinion("handler", "Đề xuất mời họp ngày 12.", OFFICER));
-    assert!(!opinion("agency-leader", "Đồng ý.", OFFICER), "that part is for a leader");
-    assert!(!opinion("handler", "Đồng ý.", CLERK), "a clerk handles nothing");
+    assert_eq!(refusal("agency-leader", "Đồng ý.", OFFICER), "role", "that part is for a leader");
+    assert_eq!(refusal("handler", "Đồng ý.", CLERK), "role", "a clerk handles nothing");
     assert!(opinion("agency-leader", "Đồng ý.", LEADER));
     recipient.text(&["finish", document, "--as", OFFICER]);
-    assert!(!opinion("handler", "Thêm.", OFFICER), "it is finished");
+    assert_eq!(refusal("handler", "Thêm.", OFFICER), "already-finished", "it is finished");
 
     let data = recipient.json(&slip);
     let stamp = &data["stamp"];

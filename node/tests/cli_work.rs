@@ -348,6 +348,9 @@ fn b8_people_send_what_is_entrusted_to_them() {
     assert_eq!(refused(office, &letter), "type-not-yours");
     office.text(&["person", "limit", CLERK, "--lift"]);
     office.text(&letter);
+    // B1: no other door sends what is on its way out in the order of the law.
+    let around = [&letter[..], &["--document", &document]].concat();
+    assert_eq!(refused(office, &around), "is-drafted");
 
     // What is changed while the station stands still is recorded when it starts.
     office.stop("-TERM");
@@ -561,6 +564,10 @@ fn f2_answer_that_is_wanted_by_a_date_is_due_at_both_ends_until_it_comes() {
     assert_eq!(has(&pair.sender, "to-be-replied"), ["\"late\""], "accepted is not answered");
     // The answer names it by number and date, as the law has it.
     send(&pair.recipient, "H01.18", &["--responds-to", "H01.18,47/UBND-VP,2025-06-05"]);
+    assert!(
+        has(&pair.recipient, "to-finish").is_empty(),
+        "no leader named a date, and the answer is on its way"
+    );
     pair.carry(false);
     assert!(has(&pair.sender, "to-be-replied").is_empty(), "it was answered");
     // Finished without an answer: that is no more waited for either.

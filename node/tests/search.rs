@@ -69,8 +69,9 @@ fn incoming_documents_are_found_by_words_and_by_what_became_of_them() {
 
     let text = here.text(&["incoming", "không có gì như vậy"]);
     assert!(text.contains("Không có văn bản đến nào như vậy"), "{text}");
-    assert_eq!(refused(here, &["incoming", "x*"]), "parameter");
-    assert_eq!(refused(here, &["incoming", "…"]), "parameter");
+    assert_eq!(refused(here, &["incoming", "x*"]), "search-short-beginning");
+    assert_eq!(refused(here, &["incoming", "…"]), "search-no-word");
+    assert_eq!(refused(here, &["incoming", "--unreceipted"]), "parameter", "no such mark in this list");
 }
 
 #[test]

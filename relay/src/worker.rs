@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::message::{AckKind, PublishMessage};
-use async_nats::jetstream::{self};
+use async_nats::jetstream::stream::{DeleteMessageError, DeleteMessageErrorKind};
+use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -325,7 +326,10 @@ impl Worker {
         }
         let effects = self.core.step(inputs, Millis(now_ms()));
         let mut executed = self.execute(&effects).await;
-        if let Err(why) = self.erase(&effects, &sources).await {
+        // Only what is taken over is overwritten: a batch that was not stored is handed out again, whole.
+        if executed.is_ok()
+            && let Err(why) = self.erase(&effects, &sources).await
+        {
             executed = Err(why);
         }
         match executed {
@@ -360,7 +364,7 @@ impl Worker {
             match erased {
                 Ok(_) => tracing::warn!(sequence = info.stream_sequence, "a secret message was overwritten"),
                 // Overwritten already: it was handed out a second time.
-                Err(error) if error.to_string().contains("no message found") => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => return Err(format!("a secret message could not be overwritten: {error}")),
             }
         }
@@ -437,6 +441,10 @@ impl Worker {
             tracing::warn!(path = %path.display(), %error, "cannot note the streams' sequences");
         }
     }
+}
+
+fn is_gone(error: &DeleteMessageError) -> bool {
+    matches!(error.kind(), DeleteMessageErrorKind::JetStream(said) if said.error_code() == ErrorCode::NO_MESSAGE_FOUND)
 }
 
 fn courier(pack: CourierPack) -> (Source, Bytes) {

@@ -1,6 +1,7 @@
 //! Opens a message from outside: every event in it is verified, or refused by name, one by one.
 
-use crate::event::{EventError, Proof, UnverifiedEvent, VerifiedEvent, Verifier};
+use crate::body::Body;
+use crate::event::{EventError, Kind, Proof, UnverifiedEvent, VerifiedEvent, Verifier};
 use crate::id::{EventId, OfficeId, RegionId};
 use crate::pack::{Message, MessageError, Notice, PackItem};
 use crate::words::Bilingual;
@@ -58,6 +59,21 @@ impl Opened {
     }
 }
 
+/// Takes an event apart. One that gives back others is as secret as what is in it: it would be kept as a whole.
+fn parse(bytes: &[u8]) -> Result<UnverifiedEvent, EventError> {
+    let event = UnverifiedEvent::parse(bytes)?;
+    if event.claims().kind == Kind::Returned
+        && let Ok(Body::Returned(returned)) = event.body()
+        && returned
+            .events
+            .iter()
+            .any(|inner| matches!(UnverifiedEvent::parse(inner), Err(EventError::Secret)))
+    {
+        return Err(EventError::Secret);
+    }
+    Ok(event)
+}
+
 /// Opens a message. Costs one signature check per event, and one per stamp that is not known yet; needs nothing but the verifier, so it may run on any
 /// thread.
 ///
@@ -77,7 +93,7 @@ pub fn open(verifier: &Verifier, message: &[u8]) -> Result<Opened, MessageError>
         }
     };
     for PackItem { attempt, event, only, stamps } in items {
-        match UnverifiedEvent::parse(&event) {
+        match parse(&event) {
             Ok(unverified) => {
                 let id = unverified.id();
                 let proof = verifier.proof(&id, stamps);

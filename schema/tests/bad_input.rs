@@ -10,8 +10,8 @@ use schema::blob::{
     parse_blob_message,
 };
 use schema::body::{
-    Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, RECEIPT_STAMPS_MAX, Receipt,
-    SIGNATURES_MAX,
+    Ask, Body, BodyError, Dispatch, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, RECEIPT_STAMPS_MAX, Receipt,
+    Returned, SIGNATURES_MAX,
 };
 use schema::courier::{CourierError, CourierReader, MAGIC, Record};
 use schema::directory::{
@@ -86,6 +86,19 @@ fn i1_event_that_says_it_is_secret_is_refused_by_name() {
         assert_eq!((opened.events.len(), opened.refused.len(), opened.has_secret()), (1, 1, true));
         assert!(opened.refused[0].is_secret && opened.refused[0].bytes.is_empty());
     }
+    // However badly it is formed otherwise, and also inside of what gives it back.
+    let mut sloppy = payload(&event(Kind::Dispatch));
+    sloppy.splice(..1, [0xbf]);
+    sloppy.extend([12, 1, 0xff]);
+    let sloppy = signed(V1, &sloppy, &key());
+    assert_eq!(UnverifiedEvent::parse(&sloppy).err(), Some(EventError::Secret));
+    let mut fields = event(Kind::Returned);
+    let ask = Ask { incarnation: Incarnation::FIRST, from: Counter(1), to: Counter(1), whole: false };
+    let returned = Returned { ask, through: Counter(1), events: vec![with(12, 1, V1).into()] };
+    fields.body = Body::Returned(returned).encode().expect("a body");
+    let returned = signed(V1, &payload(&fields), &key());
+    let message = Message::Pack(vec![PackItem::new(0, &returned)]).encode();
+    assert!(inbound::open(&verifier(), &message).expect("a pack").has_secret());
     // *Thường* is said by saying nothing.
     assert_eq!(UnverifiedEvent::parse(&with(12, 0, V1)).err(), Some(EventError::NotDeterministic));
     assert!(UnverifiedEvent::parse(&with(12, 0, "tram/event/v2")).is_ok());

@@ -15,6 +15,7 @@ use schema::document::{
 };
 use schema::event::Urgency;
 use schema::exchange::{Command, Refusal};
+use schema::handling::Role;
 use schema::id::{BlobHash, DocumentId, OfficeId, hex};
 use schema::time::Day;
 use serde::de::{DeserializeOwned, Error as _};
@@ -261,7 +262,7 @@ pub(super) async fn send(
     let to = recipients(&api, &request)?;
     let reference_only = request.reference_only;
     let dispatch = request.dispatch(api.office, &api.directory())?;
-    require_entitled(&api, &caller, &dispatch.manifest, &to).await?;
+    require_entitled(&api, &caller, &[Role::Clerk], &dispatch.manifest, &to).await?;
     let command = Command::Dispatch { to, dispatch: Box::new(dispatch), reference_only };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
         Answer::Dispatched { document, recipients } => {

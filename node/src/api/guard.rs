@@ -13,19 +13,16 @@ use schema::handling::{Actor, Role};
 
 use super::problem::Problem;
 use super::{Api, SharedApi};
-use crate::people::{People, Person};
+use crate::people::Person;
 use crate::words::Lang;
 
 /// Checks the request, lets it through, and gives a refusal its words.
 pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, next: Next) -> Response {
     let lang = Lang::of_header(text(request.headers(), &header::ACCEPT_LANGUAGE));
     let checked = match check(&api, request.headers()) {
-        Ok((caller, people)) => {
-            let recorded = match &people {
-                Some(people) => recorded(&api, people, request.method()).await,
-                None => Ok(()),
-            };
-            recorded.and_then(|()| caller.may(request.method(), request.uri().path())).map(|()| caller)
+        Ok((caller, token)) => {
+            let caller = recorded(&api, caller, &token, request.method()).await;
+            caller.and_then(|caller| caller.may(request.method(), request.uri().path()).map(|()| caller))
         }
         Err(problem) => Err(problem),
     };
@@ -47,19 +44,30 @@ pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, ne
     }
 }
 
-/// Nobody changes anything by rights that the chain does not know; reading goes on when nothing can be recorded.
-async fn recorded(api: &SharedApi, people: &People, method: &Method) -> Result<(), Problem> {
-    match super::people::record(api, people).await {
-        Err(problem) if method == Method::GET => {
-            tracing::warn!(?problem, "what the list of people says cannot be recorded");
-            Ok(())
+/// Nobody acts by rights that the chain does not know: a person as the list says after it was recorded. Where it cannot be
+/// recorded, reading goes on for whoever is known to the chain as the list says.
+async fn recorded(
+    api: &SharedApi,
+    caller: Caller,
+    token: &[u8; 32],
+    method: &Method,
+) -> Result<Caller, Problem> {
+    let Caller::Person(person) = caller else { return Ok(caller) };
+    match super::people::record(api).await {
+        Ok((people, _)) => {
+            let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
+            people.of_token(token).cloned().map(Caller::Person).ok_or_else(refused)
         }
-        recorded => recorded.map(|_| ()),
+        Err(problem) if method == Method::GET && super::people::is_recorded(api, &person).await? => {
+            tracing::warn!(?problem, "what the list of people says cannot be recorded");
+            Ok(Caller::Person(person))
+        }
+        Err(problem) => Err(problem),
     }
 }
 
-/// Who asks, and for a person the list that says so.
-fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, Option<People>), Problem> {
+/// Who asks, and the hash of the token that says so.
+fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, [u8; 32]), Problem> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     // A page of another site may carry a name that leads to this machine: it is the name that gives it away.
     if headers.get_all(header::HOST).iter().count() != 1 || !api.answers_to(host) {
@@ -76,11 +84,11 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, Option<People>), Pro
     let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
     let hash = token.map(token_hash).ok_or_else(refused)?;
     if hash == api.token_hash {
-        return Ok((Caller::Machine(api.machine_roles.clone()), None));
+        return Ok((Caller::Machine(api.machine_roles.clone()), hash));
     }
     let people = super::people::read(api)?;
     let person = people.of_token(&hash).cloned().ok_or_else(refused)?;
-    Ok((Caller::Person(person), Some(people)))
+    Ok((Caller::Person(person), hash))
 }
 
 /// Who asks.

@@ -20,7 +20,8 @@ use super::present::Presenter;
 use super::problem::Problem;
 use super::{PAGE_ROWS, SharedApi, day_in_vietnam, lang_of, now, parsed, resolve};
 use crate::store::{
-    BookView, Days, FoundPage, Page, Reader, RegisterRow, Search, Sought, SoughtText, StoreError,
+    BookView, Days, FoundPage, Page, Reader, RegisterRow, Search, Sought, SoughtRefused, SoughtText,
+    StoreError,
 };
 
 /// How long a search waits for the index to take in what was recorded last.
@@ -67,7 +68,7 @@ impl ListQuery {
         let office = self.office.as_deref();
         let office = office.map(|text| resolve(&api.directory(), text, day_in_vietnam(now()))).transpose()?;
         Ok(Sought {
-            text: parsed(text.map(str::parse::<SoughtText>).transpose())?,
+            text: text.map(str::parse::<SoughtText>).transpose().map_err(|refused| no_words(&refused))?,
             document_type: self.document_type,
             urgency: self.urgency,
             office,
@@ -80,9 +81,37 @@ impl ListQuery {
         })
     }
 
+    /// Refuses what does not narrow this list: whoever asks for it would take an empty page for an answer.
+    fn refuse(&self, does_not_apply: &[&str]) -> Result<(), Problem> {
+        let given = [
+            ("before", self.before.is_some()),
+            ("after", self.after.is_some()),
+            ("volume", self.volume.is_some()),
+            ("all", self.all),
+            ("urgency", self.urgency.is_some()),
+            ("stage", self.stage.is_some()),
+            ("outcome", self.outcome.is_some()),
+            ("unreceipted", self.unreceipted),
+        ];
+        match given.into_iter().find(|(name, given)| *given && does_not_apply.contains(name)) {
+            Some((name, _)) => Err(Problem::parameter(format!("`{name}` does not narrow this list"))),
+            None => Ok(()),
+        }
+    }
+
     fn rows(&self) -> u32 {
         self.limit.unwrap_or(PAGE_ROWS)
     }
+}
+
+/// Why nothing can be looked for, as a clerk reads it.
+fn no_words(refused: &SoughtRefused) -> Problem {
+    let code = match refused {
+        SoughtRefused::TooLong => "search-too-long",
+        SoughtRefused::NoWord => "search-no-word",
+        SoughtRefused::ShortBeginning { .. } => "search-short-beginning",
+    };
+    Problem::new(StatusCode::BAD_REQUEST, code)
 }
 
 /// Reads a page; the index takes in first what it lacks, unless nothing is sought.
@@ -113,6 +142,7 @@ pub(super) async fn incoming(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = parsed(query)?;
+    query.refuse(&["after", "volume", "unreceipted"])?;
     let page = listed(&api, query.sought(&api)?, move |search, reader, sought| {
         search.incoming(reader, sought, query.before, query.rows(), query.all)
     });
@@ -125,6 +155,7 @@ pub(super) async fn outgoing(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = parsed(query)?;
+    query.refuse(&["after", "volume", "all", "outcome"])?;
     let page = listed(&api, query.sought(&api)?, move |search, reader, sought| {
         search.outgoing(reader, sought, query.before, query.rows(), now())
     });
@@ -148,6 +179,7 @@ pub(super) async fn register(
     let Path((direction, book, year)) = parsed(path)?;
     let book: BookId = parsed(book.parse())?;
     let Query(query) = parsed(query)?;
+    query.refuse(&["before", "all", "urgency", "stage", "outcome", "unreceipted"])?;
     let books = api.read(|reader| reader.books()).await?;
     let of = |view: &&BookView| (view.direction, view.year) == (direction, year) && view.book == book;
     let highest = books.iter().find(of).map_or(0, |view| view.highest);

@@ -5,7 +5,7 @@
 //! | `PUT /api/v1/blobs/{sha256}?length=&secrecy=normal` | keep an attachment; its hash is checked |
 //! | `POST /api/v1/manifests` | freeze a document: the bytes that persons sign; nothing is recorded |
 //! | `POST /api/v1/documents` | send a document, with signatures or without: saved when answered, queued for its recipients |
-//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; with `all=true` also what was recalled or taken back; narrowed by `text`, `type`, `urgency`, `office`, `stage`, `standing`, `outcome`, `since`, `until`, `issued_since`, `issued_until`, `unreceipted` |
+//! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; incoming with `all=true` also what was recalled or taken back; narrowed by `text`, `type`, `urgency`, `office`, `stage`, `standing`, `outcome`, `since`, `until`, `issued_since`, `issued_until`, `unreceipted` |
 //! | `GET /api/v1/documents/{id}` | the timeline: who, when, what is proven |
 //! | `GET /api/v1/documents/{id}/why` | why it has not arrived: hop, cause, next attempt, who must act |
 //! | `GET /api/v1/documents/{id}/appearance` | which signatures are shown on it: who, when, where, and what each is worth |
@@ -74,7 +74,7 @@ use crate::keyring::{self, Protection};
 use crate::link::{ClockView, LinkBoard};
 use crate::runtime::{Inputs, Keeper, now};
 use crate::signing::Desk;
-use crate::store::{Reader, Search, StoreError};
+use crate::store::{AlarmView, Reader, Search, StoreError};
 use crate::verify::FullCheck;
 use crate::words::{Lang, VietnameseOrder, with_causes};
 use guard::Caller;
@@ -458,15 +458,24 @@ async fn alarms(
         let known =
             alarm.office.zip(alarm.key).and_then(|(office, key)| registry.known_key(&office, key).ok());
         let settled = known.is_some_and(|known| known.standing().is_settled());
-        let mut row = serde_json::to_value(&alarm).unwrap_or_default();
+        let mut row = match caller.reads_content() {
+            true => serde_json::to_value(&alarm).unwrap_or_default(),
+            false => without_content(&alarm),
+        };
         row["settled"] = settled.into();
-        if !caller.reads_content() {
-            // Which document it is about, and nothing of what that says.
-            row["document"] = row["document"]["document"].take();
-        }
         row
     });
     Ok(api.presented(&headers, &json!({ "rows": rows.collect::<Vec<Value>>() })))
+}
+
+/// An alarm for whoever does not read what documents say: which one it is about, and nothing of that.
+fn without_content(alarm: &AlarmView) -> Value {
+    let mut row = serde_json::to_value(alarm).unwrap_or_default();
+    if let Value::Object(row) = &mut row {
+        row.remove("subject");
+        row.remove("number");
+    }
+    row
 }
 
 async fn quarantine(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -546,6 +555,28 @@ fn body_of(request: Request) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::NamedDocument;
+
+    /// L3: whoever does not read what documents say is told of an alarm, and which document it is about.
+    #[test]
+    fn alarm_without_content_names_the_document_by_its_id_only() {
+        let document = DocumentId::new([7; 16]);
+        let named =
+            NamedDocument { document, subject: "V/v nội dung".to_owned(), number: Some("5/CV".to_owned()) };
+        let alarm = |document| AlarmView {
+            at: Millis(1),
+            kind: "refused-by-relay",
+            office: None,
+            document,
+            outcome: None,
+            key: None,
+            detail: "at the relay".to_owned(),
+        };
+        let shown = without_content(&alarm(Some(named)));
+        assert_eq!(shown["document"], json!(document));
+        assert!(!shown.to_string().contains("nội dung") && !shown.to_string().contains("5/CV"), "{shown}");
+        assert_eq!(without_content(&alarm(None))["detail"], "at the relay");
+    }
 
     /// Deadlines are read off the relays' clock where this machine's is off, and off this machine's where none is known.
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::guard::Caller;
 use super::problem::Problem;
 use super::{Api, PATIENCE, SharedApi};
-use crate::people::People;
+use crate::people::{People, Person};
 use crate::step::{Answer, Input};
 use crate::words::with_causes;
 
@@ -25,11 +25,12 @@ pub(super) fn read(api: &Api) -> Result<People, Problem> {
 }
 
 /// Records what the list says and the chain does not yet; says how much that was. One at a time, and a list that was looked at
-/// costs nothing.
-pub(super) async fn record(api: &SharedApi, people: &People) -> Result<usize, Problem> {
+/// costs nothing. The list is read by whoever records it: one that was read earlier may have changed since.
+pub(super) async fn record(api: &SharedApi) -> Result<(People, usize), Problem> {
     let mut known = api.people.lock().await;
+    let people = read(api)?;
     if known.as_ref() == Some(people.sha256()) {
-        return Ok(0);
+        return Ok((people, 0));
     }
     let recorded = api.read(|reader| reader.people()).await?;
     let unrecorded = people.unrecorded(&recorded);
@@ -48,19 +49,26 @@ pub(super) async fn record(api: &SharedApi, people: &People) -> Result<usize, Pr
         }
     }
     *known = Some(*people.sha256());
-    Ok(changes)
+    Ok((people, changes))
 }
 
-/// Refuses what this caller is not entitled to send; a program is entitled to what the office is.
+/// Whether the chain knows somebody as the list says.
+pub(super) async fn is_recorded(api: &SharedApi, person: &Person) -> Result<bool, Problem> {
+    let row = person.row();
+    Ok(api.read(|reader| reader.people()).await?.contains(&row))
+}
+
+/// Refuses what this caller is not entitled to send, or to have signed; a program is entitled to what the office is.
 pub(super) async fn require_entitled(
     api: &SharedApi,
     caller: &Caller,
+    wanted: &[Role],
     manifest: &Manifest,
     to: &[OfficeId],
 ) -> Result<(), Problem> {
     let Caller::Person(person) = caller else { return Ok(()) };
     let people = api.read(|reader| reader.people()).await?;
-    match beyond_authority(&people, &person.name, &[Role::Clerk], manifest.document_type, to) {
+    match beyond_authority(&people, &person.name, wanted, manifest.document_type, to) {
         Some(refusal) => Err(Problem::from(&refusal)),
         None => Ok(()),
     }
@@ -89,7 +97,6 @@ pub(super) async fn record_list(
     State(api): State<SharedApi>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let people = read(&api)?;
-    let recorded = record(&api, &people).await?;
+    let (_, recorded) = record(&api).await?;
     Ok(api.presented(&headers, &json!({ "recorded": recorded })))
 }

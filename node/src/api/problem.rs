@@ -181,6 +181,7 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::AskedTooOften { .. } => "asked-too-often",
             WorkRefusal::NobodyLeft => "nobody-left",
             WorkRefusal::NothingSaid { .. } => "nothing-said",
+            WorkRefusal::IsDrafted { .. } => "is-drafted",
             WorkRefusal::AlreadySetAside => "already-set-aside",
             WorkRefusal::SignatureInvalid => "signature-not-valid",
             WorkRefusal::Undetermined => "undetermined",

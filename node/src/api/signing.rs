@@ -2,16 +2,20 @@
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
+use schema::document::Manifest;
+use schema::handling::Role;
 use schema::id::{RequestId, hex};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::guard::Caller;
+use super::people::require_entitled;
 use super::problem::Problem;
 use super::{PATIENCE, SharedApi, json_body, lang_of, parsed};
 use crate::keyring::Passphrase;
@@ -55,7 +59,11 @@ struct SignRequest {
 }
 
 /// Asks for a signature. Answers when it is signed, has failed, or the provider has taken it.
-pub(super) async fn ask(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn ask(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
     let lang = lang_of(request.headers());
     let body = json_body(request).await?;
     let unexpected = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "body").detail(detail);
@@ -68,6 +76,10 @@ pub(super) async fn ask(State(api): State<SharedApi>, request: Request) -> Resul
     let content = BASE64
         .decode(request.content.as_bytes())
         .map_err(|error| unexpected(format!("`content` is not base64: {error}")))?;
+    // B8; what is no document is refused by the desk, with its reason.
+    if let Ok(manifest) = Manifest::decode(&content) {
+        require_entitled(&api, &caller, &[Role::Leader], &manifest, &[]).await?;
+    }
     let secret = secret.map(|secret| Passphrase::parse(secret.as_bytes())).transpose();
     let secret =
         secret.map_err(|defect| unexpected(format!("the passphrase or PIN cannot be used: {defect}")))?;

@@ -225,8 +225,8 @@ struct InitArgs {
     /// Directory, certificates and revocation lists: `registry.cbor` from the registrar.
     #[arg(long)]
     registry: Option<PathBuf>,
-    /// What the machine's own token may do; several are possible. Without `clerk` it neither reads nor sends documents, and
-    /// everybody uses `--as`. Left out: what programs need, `clerk` and `administrator`.
+    /// What the machine's own token may do; several are possible. Without `clerk` it sends nothing; with `administrator`
+    /// alone it reads nothing of documents, and everybody uses `--as`. Left out: what programs need, `clerk` and `administrator`.
     #[arg(long = "machine-role")]
     machine_roles: Vec<person::RoleArg>,
     /// Where the API listens, on this machine only; port 0 takes a free one.

@@ -107,9 +107,13 @@ pub(super) fn person(
     };
     let changed = |person: &Person| {
         let mut answer = view(person);
-        // A station that does not run records it when it starts.
-        let recorded = Client::of(folder, lang, None).and_then(|client| client.post("/people", &json!({})));
+        // A station that does not run records it when it starts, any other one before the next work.
+        let recorded = Client::of(folder, lang, token).and_then(|client| client.post("/people", &json!({})));
         answer["recorded"] = recorded.is_ok().into();
+        match recorded {
+            Ok(_) | Err(CliError::NotRunning { .. }) => {}
+            Err(error) => answer["not_recorded_because"] = with_causes(&error).into(),
+        }
         answer
     };
     Ok(match command {

@@ -483,7 +483,7 @@ impl Config {
              listen = \"{}\"\n\
              allow_remote = {}\n\
              host_names = [{}]\n\
-             # What the machine's own token (`api.json`) may do: without \"clerk\" it neither reads nor sends documents.\n\
+             # What the machine's own token (`api.json`) may do: without \"clerk\" it sends nothing, and with \"administrator\" alone it reads nothing of documents.\n\
              machine_roles = [{}]\n\n\
              [keys]\n\
              signing = {}\n\

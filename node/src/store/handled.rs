@@ -156,10 +156,11 @@ impl Store {
         self.db
             .prepare_cached(
                 "INSERT INTO handled (peer, document, side, stage, standing, recalls, bytes, code_key, question, due, shown)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, EXISTS (
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+                     CASE WHEN ?3 = 0 OR EXISTS (SELECT 1 FROM sent WHERE document = ?2 AND peer = ?1) THEN ?9 END, ?10, EXISTS (
                      SELECT 1 FROM held WHERE document = ?2 AND peer = ?1 AND ordinal IS NOT NULL))
                  ON CONFLICT DO UPDATE SET stage = ?4, standing = ?5, recalls = ?6, bytes = ?7, code_key = ?8,
-                     question = ?9, due = ?10",
+                     question = excluded.question, due = ?10",
             )
             .and_then(|mut s| {
                 let side = side_number(case.side);

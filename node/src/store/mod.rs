@@ -33,9 +33,10 @@ pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, BookView, DifferenceView, DocumentView, DraftView, DueView, DueViews,
-    ExportError, IncomingView, JudgementView, LineView, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView,
-    QuarantineView, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView,
-    StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
+    ExportError, IncomingView, JudgementView, LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page,
+    ProgressView, QuarantineView, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote,
+    SlipPartView, SlipView, StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView,
+    WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{

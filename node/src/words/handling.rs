@@ -170,6 +170,9 @@ table! {
             "No recipient is left that could be asked: all were asked already, or it counts no more there.";
         "content-blocked" => "Văn bản đã thu hồi hoặc đã được lấy lại: không mở tệp đính kèm, trừ người có vai trò kiểm tra.",
             "The document was recalled or taken back: its attachments are not opened, except by an auditor.";
+        "is-drafted" => "Văn bản này đang (hoặc đã) là dự thảo tại đây; hãy phát hành theo thứ tự bằng `tram-node draft`: duyệt, ký, cấp số, gửi. \
+                         Chưa có gì được gửi.",
+            "This document is, or was, a draft here: issue it in order with `tram-node draft` (approve, sign, number, send). Nothing was sent.";
         "nothing-said" => "Không có thông tin nào về văn bản chưa có tại đây mang mã này; nếu văn bản đã đến, hãy xử lý như bình thường. \
                            Chưa có gì được ghi.",
             "Nothing was said about a document of this id that is not here; if it has come, work on it as usual. Nothing was \

@@ -532,10 +532,29 @@ fn version_of(content_type: &str) -> Result<u8, EventError> {
         .ok_or_else(|| EventError::ContentType { found: content_type.chars().take(40).collect() })
 }
 
+/// Whether a payload says that it is secret, however badly it is formed otherwise.
+fn says_secret(payload: &[u8]) -> bool {
+    let mut d = Decoder::new(payload);
+    let mut look = || -> Result<bool, minicbor::decode::Error> {
+        let fields = d.map()?;
+        for _ in 0..fields.unwrap_or(FIELDS_MAX).min(FIELDS_MAX) {
+            if d.u32()? == SECRECY_LABEL {
+                // What cannot be read as a number says no less that it is secret.
+                return Ok(!matches!(d.u32(), Ok(0)));
+            }
+            d.skip()?;
+        }
+        Ok(false)
+    };
+    look().unwrap_or(false)
+}
+
 /// Bounds the counts that the derived decoder would allocate for, before it runs.
 fn check_shape(payload: &[u8]) -> Result<(), EventError> {
-    let mut is_secret = false;
-    let mut check = || -> Result<bool, minicbor::decode::Error> {
+    if says_secret(payload) {
+        return Err(EventError::Secret);
+    }
+    let check = || -> Result<bool, minicbor::decode::Error> {
         let mut d = Decoder::new(payload);
         let Some(fields) = d.map()? else { return Ok(false) };
         let mut last = None;
@@ -546,8 +565,6 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
                 return Ok(false);
             }
             last = label;
-            // What cannot be read as a number says no less that it is secret.
-            is_secret |= label == Some(SECRECY_LABEL) && !matches!(d.probe().u32(), Ok(0));
             if matches!(d.datatype()?, Type::Array | Type::ArrayIndef) {
                 let mut probe = Decoder::new(&payload[d.position()..]);
                 let most = match label {
@@ -564,11 +581,7 @@ fn check_shape(payload: &[u8]) -> Result<(), EventError> {
         }
         Ok(fields <= FIELDS_MAX && d.position() == payload.len())
     };
-    let checked = check();
-    if is_secret {
-        return Err(EventError::Secret);
-    }
-    match checked {
+    match check() {
         Ok(true) => Ok(()),
         Ok(false) => Err(EventError::Rule {
             rule: "one map of definite length with ascending labels, within the limits of each field",

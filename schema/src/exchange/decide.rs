@@ -206,6 +206,10 @@ pub fn decide<R: Records>(
             if records.knows_outgoing(&document)? {
                 return Ok(Err(Refusal::AlreadyDispatched { document }));
             }
+            // B1: what is on its way out in the order of the law leaves in that order, with the number that it was given.
+            if records.drafted(&document)?.is_some() {
+                return Ok(Err(WorkRefusal::IsDrafted { document }.into()));
+            }
             decide_dispatch(exchange, records, context, to, dispatch)
         }
         Command::Work { by, work } => decide_work(exchange, records, context, by, work),
@@ -244,9 +248,9 @@ pub(super) fn decide_dispatch<R: Records>(
             }
         }
         // G4: whoever had the earlier document and does not get the updated one is to cancel it.
-        for office in
-            earlier.into_iter().filter(|office| amends.how == AmendKind::Update && !to.contains(office))
-        {
+        let left_out =
+            |office: &OfficeId| amends.how == AmendKind::Update && to.binary_search(office).is_err();
+        for office in earlier.into_iter().filter(left_out) {
             let known = records.case(&office, &amends.document, Side::Sender)?;
             if known.is_none_or(|case| case.progress.standing() != Standing::Recalled) {
                 removed.push(office);

@@ -93,6 +93,7 @@ impl Exchange {
                 if let Deed::Assigned { assignment, .. } = &act.deed {
                     // Whoever hands a document on and names no date does not take the deadline away.
                     case.due = assignment.due.or(case.due);
+                    case.assigned = Some(position);
                 }
                 note_step(&mut case.steps, entry);
                 changes.push(Change::Case(case));
@@ -160,27 +161,41 @@ impl Exchange {
         Ok(())
     }
 
-    /// By when a document of this office wants an answer, for each of its recipients.
-    fn wants_answers<R: Records>(
+    /// What a document of this office says about answers: by when it wants one of its recipients, and which of theirs it
+    /// answers.
+    fn speaks_of_answers<R: Records>(
         records: &R,
         entry: Entry<'_>,
         dispatch: &Dispatch,
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
-        let Some(due) = dispatch.manifest.due else { return Ok(()) };
+        let manifest = &dispatch.manifest;
         for to in &entry.event.to {
-            let key = (to.office, dispatch.manifest.document, Side::Sender);
-            let mut case =
-                newest_case(records, key, changes)?.unwrap_or_else(|| CaseRow::new(key.0, key.1, key.2));
-            if case.due != Some(due) {
-                case.due = Some(due);
-                changes.push(Change::Case(case));
+            if let Some(wanted) = manifest.due {
+                let key = (to.office, manifest.document, Side::Sender);
+                change_case(records, key, changes, |case| case.wanted = Some(wanted))?;
+            }
+            for reference in manifest.responds_to.iter().filter(|reference| reference.issuer == to.office) {
+                let issue = Issue::given(reference.number.clone(), reference.issued_on);
+                let documents = match reference.document {
+                    Some(document) => vec![document],
+                    None => records.registered_with_code(&to.office, issue.key())?,
+                };
+                for document in documents {
+                    let key = (to.office, document, Side::Recipient);
+                    if newest_case(records, key, changes)?.is_some() {
+                        change_case(records, key, changes, |case| {
+                            case.replied.get_or_insert(entry.position);
+                        })?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// A document that came in says by when it wants an answer, and which documents of this office it answers.
+    /// A document that came in says by when it wants an answer, and which documents of this office it answers. It may be here
+    /// before the document that it answers, where that was lost: so the row is made for it, if its id is known.
     pub(super) fn hear_of_answers<R: Records>(
         &self,
         records: &R,
@@ -189,14 +204,9 @@ impl Exchange {
         changes: &mut Vec<Change>,
     ) -> Result<(), R::Error> {
         let (from, manifest) = (entry.event.office, &dispatch.manifest);
-        if let Some(due) = manifest.due {
+        if let Some(wanted) = manifest.due {
             let key = (from, manifest.document, Side::Recipient);
-            let mut case =
-                newest_case(records, key, changes)?.unwrap_or_else(|| CaseRow::new(key.0, key.1, key.2));
-            if case.due.is_none() {
-                case.due = Some(due);
-                changes.push(Change::Case(case));
-            }
+            change_case(records, key, changes, |case| case.wanted = Some(wanted))?;
         }
         for reference in manifest.responds_to.iter().filter(|reference| reference.issuer == self.me) {
             let documents = match reference.document {
@@ -207,12 +217,9 @@ impl Exchange {
                 }
             };
             for document in documents {
-                let case = newest_case(records, (from, document, Side::Sender), changes)?;
-                // Where no answer is waited for, nobody asks whether there was one.
-                if let Some(mut case) = case.filter(|case| case.due.is_some() && case.replied.is_none()) {
-                    case.replied = Some(entry.position);
-                    changes.push(Change::Case(case));
-                }
+                change_case(records, (from, document, Side::Sender), changes, |case| {
+                    case.replied.get_or_insert(entry.position);
+                })?;
             }
         }
         Ok(())
@@ -234,7 +241,7 @@ impl Exchange {
                 self.learn(records, entry, (to.office, Side::Sender), &told, changes)?;
             }
         }
-        Self::wants_answers(records, entry, dispatch, changes)?;
+        Self::speaks_of_answers(records, entry, dispatch, changes)?;
         if let Some(Issue { line: Some(line), .. }) = &dispatch.issued {
             let used = LineUse::by_document(entry.position, self.me, document);
             self.use_line(records, Direction::Outgoing, line, used, changes)?;
@@ -274,6 +281,22 @@ fn newest_case<R: Records>(
         _ => None,
     });
     changed.map_or_else(|| records.case(&with, &document, side), |case| Ok(Some(case)))
+}
+
+/// Changes a row in place; what is as it was is not written again.
+fn change_case<R: Records>(
+    records: &R,
+    (with, document, side): (OfficeId, DocumentId, Side),
+    changes: &mut Vec<Change>,
+    change: impl FnOnce(&mut CaseRow),
+) -> Result<(), R::Error> {
+    let known = newest_case(records, (with, document, side), changes)?;
+    let mut case = known.clone().unwrap_or_else(|| CaseRow::new(with, document, side));
+    change(&mut case);
+    if known.as_ref() != Some(&case) {
+        changes.push(Change::Case(case));
+    }
+    Ok(())
 }
 
 fn change_draft<R: Records>(

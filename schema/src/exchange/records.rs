@@ -439,6 +439,8 @@ pub struct MemoryRecords {
     cases: BTreeMap<(OfficeId, DocumentId, Side), CaseRow>,
     lines: BTreeMap<(Direction, handling::Entry), LineUse>,
     worked: HashMap<WorkId, (Direction, handling::Entry)>,
+    /// Documents by recipient, and number, symbol and year.
+    coded: BTreeMap<(OfficeId, u64), BTreeSet<DocumentId>>,
     drafted: BTreeMap<DocumentId, DraftedRow>,
     people: BTreeMap<String, PersonRow>,
 }
@@ -566,8 +568,8 @@ impl Records for MemoryRecords {
     }
 
     fn went_with_code(&self, to: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
-        let rows = self.sent_rows().filter(|row| row.to == *to && row.code_key == Some(code_key));
-        Ok(rows.filter_map(|row| row.document).take(SAME_CODE_MAX).collect())
+        let documents = self.coded.get(&(*to, code_key)).into_iter().flatten();
+        Ok(documents.copied().take(SAME_CODE_MAX).collect())
     }
 }
 
@@ -578,6 +580,9 @@ impl MemoryRecords {
             Change::Sent(row) => {
                 if let Some(document) = row.document {
                     self.outgoing.entry(document).or_insert(row.position);
+                    if let Some(code_key) = row.code_key {
+                        self.coded.entry((row.to, code_key)).or_default().insert(document);
+                    }
                 }
                 let rows = self.sent.entry((row.to, row.place.incarnation)).or_default();
                 rows.insert(row.place.counter, row.clone());

@@ -46,8 +46,7 @@ pub struct CaseRow {
     /// Number and symbol of the document in its year, once it is registered here ([`crate::body::Issue::key`]).
     #[n(6)]
     pub code_key: Option<u64>,
-    /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named; until then, and on the sender's
-    /// side always, by when the document itself wants an answer (*hạn trả lời*).
+    /// By when its leader wants it finished (*hạn giải quyết*): the last date that one named.
     #[n(7)]
     pub due: Option<Day>,
     /// What nobody has answered yet, and the entries of the journal that asked it.
@@ -57,9 +56,15 @@ pub struct CaseRow {
     /// said.
     #[n(9)]
     pub set_aside: Option<Position>,
-    /// On the sender's side: the document with which the recipient answered (edXML `ResponseFor`).
+    /// The document with which the recipient answered (edXML `ResponseFor`).
     #[n(10)]
     pub replied: Option<Position>,
+    /// By when the document itself wants an answer (*hạn trả lời*; edXML `DueDate`).
+    #[n(11)]
+    pub wanted: Option<Day>,
+    /// Who works on it, as its leader said last: the entry of the journal.
+    #[n(12)]
+    pub assigned: Option<Position>,
 }
 
 impl CaseRow {
@@ -76,21 +81,23 @@ impl CaseRow {
             asked_at: BTreeMap::new(),
             set_aside: None,
             replied: None,
+            wanted: None,
+            assigned: None,
         }
     }
 
-    /// By when something is to happen with it: here it is to be finished, or there it is to be answered. None once it is.
+    /// By when something is to happen with it: here it is to be finished, or answered as long as it is not; there it is to be
+    /// answered. None once it is.
     pub fn open_due(&self) -> Option<Day> {
         let (stage, standing) = (self.progress.stage(), self.progress.standing());
-        let is_open = match self.side {
-            Side::Recipient => true,
-            Side::Sender => {
-                self.replied.is_none()
-                    && !matches!(stage, Stage::Refused | Stage::Finished)
+        let wanted = self.wanted.filter(|_| self.replied.is_none());
+        match self.side {
+            Side::Recipient => self.due.or(wanted),
+            Side::Sender => wanted.filter(|_| {
+                !matches!(stage, Stage::Refused | Stage::Finished)
                     && matches!(standing, Standing::Current | Standing::AskedBack)
-            }
-        };
-        self.due.filter(|_| is_open)
+            }),
+        }
     }
 
     /// Notes when questions were asked, as long as somebody waits for an answer.

@@ -104,7 +104,15 @@ fn urgency(row: &Value) -> String {
     }
 }
 
-pub(super) fn more(text: &mut String, value: &Value, lang: Lang) {
+fn more(text: &mut String, value: &Value, lang: Lang) {
+    behind(text, value, lang);
+    if let Some(next) = value["next"].as_u64() {
+        line!(text, "{} --before {next}", say(lang, "Còn nữa:", "More:"));
+    }
+}
+
+/// Whether something may be missing because the search index is not up to date.
+pub(super) fn behind(text: &mut String, value: &Value, lang: Lang) {
     if value["complete"] == Value::Bool(false) {
         let behind = say(
             lang,
@@ -112,9 +120,6 @@ pub(super) fn more(text: &mut String, value: &Value, lang: Lang) {
             "The search index is still being made: there may be more. Search again in a few minutes.",
         );
         line!(text, "{behind}");
-    }
-    if let Some(next) = value["next"].as_u64() {
-        line!(text, "{} --before {next}", say(lang, "Còn nữa:", "More:"));
     }
 }
 

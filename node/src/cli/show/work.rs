@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schema::document::DocumentType;
 use serde_json::Value;
 
-use super::documents::{day, timeline};
+use super::documents::{behind, day, timeline};
 use super::station::clock;
 use super::{field, line, rows, say, time};
 use crate::words::{self, Lang};
@@ -321,7 +321,7 @@ pub(in crate::cli) fn register(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let found = rows(value, "rows");
     if found.is_empty() {
-        line!(text, "{}", say(lang, "Sổ chưa có dòng nào.", "The register has no lines."));
+        line!(text, "{}", say(lang, "Sổ không có dòng nào như vậy.", "The register has no such lines."));
     }
     for row in found {
         let (number, arrived) = (field(row, "written"), day(&row["arrived_on"]));
@@ -342,6 +342,7 @@ pub(in crate::cli) fn register(value: &Value, lang: Lang) -> String {
             line!(text, "        {} {}", say(lang, "ghi chú:", "remarks:"), field(row, "standing_text"));
         }
     }
+    behind(&mut text, value, lang);
     if let Some(next) = value["next"].as_u64() {
         line!(text, "{} --after {next}", say(lang, "Còn nữa:", "More:"));
     }
@@ -407,13 +408,18 @@ fn limits(text: &mut String, person: &Value, lang: Lang) {
 fn recorded(text: &mut String, value: &Value, lang: Lang) {
     let words = match value["recorded"] == true {
         true => say(lang, "đã ghi vào nhật ký của trạm", "recorded in the station's chain"),
-        false => say(
+        false if value["not_recorded_because"].is_null() => say(
             lang,
             "trạm đang dừng: sẽ ghi vào nhật ký khi trạm chạy",
             "the station is not running: it is recorded when it starts",
         ),
+        false => say(
+            lang,
+            "trạm chưa ghi được vào nhật ký, sẽ ghi trước việc tiếp theo; lý do:",
+            "not recorded in the station's chain yet, it is before the next work; because:",
+        ),
     };
-    line!(text, "  {words}");
+    line!(text, "  {words} {}", field(value, "not_recorded_because"));
 }
 
 pub(in crate::cli) fn person_limited(value: &Value, lang: Lang) -> String {

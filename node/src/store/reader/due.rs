@@ -51,7 +51,7 @@ pub enum Task {
     ToSend,
     /// Came in, and neither accepted nor refused.
     ToAccept,
-    /// Accepted with a deadline, and not finished.
+    /// Accepted, and not finished by its leader's deadline; where that one named none, not answered by its sender's.
     ToFinish,
     /// Sent, and without a receipt for too long.
     ToArrive,
@@ -152,9 +152,12 @@ impl Reader {
         let asked = "SELECT count(*) FROM (SELECT 1 FROM handled INDEXED BY handled_asked
                          WHERE question IS NOT NULL AND side = 1 LIMIT ?1)";
         let asked = self.due_rows(asked, OPEN_QUESTIONS_MAX, |row| row.get::<_, i64>(0))?;
-        let wanted = "SELECT count(*) FROM (SELECT 1 FROM handled INDEXED BY handled_wanted
-                          WHERE due IS NOT NULL AND side = 1 LIMIT ?1)";
-        let wanted = self.due_rows(wanted, OPEN_QUESTIONS_MAX, |row| row.get::<_, i64>(0))?;
+        let wanted = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM handled INDEXED BY handled_wanted
+                 WHERE due IS NOT NULL AND due <= {} AND side = 1 LIMIT ?1)",
+            Day::in_vietnam(now).days()
+        );
+        let wanted = self.due_rows(&wanted, OPEN_QUESTIONS_MAX, |row| row.get::<_, i64>(0))?;
         let more = open == [i64::from(OPEN_SENDS_MAX)]
             || wanted == [i64::from(OPEN_QUESTIONS_MAX)]
             || asked == [i64::from(OPEN_QUESTIONS_MAX)]
@@ -207,7 +210,7 @@ impl Reader {
         Ok(rows)
     }
 
-    /// The deadlines that leaders have set.
+    /// The deadlines that leaders have set, and those of senders that want an answer.
     fn due_to_finish(&self, now: Millis) -> Result<Vec<DueView>, StoreError> {
         let sql = "SELECT peer.office, handled.bytes
                    FROM handled INDEXED BY handled_due JOIN peer ON peer.no = handled.peer
@@ -225,7 +228,7 @@ impl Reader {
             .attempted("list what is due")?;
         let mut rows = Vec::new();
         for (from, case) in found {
-            let Some(due) = case.due else { continue };
+            let Some(due) = case.open_due() else { continue };
             let row = DueView::new(Task::ToFinish, case.document, Term::by(due), now);
             let row = match self.incoming_dispatch(&from, &case.document)? {
                 Some(dispatch) => {

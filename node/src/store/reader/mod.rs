@@ -26,7 +26,7 @@ use serde::Serialize;
 use super::inspect::recorded;
 use super::{Attempted, StoreError};
 
-pub use alarms::{AlarmView, QuarantineView};
+pub use alarms::{AlarmView, NamedDocument, QuarantineView};
 pub use amended::{AmendsView, DifferenceView};
 pub use drafts::DraftView;
 pub use due::{DueView, DueViews, Task};

@@ -247,7 +247,7 @@ impl Reader {
         }
         if let Some(case) = self.case(&from, &document, Side::Recipient)? {
             row.standing = Some(case.progress.standing());
-            for position in &case.steps {
+            if let Some(position) = case.assigned {
                 let (event, at) = self.event_at(position.0 as i64)?;
                 if let Ok(Body::Act(Act { deed: Deed::Assigned { assignment, .. }, .. })) =
                     Body::read(event.version, &event.event)

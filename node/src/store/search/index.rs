@@ -19,6 +19,8 @@ const FORM: i64 = 1;
 const APPLICATION_ID: i64 = 0x5452_4153;
 /// Rows or journal entries of one portion: some ten milliseconds.
 const PORTION: u32 = 256;
+/// Outgoing documents of one portion: one may have thousands of recipients.
+const OUTGOING_PORTION: u32 = 32;
 /// The numbers of a register in a row number: [`line_number`].
 pub(super) const NUMBER_MASK: u32 = (1 << 24) - 1;
 
@@ -68,6 +70,11 @@ pub(super) fn configure(db: &Connection) -> Result<(), StoreError> {
 /// The number of a row of the lines: register, year (14 bits) and number (24 bits), so that lines stand in their order.
 pub(super) fn line_number(book: i64, entry: &Entry) -> i64 {
     book << 38 | i64::from(entry.year) << 24 | i64::from(entry.number & NUMBER_MASK)
+}
+
+/// The number in a register of a row of the lines.
+pub(super) fn number_of(line: i64) -> u32 {
+    u32::try_from(line & i64::from(NUMBER_MASK)).unwrap_or(NUMBER_MASK)
 }
 
 /// The number of a register here; none when no line of it was read.
@@ -208,6 +215,12 @@ impl Index {
         Ok(Self { db, reading })
     }
 
+    /// Whether its own file is whole.
+    pub(super) fn is_sound(&self) -> bool {
+        let found = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        found.is_ok_and(|found| found == "ok")
+    }
+
     /// Reads one portion; `true` when there is more.
     pub(super) fn advance(&mut self, reader: &Reader, names: Names<'_>) -> Result<bool, StoreError> {
         let mut reading = self.reading.clone();
@@ -253,7 +266,7 @@ impl Index {
             let words = row::incoming(reader, &arrived, names)?;
             made.push(Made { list: List::Incoming, no: arrived.ordinal as i64, words });
         }
-        for departed in reader.departed_after(reading.outgoing, PORTION)? {
+        for departed in reader.departed_after(reading.outgoing, OUTGOING_PORTION)? {
             reading.outgoing = departed.position;
             let words = row::outgoing(reader, &departed, names)?;
             made.push(Made { list: List::Outgoing, no: departed.position as i64, words });

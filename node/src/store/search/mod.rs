@@ -12,8 +12,8 @@ mod row;
 mod sought;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, params};
 use schema::handling::{BookId, Direction, Entry};
@@ -31,6 +31,8 @@ pub use sought::{
 
 /// Connections for searching that are kept open.
 const SEARCHERS_KEPT: usize = 2;
+/// How long a search waits for a portion that is read by somebody else, before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What an office is called on a day; none when it is not known.
 pub type Names<'a> = &'a dyn Fn(&OfficeId, Day) -> Option<String>;
@@ -68,7 +70,15 @@ pub struct FoundPage<T> {
 pub struct Search {
     file: PathBuf,
     index: Mutex<Slot>,
-    searchers: Mutex<Vec<Connection>>,
+    searchers: Mutex<Searchers>,
+}
+
+/// Connections for searching, of the file that is in place.
+#[derive(Default)]
+struct Searchers {
+    /// Goes up with every file: what was opened on an earlier one is not kept.
+    file: u64,
+    kept: Vec<Connection>,
 }
 
 /// The writer's side.
@@ -88,7 +98,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Search {
     /// The index in this file; it is made or opened when it is first needed.
     pub fn new(file: PathBuf) -> Self {
-        Self { file, index: Mutex::new(Slot::Closed), searchers: Mutex::new(Vec::new()) }
+        Self { file, index: Mutex::new(Slot::Closed), searchers: Mutex::default() }
     }
 
     /// Reads one more portion of the store; `true` when there is more to read.
@@ -96,13 +106,19 @@ impl Search {
     /// # Errors
     /// When the store cannot be read or the index cannot be written.
     pub fn advance(&self, reader: &Reader, names: Names<'_>) -> Result<bool, StoreError> {
-        let mut slot = locked(&self.index);
+        self.advance_in(&mut locked(&self.index), reader, names)
+    }
+
+    fn advance_in(&self, slot: &mut Slot, reader: &Reader, names: Names<'_>) -> Result<bool, StoreError> {
         // Whatever happens in between, it is opened again afterwards.
-        let opened = match std::mem::replace(&mut *slot, Slot::Closed) {
+        let opened = match std::mem::replace(slot, Slot::Closed) {
             Slot::Open(index) => Ok(index),
             unopened => {
                 // Whoever searches must not hold on to a file that is made anew.
-                locked(&self.searchers).clear();
+                let mut searchers = locked(&self.searchers);
+                searchers.kept.clear();
+                searchers.file += 1;
+                drop(searchers);
                 let opened = match unopened {
                     Slot::Damaged => Index::make(&self.file, reader),
                     Slot::Closed | Slot::Open(_) => Index::open(&self.file, reader),
@@ -110,19 +126,15 @@ impl Search {
                 opened.map(Box::new)
             }
         };
-        let advanced = opened.and_then(|mut index| Ok((index.advance(reader, names)?, index)));
-        match advanced {
-            Ok((more, index)) => {
-                *slot = Slot::Open(index);
-                Ok(more)
-            }
-            Err(error) => {
-                if error.is_damage() {
-                    *slot = Slot::Damaged;
-                }
-                Err(error)
-            }
-        }
+        let mut index = opened?;
+        let advanced = index.advance(reader, names);
+        *slot = match &advanced {
+            Ok(_) => Slot::Open(index),
+            // What is damaged may as well be the store: then a new index would fail at the same place, again and again.
+            Err(error) if error.is_damage() && !index.is_sound() => Slot::Damaged,
+            Err(_) => Slot::Closed,
+        };
+        advanced
     }
 
     /// Brings the index up to date, until `deadline`; `false` when there was too much to read.
@@ -130,12 +142,25 @@ impl Search {
     /// # Errors
     /// When the store cannot be read or the index cannot be written.
     pub fn refresh(&self, reader: &Reader, names: Names<'_>, deadline: Instant) -> Result<bool, StoreError> {
-        while self.advance(reader, names)? {
+        loop {
+            let more = match self.index.try_lock() {
+                Ok(mut slot) => self.advance_in(&mut slot, reader, names)?,
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    self.advance_in(&mut poisoned.into_inner(), reader, names)?
+                }
+                // Somebody else reads a portion.
+                Err(TryLockError::WouldBlock) => {
+                    std::thread::sleep(LOOK_AGAIN);
+                    true
+                }
+            };
+            if !more {
+                return Ok(true);
+            }
             if Instant::now() >= deadline {
                 return Ok(false);
             }
         }
-        Ok(true)
     }
 
     /// Whether the index was found to be damaged, and will be made anew when it is advanced next.
@@ -199,12 +224,13 @@ impl Search {
         let numbers: Vec<u32> = self.with_searcher(|db| {
             let Some(no) = index::book_number(db, direction, book)? else { return Ok(Vec::new()) };
             let at = |number| line_number(no, &Entry { book: book.clone(), year, number });
-            let sql = "SELECT rowid & 16777215 FROM lines WHERE lines MATCH ?1 AND rowid > ?2 AND rowid <= ?3
+            let sql = "SELECT rowid FROM lines WHERE lines MATCH ?1 AND rowid > ?2 AND rowid <= ?3
                        ORDER BY rowid LIMIT ?4";
             db.prepare_cached(sql)
                 .and_then(|mut s| {
                     let key = params![expression, at(after.unwrap_or(0)), at(index::NUMBER_MASK), limit];
-                    s.query_map(key, |row| row.get(0))?.collect()
+                    let rows = s.query_map(key, |row| row.get::<_, i64>(0))?;
+                    rows.map(|no| no.map(index::number_of)).collect()
                 })
                 .attempted(read)
         })?;
@@ -243,7 +269,10 @@ impl Search {
         &self,
         search: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let kept = locked(&self.searchers).pop();
+        let (file, kept) = {
+            let mut searchers = locked(&self.searchers);
+            (searchers.file, searchers.kept.pop())
+        };
         let db = match kept {
             Some(db) => db,
             None => {
@@ -259,8 +288,8 @@ impl Search {
             }
         })?;
         let mut searchers = locked(&self.searchers);
-        if searchers.len() < SEARCHERS_KEPT {
-            searchers.push(db);
+        if searchers.file == file && searchers.kept.len() < SEARCHERS_KEPT {
+            searchers.kept.push(db);
         }
         drop(searchers);
         Ok(found)

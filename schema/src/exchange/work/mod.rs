@@ -339,6 +339,14 @@ pub enum WorkRefusal {
         /// The document.
         document: DocumentId,
     },
+    /// It is on its way out in the order of the law, or was given up there: no other door sends it.
+    #[error(
+        "document `{document}` was drafted here: it leaves as a draft does, approved, signed and numbered in turn"
+    )]
+    IsDrafted {
+        /// The document.
+        document: DocumentId,
+    },
     /// It was set aside before, and nothing more was said since.
     #[error("what was said about the document was set aside already")]
     AlreadySetAside,
