@@ -7,7 +7,7 @@ mod station;
 use std::fs;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use office::pair::{CLERK, LEADER, OFFICER, opened, refused};
+use office::pair::{CLERK, LEADER, OFFICER, opened, paper, refused};
 use office::{LETTER, Office, sign};
 use schema::body::{Body, Dispatch, Issue};
 use schema::courier::{CourierWriter, Record};
@@ -181,7 +181,7 @@ fn h3_stamp_and_slip_say_what_the_events_say() {
 #[test]
 fn h3_paper_document_has_a_slip_to_write_on() {
     let office = opened(SENDER);
-    paper(&office, "V/v cắt điện");
+    office.text(&paper("V/v cắt điện"));
     office.text(&["register", "cancel", "--reason", "Ghi nhầm", "--as", CLERK]);
     let page = office.text(&["print", "slip", "--number", "1"]);
     stands_alone(&page);
@@ -191,20 +191,6 @@ fn h3_paper_document_has_a_slip_to_write_on() {
         assert_eq!(refused(&office, &["print", "slip", "--number", number]), "no-line", "{number}");
     }
     assert_eq!(office.ask(&["print", "slip"]).status.code(), Some(2), "of which document?");
-}
-
-fn paper(office: &Office, subject: &str) {
-    let paper = [
-        "register",
-        "paper",
-        "--author",
-        "Điện lực Bắc Hà",
-        "--number",
-        "12/ĐL",
-        "--issued-on",
-        "2025-06-05",
-    ];
-    office.text(&[&paper[..], &["--type", "công văn", "--subject", subject, "--as", CLERK]].concat());
 }
 
 /// H2: a volume is a range of numbers. What was printed and bound is printed again byte for byte: after later numbers, after a
@@ -219,7 +205,7 @@ fn h2_volume_is_printed_again_byte_for_byte() {
     fs::write(&config, text.replace("id = \"den\"\n", &with)).expect("written");
     office.stop("-TERM");
     office.start();
-    (1..=3).for_each(|n| paper(&office, &format!("V/v số {n}")));
+    (1..=3).for_each(|n| drop(office.text(&paper(&format!("V/v số {n}")))));
     let export = |office: &Office, name: &str, more: &[&str]| {
         let out = office.path(name);
         office.text(&[&["register", "export", "--out", &out][..], more].concat());
@@ -233,7 +219,7 @@ fn h2_volume_is_printed_again_byte_for_byte() {
     assert_eq!(refused(&office, &["register", "export", "--volume", "2", "--out", "x"]), "no-volume");
     assert_eq!(refused(&office, &["register", "export", "--volume", "0", "--out", "x"]), "no-volume");
     let first = bound(&office, "first");
-    (4..=7).for_each(|n| paper(&office, &format!("V/v số {n}")));
+    (4..=7).for_each(|n| drop(office.text(&paper(&format!("V/v số {n}")))));
     assert_eq!(bound(&office, "later"), first);
     office.stop("-KILL");
     office.start();
@@ -256,7 +242,7 @@ fn h2_volume_is_printed_again_byte_for_byte() {
 
     let made = office.json(&["backup", "--out", &office.path("backups")]);
     let backup = made["backup"].as_str().expect("a path").to_owned();
-    paper(&office, "V/v mất");
+    office.text(&paper("V/v mất"));
     office.stop("-TERM");
     office.text(&["restore", "--from", &backup, "--replace"]);
     office.start();

@@ -5,7 +5,7 @@ mod office;
 mod station;
 
 use node::store::Reader;
-use office::pair::{CLERK, LEADER, OFFICER, Pair, opened, refused};
+use office::pair::{CLERK, LEADER, OFFICER, Pair, opened, paper, refused};
 use office::{LETTER, Office, sign};
 use schema::body::{Act, Body, Deed};
 use schema::courier::{CourierWriter, Record};
@@ -425,22 +425,7 @@ fn l3_machine_reads_and_sends_only_what_the_settings_say() {
 #[test]
 fn numbers_are_one_series_and_survive_a_restore() {
     let mut office = opened(SENDER);
-    let paper = [
-        "register",
-        "paper",
-        "--author",
-        "Điện lực Bắc Hà",
-        "--number",
-        "12/ĐL",
-        "--issued-on",
-        "2025-06-05",
-        "--type",
-        "công văn",
-        "--subject",
-        "V/v cắt điện",
-        "--as",
-        CLERK,
-    ];
+    let paper = paper("V/v cắt điện");
     // Whoever has had no answer repeats the command with the id, and gets the same number.
     let once = [&paper[..], &["--id", "000102030405060708090a0b0c0d0e0f"]].concat();
     let first = office.json(&once);

@@ -120,13 +120,16 @@ fn h1_lines_on_paper_and_electronic_ones_are_found_in_their_register() {
     assert_eq!(lines(&["dia chinh"]), [2]);
 }
 
+/// What an office is called in the directory of these tests.
+fn name(office: &OfficeId, day: Day) -> Option<String> {
+    directory("nats://127.0.0.1:1").name_at(office, day.0).map(str::to_owned)
+}
+
 /// An index of a store, up to date, in this file.
 fn fingerprint(data: &Path, file: &Path) -> [u8; 32] {
-    let names = directory("nats://127.0.0.1:1");
-    let names = |office: &OfficeId, day: Day| names.name_at(office, day.0).map(str::to_owned);
     let (search, reader) =
         (Search::new(file.to_owned()), Reader::open(&data.join("tram.db")).expect("a reader"));
-    while search.advance(&reader, &names).expect("advanced") {}
+    while search.advance(&reader, &name).expect("advanced") {}
     search.fingerprint().expect("rows")
 }
 
@@ -211,5 +214,28 @@ fn index_that_is_damaged_or_of_another_store_is_made_anew() {
         fs::write(&index, bytes).expect("written");
         pair.recipient.start();
         assert_eq!(found(&pair.recipient, &words).len(), 1, "damaged; the words only: {words_only}");
+    }
+}
+
+/// Where the store itself cannot be read, a new index would fail at the same place: the one that is there stays.
+#[test]
+fn damage_of_the_store_is_not_put_down_to_the_index() {
+    let mut pair = Pair::open();
+    pair.send("V/v kiểm tra hồ chứa nước");
+    pair.carry(true);
+    let office = &mut pair.recipient;
+    assert_eq!(found(office, &["incoming", "ho chua"]).len(), 1);
+    office.stop("-TERM");
+    let store = office.data().join("tram.db");
+    let db = rusqlite::Connection::open(&store).expect("a store");
+    let damaged = "DROP TRIGGER journal_is_append_only;
+                   UPDATE journal SET bytes = x'00' WHERE position = (SELECT max(position) FROM held)";
+    db.execute_batch(damaged).expect("damaged");
+    let reader = Reader::open(&store).expect("a reader");
+    let search = Search::new(Path::new(&office.path("anew.db")).to_owned());
+    for _ in 0..2 {
+        let error = search.advance(&reader, &name).expect_err("a journal entry cannot be read");
+        assert!(error.is_damage(), "{error}");
+        assert!(!search.is_damaged(), "the index was blamed");
     }
 }

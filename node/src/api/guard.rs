@@ -13,15 +13,15 @@ use schema::handling::{Actor, Role};
 
 use super::problem::Problem;
 use super::{Api, SharedApi};
-use crate::people::Person;
+use crate::people::{People, Person};
 use crate::words::Lang;
 
 /// Checks the request, lets it through, and gives a refusal its words.
 pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, next: Next) -> Response {
     let lang = Lang::of_header(text(request.headers(), &header::ACCEPT_LANGUAGE));
     let checked = match check(&api, request.headers()) {
-        Ok((caller, token)) => {
-            let caller = recorded(&api, caller, &token, request.method()).await;
+        Ok(token) => {
+            let caller = caller(&api, &token, request.method()).await;
             caller.and_then(|caller| caller.may(request.method(), request.uri().path()).map(|()| caller))
         }
         Err(problem) => Err(problem),
@@ -44,30 +44,29 @@ pub(super) async fn guard(State(api): State<SharedApi>, mut request: Request, ne
     }
 }
 
-/// Nobody acts by rights that the chain does not know: a person as the list says after it was recorded. Where it cannot be
-/// recorded, reading goes on for whoever is known to the chain as the list says.
-async fn recorded(
-    api: &SharedApi,
-    caller: Caller,
-    token: &[u8; 32],
-    method: &Method,
-) -> Result<Caller, Problem> {
-    let Caller::Person(person) = caller else { return Ok(caller) };
+/// Who has this token. Nobody acts by rights that the chain does not know: a person as the list says after it was recorded.
+/// Where it cannot be recorded, reading goes on for whoever is known to the chain as the list says.
+async fn caller(api: &SharedApi, token: &[u8; 32], method: &Method) -> Result<Caller, Problem> {
+    if *token == api.token_hash {
+        return Ok(Caller::Machine(api.machine_roles.clone()));
+    }
+    let of = |people: &People| people.of_token(token).cloned();
+    let nobody = || Problem::new(StatusCode::UNAUTHORIZED, "token");
     match super::people::record(api).await {
-        Ok((people, _)) => {
-            let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
-            people.of_token(token).cloned().map(Caller::Person).ok_or_else(refused)
-        }
-        Err(problem) if method == Method::GET && super::people::is_recorded(api, &person).await? => {
+        Ok((people, _)) => of(&people).map(Caller::Person).ok_or_else(nobody),
+        Err(problem) => {
+            let person = of(&super::people::read(api)?).ok_or_else(nobody)?;
+            if method != Method::GET || !super::people::is_recorded(api, &person).await? {
+                return Err(problem);
+            }
             tracing::warn!(?problem, "what the list of people says cannot be recorded");
             Ok(Caller::Person(person))
         }
-        Err(problem) => Err(problem),
     }
 }
 
-/// Who asks, and the hash of the token that says so.
-fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, [u8; 32]), Problem> {
+/// The hash of the token that a request from this machine carries.
+fn check(api: &Api, headers: &HeaderMap) -> Result<[u8; 32], Problem> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     // A page of another site may carry a name that leads to this machine: it is the name that gives it away.
     if headers.get_all(header::HOST).iter().count() != 1 || !api.answers_to(host) {
@@ -81,14 +80,7 @@ fn check(api: &Api, headers: &HeaderMap) -> Result<(Caller, [u8; 32]), Problem> 
     }
     let token = text(headers, &header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     // Hashes are compared, so the time it takes says nothing about the token.
-    let refused = || Problem::new(StatusCode::UNAUTHORIZED, "token");
-    let hash = token.map(token_hash).ok_or_else(refused)?;
-    if hash == api.token_hash {
-        return Ok((Caller::Machine(api.machine_roles.clone()), hash));
-    }
-    let people = super::people::read(api)?;
-    let person = people.of_token(&hash).cloned().ok_or_else(refused)?;
-    Ok((Caller::Person(person), hash))
+    token.map(token_hash).ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "token"))
 }
 
 /// Who asks.

@@ -320,6 +320,24 @@ mod tests {
 
     const RECIPIENT: OfficeId = OfficeId::new([2; 16]);
 
+    /// The `n`-th send, which is recorded at the same position and open.
+    fn open_row(n: u64, kind: Kind, urgency: Urgency, document: Option<DocumentId>) -> SentRow {
+        SentRow {
+            to: RECIPIENT,
+            place: Place { incarnation: Incarnation::FIRST, counter: Counter(n), id: EventId::new([7; 32]) },
+            position: Position(n),
+            kind,
+            urgency,
+            document,
+            open: true,
+            left: None,
+            receipt: None,
+            superseded: false,
+            regained: false,
+            code_key: None,
+        }
+    }
+
     /// A store in whose outbox one row of each urgency is due at `due_at`.
     fn store(due_at: Millis) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -328,24 +346,8 @@ mod tests {
             let bytes = "INSERT INTO journal VALUES (?1, 0, 0, ?1, 0, x'00')";
             store.db.execute(bytes, [n]).expect("a journal entry");
             let n = n.unsigned_abs();
-            let row = SentRow {
-                to: RECIPIENT,
-                place: Place {
-                    incarnation: Incarnation::FIRST,
-                    counter: Counter(n),
-                    id: EventId::new([7; 32]),
-                },
-                position: Position(n),
-                kind: Kind::Dispatch,
-                urgency,
-                document: Some(DocumentId::new([urgency.number(); 16])),
-                open: true,
-                left: None,
-                receipt: None,
-                superseded: false,
-                regained: false,
-                code_key: None,
-            };
+            let document = Some(DocumentId::new([urgency.number(); 16]));
+            let row = open_row(n, Kind::Dispatch, urgency, document);
             store.apply(&Change::Sent(row), Position(n), due_at).expect("a row");
         }
         (folder, store)
@@ -408,24 +410,8 @@ mod tests {
             };
             let mut id = [0; 16];
             id[..8].copy_from_slice(&n.to_le_bytes());
-            let row = SentRow {
-                to: RECIPIENT,
-                place: Place {
-                    incarnation: Incarnation::FIRST,
-                    counter: Counter(n),
-                    id: EventId::new([7; 32]),
-                },
-                position: Position(n),
-                kind,
-                urgency: Urgency::Normal,
-                document: (kind == Kind::Dispatch).then(|| DocumentId::new(id)),
-                open: true,
-                left: None,
-                receipt: None,
-                superseded: false,
-                regained: false,
-                code_key: None,
-            };
+            let document = (kind == Kind::Dispatch).then(|| DocumentId::new(id));
+            let row = open_row(n, kind, Urgency::Normal, document);
             store.apply(&Change::Sent(row), Position(n), Millis(1)).expect("a row");
         }
         store.claim(OfficeId::new([1; 16])).expect("claimed");

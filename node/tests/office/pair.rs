@@ -68,3 +68,10 @@ pub fn refused(office: &Office, arguments: &[&str]) -> String {
     let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     answer["error"].as_str().expect("a code").to_owned()
 }
+
+/// The command that registers a letter on paper.
+pub fn paper(subject: &str) -> [&str; 14] {
+    let letter = ["--author", "Điện lực Bắc Hà", "--number", "12/ĐL", "--issued-on", "2025-06-05"];
+    let [a, b, c, d, e, f] = letter;
+    ["register", "paper", a, b, c, d, e, f, "--type", "công văn", "--subject", subject, "--as", CLERK]
+}

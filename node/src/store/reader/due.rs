@@ -1,6 +1,7 @@
 //! What is due and what is late: to be seen without opening anything.
 
 use rusqlite::{Row, params, params_from_iter};
+use schema::body::Dispatch;
 use schema::document::Manifest;
 use schema::event::Urgency;
 use schema::handling::{AtTheLatest, BusinessKind, Calendar, CaseRow, Side, Term, Timeliness};
@@ -124,6 +125,13 @@ impl DueView {
     fn about(self, manifest: Manifest, number: Option<String>) -> Self {
         Self { subject: Some(manifest.subject), number, urgency: manifest.urgency, ..self }
     }
+
+    /// What a document says that may be lost: the task is there without it too.
+    fn about_sent(self, dispatch: Option<Dispatch>) -> Self {
+        let Some(dispatch) = dispatch else { return self };
+        let number = dispatch.number();
+        self.about(dispatch.manifest, number)
+    }
 }
 
 impl Reader {
@@ -202,9 +210,8 @@ impl Reader {
             let Some(dispatch) = dispatch_of(&event) else { continue };
             let urgency = dispatch.manifest.urgency;
             let term = calendar.same_day(millis(arrived_at), AtTheLatest::NextDay, urgency);
-            let number = dispatch.number();
             let row = DueView::new(Task::ToAccept, dispatch.manifest.document, term, now);
-            let row = row.about(dispatch.manifest, number);
+            let row = row.about_sent(Some(dispatch));
             rows.push(DueView { from: Some(event.event.office), ..row });
         }
         Ok(rows)
@@ -230,13 +237,7 @@ impl Reader {
         for (from, case) in found {
             let Some(due) = case.open_due() else { continue };
             let row = DueView::new(Task::ToFinish, case.document, Term::by(due), now);
-            let row = match self.incoming_dispatch(&from, &case.document)? {
-                Some(dispatch) => {
-                    let number = dispatch.number();
-                    row.about(dispatch.manifest, number)
-                }
-                None => row,
-            };
+            let row = row.about_sent(self.incoming_dispatch(&from, &case.document)?);
             rows.push(DueView { from: Some(from), ..row });
         }
         Ok(rows)
@@ -266,13 +267,7 @@ impl Reader {
             let late_after = millis(since).plus(OVERDUE_MS);
             let term = Term { due_at: late_after, late_after };
             let row = DueView::new(Task::ToArrive, document, term, now);
-            let row = match dispatch_of(&self.event_at(position)?.0) {
-                Some(dispatch) => {
-                    let number = dispatch.number();
-                    row.about(dispatch.manifest, number)
-                }
-                None => row,
-            };
+            let row = row.about_sent(dispatch_of(&self.event_at(position)?.0));
             rows.push(DueView { recipients: Some(recipients.unsigned_abs()), ..row });
         }
         Ok(rows)
@@ -294,13 +289,7 @@ impl Reader {
         for (document, due, recipients, office) in found {
             let Some(due) = Day::from_days(due) else { continue };
             let row = DueView::new(Task::ToBeReplied, document, Term::by(due), now);
-            let row = match self.outgoing_dispatch(&document)? {
-                Some(dispatch) => {
-                    let number = dispatch.number();
-                    row.about(dispatch.manifest, number)
-                }
-                None => row,
-            };
+            let row = row.about_sent(self.outgoing_dispatch(&document)?);
             let office = (recipients == 1).then(|| OfficeId::new(office));
             rows.push(DueView { recipients: Some(recipients.unsigned_abs()), office, ..row });
         }
@@ -336,13 +325,7 @@ impl Reader {
             let urgency = dispatch.as_ref().map_or(Urgency::Normal, |dispatch| dispatch.manifest.urgency);
             let term = calendar.same_day(millis(asked_at), AtTheLatest::NextDay, urgency);
             let row = DueView::new(task, case.document, term, now);
-            let row = match dispatch {
-                Some(dispatch) => {
-                    let number = dispatch.number();
-                    row.about(dispatch.manifest, number)
-                }
-                None => row,
-            };
+            let row = row.about_sent(dispatch);
             let (from, office) = match case.side {
                 Side::Recipient => (Some(case.with), None),
                 Side::Sender => (None, Some(case.with)),

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument, SlipPart};
-use crate::document::{AmendKind, Amends, CopyForm};
+use crate::document::{AmendKind, Amends, CopyForm, Reference};
 use crate::handling::{
     Actor, BusinessKind, Direction, Fact as Told, PersonRow, Progress, REQUESTS_MAX, Recipients,
     RefusalReason, Role, STEPS_MAX, Side, Stage, Standing,
@@ -507,6 +507,54 @@ fn f4_deadline_outlives_a_change_of_hands() {
     pair.receive(LEADER, assign_by(Some(second))).expect("assigned");
     assert_eq!(due(&pair), Some(second));
     assert_eq!(pair.recipient.replayed().hash(), pair.recipient.hash());
+}
+
+/// F2: that an answer has come is a join, however it names what it answers. Where the document was lost, the answer may be here
+/// first.
+#[test]
+fn f2_answer_counts_whichever_of_the_two_is_known_first() {
+    let wanted: Day = "2025-06-30".parse().expect("a day");
+    let issue = Issue::given("47/UBND-VP".parse().expect("a code"), "2025-06-05".parse().expect("a day"));
+    let mut asks = dispatch(ME, 1);
+    (asks.manifest.due, asks.issued) = (Some(wanted), Some(issue.clone()));
+    let asks = draft(&[A], &Body::Dispatch(asks));
+    let answer = |document| {
+        let mut answer = dispatch(A, 2);
+        let Issue { code: number, on: issued_on, .. } = issue.clone();
+        answer.manifest.responds_to = vec![Reference { issuer: ME, number, issued_on, document }];
+        Station::new(A).record(&draft(&[ME], &Body::Dispatch(answer)), Millis(1)).0
+    };
+    let open = |station: &Station| {
+        let case = sure(station.records.case(&A, &document(1), Side::Sender));
+        case.and_then(|case| case.open_due())
+    };
+    for by_id in [Some(document(1)), None] {
+        let mut station = Station::new(ME);
+        station.record(&asks, Millis(1));
+        assert_eq!(open(&station), Some(wanted));
+        takes(&mut station, &answer(by_id));
+        assert_eq!(open(&station), None, "by its id: {}", by_id.is_some());
+        assert_eq!(station.replayed().hash(), station.hash());
+    }
+    let mut station = Station::new(ME);
+    takes(&mut station, &answer(Some(document(1))));
+    station.record(&asks, Millis(1));
+    assert_eq!(open(&station), None, "the answer was here first");
+
+    // Here it is due until it is answered, or until a leader names another day.
+    let mut here = Station::new(A);
+    let asked = Station::new(ME).record(&asks, Millis(1)).0;
+    takes(&mut here, &asked);
+    let due = |here: &Station| {
+        sure(here.records.case(&ME, &document(1), Side::Recipient)).and_then(|case| case.open_due())
+    };
+    assert_eq!(due(&here), Some(wanted));
+    let mut answer = dispatch(A, 2);
+    let Issue { code: number, on: issued_on, .. } = issue;
+    answer.manifest.responds_to =
+        vec![Reference { issuer: ME, number, issued_on, document: Some(document(1)) }];
+    here.record(&draft(&[ME], &Body::Dispatch(answer)), Millis(2));
+    assert_eq!(due(&here), None);
 }
 
 /// E7: after a restore no number is given until somebody has stated the highest of the printed register.
