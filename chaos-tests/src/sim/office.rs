@@ -11,12 +11,12 @@ use node::store::Store;
 use rand_chacha::rand_core::Rng;
 use schema::blob::{BlobRef, CHUNK_BYTES};
 use schema::body::{Dispatch, Place};
-use schema::document::{Attachment, DocumentType, Manifest, Signer};
+use schema::document::{Attachment, Code, DocumentType, Manifest, Reference, Signer};
 use schema::event::{Urgency, VerifiedEvent, Verifier, key_id};
 use schema::exchange::Command;
 use schema::id::{BlobHash, DocumentId, OfficeId, Position};
 use schema::invariant::Violation;
-use schema::time::Millis;
+use schema::time::{Day, Millis};
 use sha2::{Digest, Sha256};
 
 use super::clones::CloneOf;
@@ -224,13 +224,39 @@ impl World<'_> {
         let (issuer, subject) = (self.stations[number].office, format!("Về việc số {}", self.tickets));
         let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
         let letter = Manifest::new(document, issuer, DocumentType::OfficialLetter, subject, signer);
-        let manifest = Manifest { urgency, attachments: attachments.collect(), ..letter };
+        let due = if chance(&mut self.rng, 250) { Day::from_days(20_500) } else { None };
+        let responds_to: Vec<Reference> = self.answered(number).into_iter().collect();
+        for reference in &responds_to {
+            if !to.contains(&reference.issuer) {
+                to.push(reference.issuer);
+            }
+            self.answers.extend(reference.document.map(|answered| (document, (reference.issuer, answered))));
+        }
+        let attachments = attachments.collect();
+        let manifest = Manifest { urgency, attachments, due, responds_to, ..letter };
         let dispatch = Dispatch::unsigned(manifest);
         let command =
             Command::Dispatch { to: to.clone(), dispatch: Box::new(dispatch), reference_only: true };
         inputs.push(Input::Command { ticket, command });
         self.asked.insert(ticket, (number, document, to));
         self.step(number, inputs)
+    }
+
+    /// Now and then, a document of another office that this one answers.
+    fn answered(&mut self, number: usize) -> Option<Reference> {
+        if !chance(&mut self.rng, 200) {
+            return None;
+        }
+        let me = self.stations[number].office;
+        let sent: Vec<(OfficeId, DocumentId)> = self
+            .saved
+            .iter()
+            .filter(|(_, to, _)| *to == me)
+            .map(|(from, _, document)| (*from, *document))
+            .collect();
+        let (issuer, document) = *sent.get(index(&mut self.rng, sent.len().max(1)))?;
+        let number = Code::new("1", "UBND-VP").ok()?;
+        Some(Reference { issuer, number, issued_on: Day::from_days(20_000)?, document: Some(document) })
     }
 
     pub(super) fn step(&mut self, number: usize, inputs: Vec<Input>) -> Result<(), Violation> {

@@ -346,6 +346,16 @@ impl World<'_> {
         let by_hand = |office: &OfficeId| {
             self.stations.iter().any(|station| station.office == *office && station.restored_by_hand)
         };
+        for (from, to, answer) in self.saved.iter().filter(|(_, to, _)| !cloned(to)) {
+            let Some((issuer, document)) = self.answers.get(answer).filter(|(issuer, _)| issuer == to) else {
+                continue;
+            };
+            let case = senders.get(&(*issuer, *from, *document));
+            if case.is_none_or(|case| case.replied.is_none()) && self.stands(issuer) {
+                let found = format!("{issuer} holds the answer {answer} of {from} and still waits for one");
+                return Err(Violation { promise: "P5", found });
+            }
+        }
         let keys = senders.keys().chain(recipients.keys());
         for key in keys.filter(|(from, to, _)| !cloned(from) && !cloned(to)) {
             let (there, here) = (senders.get(key), recipients.get(key));
@@ -377,6 +387,11 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the office has a station that runs.
+    fn stands(&self, office: &OfficeId) -> bool {
+        self.stations.iter().any(|one| one.office == *office && !one.is_retired() && one.node.is_some())
     }
 
     fn is_shown(&self, case: &CaseRow) -> Result<bool, Violation> {

@@ -150,6 +150,8 @@ pub(super) struct World<'a> {
     pub(super) documents_left: usize,
     /// What people still do with documents.
     pub(super) work_left: usize,
+    /// Which document an answer answers, and whose that is.
+    pub(super) answers: BTreeMap<DocumentId, (OfficeId, DocumentId)>,
     pub(super) paper: PaperRegisters,
     pub(super) tickets: u64,
     pub(super) refused: usize,
@@ -280,6 +282,7 @@ impl<'a> World<'a> {
             signed_with: BTreeSet::new(),
             documents_left: options.documents,
             work_left: options.work,
+            answers: BTreeMap::new(),
             paper: PaperRegisters::default(),
             tickets: 0,
             refused: 0,
