@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use minicbor::bytes::ByteVec;
 
+use super::desk::{Work, WorkRefusal, decide_work};
 use super::settle::agrees;
-use super::work::{Work, WorkRefusal, decide_work};
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{BLOBS_MAX, BlobRef};
 use crate::body::{

@@ -15,6 +15,7 @@
 
 mod change;
 mod decide;
+mod desk;
 mod evolve;
 mod learn;
 #[cfg(test)]
@@ -23,12 +24,11 @@ mod records;
 mod settle;
 #[cfg(test)]
 mod tests;
-mod work;
 
 pub use change::{Alarm, Change, Class, Entry};
 pub use decide::{Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
+pub use desk::{Arrival, Work, WorkRefusal, beyond_authority};
 pub use records::{HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX, SentRow, StateDigest};
-pub use work::{Arrival, Work, WorkRefusal, beyond_authority};
 
 use std::collections::BTreeMap;
 
