@@ -447,6 +447,31 @@ mod tests {
     }
 
     #[test]
+    fn list_that_a_hand_has_spoilt_is_refused_and_names_whom() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataFolder::new(folder.path());
+        let mut people = People::read(&data).expect("nobody yet");
+        people.add("Lò Thị Mai", &[Role::Clerk], Limits::default(), "Quản trị").expect("added");
+        let path = folder.path().join("people.json");
+        let sound = std::fs::read_to_string(&path).expect("a list");
+        let one: serde_json::Value = serde_json::from_str(&sound).expect("JSON");
+        let found = |list: serde_json::Value| {
+            std::fs::write(&path, list.to_string()).expect("written");
+            People::read(&data).map_or_else(|error| error.to_string(), |_| "taken".to_owned())
+        };
+        let changed = |key: &str, value: serde_json::Value| {
+            let mut list = one.clone();
+            list[0][key] = value;
+            list
+        };
+        assert_eq!(found(one.clone()), "taken");
+        assert!(found(changed("roles", serde_json::json!([]))).contains("`Lò Thị Mai`"));
+        assert!(found(changed("name", "a\u{202e}b".into())).contains("no plain name"));
+        let twice = serde_json::json!([one[0], one[0]]);
+        assert!(found(twice).contains("stands in it twice"));
+    }
+
+    #[test]
     fn name_and_role_are_asked_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut people = People::read(&DataFolder::new(folder.path())).expect("nobody yet");

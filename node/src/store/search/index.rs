@@ -261,12 +261,21 @@ impl Index {
                 (reading.journal, reading.entry_hash) = (last, reader.entry_hash(last)?);
             }
         }
-        for arrived in reader.arrived_after(reading.incoming, PORTION)? {
+        let arrived = reader.arrived_after(reading.incoming, PORTION)?;
+        if arrived.is_empty() {
+            // What no version here reads as a document stands in no list.
+            reading.incoming = extent.incoming;
+        }
+        for arrived in arrived {
             reading.incoming = arrived.ordinal;
             let words = row::incoming(reader, &arrived, names)?;
             made.push(Made { list: List::Incoming, no: arrived.ordinal as i64, words });
         }
-        for departed in reader.departed_after(reading.outgoing, OUTGOING_PORTION)? {
+        let departed = reader.departed_after(reading.outgoing, OUTGOING_PORTION)?;
+        if departed.is_empty() {
+            reading.outgoing = extent.outgoing;
+        }
+        for departed in departed {
             reading.outgoing = departed.position;
             let words = row::outgoing(reader, &departed, names)?;
             made.push(Made { list: List::Outgoing, no: departed.position as i64, words });

@@ -111,8 +111,10 @@ pub struct MemoryRecords {
     cases: BTreeMap<(OfficeId, DocumentId, Side), CaseRow>,
     lines: BTreeMap<(Direction, handling::Entry), LineUse>,
     worked: HashMap<WorkId, (Direction, handling::Entry)>,
-    /// Documents by recipient, and number, symbol and year.
-    coded: BTreeMap<(OfficeId, u64), BTreeSet<DocumentId>>,
+    /// Documents sent, by recipient, and number, symbol and year.
+    sent_codes: BTreeMap<(OfficeId, u64), BTreeSet<DocumentId>>,
+    /// Documents registered, by sender, and number, symbol and year.
+    registered_codes: BTreeMap<(OfficeId, u64), BTreeSet<DocumentId>>,
     drafted: BTreeMap<DocumentId, DraftedRow>,
     people: BTreeMap<String, PersonRow>,
 }
@@ -235,14 +237,17 @@ impl Records for MemoryRecords {
     }
 
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
-        let cases = self.cases.values().filter(|case| case.with == *from && case.code_key == Some(code_key));
-        Ok(cases.map(|case| case.document).take(SAME_CODE_MAX).collect())
+        Ok(first_documents(self.registered_codes.get(&(*from, code_key))))
     }
 
     fn went_with_code(&self, to: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
-        let documents = self.coded.get(&(*to, code_key)).into_iter().flatten();
-        Ok(documents.copied().take(SAME_CODE_MAX).collect())
+        Ok(first_documents(self.sent_codes.get(&(*to, code_key))))
     }
+}
+
+/// The first of them, by id.
+fn first_documents(documents: Option<&BTreeSet<DocumentId>>) -> Vec<DocumentId> {
+    documents.into_iter().flatten().copied().take(SAME_CODE_MAX).collect()
 }
 
 impl MemoryRecords {
@@ -253,7 +258,7 @@ impl MemoryRecords {
                 if let Some(document) = row.document {
                     self.outgoing.entry(document).or_insert(row.position);
                     if let Some(code_key) = row.code_key {
-                        self.coded.entry((row.to, code_key)).or_default().insert(document);
+                        self.sent_codes.entry((row.to, code_key)).or_default().insert(document);
                     }
                 }
                 let rows = self.sent.entry((row.to, row.place.incarnation)).or_default();
@@ -303,6 +308,9 @@ impl MemoryRecords {
                 }
             }
             Change::Case(case) => {
+                if let Some(code_key) = case.code_key {
+                    self.registered_codes.entry((case.with, code_key)).or_default().insert(case.document);
+                }
                 self.cases.insert((case.with, case.document, case.side), case.clone());
             }
             Change::Line { direction, line, used } => {
