@@ -9,6 +9,7 @@ CREATE TABLE signing_request (
     content        BLOB    NOT NULL CHECK (length(content) BETWEEN 1 AND 65536), -- the frozen bytes
     digest         BLOB    NOT NULL CHECK (length(digest) = 32), -- SHA-256 of the content
     description    TEXT    NOT NULL,                       -- what the officer reads on the telephone
+    asked_by       TEXT,                                   -- who asked; none for a program
     created_at     INTEGER NOT NULL,                       -- ms since epoch, UTC
     expires_at     INTEGER NOT NULL,
     state          TEXT    NOT NULL CHECK (state IN ('recorded', 'asked', 'signed', 'declined', 'expired', 'failed')),
@@ -28,7 +29,7 @@ CREATE UNIQUE INDEX signing_request_open ON signing_request (signer, digest) WHE
 CREATE TRIGGER signing_request_ended_never_changes BEFORE UPDATE ON signing_request WHEN OLD.ended_at IS NOT NULL
 BEGIN SELECT raise(ABORT, 'a signing request that has ended never changes'); END;
 CREATE TRIGGER signing_request_is_frozen
-BEFORE UPDATE OF no, id, signer, preparation, content, digest, description, created_at, expires_at ON signing_request
+BEFORE UPDATE OF no, id, signer, preparation, content, digest, description, asked_by, created_at, expires_at ON signing_request
 BEGIN SELECT raise(ABORT, 'what is to be signed never changes'); END;
 CREATE TRIGGER signing_request_open_is_kept BEFORE DELETE ON signing_request WHEN OLD.ended_at IS NULL
 BEGIN SELECT raise(ABORT, 'a signing request is kept until it has ended'); END;

@@ -139,6 +139,7 @@ table! {
         "approved" => "lãnh đạo duyệt", "approved";
         "signed" => "người có thẩm quyền ký", "signed by a person";
         "issued" => "cấp số, ngày; vào sổ", "numbered and registered";
+        "sealed" => "đã đóng dấu cơ quan và cho gửi", "sealed by the office and queued";
         "discarded" => "hủy trước khi gửi", "given up before it was sent";
         "agreed" => "nơi nhận đồng ý với đề nghị của bên gửi", "its recipient agrees to what its sender asks";
         "declined" => "nơi nhận không đồng ý với đề nghị của bên gửi", "its recipient declines what its sender asks";
@@ -177,6 +178,7 @@ table! {
         "approved" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "signed" => "Chữ ký của cá nhân; khi ghi và khi gửi, trạm không thấy lỗi.", "The person's signature; nothing wrong was found when it was recorded and when it was sent.";
         "issued" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "sealed" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "discarded" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "agreed" => "Do nơi nhận ký.", "Signed by the recipient.";
         "declined" => "Do nơi nhận ký.", "Signed by the recipient.";

@@ -452,6 +452,57 @@ fn numbers_are_one_series_and_survive_a_restore() {
     assert_eq!(numbers(&office), [Some(1), Some(4)]);
 }
 
+/// H1, H2: paper that goes out takes the next number of the outgoing series, and its register prints what the law wants of it.
+#[test]
+fn outgoing_paper_takes_a_number_of_the_series() {
+    let office = opened(SENDER);
+    let id = ["--id", "000102030405060708090a0b0c0d0e0f"];
+    let paper = ["register", "issue-paper", "--type", "QĐ", "--subject", "V/v phê duyệt dự toán"];
+    let rest = ["--signer", "Vàng A Sáng, Chủ tịch", "--recipient-line", "Như Điều 3", "--copies", "5"];
+    let paper = [&paper[..], &rest, &["--kept-by", "Văn phòng", "--as", CLERK]].concat();
+    let first = office.json(&[&paper[..], &id].concat());
+    assert_eq!((&first["line"]["number"], &first["number"]), (&1.into(), &"01/QĐ-UBND".into()));
+    let again = office.json(&[&paper[..], &id].concat());
+    assert_eq!((&again["line"], &again["number"]), (&first["line"], &first["number"]));
+    assert_eq!(office.json(&paper)["number"], "02/QĐ-UBND");
+    let asked = [&paper[..paper.len() - 1], &[OFFICER]].concat();
+    assert_eq!(refused(&office, &asked), "role");
+    let shown = office.json(&["register", "show", "di", "du toan", "--direction", "outgoing"]);
+    let row = &shown["rows"][0];
+    assert_eq!((&row["copies"], &row["kept_by"]), (&5.into(), &"Văn phòng".into()), "{shown}");
+    let file = office.path("so-di.csv");
+    office.text(&["register", "export", "--direction", "outgoing", "--format", "csv", "--out", &file]);
+    let printed = std::fs::read_to_string(&file).expect("a register");
+    for text in ["01/QĐ-UBND", "Vàng A Sáng, Chủ tịch", "Như Điều 3", "Văn phòng", "05"] {
+        assert!(printed.contains(text), "{text} is not in {printed}");
+    }
+}
+
+/// L3: what a person sends is sent in that person's name, which stays in the office.
+#[test]
+fn l3_document_says_who_sealed_it() {
+    let mut pair = Pair::open();
+    let paper = pair.sender.path("công văn.pdf");
+    std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");
+    let letter = ["send", "--reference-only", "--to", "H02.18", "--subject", "V/v khác"];
+    let letter = [&letter[..], LETTER, &[paper.as_str()]].concat();
+    let sent = pair.sender.json(&[&letter[..], &["--as", CLERK]].concat());
+    let document = sent["document"].as_str().expect("an id").to_owned();
+    let steps = |office: &Office, document: &str| {
+        let shown = office.json(&["show", document]);
+        let steps = shown["steps"].as_array().cloned().unwrap_or_default();
+        let sealed = steps.iter().filter(|step| step["kind"] == "sealed");
+        sealed.map(|step| step["by"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(&pair.sender, &document), ["Lò Thị Mai"]);
+    let text = pair.sender.text(&["show", &document]);
+    assert!(text.contains("đã đóng dấu cơ quan và cho gửi") && text.contains("Lò Thị Mai"), "{text}");
+    pair.carry(true);
+    assert!(!pair.recipient.json(&["show", &document]).to_string().contains("Lò Thị Mai"));
+    let program = pair.send("V/v chương trình gửi");
+    assert_eq!(steps(&pair.sender, &program), [""; 0]);
+}
+
 /// B1, B3: a document goes out in the order of the law, with a number of the register and a symbol of its type.
 #[test]
 fn document_goes_out_in_the_order_of_the_law() {

@@ -53,6 +53,7 @@ fn f2_document_is_due_in_the_evening_and_late_after_the_next_working_day() {
     let letter = DocumentType::OfficialLetter;
     let manifest = Manifest::new(document, office_id(SENDER), letter, "V/v kiểm tra hồ chứa nước", signer);
     let command = Command::Dispatch {
+        by: None,
         to: vec![office_id(RECIPIENT)],
         dispatch: Box::new(Dispatch::unsigned(manifest)),
         reference_only: true,
@@ -113,7 +114,12 @@ fn letter(n: u8, amends: Option<Amends>, to: &[u8]) -> Command {
     let letter =
         Manifest::new(document, office_id(SENDER), DocumentType::OfficialLetter, "V/v hồ chứa", signer);
     let dispatch = Box::new(Dispatch::unsigned(Manifest { amends, ..letter }));
-    Command::Dispatch { to: to.iter().map(|n| office_id(*n)).collect(), dispatch, reference_only: true }
+    Command::Dispatch {
+        by: None,
+        to: to.iter().map(|n| office_id(*n)).collect(),
+        dispatch,
+        reference_only: true,
+    }
 }
 
 /// G1: until it is answered, a question is due in the evening and late after the next working day, at the office that has to answer

@@ -569,6 +569,7 @@ fn station_sends_no_signature_that_would_be_invalid_everywhere() {
         let signatures = signatures.into_iter().map(Into::into).collect();
         let dispatch = Dispatch { manifest: manifest(SENDER, 1), issued: None, signatures };
         let command = Command::Dispatch {
+            by: None,
             to: vec![office_id(RECIPIENT)],
             dispatch: Box::new(dispatch),
             reference_only: true,
@@ -664,6 +665,7 @@ fn station_confirms_no_key_that_it_never_had() {
     let mut station = Receiver::of(SENDER);
     let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
     let command = Command::Dispatch {
+        by: None,
         to: vec![office_id(RECIPIENT)],
         dispatch: Box::new(dispatch),
         reference_only: true,
@@ -690,6 +692,7 @@ fn station_whose_key_was_lost_announces_nothing_and_goes_on_in_a_new_life() {
     let mut station = Receiver::of(SENDER);
     let dispatch = Dispatch::unsigned(manifest(SENDER, 1));
     let command = Command::Dispatch {
+        by: None,
         to: vec![office_id(RECIPIENT)],
         dispatch: Box::new(dispatch),
         reference_only: true,

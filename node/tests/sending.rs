@@ -42,6 +42,7 @@ fn what_a_relay_refuses_is_tried_again_soon_and_then_ever_more_seldom() {
     let letter = DocumentType::OfficialLetter;
     let manifest = Manifest::new(document, office_id(SENDER), letter, "V/v thay khóa ký", signer);
     let command = Command::Dispatch {
+        by: None,
         to: vec![office_id(RECIPIENT)],
         dispatch: Box::new(Dispatch::unsigned(manifest)),
         reference_only: true,

@@ -40,7 +40,9 @@ fn config(workshop: &Workshop, name: &str) -> SignerConfig {
 
 fn ask(signer: &str, passphrase: Option<&str>) -> Ask {
     let secret = passphrase.map(|text| Passphrase::parse(text.as_bytes()).expect("a passphrase"));
-    Ask { signer: signer.to_owned(), content: CONTENT.to_vec(), description: "CV 12".to_owned(), secret }
+    let (signer, description) = (signer.to_owned(), "CV 12".to_owned());
+    let asked_by = Some("Lò Thị Mai".to_owned());
+    Ask { signer, content: CONTENT.to_vec(), description, asked_by, secret }
 }
 
 fn outcome(view: &RequestView) -> (RequestState, Option<&str>) {

@@ -77,7 +77,7 @@ impl Scene {
 
     fn ask(&self, content: &[u8]) -> RequestView {
         let (signer, description) = ("lan".to_owned(), "CV 12/UBND".to_owned());
-        let ask = Ask { signer, content: content.to_vec(), description, secret: None };
+        let ask = Ask { signer, content: content.to_vec(), description, asked_by: None, secret: None };
         self.desk.ask(&ask, self.now).expect("taken")
     }
 

@@ -53,7 +53,8 @@ fn sent(n: u64) -> Input {
     let (signer, letter) = (Signer::head("Chủ tịch", "Vàng A Sáng"), DocumentType::OfficialLetter);
     let manifest = Manifest::new(document(n), office_id(SENDER), letter, format!("V/v số {n}"), signer);
     let dispatch = Box::new(Dispatch::unsigned(manifest));
-    let command = Command::Dispatch { to: vec![office_id(RECIPIENT)], dispatch, reference_only: true };
+    let command =
+        Command::Dispatch { by: None, to: vec![office_id(RECIPIENT)], dispatch, reference_only: true };
     Input::Command { ticket: Ticket(n), command }
 }
 

@@ -172,6 +172,8 @@ fn deed(deed: &Deed) -> String {
         Deed::Approved { document } => format!("approved document {document}"),
         Deed::Signed { document, .. } => format!("a person signed document {document}"),
         Deed::Issued { document, issue } => format!("numbered {}: document {document}", issue.code),
+        Deed::PaperIssued { issue, .. } => format!("numbered {}: on paper", issue.code),
+        Deed::Sealed { document } => format!("sealed and sent document {document}"),
         Deed::Discarded { document, .. } => format!("gave up document {document}"),
         Deed::PersonSet { person } => format!("{} may do and send: {}", person.name, allowed(person)),
         Deed::PersonRemoved { name } => format!("{name} works here no more"),

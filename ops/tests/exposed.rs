@@ -83,8 +83,12 @@ impl Station {
         let code = format!("{n}/UBND").parse().expect("a code");
         let issued = Some(Issue::given(code, "2025-06-05".parse().expect("a day")));
         let dispatch = Dispatch { manifest: manifest(n), issued, signatures };
-        let command =
-            Command::Dispatch { to: vec![RECIPIENT], dispatch: Box::new(dispatch), reference_only: true };
+        let command = Command::Dispatch {
+            by: None,
+            to: vec![RECIPIENT],
+            dispatch: Box::new(dispatch),
+            reference_only: true,
+        };
         let effects =
             self.node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
         assert!(matches!(effects.last(), Some(Effect::Answer { .. })), "{effects:?}");

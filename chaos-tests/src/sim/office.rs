@@ -235,8 +235,12 @@ impl World<'_> {
         let attachments = attachments.collect();
         let manifest = Manifest { urgency, attachments, due, responds_to, ..letter };
         let dispatch = Dispatch::unsigned(manifest);
-        let command =
-            Command::Dispatch { to: to.clone(), dispatch: Box::new(dispatch), reference_only: true };
+        let command = Command::Dispatch {
+            by: None,
+            to: to.clone(),
+            dispatch: Box::new(dispatch),
+            reference_only: true,
+        };
         inputs.push(Input::Command { ticket, command });
         self.asked.insert(ticket, (number, document, to));
         self.step(number, inputs)

@@ -7,8 +7,8 @@ use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
 use schema::blob::BlobRef;
 use schema::body::{
-    Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, RestoreReason, Restored,
-    Status,
+    Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, IssuedPaper, PaperDocument, RestoreReason,
+    Restored, Status,
 };
 use schema::document::{AmendKind, Amends, Attachment, CopyForm, DocumentType, Manifest, Signer};
 use schema::event::RecordedEvent;
@@ -39,7 +39,7 @@ enum Used {
 pub(super) struct PaperRegisters {
     /// The highest number of each office's register and year.
     highest: BTreeMap<(OfficeId, BookId, i16), u32>,
-    /// What used each number: a document, or the event that cancelled it.
+    /// What used each number: a document, or the event that gave it to paper or to nothing.
     used: BTreeMap<(OfficeId, Entry), Used>,
     /// What else stands behind a number: given by a station that did not know that it had gone back.
     used_unaware: BTreeMap<(OfficeId, Entry), Vec<Used>>,
@@ -142,16 +142,29 @@ impl World<'_> {
         let letter = Manifest::new(document, me, DocumentType::OfficialLetter, "Về việc đính chính", signer);
         let dispatch = Box::new(Dispatch::unsigned(Manifest { amends: Some(amends), ..letter }));
         self.asked.insert(ticket, (number, document, to.clone()));
-        let command = Command::Dispatch { to, dispatch, reference_only: true };
+        let by = Some(Actor { name: "Lò Thị Mai".to_owned(), role: Role::Clerk });
+        let command = Command::Dispatch { by, to, dispatch, reference_only: true };
         self.step(number, vec![Input::Command { ticket, command }])
     }
 
     /// A document on paper, a cancelled number; or once more what was asked for last.
     fn at_the_register(&mut self, number: usize) -> Work {
         let id = WorkId::new(id16(self.options.seed, "work", self.tickets));
-        let direction = match below(&mut self.rng, 4) {
+        let direction = match below(&mut self.rng, 5) {
             0 => Direction::Incoming,
             1 => Direction::Outgoing,
+            2 => {
+                let paper = IssuedPaper {
+                    document_type: DocumentType::Decision,
+                    subject: "V/v phê duyệt dự toán".to_owned(),
+                    signer: "Vàng A Sáng, Chủ tịch".to_owned(),
+                    recipient_lines: Vec::new(),
+                    copies: 3,
+                    kept_by: None,
+                    unit: None,
+                };
+                return Work::IssuePaper { id, book: None, paper: Box::new(paper) };
+            }
             kind => {
                 let new = PaperDocument {
                     author: "Điện lực Bắc Hà".to_owned(),
@@ -160,7 +173,7 @@ impl World<'_> {
                     document_type: DocumentType::OfficialLetter,
                     subject: "V/v cắt điện".to_owned(),
                 };
-                let known = self.paper.asked.get(&number).filter(|_| kind == 3).cloned();
+                let known = self.paper.asked.get(&number).filter(|_| kind == 4).cloned();
                 let (id, paper) = known.unwrap_or((id, new));
                 self.paper.asked.insert(number, (id, paper.clone()));
                 return Work::RegisterPaper { id, book: None, paper };
@@ -265,7 +278,10 @@ impl World<'_> {
                 ..
             }))) => (entry, Used::Document(from, document)),
             Ok(Body::Act(Act {
-                deed: Deed::NumberCancelled { entry, work, .. } | Deed::PaperRegistered { entry, work, .. },
+                deed:
+                    Deed::NumberCancelled { entry, work, .. }
+                    | Deed::PaperRegistered { entry, work, .. }
+                    | Deed::PaperIssued { issue: Issue { line: Some(entry), .. }, work, .. },
                 ..
             })) => {
                 self.done_once(number, work, &entry)?;

@@ -14,8 +14,7 @@ use schema::document::{
     Secrecy, Signer,
 };
 use schema::event::Urgency;
-use schema::exchange::{Command, Refusal};
-use schema::handling::Role;
+use schema::exchange::{Command, Refusal, SENDING_ROLES};
 use schema::id::{BlobHash, DocumentId, OfficeId, hex};
 use schema::time::Day;
 use serde::de::{DeserializeOwned, Error as _};
@@ -24,7 +23,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::guard::Caller;
-use super::people::require_entitled;
 use super::problem::Problem;
 use super::{
     PATIENCE, SharedApi, day_in_vietnam, document_id, json_body, lang_of, no_document, now, random_bytes,
@@ -262,8 +260,8 @@ pub(super) async fn send(
     let to = recipients(&api, &request)?;
     let reference_only = request.reference_only;
     let dispatch = request.dispatch(api.office, &api.directory())?;
-    require_entitled(&api, &caller, &[Role::Clerk], &dispatch.manifest, &to).await?;
-    let command = Command::Dispatch { to, dispatch: Box::new(dispatch), reference_only };
+    let by = caller.person(&SENDING_ROLES);
+    let command = Command::Dispatch { by, to, dispatch: Box::new(dispatch), reference_only };
     match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
         Answer::Dispatched { document, recipients } => {
             let saved = json!({ "document": document, "recipients": recipients, "status": "queued" });

@@ -143,9 +143,14 @@ impl Caller {
 
     /// Who acts, in the role that fits.
     pub(super) fn acting_as(&self, wanted: &[Role]) -> Result<Actor, Problem> {
+        self.person(wanted).ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "person-needed"))
+    }
+
+    /// The person who asks, in the role that fits; none for a program.
+    pub(super) fn person(&self, wanted: &[Role]) -> Option<Actor> {
         match self {
-            Self::Machine(_) => Err(Problem::new(StatusCode::FORBIDDEN, "person-needed")),
-            Self::Person(person) => Ok(person.acting_as(wanted)),
+            Self::Machine(_) => None,
+            Self::Person(person) => Some(person.acting_as(wanted)),
         }
     }
 }

@@ -264,7 +264,7 @@ fn detail_of(refusal: &WorkRefusal) -> Detail {
             format!("Số đến {entry} năm {}", entry.year),
             format!("Arrival number {entry} of {}", entry.year),
         ),
-        WorkRefusal::DoneBefore { line } | WorkRefusal::OtherWork { line } => words(
+        WorkRefusal::DoneBefore { line, .. } | WorkRefusal::OtherWork { line } => words(
             format!("Số {line} năm {}, sổ `{}`", line.year, line.book),
             format!("Number {line} of {}, register `{}`", line.year, line.book),
         ),

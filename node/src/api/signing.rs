@@ -83,7 +83,8 @@ pub(super) async fn ask(
     let secret = secret.map(|secret| Passphrase::parse(secret.as_bytes())).transpose();
     let secret =
         secret.map_err(|defect| unexpected(format!("the passphrase or PIN cannot be used: {defect}")))?;
-    let ask = Ask { signer: request.signer, content, description: request.description, secret };
+    let asked_by = caller.person(&[Role::Leader, Role::Clerk]).map(|by| by.name);
+    let ask = Ask { signer: request.signer, content, description: request.description, asked_by, secret };
     let Ok(Ok(permit)) = timeout(PATIENCE, std::sync::Arc::clone(&api.asks).acquire_owned()).await else {
         return Err(Problem::busy());
     };
@@ -167,6 +168,7 @@ fn shown(view: &RequestView, lang: Lang) -> Value {
         "signer": view.signer,
         "officer": view.officer,
         "description": view.description,
+        "asked_by": view.asked_by,
         "sha256": hex(&view.digest),
         "check": view.check,
         "state": view.state,

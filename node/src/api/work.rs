@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use data_encoding::BASE64;
-use schema::body::{Assignment, PaperDocument, SlipPart};
+use schema::body::{Assignment, IssuedPaper, PaperDocument, SlipPart};
 use schema::exchange::{Arrival, Command, Work};
 use schema::handling::{BookId, BusinessKind, Direction, Recipients, RefusalReason};
 use schema::id::{BusinessId, DocumentId, OfficeId, WorkId, hex};
@@ -108,6 +108,12 @@ enum WorkRequest {
         id: Option<WorkId>,
         book: Option<BookId>,
         paper: PaperDocument,
+    },
+    /// `id` as above.
+    IssuePaper {
+        id: Option<WorkId>,
+        book: Option<BookId>,
+        paper: IssuedPaper,
     },
     /// `id` as above.
     CancelNumber {
@@ -225,6 +231,9 @@ impl WorkRequest {
                 Work::SetAside { with, document, reason }
             }
             Self::RegisterPaper { id, book, paper } => Work::RegisterPaper { id: work_id(id)?, book, paper },
+            Self::IssuePaper { id, book, paper } => {
+                Work::IssuePaper { id: work_id(id)?, book, paper: Box::new(paper) }
+            }
             Self::CancelNumber { id, direction, book, reason } => {
                 Work::CancelNumber { id: work_id(id)?, direction, book, reason }
             }

@@ -215,6 +215,37 @@ pub(super) struct SetAsideArgs {
     reason: String,
 }
 
+#[derive(Args)]
+pub(super) struct IssuePaperArgs {
+    /// Its type: name or abbreviation.
+    #[arg(long = "type")]
+    document_type: DocumentType,
+    /// The abstract.
+    #[arg(long)]
+    subject: String,
+    /// Who signed it: name and title.
+    #[arg(long)]
+    signer: String,
+    /// A line under *Nơi nhận*; may be repeated.
+    #[arg(long = "recipient-line")]
+    recipient_lines: Vec<String>,
+    /// How many copies are made.
+    #[arg(long, default_value_t = 1)]
+    copies: u16,
+    /// Who keeps the copy that stays; the clerk when left out.
+    #[arg(long)]
+    kept_by: Option<String>,
+    /// The drafting unit, for symbols that name it.
+    #[arg(long)]
+    unit: Option<String>,
+    /// In which register; the one for its type when left out.
+    #[arg(long)]
+    book: Option<BookId>,
+    /// Names the work: the same command with the same id gets the same number. Drawn at random when left out.
+    #[arg(long)]
+    id: Option<WorkId>,
+}
+
 #[derive(Subcommand)]
 pub(super) enum RegisterCommand {
     /// List the registers in which numbers were used, and the highest.
@@ -246,7 +277,7 @@ pub(super) enum RegisterCommand {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Register a document on paper: it takes the next number of the same series.
+    /// Register a document on paper that came in: it takes the next number of the same series.
     Paper {
         /// Who issued it.
         #[arg(long)]
@@ -270,6 +301,9 @@ pub(super) enum RegisterCommand {
         #[arg(long)]
         id: Option<WorkId>,
     },
+    /// Give a document that this office issues on paper its number and date: the next of the same series, with the symbol for
+    /// its type. A person has signed it by hand.
+    IssuePaper(Box<IssuePaperArgs>),
     /// Give the next number to nothing, and say why.
     Cancel {
         /// Why.
@@ -498,6 +532,29 @@ pub(super) fn register(client: &Client, command: RegisterCommand, output: &Outpu
             });
             let fields = json!({ "book": book, "paper": paper });
             done(post_once(client, "register-paper", id, fields)?)
+        }
+        RegisterCommand::IssuePaper(args) => {
+            let IssuePaperArgs {
+                document_type,
+                subject,
+                signer,
+                recipient_lines,
+                copies,
+                kept_by,
+                unit,
+                book,
+                id,
+            } = *args;
+            let paper = json!({
+                "document_type": document_type,
+                "subject": subject,
+                "signer": signer,
+                "recipient_lines": recipient_lines,
+                "copies": copies,
+                "kept_by": kept_by,
+                "unit": unit,
+            });
+            done(post_once(client, "issue-paper", id, json!({ "book": book, "paper": paper }))?)
         }
         RegisterCommand::Cancel { reason, direction, book, id } => {
             let fields = json!({ "direction": direction.word(), "book": book, "reason": reason });

@@ -2,14 +2,16 @@
 
 use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
 use schema::document::{Attachment, Code, Manifest};
-use schema::event::{EventError, Kind, VerifiedEvent};
+use schema::event::{Event, EventError, Kind, RecordedEvent, VerifiedEvent};
 use schema::exchange::{self, Command, Context, Draft, Records as _, Refusal, WorkRefusal};
 use schema::handling::{self, Fact};
+use schema::id::Position;
 use schema::time::Millis;
 use schema::trust::Outcome;
 
 use super::{Node, StepError, Work};
 use crate::step::{Answer, Done};
+use crate::store::StoreError;
 
 impl Node {
     pub(super) fn command(
@@ -48,8 +50,9 @@ impl Node {
         let drafts = match self.decide(command, now)? {
             Ok(drafts) => drafts,
             // Whoever has had no answer and asks again gets the one that was meant for him.
-            Err(Refusal::Work(WorkRefusal::DoneBefore { line })) => {
-                return Ok(Answer::Done(Done { line: Some(line), ..Done::default() }));
+            Err(Refusal::Work(WorkRefusal::DoneBefore { line, position })) => {
+                let code = self.code_given_at(position)?;
+                return Ok(Answer::Done(Done { line: Some(line), code, ..Done::default() }));
             }
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
@@ -65,9 +68,17 @@ impl Node {
             };
             done.recipients += draft.to.len();
             done.line = done.line.or_else(|| line_of(&event));
-            done.code = done.code.or_else(|| code_of(&event));
+            done.code = done.code.or_else(|| code_of(event.version(), event.event()));
         }
         Ok(Answer::Done(done))
+    }
+
+    /// Number and symbol that an earlier entry of the journal has given.
+    fn code_given_at(&self, position: Position) -> Result<Option<Code>, StepError> {
+        let bytes = self.store.bytes_at(position)?;
+        let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
+        let recorded = RecordedEvent::read(&bytes).map_err(damaged)?;
+        Ok(code_of(recorded.version, &recorded.event))
     }
 
     fn dispatch(
@@ -166,7 +177,7 @@ fn line_of(event: &VerifiedEvent) -> Option<handling::Entry> {
             Deed::PaperRegistered { entry, .. }
             | Deed::NumberCancelled { entry, .. }
             | Deed::HighestStated { entry, .. } => Some(entry),
-            Deed::Issued { issue, .. } => issue.line,
+            Deed::Issued { issue, .. } | Deed::PaperIssued { issue, .. } => issue.line,
             _ => None,
         },
         _ => None,
@@ -174,9 +185,11 @@ fn line_of(event: &VerifiedEvent) -> Option<handling::Entry> {
 }
 
 /// Number and symbol that an event of this station has given.
-fn code_of(event: &VerifiedEvent) -> Option<Code> {
-    match Body::read(event.version(), event.event()) {
-        Ok(Body::Act(Act { deed: Deed::Issued { issue, .. }, .. })) => Some(issue.code),
+fn code_of(version: u8, event: &Event) -> Option<Code> {
+    match Body::read(version, event) {
+        Ok(Body::Act(Act { deed: Deed::Issued { issue, .. } | Deed::PaperIssued { issue, .. }, .. })) => {
+            Some(issue.code)
+        }
         _ => None,
     }
 }

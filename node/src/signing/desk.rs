@@ -104,6 +104,8 @@ pub struct Ask {
     pub content: Vec<u8>,
     /// What the officer reads before agreeing.
     pub description: String,
+    /// Who asks, by full name; none for a program.
+    pub asked_by: Option<String>,
     /// Passphrase or PIN. Tried once and forgotten.
     pub secret: Option<Passphrase>,
 }
@@ -119,6 +121,8 @@ pub struct RequestView {
     pub officer: String,
     /// What the officer reads.
     pub description: String,
+    /// Who asked, by full name; none for a program.
+    pub asked_by: Option<String>,
     /// SHA-256 of the frozen bytes.
     pub digest: [u8; 32],
     /// The beginning of the hash that a provider was given, as the officer sees it.
@@ -146,6 +150,7 @@ impl RequestView {
             signer: row.signer,
             officer: officer.unwrap_or_default(),
             description: row.description,
+            asked_by: row.asked_by,
             digest: row.digest,
             check: preparation.as_ref().map(check_of).unwrap_or_default(),
             state: row.state,
@@ -279,6 +284,7 @@ impl Desk {
             content: &ask.content,
             digest: Sha256::digest(&ask.content).into(),
             description: &ask.description,
+            asked_by: ask.asked_by.as_deref(),
             created_at: now,
             expires_at: Millis(now.0.saturating_add(REQUEST_MS)),
         };

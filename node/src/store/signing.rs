@@ -79,6 +79,8 @@ pub struct NewRequest<'a> {
     pub digest: [u8; 32],
     /// What the officer reads.
     pub description: &'a str,
+    /// Who asks; none for a program.
+    pub asked_by: Option<&'a str>,
     /// When it was made.
     pub created_at: Millis,
     /// When nobody need answer any more.
@@ -128,6 +130,8 @@ pub struct RequestRow {
     pub digest: [u8; 32],
     /// What the officer reads.
     pub description: String,
+    /// Who asked; none for a program.
+    pub asked_by: Option<String>,
     /// How far it is.
     pub state: RequestState,
     /// Code of the last trouble.
@@ -158,7 +162,7 @@ pub struct SigningStore {
 
 const ROW: &str =
     "SELECT id, signer, preparation, digest, description, state, reason, created_at, expires_at, ended_at,
-                   signature FROM signing_request";
+                   signature, asked_by FROM signing_request";
 
 impl SigningStore {
     /// Opens the table in a store that [`super::Store::open`] has brought to this version's form.
@@ -203,7 +207,8 @@ impl SigningStore {
                 return Ok(Recorded::TooMany);
             }
             let insert = "INSERT INTO signing_request (id, signer, preparation, content, digest, description,
-                          created_at, expires_at, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'recorded')";
+                          asked_by, created_at, expires_at, state)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'recorded')";
             transaction.execute(
                 insert,
                 params![
@@ -213,6 +218,7 @@ impl SigningStore {
                     new.content,
                     new.digest,
                     new.description,
+                    new.asked_by,
                     new.created_at.0 as i64,
                     new.expires_at.0 as i64
                 ],
@@ -341,5 +347,6 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         expires_at: millis(row, 8)?,
         ended_at: row.get::<_, Option<i64>>(9)?.map(|at| Millis(at.unsigned_abs())),
         signature: row.get(10)?,
+        asked_by: row.get(11)?,
     })
 }

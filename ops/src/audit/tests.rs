@@ -66,7 +66,8 @@ fn station(root: &Path) -> (PathBuf, Rehearsal) {
     let (document, signer) = (DocumentId::new([1; 16]), Signer::head("Chủ tịch", "Vàng A Sáng"));
     let manifest = Manifest::new(document, me, DocumentType::OfficialLetter, SUBJECT, signer);
     let dispatch = Dispatch::unsigned(manifest);
-    let command = Command::Dispatch { to: vec![other], dispatch: Box::new(dispatch), reference_only: true };
+    let command =
+        Command::Dispatch { by: None, to: vec![other], dispatch: Box::new(dispatch), reference_only: true };
     let effects = node.step(vec![Input::Command { ticket: Ticket(1), command }], now).expect("a step");
     let sent = |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. });
     assert!(effects.iter().any(sent), "{effects:?}");

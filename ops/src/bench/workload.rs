@@ -117,7 +117,7 @@ pub(super) fn letter(issuer: OfficeId, n: u64) -> Dispatch {
 
 /// Sends it.
 pub(super) fn send(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
-    Command::Dispatch { to, dispatch: Box::new(letter(issuer, n)), reference_only: true }
+    Command::Dispatch { by: None, to, dispatch: Box::new(letter(issuer, n)), reference_only: true }
 }
 
 /// A station without a network that writes letters to thirty correspondents in turn.

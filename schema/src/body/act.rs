@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::{BodyError, Issue};
 use crate::cose::infallible;
-use crate::document::{ABSTRACT_CHARS_MAX, DocumentType, Manifest, require_code};
+use crate::document::{
+    ABSTRACT_CHARS_MAX, DocumentType, Manifest, NAME_CHARS_MAX, RECIPIENT_LINES_MAX, require_code,
+};
 use crate::event::{Event, Kind};
 use crate::handling::{
     ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow, Recipients, Side,
@@ -199,6 +201,27 @@ pub enum Deed {
         #[n(3)]
         opinion: String,
     },
+    /// Somebody put the office's seal to a document and sent it. Stands right after the first event that sends it. A program that
+    /// sends in nobody's name leaves none.
+    #[n(14)]
+    Sealed {
+        /// The document.
+        #[n(0)]
+        document: DocumentId,
+    },
+    /// A document that this office issues on paper got number and date: paper and electronic ones share a series.
+    #[n(15)]
+    PaperIssued {
+        /// Number, symbol and date, and its line in the register of outgoing documents.
+        #[n(0)]
+        issue: Issue,
+        /// What it is.
+        #[n(1)]
+        paper: IssuedPaper,
+        /// Names the work: whoever asks again gets the same number.
+        #[n(2)]
+        work: WorkId,
+    },
 }
 
 /// A part of the slip for handling an incoming document (*phiếu giải quyết văn bản đến*; Decree 30/2020 appendix IV): whose
@@ -240,7 +263,7 @@ pub struct Assignment {
     pub instruction: Option<String>,
 }
 
-/// A document on paper, as its register needs it.
+/// A document on paper that came in, as its register needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
 #[cbor(map)]
 #[serde(deny_unknown_fields)]
@@ -266,6 +289,45 @@ impl PaperDocument {
     /// What is registered, in short: the same work again, or another one under its id.
     pub(crate) fn key(&self) -> u64 {
         key_of(&("paper", self))
+    }
+}
+
+/// A document that this office issues on paper, as its register needs it (Decree 30/2020 appendix IV, register of outgoing
+/// documents). A person has signed it by hand.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedPaper {
+    /// Its type: the symbol names it.
+    #[n(1)]
+    pub document_type: DocumentType,
+    /// The abstract.
+    #[n(2)]
+    pub subject: String,
+    /// Who signed it (*người ký*).
+    #[n(3)]
+    pub signer: String,
+    /// Where it goes (*nơi nhận*), as it is printed.
+    #[n(4)]
+    #[serde(default)]
+    pub recipient_lines: Vec<String>,
+    /// How many copies are made (*số lượng bản*).
+    #[n(5)]
+    pub copies: u16,
+    /// Who keeps the copy that stays (*đơn vị, người nhận bản lưu*).
+    #[n(6)]
+    #[serde(default)]
+    pub kept_by: Option<String>,
+    /// The drafting unit (*đơn vị soạn thảo*), for symbols that name it.
+    #[n(7)]
+    #[serde(default)]
+    pub unit: Option<String>,
+}
+
+impl IssuedPaper {
+    /// What is numbered, in short: the same work again, or another one under its id.
+    pub(crate) fn key(&self) -> u64 {
+        key_of(&("issued paper", self))
     }
 }
 
@@ -325,7 +387,24 @@ impl Act {
                     Recipients::Listed(_) | Recipients::All => Ok(()),
                 }
             }
-            Deed::Approved { .. } => Ok(()),
+            Deed::Approved { .. } | Deed::Sealed { .. } => Ok(()),
+            Deed::PaperIssued { issue, paper, .. } if issue.line.as_ref().is_some_and(Entry::is_bounded) => {
+                require_code(&issue.code)?;
+                if paper.copies == 0 {
+                    return rule("a document on paper has at least one copy");
+                }
+                if paper.recipient_lines.len() > RECIPIENT_LINES_MAX {
+                    return rule("at most 64 lines of recipients");
+                }
+                for line in &paper.recipient_lines {
+                    required(line, NAME_CHARS_MAX)?;
+                }
+                for text in paper.kept_by.iter().chain(&paper.unit) {
+                    required(text, ACTOR_CHARS_MAX)?;
+                }
+                required(&paper.signer, ACTOR_CHARS_MAX)?;
+                required(&paper.subject, ABSTRACT_CHARS_MAX)
+            }
             Deed::Signed { signature, .. } if !(1..=SIGNATURE_BYTES_MAX).contains(&signature.len()) => {
                 rule("a signature has 1 byte to 16 KiB")
             }
@@ -342,9 +421,10 @@ impl Act {
                 required(reason, WORDS_CHARS_MAX)
             }
             Deed::Opined { opinion, .. } => required(opinion, INSTRUCTION_CHARS_MAX),
-            Deed::NumberCancelled { .. } | Deed::PaperRegistered { .. } | Deed::HighestStated { .. } => {
-                rule("a line of a register has a number from 1 to 9,999,999")
-            }
+            Deed::NumberCancelled { .. }
+            | Deed::PaperRegistered { .. }
+            | Deed::PaperIssued { .. }
+            | Deed::HighestStated { .. } => rule("a line of a register has a number from 1 to 9,999,999"),
         }
     }
 }

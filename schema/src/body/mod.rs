@@ -12,7 +12,9 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use act::cancelling_key;
-pub use act::{Act, Assignment, CO_ORDINATORS_MAX, Deed, INSTRUCTION_CHARS_MAX, PaperDocument, SlipPart};
+pub use act::{
+    Act, Assignment, CO_ORDINATORS_MAX, Deed, INSTRUCTION_CHARS_MAX, IssuedPaper, PaperDocument, SlipPart,
+};
 pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
 pub use status::{DocumentFact, SentPlace, Status, Transport, TransportCode};
 pub use trust::{

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use minicbor::bytes::ByteVec;
 
-use super::desk::{Work, WorkRefusal, decide_work};
+use super::desk::{Work, WorkRefusal, beyond_sending, decide_work};
 use super::settle::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{BLOBS_MAX, BlobRef};
 use crate::body::{
-    Ask, Body, BodyError, Dispatch, DocumentFact, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place,
+    Act, Ask, Body, BodyError, Deed, Dispatch, DocumentFact, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place,
     RECEIPT_STAMPS_MAX, RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned,
     SentPlace, Status, Transport, TransportCode,
 };
@@ -38,8 +38,10 @@ const RETURNED_LOOKUPS_MAX: u64 = 4_096;
 /// What someone asks the station to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
-    /// Send a document to these offices.
+    /// Send a document that was drafted elsewhere to these offices.
     Dispatch {
+        /// Who seals it; nobody when a program with the station's own token sends it.
+        by: Option<Actor>,
         /// Recipients, in any order.
         to: Vec<OfficeId>,
         /// The document.
@@ -198,7 +200,12 @@ pub fn decide<R: Records>(
     command: &Command,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
     match command {
-        Command::Dispatch { to, dispatch, reference_only } => {
+        Command::Dispatch { by, to, dispatch, reference_only } => {
+            if let Some(by) = by
+                && let Some(refusal) = beyond_sending(exchange, records, context, by, (dispatch, to))?
+            {
+                return Ok(Err(refusal.into()));
+            }
             if dispatch.signatures.is_empty() && dispatch.manifest.copy.is_none() && !reference_only {
                 return Ok(Err(Refusal::Unsigned));
             }
@@ -210,17 +217,18 @@ pub fn decide<R: Records>(
             if records.drafted(&document)?.is_some() {
                 return Ok(Err(WorkRefusal::IsDrafted { document }.into()));
             }
-            decide_dispatch(exchange, records, context, to, dispatch)
+            decide_dispatch(exchange, records, context, by.as_ref(), to, dispatch)
         }
         Command::Work { by, work } => decide_work(exchange, records, context, by, work),
     }
 }
 
-/// Decides about sending a document, whoever keeps its register.
+/// Decides about sending a document, whoever keeps its register, and records who seals it.
 pub(super) fn decide_dispatch<R: Records>(
     exchange: &Exchange,
     records: &R,
     context: Context<'_>,
+    by: Option<&Actor>,
     to: &[OfficeId],
     dispatch: &Dispatch,
 ) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
@@ -280,6 +288,12 @@ pub(super) fn decide_dispatch<R: Records>(
         body: body.clone(),
     });
     let mut drafts: Vec<Draft> = drafts.collect();
+    if let Some(by) = by {
+        let deed = Deed::Sealed { document: dispatch.manifest.document };
+        let act = Body::Act(Act { by: by.clone(), deed });
+        // Right after the first event, which is the largest: when that one fits, all do.
+        drafts.insert(1, exchange.draft(Vec::new(), Kind::Act, &act));
+    }
     if let Some(amends) = amends {
         let business = BusinessId::new(*dispatch.manifest.document.as_bytes());
         let fact = Fact::Asked { business, kind: BusinessKind::Recall, reason: amends.reason.clone() };

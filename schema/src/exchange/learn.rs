@@ -111,6 +111,12 @@ impl Exchange {
                 let used = LineUse::by_work(position, *work, paper.key());
                 self.use_line(records, Direction::Incoming, line, used, changes)?;
             }
+            Deed::PaperIssued { issue, paper, work } => {
+                if let Some(line) = &issue.line {
+                    let used = LineUse::by_work(position, *work, paper.key());
+                    self.use_line(records, Direction::Outgoing, line, used, changes)?;
+                }
+            }
             Deed::NumberCancelled { direction, entry: line, reason, work } => {
                 let used = LineUse::by_work(position, *work, cancelling_key(*direction, reason));
                 self.use_line(records, *direction, line, used, changes)?;
@@ -154,6 +160,8 @@ impl Exchange {
                     row.issued = Some(issue.clone());
                 })?;
             }
+            // The events beside it say that it was sent, to whom, and in which order; this one says who did it.
+            Deed::Sealed { .. } => {}
             Deed::Discarded { document, .. } => {
                 change_draft(records, entry, document, changes, |row| row.stage = DraftStage::Discarded)?;
             }

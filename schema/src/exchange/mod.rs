@@ -27,7 +27,7 @@ mod tests;
 
 pub use change::{Alarm, Change, Class, Entry};
 pub use decide::{Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
-pub use desk::{Arrival, Work, WorkRefusal, beyond_authority};
+pub use desk::{Arrival, SENDING_ROLES, Work, WorkRefusal, beyond_authority};
 pub use records::{HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX, SentRow, StateDigest};
 
 use std::collections::BTreeMap;

@@ -80,7 +80,12 @@ impl Reader {
     /// When the store cannot be read.
     pub fn draft(&self, document: &DocumentId) -> Result<Option<DraftView>, StoreError> {
         let Some((changed, row)) = self.drafted(document)? else { return Ok(None) };
-        let steps = self.steps_at(&row.steps)?;
+        let mut steps = self.steps_at(&row.steps)?;
+        if row.stage == DraftStage::Sent
+            && let Some(position) = self.sent_first_at(document)?
+        {
+            steps.extend(self.sealing(document, position)?);
+        }
         self.draft_view(changed, row, Some(steps)).map(Some)
     }
 

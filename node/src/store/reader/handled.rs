@@ -332,6 +332,7 @@ pub(super) fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Op
         Body::Act(Act { by, deed: Deed::Issued { issue, .. } }) => {
             return Some((StepKind::Issued, Some(by), Some(issue.code.to_string())));
         }
+        Body::Act(Act { by, deed: Deed::Sealed { .. } }) => return Some((StepKind::Sealed, Some(by), None)),
         Body::Act(Act { by, deed: Deed::SetAside { reason, .. } }) => {
             return Some((StepKind::SetAside, Some(by), Some(reason)));
         }

@@ -16,7 +16,7 @@ mod timeline;
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use schema::body::{Body, Dispatch};
 use schema::event::RecordedEvent;
 use schema::id::{BlobHash, Position};
@@ -100,12 +100,20 @@ impl Reader {
     }
 
     fn event_at(&self, position: i64) -> Result<(RecordedEvent, Millis), StoreError> {
-        let (bytes, at) = self
+        let missing = || Err(rusqlite::Error::QueryReturnedNoRows);
+        self.find_event_at(position)?.map_or_else(missing, Ok).attempted("read a journal entry")
+    }
+
+    fn find_event_at(&self, position: i64) -> Result<Option<(RecordedEvent, Millis)>, StoreError> {
+        let found = self
             .db
             .prepare_cached("SELECT bytes, recorded_at FROM journal WHERE position = ?1")
-            .and_then(|mut s| s.query_row([position], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?))))
+            .and_then(|mut s| {
+                let row = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?));
+                s.query_row([position], row).optional()
+            })
             .attempted("read a journal entry")?;
-        Ok((recorded(position, &bytes)?, millis(at)))
+        found.map(|(bytes, at)| Ok((recorded(position, &bytes)?, millis(at)))).transpose()
     }
 
     /// Whether an attachment is here completely.

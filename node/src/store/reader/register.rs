@@ -1,7 +1,7 @@
 //! Registers (*sổ đăng ký văn bản*) as people read and print them: the columns of Decree 30/2020 appendix IV.
 
 use rusqlite::{OptionalExtension, ToSql, params};
-use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Issue, PaperDocument, Status};
+use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Issue, IssuedPaper, PaperDocument, Status};
 use schema::document::{DocumentType, Manifest};
 use schema::event::RecordedEvent;
 use schema::handling::{BookId, Books, Direction, DraftStage, Entry, Fact, Side, Standing};
@@ -53,6 +53,10 @@ pub struct RegisterRow {
     pub handed_on: Option<Day>,
     /// *Người ký* of an outgoing document.
     pub signer: Option<String>,
+    /// *Đơn vị, người nhận bản lưu* of an outgoing document on paper.
+    pub kept_by: Option<String>,
+    /// *Số lượng bản* of an outgoing document on paper.
+    pub copies: Option<u16>,
     /// *Nơi nhận* of an outgoing document, as it is printed.
     pub recipient_lines: Vec<String>,
     /// To how many offices it was sent.
@@ -86,6 +90,8 @@ impl RegisterRow {
             lead: None,
             handed_on: None,
             signer: None,
+            kept_by: None,
+            copies: None,
             recipient_lines: Vec::new(),
             recipients: None,
             sent_on: None,
@@ -116,6 +122,21 @@ impl RegisterRow {
 }
 
 impl RegisterRow {
+    fn with_issued_paper(self, issue: &Issue, paper: IssuedPaper) -> Self {
+        let IssuedPaper { document_type, subject, signer, recipient_lines, copies, kept_by, unit: _ } = paper;
+        Self {
+            code: Some(issue.code.to_string()),
+            issued_on: Some(issue.on),
+            document_type: Some(document_type),
+            subject: Some(subject),
+            signer: Some(signer),
+            recipient_lines,
+            copies: Some(copies),
+            kept_by,
+            ..self
+        }
+    }
+
     fn with_manifest(self, manifest: Manifest) -> Self {
         let Manifest { document_type, subject, signer, recipient_lines, .. } = manifest;
         let prefix = signer.capacity.prefix();
@@ -223,6 +244,9 @@ impl Reader {
                     Deed::PaperRegistered { on, paper, .. } => {
                         RegisterRow { arrived_on: Some(on), by, ..row }.with_paper(paper)
                     }
+                    Deed::PaperIssued { issue, paper, .. } => {
+                        RegisterRow { by, ..row }.with_issued_paper(&issue, paper)
+                    }
                     Deed::NumberCancelled { reason, .. } => {
                         RegisterRow { cancelled: Some(reason), by, ..row }
                     }
@@ -273,13 +297,7 @@ impl Reader {
             issued_on: Some(issue.on),
             ..row
         };
-        let sent = "SELECT position FROM outgoing WHERE document = ?1";
-        let position = self
-            .db
-            .prepare_cached(sent)
-            .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0)).optional())
-            .attempted("look up an outgoing document")?;
-        if let Some(position) = position {
+        if let Some(position) = self.sent_first_at(&document)? {
             let (event, at) = self.event_at(position)?;
             let row = RegisterRow { sent_on: Some(Day::in_vietnam(at)), ..row };
             return match dispatch_of(&event) {
@@ -299,6 +317,14 @@ impl Reader {
             Some(manifest) => row.with_manifest(manifest),
             None => row,
         })
+    }
+
+    /// The entry that first sends a document.
+    pub(super) fn sent_first_at(&self, document: &DocumentId) -> Result<Option<i64>, StoreError> {
+        self.db
+            .prepare_cached("SELECT position FROM outgoing WHERE document = ?1")
+            .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get(0)).optional())
+            .attempted("look up an outgoing document")
     }
 
     /// The line of a document that was sent.

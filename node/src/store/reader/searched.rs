@@ -294,11 +294,13 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         }
         Deed::PaperRegistered { entry, .. } => Concern::Line(Direction::Incoming, entry),
         Deed::NumberCancelled { direction, entry, .. } => Concern::Line(direction, entry),
+        Deed::PaperIssued { issue, .. } => Concern::Line(Direction::Outgoing, issue.line?),
         Deed::Issued { document, .. } | Deed::Discarded { document, .. } => Concern::Outgoing(document),
         // What is set aside is in no list, because its document is not here. An opinion takes the room of an earlier step.
         Deed::Opined { from, document, .. } => Concern::Incoming(from, document),
         Deed::Approved { .. }
         | Deed::Signed { .. }
+        | Deed::Sealed { .. }
         | Deed::Drafted { .. }
         | Deed::HighestStated { .. }
         | Deed::SetAside { .. }

@@ -1,12 +1,12 @@
 //! One document: what is proven about it, and why it has not arrived.
 
 use rusqlite::{OptionalExtension, params};
-use schema::body::{Body, Dispatch, Judgement, Place, Status, Transport, TransportCode};
+use schema::body::{Act, Body, Deed, Dispatch, Judgement, Place, Status, Transport, TransportCode};
 use schema::document::{Attachment, DocumentType, PaperReason, Reference, Signer};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
 use schema::handling::{CaseRow, Side};
-use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, RegionId};
+use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, Position, RegionId};
 use schema::invariant::OVERDUE_MS;
 use schema::stamp::Stamp;
 use schema::time::Day;
@@ -58,6 +58,8 @@ pub enum StepKind {
     Signed,
     /// It got number and date.
     Issued,
+    /// The office's seal was put to it, and it was queued.
+    Sealed,
     /// It was given up before it was sent.
     Discarded,
     /// 15: its recipient agrees to give it back.
@@ -165,7 +167,7 @@ pub struct DocumentView {
     pub key: KeyId,
     /// Recipients, for an outgoing one.
     pub recipients: Vec<RecipientView>,
-    /// What happened to it here, for an incoming one.
+    /// What happened to it here: up to the sending, for an outgoing one.
     pub steps: Vec<Step>,
     /// How far it is here, for an incoming one.
     pub progress: Option<ProgressView>,
@@ -241,18 +243,16 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn document(&self, document: &DocumentId, now: Millis) -> Result<Option<DocumentView>, StoreError> {
-        let find = "find a document";
-        let sent = "SELECT position FROM outgoing WHERE document = ?1";
         let held = "SELECT position FROM held WHERE document = ?1 ORDER BY position LIMIT 1";
-        let position = |sql: &str| {
+        let came = || {
             self.db
-                .prepare_cached(sql)
+                .prepare_cached(held)
                 .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get::<_, i64>(0)).optional())
-                .attempted(find)
+                .attempted("find a document")
         };
-        let (outgoing, position) = match position(sent)? {
+        let (outgoing, position) = match self.sent_first_at(document)? {
             Some(position) => (true, position),
-            None => match position(held)? {
+            None => match came()? {
                 Some(position) => (false, position),
                 None => return Ok(None),
             },
@@ -266,7 +266,10 @@ impl Reader {
             let complete = self.has_blob(&attachment.blob.hash)?;
             attachments.push(AttachmentView { attachment: attachment.clone(), complete });
         }
-        let mut steps = if outgoing { Vec::new() } else { self.received_steps(position)? };
+        let mut steps = match outgoing {
+            true => self.steps_before_sending(document, position)?,
+            false => self.received_steps(position)?,
+        };
         let mut progress = None;
         if !outgoing {
             let case = self.case(&event.event.office, document, Side::Recipient)?;
@@ -454,6 +457,28 @@ impl Reader {
             recipient.progress = Some((&case.progress).into());
         }
         Ok(recipients)
+    }
+
+    /// Who drafted, approved, signed, numbered and sealed a document that is sent first at `position`.
+    fn steps_before_sending(&self, document: &DocumentId, position: i64) -> Result<Vec<Step>, StoreError> {
+        let draft = self.draft(document)?.and_then(|draft| draft.steps);
+        match draft {
+            Some(steps) => Ok(steps),
+            None => Ok(self.sealing(document, position)?.into_iter().collect()),
+        }
+    }
+
+    /// Who put the office's seal to a document that is sent first at `position`: the entry behind it says so. None where a
+    /// program sent it, or where it was given back after a loss.
+    pub(super) fn sealing(&self, document: &DocumentId, position: i64) -> Result<Option<Step>, StoreError> {
+        let Some((event, _)) = self.find_event_at(position + 1)? else { return Ok(None) };
+        match Body::read(event.version, &event.event) {
+            Ok(Body::Act(Act { deed: Deed::Sealed { document: sealed }, .. })) if sealed == *document => {
+                let behind = Position((position + 1).unsigned_abs());
+                Ok(self.steps_at(&[behind])?.pop())
+            }
+            _ => Ok(None),
+        }
     }
 
     fn received_steps(&self, position: i64) -> Result<Vec<Step>, StoreError> {

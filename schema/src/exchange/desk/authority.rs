@@ -5,9 +5,11 @@ use super::{Decided, Desk, Work, WorkRefusal};
 use crate::body::Deed;
 use crate::document::DocumentType;
 use crate::exchange::Records;
-use crate::handling::{Beyond, PersonRow, Role};
+use crate::handling::{Actor, Beyond, PersonRow, Role};
 use crate::id::OfficeId;
 
+/// In which roles documents that were drafted elsewhere are sent.
+pub const SENDING_ROLES: [Role; 1] = [Role::Clerk];
 /// Most people that a refusal names.
 const NAMED_MAX: usize = 8;
 
@@ -36,26 +38,57 @@ impl<R: Records> Desk<'_, R> {
     /// Why this work is not for whoever asks, as far as people are recorded: the role may have been taken away, and a
     /// document be beyond this person's authority.
     pub(super) fn beyond_authority(&self, work: &Work) -> Result<Option<WorkRefusal>, R::Error> {
-        let document = match work {
+        let (document, paper) = match work {
             // What the list of people says is recorded whole, whatever it says about whoever changed it.
             Work::SetPerson { .. } | Work::RemovePerson { .. } => return Ok(None),
             Work::Approve { document }
             | Work::Sign { document, .. }
             | Work::Issue { document, .. }
-            | Work::Send { document } => Some(document),
-            _ => None,
+            | Work::Send { document } => (Some(document), None),
+            // Where paper goes, nobody here can tell.
+            Work::IssuePaper { paper, .. } => (None, Some(paper.document_type)),
+            _ => (None, None),
         };
         let Some(person) = self.records.person(&self.by.name)? else { return Ok(None) };
         if !person.roles.contains(&self.by.role) {
             let (name, role) = (person.name, self.by.role);
             return Ok(Some(WorkRefusal::NotInRole { name, role }));
         }
-        let Some(document) = document.filter(|_| person.is_limited()) else { return Ok(None) };
-        let Some(row) = self.records.drafted(document)? else { return Ok(None) };
-        // What has been sent is refused for that.
-        let Some(manifest) = row.manifest else { return Ok(None) };
-        let (people, to) = (self.records.people()?, self.offices(&row.to));
-        Ok(beyond_authority(&people, &self.by.name, work.roles(), manifest.document_type, &to))
+        if !person.is_limited() {
+            return Ok(None);
+        }
+        let (document_type, to) = match (document, paper) {
+            (Some(document), _) => {
+                let Some(row) = self.records.drafted(document)? else { return Ok(None) };
+                // What has been sent is refused for that.
+                let Some(manifest) = row.manifest else { return Ok(None) };
+                (manifest.document_type, self.offices(&row.to))
+            }
+            (None, Some(document_type)) => (document_type, Vec::new()),
+            (None, None) => return Ok(None),
+        };
+        let people = self.records.people()?;
+        Ok(beyond_authority(&people, &self.by.name, work.roles(), document_type, &to))
+    }
+
+    /// Why a document that was drafted elsewhere is not for whoever sends it here.
+    pub(super) fn beyond_sending(
+        &self,
+        document_type: DocumentType,
+        to: &[OfficeId],
+    ) -> Result<Option<WorkRefusal>, R::Error> {
+        let Actor { role, name } = self.by;
+        if !SENDING_ROLES.contains(role) {
+            return Ok(Some(WorkRefusal::Role { role: *role, wanted: &SENDING_ROLES }));
+        }
+        let Some(person) = self.records.person(name)? else { return Ok(None) };
+        if !person.roles.contains(role) {
+            return Ok(Some(WorkRefusal::NotInRole { name: person.name, role: *role }));
+        }
+        Ok(match person.is_limited() {
+            true => beyond_authority(&self.records.people()?, name, &SENDING_ROLES, document_type, to),
+            false => None,
+        })
     }
 
     /// Records what the list of people says; nothing when that is known.

@@ -7,13 +7,15 @@ mod outgoing;
 mod refusal;
 mod registers;
 
-pub use authority::beyond_authority;
+pub use authority::{SENDING_ROLES, beyond_authority};
 pub use refusal::WorkRefusal;
 
 use minicbor::bytes::ByteVec;
 
 use super::{Context, Draft, Exchange, Records, Refusal};
-use crate::body::{Act, Assignment, Body, Deed, DocumentFact, PaperDocument, SlipPart, Status};
+use crate::body::{
+    Act, Assignment, Body, Deed, Dispatch, DocumentFact, IssuedPaper, PaperDocument, SlipPart, Status,
+};
 use crate::document::Manifest;
 use crate::event::{Event, Kind};
 use crate::handling::{
@@ -150,7 +152,7 @@ pub enum Work {
         /// Why.
         reason: String,
     },
-    /// Register a document on paper.
+    /// Register a document on paper that came in.
     RegisterPaper {
         /// Names the work: whoever asks again is told the same line.
         id: WorkId,
@@ -158,6 +160,15 @@ pub enum Work {
         book: Option<BookId>,
         /// What it is.
         paper: PaperDocument,
+    },
+    /// Give a document that this office issues on paper number and date, and enter it in the register.
+    IssuePaper {
+        /// Names the work: whoever asks again is told the same number.
+        id: WorkId,
+        /// In which register; the one for its type when none is named.
+        book: Option<BookId>,
+        /// What it is.
+        paper: Box<IssuedPaper>,
     },
     /// Give the next number of a register to nothing, and say why.
     CancelNumber {
@@ -199,6 +210,7 @@ impl Work {
             Self::Register { .. }
             | Self::Refuse { .. }
             | Self::RegisterPaper { .. }
+            | Self::IssuePaper { .. }
             | Self::CancelNumber { .. } => &[Role::Clerk],
             Self::Ask { .. } | Self::Answer { .. } | Self::SetAside { .. } => &[Role::Clerk, Role::Leader],
             Self::Assign { .. }
@@ -265,6 +277,7 @@ pub(super) fn decide_work<R: Records>(
         Work::Discard { document, reason } => desk.discard(*document, reason)?,
         Work::SetAside { with, document, reason } => desk.set_aside(*with, *document, reason)?,
         Work::RegisterPaper { id, book, paper } => desk.register_paper(*id, book.as_ref(), paper)?,
+        Work::IssuePaper { id, book, paper } => desk.issue_paper(*id, book.as_ref(), paper)?,
         Work::CancelNumber { id, direction, book, reason } => {
             desk.cancel_number(*id, *direction, book.as_ref(), reason)?
         }
@@ -275,6 +288,18 @@ pub(super) fn decide_work<R: Records>(
         }
     };
     Ok(decided.map_err(Refusal::Work).and_then(|drafts| desk.sound(drafts)))
+}
+
+/// Why a document that was drafted elsewhere is not for whoever sends it here.
+pub(super) fn beyond_sending<R: Records>(
+    exchange: &Exchange,
+    records: &R,
+    context: Context<'_>,
+    by: &Actor,
+    (dispatch, to): (&Dispatch, &[OfficeId]),
+) -> Result<Option<WorkRefusal>, R::Error> {
+    let desk = Desk { exchange, records, context, by, today: Day::in_vietnam(context.now) };
+    desk.beyond_sending(dispatch.manifest.document_type, to)
 }
 
 /// Where work is decided: what is known, and who works.

@@ -5,7 +5,7 @@ use minicbor::bytes::ByteVec;
 
 use super::{Decided, Desk, WorkRefusal};
 use crate::body::{Deed, Dispatch, Issue, SIGNATURES_MAX};
-use crate::document::{Code, Manifest};
+use crate::document::Manifest;
 use crate::exchange::decide::{check_dispatch, decide_dispatch};
 use crate::exchange::{Draft, Records, Refusal};
 use crate::handling::{BookId, CaseRow, Direction, DraftStage, DraftedRow, Recipients, Side, Standing};
@@ -116,7 +116,7 @@ impl<R: Records> Desk<'_, R> {
         let dispatch = Dispatch { manifest, issued: Some(issue.clone()), signatures: row.signatures };
         // A number is not used for what could not be sent.
         let to = self.offices(&row.to);
-        let sent = decide_dispatch(self.exchange, self.records, self.context, &to, &dispatch)?;
+        let sent = decide_dispatch(self.exchange, self.records, self.context, None, &to, &dispatch)?;
         Ok(sent.map(|_| vec![self.kept(Deed::Issued { document, issue })]))
     }
 
@@ -141,10 +141,7 @@ impl<R: Records> Desk<'_, R> {
         let book = rules.outgoing_book(manifest.document_type, named);
         let book = book.ok_or(WorkRefusal::UnknownBook)?;
         let line = self.next_entry(Direction::Outgoing, Some(&book.id))?;
-        let notation = book.notation(manifest.document_type, manifest.copy, unit);
-        let code = notation.and_then(|notation| Code::new(line.to_string(), notation).ok());
-        let code = code.ok_or_else(|| WorkRefusal::NoSymbol { book: book.id.clone() })?;
-        Ok(Issue { code, on: self.today, line: Some(line) })
+        self.numbered(book, line, manifest.document_type, manifest.copy, unit)
     }
 
     /// Seals a numbered document and queues it for its recipients.
@@ -163,7 +160,7 @@ impl<R: Records> Desk<'_, R> {
         };
         let to = self.offices(&row.to);
         let dispatch = Dispatch { manifest, issued: Some(issue), signatures: row.signatures };
-        decide_dispatch(self.exchange, self.records, self.context, &to, &dispatch)
+        decide_dispatch(self.exchange, self.records, self.context, Some(self.by), &to, &dispatch)
     }
 
     pub(super) fn discard(&self, document: DocumentId, reason: &str) -> Result<Decided, R::Error> {

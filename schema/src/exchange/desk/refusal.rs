@@ -3,7 +3,7 @@
 use crate::body::{BodyError, SIGNATURES_MAX};
 use crate::document::DocumentType;
 use crate::handling::{BookId, Entry, Role, Standing};
-use crate::id::{DocumentId, OfficeId};
+use crate::id::{DocumentId, OfficeId, Position};
 
 /// Why somebody's work is not done. An answer: nothing was recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -73,6 +73,8 @@ pub enum WorkRefusal {
     DoneBefore {
         /// Its line.
         line: Entry,
+        /// The entry of the journal that says so.
+        position: Position,
     },
     /// Other work was done under its id.
     #[error("other work was done under this id, with number {line} of {}", line.year)]

@@ -431,5 +431,5 @@ fn asks(to: &[OfficeId]) -> Fact {
 }
 
 fn asks_with(to: &[OfficeId], dispatch: Dispatch) -> Fact {
-    Asked(Command::Dispatch { to: to.to_vec(), dispatch: Box::new(dispatch), reference_only: true })
+    Asked(Command::Dispatch { by: None, to: to.to_vec(), dispatch: Box::new(dispatch), reference_only: true })
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::body::{Assignment, Deed, DocumentFact, Issue, PaperDocument, SlipPart};
+use crate::body::{Act, Assignment, Deed, DocumentFact, Issue, IssuedPaper, PaperDocument, SlipPart};
 use crate::document::{AmendKind, Amends, CopyForm, Reference};
 use crate::handling::{
     Actor, BusinessKind, Direction, Fact as Told, PersonRow, Progress, REQUESTS_MAX, Recipients,
@@ -84,7 +84,7 @@ fn amending(n: u64, earlier: u64, how: AmendKind, to: &[OfficeId]) -> Command {
     let amends = Some(Amends { document: document(earlier), how, reason: "Sai phụ lục".to_owned() });
     let manifest = Manifest { amends, ..dispatch(ME, n).manifest };
     let dispatch = Box::new(Dispatch::unsigned(manifest));
-    Command::Dispatch { to: to.to_vec(), dispatch, reference_only: true }
+    Command::Dispatch { by: None, to: to.to_vec(), dispatch, reference_only: true }
 }
 
 /// Takes an event as a node takes it: gives its receipt, which says nothing about the document and is left out here, and
@@ -446,6 +446,96 @@ fn h1_numbers_are_one_series() {
     assert_eq!(station.replayed().hash(), station.hash());
 }
 
+fn issued_on_paper() -> IssuedPaper {
+    IssuedPaper {
+        document_type: DocumentType::Decision,
+        subject: "V/v phê duyệt dự toán".to_owned(),
+        signer: "Vàng A Sáng, Chủ tịch".to_owned(),
+        recipient_lines: vec!["Như Điều 3".to_owned(), "Lưu: VT".to_owned()],
+        copies: 5,
+        kept_by: Some("Văn phòng".to_owned()),
+        unit: None,
+    }
+}
+
+fn issue_paper(n: u8, paper: IssuedPaper) -> Work {
+    Work::IssuePaper { id: WorkId::new([n; 16]), book: None, paper: Box::new(paper) }
+}
+
+/// What numbers a station has given to its outgoing documents, in the order of its journal.
+fn codes(station: &Station) -> Vec<String> {
+    let issued = station.journal.iter().filter_map(|(_, event)| match Body::read(1, event.event()) {
+        Ok(Body::Act(Act { deed: Deed::Issued { issue, .. } | Deed::PaperIssued { issue, .. }, .. })) => {
+            Some(issue.code.to_string())
+        }
+        _ => None,
+    });
+    issued.collect()
+}
+
+/// H1, B2: what the office issues on paper takes the next number of the series in which electronic documents stand, with the symbol
+/// of its type; asked for again it is the same number, after a restore too.
+#[test]
+fn h1_outgoing_paper_and_electronic_documents_are_one_series() {
+    let mut station = Station::new(ME);
+    works(&mut station, CLERK, issue_paper(1, issued_on_paper())).expect("numbered");
+    for (role, work) in steps(1) {
+        works(&mut station, role, work).expect("in order");
+    }
+    let letter = IssuedPaper { document_type: DocumentType::OfficialLetter, ..issued_on_paper() };
+    let unit = IssuedPaper { unit: Some("VP".to_owned()), ..letter.clone() };
+    works(&mut station, CLERK, issue_paper(3, unit.clone())).expect("numbered");
+    let written = codes(&station);
+    assert_eq!(
+        written.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["01/QĐ-UBND", "02/UBND-VP", "03/UBND-VP"]
+    );
+    for restore in [false, true] {
+        if restore {
+            restored(&mut station);
+        }
+        let before = station.hash();
+        let again = works(&mut station, CLERK, issue_paper(3, unit.clone())).err();
+        assert!(
+            matches!(&again, Some(WorkRefusal::DoneBefore { line, .. }) if line.number == 3),
+            "{again:?}"
+        );
+        let other = works(&mut station, CLERK, issue_paper(3, letter.clone())).err();
+        assert!(matches!(&other, Some(WorkRefusal::OtherWork { line }) if line.number == 3), "{other:?}");
+        assert_eq!(station.hash(), before);
+    }
+    let doubtful = works(&mut station, CLERK, issue_paper(4, letter)).err();
+    assert!(matches!(doubtful, Some(WorkRefusal::BookDoubtful { .. })), "{doubtful:?}");
+    assert_eq!(station.replayed().hash(), station.hash());
+}
+
+/// What a register could not print is refused, and uses no number.
+#[test]
+fn h1_outgoing_paper_that_says_nothing_gets_no_number() {
+    let mut station = Station::new(ME);
+    let sound = issued_on_paper();
+    for bad in [
+        IssuedPaper { subject: " ".to_owned(), ..sound.clone() },
+        IssuedPaper { signer: String::new(), ..sound.clone() },
+        IssuedPaper { copies: 0, ..sound.clone() },
+        IssuedPaper { kept_by: Some(String::new()), ..sound.clone() },
+        IssuedPaper { unit: Some("a\u{202e}b".to_owned()), ..sound.clone() },
+        IssuedPaper { recipient_lines: vec!["Lưu: VT".to_owned(); 65], ..sound.clone() },
+    ] {
+        let refused = works(&mut station, CLERK, issue_paper(1, bad.clone())).err();
+        assert!(
+            matches!(refused, Some(WorkRefusal::Text(_) | WorkRefusal::NoSymbol { .. })),
+            "{bad:?}: {refused:?}"
+        );
+    }
+    let no_clerk = works(&mut station, OFFICER, issue_paper(1, sound.clone())).err();
+    assert!(matches!(no_clerk, Some(WorkRefusal::Role { .. })), "{no_clerk:?}");
+    set(&mut station, person(&by(CLERK).name, &[CLERK], &[DocumentType::Report], &[]));
+    let beyond = works(&mut station, CLERK, issue_paper(1, sound)).err();
+    assert!(matches!(beyond, Some(WorkRefusal::TypeNotYours { .. })), "{beyond:?}");
+    assert_eq!(station.records.lines().count(), 0);
+}
+
 /// H1: whoever has had no answer and asks again gets the same number, after a restore too; other work under the same id gets
 /// none.
 #[test]
@@ -455,7 +545,7 @@ fn h1_work_that_is_asked_for_again_uses_no_second_number() {
     works(&mut station, CLERK, cancelled(2, Direction::Outgoing)).expect("cancelled");
     let (paper, number) =
         (station.hash(), |refused: Result<Vec<VerifiedEvent>, WorkRefusal>| match refused {
-            Err(WorkRefusal::DoneBefore { line }) => Some((line.book.to_string(), line.number)),
+            Err(WorkRefusal::DoneBefore { line, .. }) => Some((line.book.to_string(), line.number)),
             _ => None,
         });
     let again = |station: &mut Station, work| number(works(station, CLERK, work));
@@ -977,7 +1067,8 @@ fn b9_same_number_is_blocked_at_both_ends() {
         Amends { document: document(1), how: AmendKind::Replace, reason: "Sai số liệu".to_owned() };
     let mut pair = Pair::arrived();
     let send = |pair: &mut Pair, dispatch: Dispatch| {
-        let command = Command::Dispatch { to: vec![A], dispatch: Box::new(dispatch), reference_only: true };
+        let command =
+            Command::Dispatch { by: None, to: vec![A], dispatch: Box::new(dispatch), reference_only: true };
         let decided =
             sure(decide(&pair.sender.exchange, &pair.sender.records, context(&directory()), &command));
         decided.map(|drafts| {
@@ -1121,8 +1212,12 @@ fn b8_authority_is_asked_before_anything_is_recorded() {
     let directory = directory();
     let decided = |rules: &Rules| {
         let context = Context { rules, ..context(&directory) };
-        let command =
-            Command::Dispatch { to: vec![A], dispatch: Box::new(dispatch(ME, 1)), reference_only: true };
+        let command = Command::Dispatch {
+            by: None,
+            to: vec![A],
+            dispatch: Box::new(dispatch(ME, 1)),
+            reference_only: true,
+        };
         sure(decide(&station.exchange, &station.records, context, &command)).err()
     };
     let report = Rules { types: [DocumentType::Report].into(), ..Rules::default() };
@@ -1268,11 +1363,58 @@ fn b1_unsigned_document_is_not_sealed() {
     let station = Station::new(ME);
     let directory = directory();
     let decided = |reference_only| {
-        let command = Command::Dispatch { to: vec![A], dispatch: Box::new(dispatch(ME, 1)), reference_only };
+        let command =
+            Command::Dispatch { by: None, to: vec![A], dispatch: Box::new(dispatch(ME, 1)), reference_only };
         sure(decide(&station.exchange, &station.records, context(&directory), &command)).err()
     };
     assert_eq!(decided(false), Some(Refusal::Unsigned));
     assert_eq!(decided(true), None);
+}
+
+/// The deeds by which documents were sealed, and which kind of event stands before each.
+fn sealings(station: &Station) -> Vec<(Kind, String, DocumentId)> {
+    let pairs = station.journal.iter().zip(station.journal.iter().skip(1));
+    let sealed = pairs.filter_map(|((_, before), (_, event))| match Body::read(1, event.event()) {
+        Ok(Body::Act(Act { by, deed: Deed::Sealed { document } })) => {
+            Some((before.event().kind, by.name, document))
+        }
+        _ => None,
+    });
+    sealed.collect()
+}
+
+/// L3: whoever seals a document is in the chain right behind the event that sends it first, through either door; a program is
+/// nobody.
+#[test]
+fn l3_whoever_seals_a_document_is_recorded() {
+    let mut station = Station::new(ME);
+    for (role, work) in steps(1) {
+        works(&mut station, role, work).expect("in order");
+    }
+    let direct = |n, by| Command::Dispatch {
+        by,
+        to: vec![A, B],
+        dispatch: Box::new(dispatch(ME, n)),
+        reference_only: true,
+    };
+    let clerk = Actor { name: "Giàng Thị Chu".to_owned(), role: CLERK };
+    commanded(&mut station, &direct(2, Some(clerk.clone()))).expect("sent");
+    commanded(&mut station, &direct(3, None)).expect("sent by a program");
+    let expected =
+        [(Kind::Dispatch, by(CLERK).name, document(1)), (Kind::Dispatch, clerk.name.clone(), document(2))];
+    assert_eq!(sealings(&station), expected);
+    assert_eq!(station.replayed().hash(), station.hash());
+    // B8: this door asks what the other one asks.
+    let leader = Actor { role: LEADER, ..clerk.clone() };
+    let refused = commanded(&mut station, &direct(4, Some(leader))).err();
+    assert!(matches!(refused, Some(WorkRefusal::Role { .. })), "{refused:?}");
+    set(&mut station, person(&clerk.name, &[CLERK], &[], &[A]));
+    let refused = commanded(&mut station, &direct(4, Some(clerk.clone()))).err();
+    assert!(matches!(refused, Some(WorkRefusal::RecipientNotYours { office: B, .. })), "{refused:?}");
+    works(&mut station, Role::Administrator, Work::RemovePerson { name: clerk.name.clone() })
+        .expect("removed");
+    let refused = commanded(&mut station, &direct(4, Some(clerk))).err();
+    assert!(matches!(refused, Some(WorkRefusal::NotInRole { .. })), "{refused:?}");
 }
 
 /// What one recipient says, true or not, is in nobody else's way: whoever was recalled already is left out.
