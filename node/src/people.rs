@@ -9,6 +9,7 @@
 //! is recorded.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ pub enum PeopleError {
     /// A file cannot be written.
     #[error(transparent)]
     Write(#[from] KeyringError),
-    /// The folder of the tokens cannot be made, or a token not be removed.
+    /// The folder of the tokens cannot be made, a token not be removed, or the list not be locked.
     #[error("failed to change `{}`", path.display())]
     Folder {
         /// Which.
@@ -238,6 +239,21 @@ impl People {
             }
         }
         Ok(Self { folder: folder.path().to_owned(), people, sha256: Sha256::digest(&bytes).into() })
+    }
+
+    /// Keeps other commands from changing the list until the file is dropped, even by a crash; waits for one that does. Taken
+    /// before the list is read.
+    ///
+    /// # Errors
+    /// When the file beside the list cannot be made or locked.
+    pub fn lock(folder: &DataFolder) -> Result<File, PeopleError> {
+        let path = folder.path().join("people.lock");
+        let lock = || -> io::Result<File> {
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|source| PeopleError::Folder { path: path.clone(), source })
     }
 
     /// All of them, by key.
@@ -469,6 +485,26 @@ mod tests {
         assert!(found(changed("name", "a\u{202e}b".into())).contains("no plain name"));
         let twice = serde_json::json!([one[0], one[0]]);
         assert!(found(twice).contains("stands in it twice"));
+    }
+
+    #[test]
+    fn list_that_several_change_at_once_loses_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataFolder::new(folder.path());
+        std::thread::scope(|threads| {
+            for clerk in 0..4 {
+                let data = &data;
+                threads.spawn(move || {
+                    for n in 0..8 {
+                        let _lock = People::lock(data).expect("locked");
+                        let mut people = People::read(data).expect("a list");
+                        let name = format!("Lò Thị {clerk} {n}");
+                        people.add(&name, &[Role::Clerk], Limits::default(), BY).expect("added");
+                    }
+                });
+            }
+        });
+        assert_eq!(People::read(&data).expect("a list").all().count(), 32);
     }
 
     #[test]

@@ -15,6 +15,7 @@ macro_rules! table {
 mod handling;
 mod order;
 mod paper;
+mod rules;
 
 pub use handling::{
     AMENDS, BUSINESS, DRAFT_STAGE, FIELD, REFUSAL_REASON, ROLE, STAGE, STANDING, TASK, TIMELINESS,
@@ -22,6 +23,7 @@ pub use handling::{
 };
 pub use order::VietnameseOrder;
 pub use paper::{CHECKED, COPY_FORM, PLACEMENT, SLIP_PART, TIME_WORD};
+pub use rules::rule;
 
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -364,6 +366,9 @@ table! {
         "search-no-word" => "Nội dung tìm không có chữ hay số nào. Hãy gõ một từ, hoặc bỏ trống.",
             "There is no word to look for. Type one, or leave it out.";
         "search-short-beginning" => "Trước dấu `*` cần ít nhất 3 chữ. Hãy gõ thêm.", "At least 3 letters are needed before `*`. Type more.";
+        "asked-of-whom" => "Hãy chọn nơi nhận cần hỏi, hoặc tất cả nơi nhận.", "Name the recipients that are asked, or say all of them.";
+        "two-senders" => "Có hai đơn vị gửi văn bản mang cùng mã này; hãy nói rõ đơn vị gửi.", "Two offices sent a document with this id: say which of them is meant.";
+        "empty-file" => "Tệp không có nội dung; hãy kiểm tra lại tệp.", "The file is empty; look at it again.";
         "parameter" => "Tham số không dùng được.", "A parameter cannot be used.";
         "body" => "Nội dung yêu cầu không đúng mẫu; chưa có gì được lưu.",
             "The request's body is not as expected; nothing was saved.";

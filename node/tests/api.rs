@@ -126,7 +126,7 @@ fn bad_input_gets_a_refusal_with_a_name() {
     );
     assert_eq!(
         station.with_body("PUT", &format!("/blobs/{hash}?length=0&secrecy=normal"), b"").refusal(),
-        refused(400, "parameter")
+        refused(422, "empty-file")
     );
     assert_eq!(
         station.with_body("PUT", "/blobs/xyz?length=3&secrecy=normal", b"abc").refusal(),

@@ -55,7 +55,7 @@ pub(super) async fn keep(
     let Query(KeepQuery { length, secrecy }) = parsed(query)?;
     require_allowed(secrecy)?;
     if length == 0 {
-        return Err(Problem::parameter("an attachment has at least one byte"));
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty-file"));
     }
     if length > BLOB_BYTES_MAX {
         return Err(Problem::too_large(BLOB_BYTES_MAX));

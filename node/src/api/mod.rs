@@ -38,6 +38,7 @@ mod paper;
 mod people;
 mod present;
 mod problem;
+mod refusal;
 mod registry;
 mod serve;
 mod signing;

@@ -3,9 +3,7 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schema::directory::ResolveError;
-use schema::exchange::{Refusal, WorkRefusal};
-use schema::trust::Language;
+use schema::directory::{CodeHolder, ResolveError};
 use serde_json::{Value, json};
 
 use crate::runtime::AskError;
@@ -27,7 +25,21 @@ enum Detail {
     /// In the program's words (English).
     Program(String),
     /// In a person's words.
-    Words { vi: String, en: String },
+    Words(Told),
+}
+
+/// Words for a person, in both languages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Told {
+    pub(super) vi: String,
+    pub(super) en: String,
+}
+
+impl Told {
+    /// The same words, said in each language.
+    pub(super) fn by(say: impl Fn(Lang) -> String) -> Self {
+        Self { vi: say(Lang::Vi), en: say(Lang::En) }
+    }
 }
 
 impl Problem {
@@ -37,6 +49,12 @@ impl Problem {
 
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(Detail::Program(detail.into()));
+        self
+    }
+
+    /// What was found, in a person's words.
+    pub(super) fn told(mut self, detail: Told) -> Self {
+        self.detail = Some(Detail::Words(detail));
         self
     }
 
@@ -60,8 +78,8 @@ impl Problem {
     fn json(&self, lang: Lang) -> Value {
         let detail = self.detail.as_ref().map(|detail| match (detail, lang) {
             (Detail::Program(text), _)
-            | (Detail::Words { vi: text, .. }, Lang::Vi)
-            | (Detail::Words { en: text, .. }, Lang::En) => text,
+            | (Detail::Words(Told { vi: text, .. }), Lang::Vi)
+            | (Detail::Words(Told { en: text, .. }), Lang::En) => text,
         });
         json!({
             "error": self.code,
@@ -123,169 +141,6 @@ impl From<ExportError> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
-        let (status, code) = match &refusal {
-            Refusal::NoRecipients => (UNPROCESSABLE, "no-recipients"),
-            Refusal::TooManyRecipients { .. } => (UNPROCESSABLE, "too-many-recipients"),
-            Refusal::ToItself => (UNPROCESSABLE, "to-itself"),
-            Refusal::UnknownRecipient { .. } => (UNPROCESSABLE, "unknown-recipient"),
-            Refusal::NotEnrolled { .. } => (UNPROCESSABLE, "not-enrolled"),
-            Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
-            Refusal::Unsigned => (UNPROCESSABLE, "unsigned"),
-            Refusal::SameNumber { .. } => (StatusCode::CONFLICT, "number-sent"),
-            Refusal::RecipientNotAllowed { .. } => (StatusCode::FORBIDDEN, "recipient-not-allowed"),
-            Refusal::Document(_) => (UNPROCESSABLE, "document"),
-            Refusal::AttachmentMissing { .. } => (StatusCode::CONFLICT, "attachment-missing"),
-            Refusal::SignatureInvalid { .. } => (UNPROCESSABLE, "signature-invalid"),
-            Refusal::TooLarge => (UNPROCESSABLE, "text-too-large"),
-            Refusal::Work(refusal) => return refusal.into(),
-        };
-        let problem = Self::new(status, code);
-        match &refusal {
-            Refusal::SignatureInvalid { number, why } => {
-                let [vi, en] = [Language::Vietnamese, Language::English].map(|language| why.told(language));
-                let detail = Detail::Words {
-                    vi: format!("Chữ ký thứ {number}: {vi}"),
-                    en: format!("Signature {number}: {en}"),
-                };
-                Self { detail: Some(detail), ..problem }
-            }
-            refusal => problem.detail(with_causes(refusal)),
-        }
-    }
-}
-
-impl From<&WorkRefusal> for Problem {
-    fn from(refusal: &WorkRefusal) -> Self {
-        let code = match refusal {
-            WorkRefusal::Role { .. } => "role",
-            WorkRefusal::NotInRole { .. } => "not-in-role",
-            WorkRefusal::TypeNotYours { .. } => "type-not-yours",
-            WorkRefusal::RecipientNotYours { .. } => "recipient-not-yours",
-            WorkRefusal::NotHere { .. } => "not-here",
-            WorkRefusal::NotSentTo { .. } => "not-sent-to",
-            WorkRefusal::NotSent { .. } => "not-sent-here",
-            WorkRefusal::AlreadyRegistered { .. } => "already-registered",
-            WorkRefusal::DoneBefore { .. } => "done-before",
-            WorkRefusal::OtherWork { .. } => "other-work",
-            WorkRefusal::AlreadyRefused => "already-refused",
-            WorkRefusal::NotRegistered => "not-registered",
-            WorkRefusal::AlreadyFinished => "already-finished",
-            WorkRefusal::AlreadyStarted => "already-started",
-            WorkRefusal::AskedBack => "asked-back",
-            WorkRefusal::CountsNoMore { .. } => "counts-no-more",
-            WorkRefusal::NothingAsked => "nothing-asked",
-            WorkRefusal::AlreadyAsked { .. } => "already-asked",
-            WorkRefusal::AskedTooOften { .. } => "asked-too-often",
-            WorkRefusal::NobodyLeft => "nobody-left",
-            WorkRefusal::NothingSaid { .. } => "nothing-said",
-            WorkRefusal::IsDrafted { .. } => "is-drafted",
-            WorkRefusal::AlreadySetAside => "already-set-aside",
-            WorkRefusal::SignatureInvalid => "signature-not-valid",
-            WorkRefusal::Undetermined => "undetermined",
-            WorkRefusal::SameNumber { .. } => "same-number",
-            WorkRefusal::UnknownBook => "unknown-book",
-            WorkRefusal::BookDoubtful { .. } => "book-doubtful",
-            WorkRefusal::BookInUse { .. } => "book-in-use",
-            WorkRefusal::BelowKnown { .. } => "below-known",
-            WorkRefusal::BookFull { .. } => "book-full",
-            WorkRefusal::NoDraft { .. } => "no-draft",
-            WorkRefusal::OtherIssuer => "other-issuer",
-            WorkRefusal::TypeNotAllowed { .. } => "type-not-allowed",
-            WorkRefusal::ContentFixed => "content-fixed",
-            WorkRefusal::NotApproved => "not-approved",
-            WorkRefusal::AlreadyApproved => "already-approved",
-            WorkRefusal::NotSigned => "not-signed",
-            WorkRefusal::AlreadySigned => "already-signed",
-            WorkRefusal::TooManySignatures => "too-many-signatures",
-            WorkRefusal::NotIssued => "not-issued",
-            WorkRefusal::AlreadyIssued => "already-issued",
-            WorkRefusal::AlreadySent => "already-sent",
-            WorkRefusal::AlreadyDiscarded => "already-discarded",
-            WorkRefusal::NoMainFile => "no-main-file",
-            WorkRefusal::NoSymbol { .. } => "no-symbol",
-            WorkRefusal::Text(_) => "work-text",
-        };
-        let status = match refusal {
-            WorkRefusal::Role { .. }
-            | WorkRefusal::NotInRole { .. }
-            | WorkRefusal::TypeNotYours { .. }
-            | WorkRefusal::RecipientNotYours { .. }
-            | WorkRefusal::TypeNotAllowed { .. } => StatusCode::FORBIDDEN,
-            WorkRefusal::NoDraft { .. }
-            | WorkRefusal::NotHere { .. }
-            | WorkRefusal::NotSent { .. }
-            | WorkRefusal::NothingSaid { .. }
-            | WorkRefusal::NotSentTo { .. } => StatusCode::NOT_FOUND,
-            WorkRefusal::Undetermined | WorkRefusal::UnknownBook | WorkRefusal::Text(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
-            _ => StatusCode::CONFLICT,
-        };
-        Self { detail: Some(detail_of(refusal)), ..Self::new(status, code) }
-    }
-}
-
-/// Who may, by name.
-fn may(who: &[String], lang: Lang) -> String {
-    match (who.is_empty(), lang) {
-        (true, Lang::Vi) => "Chưa ai trong đơn vị được giao việc này.".to_owned(),
-        (true, Lang::En) => "Nobody of this office is entrusted with that.".to_owned(),
-        (false, Lang::Vi) => format!("Người được giao: {}.", who.join(", ")),
-        (false, Lang::En) => format!("Entrusted with that: {}.", who.join(", ")),
-    }
-}
-
-/// The particulars of a refusal, for people.
-fn detail_of(refusal: &WorkRefusal) -> Detail {
-    let words = |vi: String, en: String| Detail::Words { vi, en };
-    match refusal {
-        WorkRefusal::Role { wanted, .. } => {
-            let roles = |lang| {
-                let roles = wanted.iter().map(|role| words::word(words::ROLE, role.slug(), lang));
-                roles.collect::<Vec<_>>().join(", ")
-            };
-            words(roles(Lang::Vi), roles(Lang::En))
-        }
-        WorkRefusal::TypeNotYours { document_type, who } => {
-            let name = |language| document_type.name(language);
-            words(
-                format!("Loại văn bản: {}. {}", name(Language::Vietnamese), may(who, Lang::Vi)),
-                format!("Type: {}. {}", name(Language::English), may(who, Lang::En)),
-            )
-        }
-        WorkRefusal::RecipientNotYours { office, who } => words(
-            format!("Nơi nhận: {office}. {}", may(who, Lang::Vi)),
-            format!("Recipient: {office}. {}", may(who, Lang::En)),
-        ),
-        WorkRefusal::AlreadyRegistered { entry } => words(
-            format!("Số đến {entry} năm {}", entry.year),
-            format!("Arrival number {entry} of {}", entry.year),
-        ),
-        WorkRefusal::DoneBefore { line, .. } | WorkRefusal::OtherWork { line } => words(
-            format!("Số {line} năm {}, sổ `{}`", line.year, line.book),
-            format!("Number {line} of {}, register `{}`", line.year, line.book),
-        ),
-        WorkRefusal::CountsNoMore { standing } => {
-            let key = serde_json::to_value(standing).unwrap_or_default();
-            let told = |lang| words::word(words::STANDING, key.as_str().unwrap_or_default(), lang).to_owned();
-            words(told(Lang::Vi), told(Lang::En))
-        }
-        WorkRefusal::SameNumber { other } => {
-            words(format!("Văn bản kia: {other}"), format!("The other document: {other}"))
-        }
-        WorkRefusal::BookDoubtful { book, highest }
-        | WorkRefusal::BookInUse { book, highest }
-        | WorkRefusal::BelowKnown { book, highest } => words(
-            format!("Sổ `{book}`: số lớn nhất trạm biết là {highest}"),
-            format!("Register `{book}`: the highest number known here is {highest}"),
-        ),
-        refusal => Detail::Program(with_causes(refusal)),
-    }
-}
-
 impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         let code = match &error {
@@ -293,6 +148,22 @@ impl From<ResolveError> for Problem {
             ResolveError::NotAt { .. } => "code-not-valid-today",
             ResolveError::Ambiguous { .. } => "code-ambiguous",
         };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code).detail(error.to_string())
+        let vi = match &error {
+            ResolveError::Unknown { code } => format!("Mã: {code}"),
+            ResolveError::NotAt { code, at, holders } => {
+                format!("Mã {code} ngày {at}. Đã hoặc sẽ thuộc về: {}", held_by(holders))
+            }
+            ResolveError::Ambiguous { code, at, holders } => {
+                format!("Mã {code} ngày {at} thuộc về nhiều đơn vị: {}", held_by(holders))
+            }
+        };
+        let en = error.to_string();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code).told(Told { vi, en })
     }
+}
+
+/// Who holds or held a code.
+fn held_by(holders: &[CodeHolder]) -> String {
+    let one = |holder: &CodeHolder| format!("{} ({})", holder.office, holder.system);
+    holders.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use data_encoding::BASE64;
 use schema::body::{Assignment, IssuedPaper, PaperDocument, SlipPart};
@@ -147,7 +147,7 @@ struct AskRequest {
 impl AskRequest {
     fn work(self, api: &SharedApi, kind: BusinessKind) -> Result<Work, Problem> {
         if self.of.is_empty() != self.of_all {
-            return Err(Problem::parameter("say `of` some recipients, or `of_all`"));
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "asked-of-whom"));
         }
         let of = offices(api, &self.of)?;
         let business = match self.business {
@@ -182,7 +182,7 @@ pub(super) async fn arrival(
     match senders[..] {
         [from] => Ok(Arrival { from, document }),
         [] => Err(no_document(&document)),
-        _ => Err(Problem::parameter("two offices sent a document with this id: say `from`")),
+        _ => Err(Problem::new(StatusCode::CONFLICT, "two-senders")),
     }
 }
 

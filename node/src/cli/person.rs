@@ -97,6 +97,12 @@ pub(super) fn person(
     lang: Lang,
 ) -> Result<(Value, Shown), CliError> {
     let failed = |error| CliError::Words(with_causes(&error));
+    let _lock = match command {
+        PersonCommand::List => None,
+        PersonCommand::Add { .. } | PersonCommand::Limit { .. } | PersonCommand::Remove { .. } => {
+            Some(People::lock(folder).map_err(failed)?)
+        }
+    };
     let mut people = People::read(folder).map_err(failed)?;
     let by = match token {
         Some(file) => {
