@@ -125,6 +125,7 @@ if [ "$purpose" = test ]; then
     need mkfs.ext4 e2fsprogs "small disks that fill up or lose power"
     need openssl openssl "judges the same certificates as Trạm, for comparison"
     need certtool gnutls-bin "judges the same signatures on documents as Trạm, for comparison"
+    need age age "opens and seals the same files as Trạm, for comparison"
     need softhsm2-util softhsm2 "plays the officers' tokens (PKCS#11)"
     need pkcs11-tool opensc "makes keys on those tokens"
     need python3 python3 "unpacks test vectors"

@@ -14,7 +14,8 @@ CREATE TABLE journal (
     incarnation INTEGER NOT NULL,
     seq         INTEGER NOT NULL CHECK (seq > 0),
     recorded_at INTEGER NOT NULL,                          -- ms since epoch, UTC
-    bytes       BLOB    NOT NULL                           -- as sealed or as received
+    bytes       BLOB    NOT NULL,                          -- as sealed or as received
+    content     BLOB                                       -- of a sealed body, for whoever could open it: the bytes commit to it
 ) STRICT;
 -- Two writers cannot both extend the chain.
 CREATE UNIQUE INDEX own_chain ON journal (incarnation, seq) WHERE class = 0;

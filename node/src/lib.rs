@@ -12,6 +12,7 @@ pub mod link;
 pub mod node;
 pub mod people;
 pub mod runtime;
+pub mod sealing;
 pub mod signing;
 pub mod step;
 pub mod store;

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use jiff::tz::Offset;
-use schema::event::{RecordedEvent, UnverifiedEvent, Verifier, VerifyError};
+use schema::event::{UnverifiedEvent, Verifier, VerifyError};
 use schema::exchange::Class;
 use schema::id::{OfficeId, Position};
 use schema::invariant::ChainCheck;
@@ -233,8 +233,9 @@ impl Walk<'_> {
     fn entry(&mut self, entry: &JournalEntry) -> Result<(), Broken> {
         let position = entry.position.0 as i64;
         let damaged = |source| StoreError::Damaged { position, source };
+        // Also that the content beside a sealed body is the one that its signature covers.
+        let recorded = entry.recorded().map_err(damaged)?;
         if entry.class == Class::Own {
-            let recorded = RecordedEvent::read(&entry.bytes).map_err(damaged)?;
             let follows = self.chain.next(&recorded);
             follows.map_err(|violation| {
                 Broken::Found(format!("journal entry {position}: {}", violation.found))

@@ -385,6 +385,10 @@ table! {
             "The document is addressed to the sending office itself; nothing was saved.";
         "unknown-recipient" => "Danh bạ không có nơi nhận này; chưa có gì được lưu.",
             "The directory does not know this recipient; nothing was saved.";
+        "no-sealing-key" => "Trạm của nơi nhận chưa công bố khóa niêm phong, nên chưa thể gửi kín; chưa có gì được lưu. Khi có mạng, trạm tự lấy khóa về; \
+            hãy làm lại sau.",
+            "The recipient's station has not announced yet under which key to seal for it, so nothing can be sent sealed; nothing was saved. The station \
+             fetches the key when it has a network: try again later.";
         "not-enrolled" => "Nơi nhận chưa có trạm; chưa có gì được lưu. Hãy gửi bằng đường khác hoặc chờ \
             đơn vị đó tham gia.",
             "The recipient has no station yet; nothing was saved. Send it another way or wait until it is \

@@ -239,6 +239,8 @@ fn sealed_letter(subject: &[u8]) -> Vec<u8> {
         seen: Vec::new(),
         blobs: Vec::new(),
         body: Body::Dispatch(Dispatch::unsigned(manifest)).encode().expect("a body"),
+        sealed: None,
+        content: None,
     };
     seal(event, &key(RECIPIENT)).expect("a sound event").bytes().to_vec()
 }

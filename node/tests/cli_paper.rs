@@ -351,6 +351,8 @@ fn letter(seq: u64, prev: EventId, frozen: Manifest, signature: Vec<u8>) -> (Ver
         seen: Vec::new(),
         blobs: Vec::new(),
         body: body.encode().expect("a known kind"),
+        sealed: None,
+        content: None,
     };
     let event = seal(event, &key(SENDER)).expect("a sound event");
     let region = "p01".parse().expect("a region");

@@ -81,6 +81,8 @@ impl Writer {
             seen: Vec::new(),
             blobs: Vec::new(),
             body: body.encode().expect("a known kind"),
+            sealed: None,
+            content: None,
         };
         let event = seal(event, &self.key).expect("a sound event");
         self.head = event.id();

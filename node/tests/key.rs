@@ -318,7 +318,7 @@ fn backup_and_restore_never_hold_the_key_or_the_passphrase() {
         }
         files += 1;
     }
-    assert_eq!(files, 4, "store, settings, registry and seal");
+    assert_eq!(files, 5, "store, settings, registry, sealing keys and seal");
 
     // Restored on a new machine: settings come with the backup, the key and the passphrase do not.
     let data = office.path("new-machine");

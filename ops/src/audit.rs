@@ -240,7 +240,8 @@ impl Walk {
             from = last.position.next();
             for entry in &entries {
                 self.check_signature(&entry.bytes);
-                let recorded = RecordedEvent::read(&entry.bytes)
+                let recorded = entry
+                    .recorded()
                     .with_context(|| format!("journal entry {} cannot be read", entry.position))?;
                 match entry.class {
                     Class::Own => {
@@ -328,7 +329,7 @@ impl Walk {
                 continue;
             }
             let entry = reader.journal(row.position, 1)?.pop().context("a held event has a journal entry")?;
-            let recorded = RecordedEvent::read(&entry.bytes)?;
+            let recorded = entry.recorded()?;
             let again = registry.judge_event(&recorded, known.place, known.stamps.clone()).judgement;
             if !again.agrees_with(known) {
                 broken.get_or_insert_with(|| {

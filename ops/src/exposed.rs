@@ -294,7 +294,8 @@ fn collect(stores: &[Held]) -> Result<BTreeMap<EventId, Event>> {
             let Some(last) = entries.last() else { break };
             from = last.position.next();
             for entry in &entries {
-                let recorded = RecordedEvent::read(&entry.bytes)
+                let recorded = entry
+                    .recorded()
                     .with_context(|| format!("journal entry {} cannot be read", entry.position))?;
                 for (event, stamp) in stamps_in(&recorded, entry.class) {
                     let known = stamps.entry(event).or_default();

@@ -89,7 +89,7 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<D
                 break 'journal;
             }
             state.add(entry)?;
-            let recorded = RecordedEvent::read(&entry.bytes)?;
+            let recorded = entry.recorded()?;
             let says = says(&recorded);
             let event = recorded.event;
             entries.push(Line {
@@ -225,6 +225,7 @@ pub(crate) fn says(recorded: &RecordedEvent) -> String {
         }
         Ok(Body::KeyAnnouncement(announcement)) => match announcement.purpose {
             KeyPurpose::Signing => format!("next signing key {}", announcement.key_id()),
+            KeyPurpose::Sealing => format!("sealing key {}", announcement.key_id()),
             KeyPurpose::SignedBefore => format!("earlier signing key {} confirmed", announcement.key_id()),
         },
         Ok(Body::Verdict(verdicts)) => {

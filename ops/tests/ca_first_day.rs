@@ -181,7 +181,7 @@ fn the_help_text_leads_from_nothing_to_certified_offices() {
     fs::write(world.machine("province").join("citizen.txt"), format!("{CITIZEN}\n")).expect("a file");
     let officer = world.types("province", &line(10, 1));
     let added = world.types("province", &line(11, 0));
-    assert_eq!(added["new"], 4, "the authority, two lists, the office: {added}");
+    assert_eq!(added["new"], 5, "the authority, two lists, the office and its sealing key: {added}");
     a_station_takes_what_it_is_handed(&world);
 
     openssl_reads_everything(&world, &[&office, &officer]);

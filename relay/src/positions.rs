@@ -198,6 +198,8 @@ mod tests {
             seen: Vec::new(),
             blobs: Vec::new(),
             body: Vec::new(),
+            sealed: None,
+            content: None,
         }
     }
 

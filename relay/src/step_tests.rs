@@ -91,6 +91,8 @@ fn sealed_as(kind: Kind, from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEve
         seen: Vec::new(),
         blobs: Vec::new(),
         body: vec![body],
+        sealed: None,
+        content: None,
     };
     seal(event, &key(from)).expect("a sound event")
 }

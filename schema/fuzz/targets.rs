@@ -74,6 +74,8 @@ pub fn body(bytes: &[u8]) {
         seen: Vec::new(),
         blobs: Vec::new(),
         body: body.to_vec(),
+        sealed: None,
+        content: None,
     };
     read_body(1, &event);
 }

@@ -63,6 +63,9 @@ pub struct BackupSeal {
     /// The registry.
     #[n(9)]
     pub registry: FileDigest,
+    /// The keys under which others seal for the office, sealed themselves for its signing key; none when it has none.
+    #[n(10)]
+    pub sealing: Option<FileDigest>,
 }
 
 /// Why bytes are not the seal of a backup.
@@ -185,6 +188,7 @@ mod tests {
             store: file(7),
             config: file(8),
             registry: file(9),
+            sealing: Some(file(10)),
         }
     }
 

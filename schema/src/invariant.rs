@@ -405,6 +405,8 @@ mod tests {
             seen: Vec::new(),
             blobs: Vec::new(),
             body: Vec::new(),
+            sealed: None,
+            content: None,
         };
         RecordedEvent { id: event_id(id), version: 1, key: KeyId::new([0; 16]), event }
     }

@@ -28,6 +28,7 @@ pub mod merkle;
 pub mod mutant;
 pub mod pack;
 pub mod registry;
+pub mod sealing;
 pub mod stamp;
 pub mod text;
 pub mod time;

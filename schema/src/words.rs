@@ -84,6 +84,7 @@ fn event(error: &EventError) -> String {
         EventError::Payload(_) => "không đọc được như một sự kiện".to_owned(),
         EventError::NotDeterministic => "không theo cách mã hoá duy nhất của sự kiện".to_owned(),
         EventError::Rule { .. } => "vi phạm quy tắc của sự kiện".to_owned(),
+        EventError::Content(_) => "đi kèm một nội dung không phải của nó".to_owned(),
         EventError::Secret => "có độ mật, không được gửi qua hệ thống này".to_owned(),
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn held_rows(node: &Node) -> Result<Vec<HeldRow>, Violation> {
 }
 
 fn recorded_at(node: &Node, position: Position) -> Result<RecordedEvent, Violation> {
-    RecordedEvent::read(&node.store().bytes_at(position).map_err(unreadable)?).map_err(unreadable)
+    node.store().recorded_at(position).map_err(unreadable)
 }
 
 /// What the station found out about the signatures on a held document, in full.
@@ -167,7 +167,7 @@ impl World<'_> {
             let Some(last) = entries.last() else { return Ok(()) };
             station.noted = last.position;
             for entry in &entries {
-                let recorded = RecordedEvent::read(&entry.bytes).map_err(unreadable)?;
+                let recorded = entry.recorded().map_err(unreadable)?;
                 self.explain(|| described(number, entry.class, &recorded));
                 if entry.class == Class::Own {
                     self.print(number, &recorded)?;
@@ -211,7 +211,7 @@ impl World<'_> {
             let Some(last) = entries.last() else { return Ok(evidence) };
             from = last.position.next();
             for entry in entries.iter().filter(|entry| entry.class == Class::Evidence) {
-                evidence.insert(RecordedEvent::read(&entry.bytes).map_err(unreadable)?.id);
+                evidence.insert(entry.recorded().map_err(unreadable)?.id);
             }
         }
     }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use node::sealing::open_contents;
 use node::step::{Delivery, Effect, Input, PublishOutcome};
 use schema::id::{BlobHash, OfficeId};
 use schema::inbound;
 use schema::time::Millis;
 
 use super::options::{below, chance};
+use super::sealing::SimSealing;
 use super::world::{Event, World};
 
 /// An answer that has not come after this is a time-out.
@@ -139,13 +141,14 @@ impl World<'_> {
             station.deliveries.insert(delivery, (relay, sequence));
             let epoch = station.epoch;
             let delay = self.delay();
-            let Ok(opened) = inbound::open(&verifier, &message) else {
+            let Ok(mut opened) = inbound::open(&verifier, &message) else {
                 // Not a message: the edge acknowledges it and says so.
                 if let Some(mailbox) = self.relays[relay].mailboxes.get_mut(&office) {
                     mailbox.ack(sequence);
                 }
                 continue;
             };
+            open_contents(&SimSealing::of(office), &mut opened);
             if self.passes(number, relay) {
                 let input = Input::Delivered { relay: region.clone(), delivery, opened };
                 self.at(delay, Event::Inputs(number, epoch, vec![input]));

@@ -15,6 +15,7 @@ mod options;
 mod people;
 mod registry;
 mod relay_host;
+mod sealing;
 mod world;
 
 pub use options::{Fault, Options};

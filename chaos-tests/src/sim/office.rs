@@ -23,6 +23,7 @@ use super::clones::CloneOf;
 use super::options::{Fault, below, chance, index};
 use super::people;
 use super::registry::{Holder, as_recorded};
+use super::sealing::SimSealing;
 use super::world::{EPOCH, Event, Sent, World, id16};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
 
@@ -126,6 +127,7 @@ impl World<'_> {
             let (recorded, unrecorded) = as_recorded(&self.authority, station.verifier.registry(), &store)?;
             let node = Node::open(store, station.key.clone(), recorded, station.office, seed, now)?;
             let node = node.with_next_key(station.next_key.clone()).with_rules(people::rules());
+            let node = node.with_sealing(Arc::new(SimSealing::of(station.office)), false);
             Ok((node, unrecorded))
         });
         let unrecorded = match opened {
@@ -150,7 +152,8 @@ impl World<'_> {
         self.check_station(number)?;
         let station = &self.stations[number];
         // Also without anything new: the next key may be certified by now.
-        if !unrecorded.is_empty() || station.next_key.is_some() {
+        let unannounced = station.verifier.registry().sealing_key(&station.office).is_none();
+        if !unrecorded.is_empty() || station.next_key.is_some() || unannounced {
             let registry = Arc::clone(station.verifier.registry());
             let input = Input::Registry { registry, items: unrecorded };
             let epoch = station.epoch;

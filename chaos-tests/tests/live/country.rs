@@ -38,6 +38,8 @@ const DAY: jiff::civil::Date = jiff::civil::date(2025, 6, 27);
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// Longest wait for a program to be ready.
 const READY_SECONDS_MAX: u64 = 40;
+/// What every abstract says: it is looked for where nobody may read it.
+const SUBJECT: &str = "V/v phòng, chống mưa lũ";
 /// Longest wait until mail has settled. Above the minute after which a sender without a receipt sends again.
 const SETTLE_SECONDS_MAX: u64 = 150;
 /// Largest answer read, in bytes.
@@ -489,7 +491,7 @@ impl Country {
             "document": document,
             "secrecy": "normal",
             "pages": 1,
-            "subject": format!("V/v phòng, chống mưa lũ, văn bản số {number}"),
+            "subject": format!("{SUBJECT}, văn bản số {number}"),
             "document_type": "cong-van",
             "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },
             "attachments": attachments,
@@ -629,6 +631,18 @@ impl Country {
         for relay in &mut self.relays {
             relay.process.take().expect("a running relay").stop();
         }
+        // P11: relays carried everything, and what they keep says nothing of it.
+        for relay in &self.relays {
+            assert_eq!(
+                files_with(&relay.folder, SUBJECT),
+                Vec::<PathBuf>::new(),
+                "a relay can read documents"
+            );
+        }
+        assert!(
+            self.stations.iter().any(|station| !files_with(&station.data, SUBJECT).is_empty()),
+            "nobody has the documents: nothing was looked for"
+        );
         let audits: Vec<Audit> =
             self.stations.iter().map(|station| audit::audit(&station.data, true).expect("audited")).collect();
         let mut checks: Vec<_> = audits.iter().flat_map(|audit| audit.checks.clone()).collect();
@@ -667,6 +681,27 @@ impl Drop for Country {
             eprintln!("the country's folders are kept in {}", self.folder.path().display());
         }
     }
+}
+
+/// Files under a folder that hold these words.
+fn files_with(folder: &Path, words: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let kind = entry.file_type().expect("a kind");
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let bytes = fs::read(entry.path()).expect("readable");
+                if bytes.windows(words.len()).any(|part| part == words.as_bytes()) {
+                    found.push(entry.path());
+                }
+            }
+        }
+    }
+    found
 }
 
 /// The program beside this test's own folder.

@@ -13,9 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use schema::blob::BlobRef;
 use schema::courier::{CourierError, CourierReader, Record};
-use schema::event::Verifier;
 use schema::id::OfficeId;
-use schema::inbound;
 use schema::pack::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,7 +24,7 @@ use tokio::time::timeout;
 use super::problem::Problem;
 use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, day_in_vietnam, parsed, resolve};
-use crate::runtime::{Inputs, now};
+use crate::runtime::{Inputs, Keeper, now};
 use crate::step::{Answer, ImportSummary, Input};
 use crate::words::with_causes;
 
@@ -81,12 +79,12 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let (sender, pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
     let handle = Handle::current();
-    let verifier = api.keeper.verifier();
+    let keeper = api.keeper.clone();
     let inputs = api.inputs.clone();
     let taking = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let reader = PieceReader::new(handle.clone(), pieces);
-        take(reader, &verifier, &inputs, &handle)
+        take(reader, &keeper, &inputs, &handle)
     });
     let mut body = body_of(request).into_data_stream();
     let mut broken = None;
@@ -160,12 +158,7 @@ enum Stopped {
     Problem(Problem),
 }
 
-fn take(
-    file: PieceReader,
-    verifier: &Verifier,
-    inputs: &Inputs,
-    handle: &Handle,
-) -> (Taken, Option<Stopped>) {
+fn take(file: PieceReader, keeper: &Keeper, inputs: &Inputs, handle: &Handle) -> (Taken, Option<Stopped>) {
     let mut taken = Taken::default();
     let records = match CourierReader::new(file) {
         Ok(records) => records,
@@ -177,7 +170,7 @@ fn take(
     for record in records {
         let done = match record {
             Ok(Record::Pack(items)) => {
-                take_pack(&Message::Pack(items).encode(), verifier, inputs, handle, &mut taken)
+                take_pack(&Message::Pack(items).encode(), keeper, inputs, handle, &mut taken)
             }
             Ok(Record::Chunk { blob, index, bytes }) => {
                 let finished = current.replace(blob).filter(|current| *current != blob);
@@ -230,13 +223,13 @@ fn finish_attachment(
 
 fn take_pack(
     message: &[u8],
-    verifier: &Verifier,
+    keeper: &Keeper,
     inputs: &Inputs,
     handle: &Handle,
     taken: &mut Taken,
 ) -> Result<(), Problem> {
     let courier = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "courier").detail(detail);
-    let opened = inbound::open(verifier, message).map_err(|error| courier(error.to_string()))?;
+    let opened = keeper.open(message).map_err(|error| courier(error.to_string()))?;
     let asked = inputs.ask(PATIENCE, |ticket| Input::Imported { ticket, opened });
     match handle.block_on(asked)? {
         Answer::Imported(summary) => {

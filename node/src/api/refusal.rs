@@ -20,6 +20,7 @@ impl From<Refusal> for Problem {
             Refusal::ToItself => (UNPROCESSABLE, "to-itself"),
             Refusal::UnknownRecipient { .. } => (UNPROCESSABLE, "unknown-recipient"),
             Refusal::NotEnrolled { .. } => (UNPROCESSABLE, "not-enrolled"),
+            Refusal::NoSealingKey { .. } => (StatusCode::CONFLICT, "no-sealing-key"),
             Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
             Refusal::Unsigned => (UNPROCESSABLE, "unsigned"),
             Refusal::SameNumber { .. } => (StatusCode::CONFLICT, "number-sent"),
@@ -141,7 +142,7 @@ fn told_of(refusal: &Refusal) -> Option<Told> {
                 en: format!("Recipient: {office}; directory version {directory}"),
             }
         }
-        Refusal::RecipientNotAllowed { office } => recipient(office),
+        Refusal::RecipientNotAllowed { office } | Refusal::NoSealingKey { office } => recipient(office),
         Refusal::SameNumber { office, other } => Told {
             vi: format!("Nơi nhận: {office}; văn bản gửi trước: {other}"),
             en: format!("Recipient: {office}; the document that went before: {other}"),
@@ -174,7 +175,7 @@ fn told_of_body(error: &BodyError) -> Told {
         BodyError::Text(TextError::Control { text, code }) => {
             format!("\u{201c}{text}\u{201d} có ký tự điều khiển U+{code:04X} không nhìn thấy; hãy xóa đi")
         }
-        BodyError::Malformed { .. } | BodyError::NotDeterministic { .. } => {
+        BodyError::Sealed { .. } | BodyError::Malformed { .. } | BodyError::NotDeterministic { .. } => {
             "nội dung đã chốt không đọc được; hãy chốt lại từ đầu".to_owned()
         }
     };

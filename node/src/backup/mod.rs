@@ -5,11 +5,12 @@
 //!     tram.db          the store as it was at one moment, one file
 //!     config.toml      the settings
 //!     registry.cbor    directory, certificates and revocation lists
+//!     sealing.age      what opens the contents that others have sealed; itself sealed for the signing key
 //!     seal.cbor        what all this is, signed by the office (schema::backup)
 //! ```
 //!
-//! Not the private keys: a backup lies in drawers and travels on sticks, and whoever has the key *is* the
-//! office. The keys are kept apart, where they were put at enrolment.
+//! Not the signing key: a backup lies in drawers and travels on sticks, and whoever has that key *is* the
+//! office. It is kept apart, where it was put at enrolment; without it nobody opens the sealing keys.
 //!
 //! A backup is written under a name that begins with a dot and ends in `.part`, and gets its own name only
 //! when every byte of it is on the disk. Putting one back is [`restore`].
@@ -36,6 +37,7 @@ use crate::api::day_in_vietnam;
 use crate::config::{CONFIG_BYTES_MAX, Config, ConfigError, DataFolder, read_bounded};
 use crate::keyring::{KeyringError, Unlock};
 use crate::runtime::SELF_CHECK_EVENTS;
+use crate::sealing::{SealingKeys, SealingKeysError};
 use crate::store::{Inspection, Outline, StoreError};
 use crate::verify::{self, Counted, full_check};
 
@@ -47,9 +49,12 @@ pub const STORE_FILE: &str = "tram.db";
 pub const CONFIG_FILE: &str = "config.toml";
 /// Directory, certificates and revocation lists.
 pub const REGISTRY_FILE: &str = "registry.cbor";
+/// The keys under which others seal for the office.
+pub const SEALING_FILE: &str = "sealing.age";
 /// The seal.
 pub const SEAL_FILE: &str = "seal.cbor";
-const FILES: [&str; 4] = [STORE_FILE, CONFIG_FILE, REGISTRY_FILE, SEAL_FILE];
+/// The seal goes first when one is removed: half a backup must not look like one.
+const FILES: [&str; 5] = [SEAL_FILE, STORE_FILE, CONFIG_FILE, REGISTRY_FILE, SEALING_FILE];
 
 /// Bytes read at a time when files are copied or hashed.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -99,6 +104,9 @@ pub enum BackupError {
         kept at enrolment"
     )]
     Key(#[from] KeyringError),
+    /// The sealing keys cannot be used.
+    #[error("the keys under which others seal for the office cannot be used")]
+    Sealing(#[source] SealingKeysError),
     /// The seal does not hold.
     #[error("the seal `{}` does not hold: this is no backup of a station that can be trusted", path.display())]
     Seal {
@@ -329,6 +337,16 @@ pub fn create(
         let registry = read_bounded(&config.registry, REGISTRY_BYTES_MAX as u64)?;
         write_new(&part.join(CONFIG_FILE), &settings)?;
         write_new(&part.join(REGISTRY_FILE), &registry)?;
+        let sealing = match config.sealing_keys() {
+            path if path.exists() => {
+                let keys = SealingKeys::open_or_make(&path).map_err(BackupError::Sealing)?;
+                Some(keys.sealed_for(&key).map_err(|error| BackupError::Sealing(error.into()))?)
+            }
+            _ => None,
+        };
+        if let Some(sealing) = &sealing {
+            write_new(&part.join(SEALING_FILE), sealing)?;
+        }
         let seal = BackupSeal {
             office: config.office,
             incarnation: outline.incarnation,
@@ -339,6 +357,7 @@ pub fn create(
             store: digest(&copy, &mut |done, total| progress(Progress::Hashed(done, total)))?,
             config: digest_of(&settings),
             registry: digest_of(&registry),
+            sealing: sealing.as_deref().map(digest_of),
         };
         let sealed = seal_backup(&seal, &key);
         let seal_path = part.join(SEAL_FILE);
@@ -384,7 +403,7 @@ pub fn check(
 ) -> Result<Checked, BackupError> {
     let seal = read_seal(backup, trust)?;
     let files = [(STORE_FILE, seal.store), (CONFIG_FILE, seal.config), (REGISTRY_FILE, seal.registry)];
-    for (name, expected) in files {
+    for (name, expected) in files.into_iter().chain(seal.sealing.map(|sealing| (SEALING_FILE, sealing))) {
         let path = backup.join(name);
         let found = digest(&path, &mut |done, total| progress(Progress::Hashed(done, total)))?;
         same(&path, found, expected)?;
@@ -535,8 +554,7 @@ fn remove_oldest(
     let surplus = earlier.len().saturating_sub(keep.saturating_sub(1));
     let mut removed = Vec::new();
     for (_, _, path) in earlier.into_iter().take(surplus) {
-        // The seal goes first: half a backup must not look like one.
-        for name in [SEAL_FILE, STORE_FILE, CONFIG_FILE, REGISTRY_FILE] {
+        for name in FILES {
             let file = path.join(name);
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use schema::backup::{BackupSeal, open_backup_seal, seal_backup};
 use schema::id::{Incarnation, Position};
 use schema::registry::REGISTRY_BYTES_MAX;
@@ -22,14 +23,16 @@ use schema::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupError, CONFIG_FILE, Progress, REGISTRY_FILE, STORE_FILE, Trust, check_copy, digest_of, pump,
-    read_seal, same, sync, sync_folder, utc,
+    BackupError, CONFIG_FILE, Progress, REGISTRY_FILE, SEALING_FILE, STORE_FILE, Trust, check_copy,
+    digest_of, pump, read_seal, same, sync, sync_folder, utc,
 };
 use crate::config::{CONFIG_BYTES_MAX, Config, DataFolder, read_bounded};
 use crate::keyring::{Unlock, replace_private};
 use crate::node::Node;
+use crate::sealing::{SEALING_KEYS_BYTES_MAX, SealingKeys};
 use crate::store::{Inspection, Outline, Store};
 use crate::verify::FullCheck;
+use crate::words::with_causes;
 
 /// How the name of a folder with a store that was replaced begins.
 pub const ASIDE_PREFIX: &str = "store-before-restore-";
@@ -126,6 +129,7 @@ pub fn restore(
         return Err(BackupError::OtherOffice { path, found, expected });
     }
     let key = config.open_key(Some(&trust.registry), unlock)?.key;
+    let opener = key.clone();
     // What is signed next must be accepted by others. A seal of our own shows whether the key is
     // certified.
     open_backup_seal(&seal_backup(&seal, &key), &trust.registry)
@@ -167,6 +171,7 @@ pub fn restore(
         }
     };
     step(Step::Raised);
+    bring_sealing_keys(&config, from, &seal, &opener)?;
     if let Some((settings, registry)) = &brought {
         // The settings go last: a folder with settings counts as made.
         if !config.registry.exists() {
@@ -197,6 +202,27 @@ fn settings(folder: &DataFolder, from: &Path) -> Result<(Config, Brought), Backu
         .map_err(BackupError::file("protect", folder.path()))?;
     let config = Config::read_as(folder, &settings)?;
     Ok((config, Some((settings, registry))))
+}
+
+/// What others have sealed for this office meanwhile is opened by the keys of the backup, where the machine has none. Those that this
+/// signing key does not open are of no use: new ones are made and announced then.
+fn bring_sealing_keys(
+    config: &Config,
+    from: &Path,
+    seal: &BackupSeal,
+    opener: &SigningKey,
+) -> Result<(), BackupError> {
+    let (place, brought) = (config.sealing_keys(), from.join(SEALING_FILE));
+    let Some(expected) = seal.sealing.filter(|_| !place.exists()) else { return Ok(()) };
+    let bytes = read_bounded(&brought, SEALING_KEYS_BYTES_MAX)?;
+    same(&brought, digest_of(&bytes), expected)?;
+    match SealingKeys::unsealed(&bytes, opener, &brought) {
+        Ok(keys) => keys.write(&place).map_err(BackupError::Sealing),
+        Err(error) => {
+            tracing::warn!(error = with_causes(&error), "the sealing keys of the backup are not used");
+            Ok(())
+        }
+    }
 }
 
 /// Refuses when the present store may know things that the backup does not.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use schema::event::EVENT_BYTES_MAX;
 use schema::handling::{Direction, Role};
 use schema::id::hex;
 use schema::registry::REGISTRY_BYTES_MAX;
@@ -17,6 +18,7 @@ use crate::config::{
     Bundle, Config, ConfigError, DataFolder, guess_issuer, parse_anchors, parse_root_key, read_bounded,
 };
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Protection, Unlock, change, replace_private};
+use crate::sealing::{SEALING_KEYS_BYTES_MAX, SealingKeys};
 use crate::words::{KEY, Lang, with_causes, word};
 
 /// Makes the folder. Keys that are not given are made here, and their public halves are what the registrar
@@ -143,6 +145,17 @@ pub(super) fn init(folder: &DataFolder, args: InitArgs, lang: Lang) -> Result<Va
     }
     if !settings.login.exists() {
         login.write(&settings.login).map_err(cabinet)?;
+    }
+    // Where an `init` was broken off, and from then on, what the station has made of them is newer.
+    let sealing_keys = settings.sealing_keys();
+    if let Some(brought) = in_bundle(Bundle::SEALING).filter(|_| !sealing_keys.exists()) {
+        let bytes = read_bounded(&brought, SEALING_KEYS_BYTES_MAX).map_err(|error| config(&error))?;
+        let keys = SealingKeys::unsealed(&bytes, &key, &brought).and_then(|keys| keys.write(&sealing_keys));
+        keys.map_err(|error| CliError::Words(with_causes(&error)))?;
+    }
+    if let Some(brought) = in_bundle(Bundle::ANNOUNCEMENT).filter(|_| !folder.founding().exists()) {
+        let bytes = read_bounded(&brought, EVENT_BYTES_MAX as u64).map_err(|error| config(&error))?;
+        replace_private(&folder.founding(), &bytes).map_err(cabinet)?;
     }
     settings.public_key = Some(public_key);
     settings.allow_unencrypted = allow_unencrypted;

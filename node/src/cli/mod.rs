@@ -326,7 +326,7 @@ fn is_damage(error: &anyhow::Error) -> bool {
         let store = cause.downcast_ref::<StoreError>();
         let step = cause.downcast_ref::<StepError>().and_then(|step| match step {
             StepError::Store(error) => Some(error),
-            StepError::Seal(_) => None,
+            StepError::Seal(_) | StepError::Sealing(_) => None,
         });
         store.or(step).is_some_and(StoreError::is_damage)
     })

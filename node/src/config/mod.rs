@@ -207,6 +207,11 @@ impl DataFolder {
         self.0.join("verify.json")
     }
 
+    /// The first event of the office's chain, from the bundle ([`crate::sealing::founding_announcement`]).
+    pub fn founding(&self) -> PathBuf {
+        self.0.join("announcement.cbor")
+    }
+
     /// There while a restore puts another store in place.
     pub fn restore_marker(&self) -> PathBuf {
         self.0.join("restore.json")
@@ -253,6 +258,9 @@ pub struct Config {
     /// Whether the station runs although its signing key lies unencrypted. Prevents a station on a disk that is encrypted
     /// itself, or in a test, from being shut out; on any other machine whoever reads the disk can sign as the office.
     pub allow_unencrypted: bool,
+    /// Whether nothing goes to an office that has announced no sealing key. Prevents a relay that withholds such an announcement from
+    /// reading what should have been sealed.
+    pub sealing_required: bool,
     /// The login at the relays.
     pub login: PathBuf,
     /// Directory, certificates and revocation lists. Written anew whenever something newer comes; an older one put
@@ -305,6 +313,8 @@ struct RawConfig {
     keys: RawKeys,
     #[serde(default)]
     unlock: RawUnlock,
+    #[serde(default)]
+    sealing: RawSealing,
     registry: Option<PathBuf>,
     #[serde(default)]
     relays: BTreeMap<RegionId, String>,
@@ -341,6 +351,12 @@ struct RawKeys {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+struct RawSealing {
+    required: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
 struct RawUnlock {
     passphrase_file: Option<PathBuf>,
     #[serde(default)]
@@ -363,6 +379,7 @@ impl Config {
             public_key: None,
             passphrase_file: None,
             allow_unencrypted: false,
+            sealing_required: true,
             login: folder.path().join("login.nk"),
             registry: folder.path().join("registry.cbor"),
             relays: BTreeMap::new(),
@@ -443,6 +460,7 @@ impl Config {
             public_key,
             passphrase_file: raw.unlock.passphrase_file.map(|path| folder.path().join(path)),
             allow_unencrypted: raw.unlock.allow_unencrypted,
+            sealing_required: raw.sealing.required.unwrap_or(usual.sealing_required),
             login: at(raw.keys.login, &usual.login),
             registry: at(raw.registry, &usual.registry),
             relays: raw.relays,
@@ -452,6 +470,11 @@ impl Config {
             calendar,
             ..usual
         })
+    }
+
+    /// The keys under which others seal for the office: beside the signing key.
+    pub fn sealing_keys(&self) -> PathBuf {
+        self.signing_key.with_file_name("sealing.keys")
     }
 
     /// The file that [`Config::read`] reads back as these settings.
@@ -494,7 +517,10 @@ impl Config {
              {unlock}\
              # With true the station runs although its signing key lies unencrypted: whoever reads the disk can sign as\n\
              # the office.\n\
-             allow_unencrypted = {}\n",
+             allow_unencrypted = {}\n\n\
+             [sealing]\n\
+             # With false, documents to an office that has announced no sealing key yet go in the clear: relays can read them.\n\
+             required = {}\n",
             self.office,
             path(&self.registry),
             self.api.listen,
@@ -504,6 +530,7 @@ impl Config {
             path(&self.signing_key),
             path(&self.login),
             self.allow_unencrypted,
+            self.sealing_required,
         );
         render_rules(&self.rules, &self.volumes, &mut text);
         render_calendar(&self.calendar, &mut text);
@@ -616,6 +643,10 @@ struct RawBundle {
 }
 
 impl Bundle {
+    /// The name of the sealing keys in a bundle, sealed for the signing key.
+    pub const SEALING: &str = "sealing.age";
+    /// The name of the first event of the office's chain in a bundle.
+    pub const ANNOUNCEMENT: &str = "announcement.cbor";
     /// The file's name in the folder.
     pub const FILE: &str = "bundle.toml";
 

@@ -72,7 +72,7 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringErr
 }
 
 /// As [`read_private`], for a file of at most `max` bytes.
-pub(super) fn read_private_of(path: &Path, max: u64) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+pub(crate) fn read_private_of(path: &Path, max: u64) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
     let wrap = |source| KeyringError::Read { path: path.to_owned(), source };
     read_private_up_to(&mut File::open(path).map_err(wrap)?, path, max)
 }

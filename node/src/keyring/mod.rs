@@ -27,9 +27,10 @@ use ed25519_dalek::SigningKey;
 use schema::id::hex;
 use zeroize::Zeroizing;
 
-use files::{read_private, read_private_of, write_new};
+use files::{read_private, write_new};
 use sealed::{KeyFile, ProtectedKey, plain_pem, sealed_pem};
 
+pub(crate) use files::read_private_of;
 pub use files::replace_private;
 pub use login::Login;
 pub use passphrase::{CREDENTIAL, Passphrase, PassphraseDefect, Source, Unlock};

@@ -15,9 +15,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use minicbor::bytes::ByteVec;
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
-use schema::event::Verifier;
 use schema::id::BlobHash;
-use schema::inbound::{self, Opened, Refused};
+use schema::inbound::{Opened, Refused};
 use schema::wire;
 use schema::words::Bilingual;
 use tokio::sync::mpsc;
@@ -584,14 +583,14 @@ fn words_of(error: &dyn std::error::Error) -> String {
 
 /// Opens a message by the newest registry, where it does not keep other links waiting.
 async fn open_on_a_thread(keeper: &Keeper, message: Bytes) -> Result<Opened, JoinError> {
-    let verifier = keeper.verifier();
-    tokio::task::spawn_blocking(move || open_or_refuse(&verifier, &message)).await
+    let keeper = keeper.clone();
+    tokio::task::spawn_blocking(move || open_or_refuse(&keeper, &message)).await
 }
 
 /// A message that cannot be read is refused as a whole, with its reason, like an item that cannot be: it must
 /// not block the mailbox behind it.
-fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
-    inbound::open(verifier, message).unwrap_or_else(|error| {
+fn open_or_refuse(keeper: &Keeper, message: &[u8]) -> Opened {
+    keeper.open(message).unwrap_or_else(|error| {
         let bytes = message[..message.len().min(QUARANTINED_BYTES_MAX)].to_vec();
         let reason = Bilingual::new(|language| error.text(language));
         let refused = Refused { id: None, bytes, is_secret: false, reason, may_be_lack_of_news: false };
@@ -603,13 +602,16 @@ fn open_or_refuse(verifier: &Verifier, message: &[u8]) -> Opened {
 mod tests {
     use super::*;
     use schema::directory::DirectoryBuilder;
+    use schema::id::OfficeId;
     use schema::time::Millis;
 
     #[test]
     fn unreadable_message_becomes_one_refused_item() {
         let directory = DirectoryBuilder::new().build(1, Millis(0)).expect("an empty directory");
-        let verifier = crate::certified::verifier(&directory, &[]);
-        let opened = open_or_refuse(&verifier, &[0xff; 200_000]);
+        let registry = crate::certified::verifier(&directory, &[]).registry().clone();
+        let keeper =
+            Keeper::new(OfficeId::new([1; 16]), std::env::temp_dir().join("never-written.cbor"), registry);
+        let opened = open_or_refuse(&keeper, &[0xff; 200_000]);
         assert_eq!(opened.refused.len(), 1);
         assert_eq!(opened.refused[0].bytes.len(), QUARANTINED_BYTES_MAX, "kept without a bound");
         assert!(opened.events.is_empty());

@@ -21,7 +21,6 @@ use schema::trust::{Certificate, SigningTime, TrustStore};
 
 use super::{Node, StepError, Work};
 use crate::step::Effect;
-use crate::store::StoreError;
 
 /// Most documents of one sender whose stamps are looked up for one step's receipts: a courier brings thousands at once,
 /// without any.
@@ -65,6 +64,7 @@ impl Node {
         }
         self.mark_for_judging(&earlier)?;
         self.follow_key(now, work)?;
+        self.announce_sealing_key(now, work)?;
         self.confirm_earlier_keys(now, work)
     }
 
@@ -95,7 +95,7 @@ impl Node {
         work: &mut Work,
     ) -> Result<(), StepError> {
         let Some(row) = self.store.held(&from, place.incarnation, place.counter)? else { return Ok(()) };
-        let recorded = self.recorded_at(row.position)?;
+        let recorded = self.store.recorded_at(row.position)?;
         let judgement = self.judge(&recorded, place, proof.stamps.clone())?;
         self.note_stamp(&recorded, &judgement, work);
         work.judgements.push((judgement, false));
@@ -124,7 +124,7 @@ impl Node {
             let Some(row) = row.filter(|row| row.place.id == place.id) else { continue };
             let Some(judged) = row.judged else { continue };
             if let Some(judgement) = self.judgement_at(judged.position, &from, place)? {
-                self.note_stamp(&self.recorded_at(row.position)?, &judgement, work);
+                self.note_stamp(&self.store.recorded_at(row.position)?, &judgement, work);
             }
         }
         Ok(())
@@ -146,7 +146,7 @@ impl Node {
         let Some(row) = row.filter(|row| row.place.id == place.id) else { return Ok(()) };
         let Some(judged) = row.judged.filter(|judged| judged.open) else { return Ok(()) };
         let Some(known) = self.judgement_at(judged.position, from, &place)? else { return Ok(()) };
-        let recorded = self.recorded_at(row.position)?;
+        let recorded = self.store.recorded_at(row.position)?;
         let sound = |stamps: &[Stamp]| self.registry.sound_proof(from, recorded.key, stamps);
         let better = match (sound(&known.stamps), sound(&proof.stamps)) {
             (Some(known), Some(new)) => new < known,
@@ -177,7 +177,7 @@ impl Node {
             let Some(row) = self.store.held(&from, place.incarnation, place.counter)? else { continue };
             let Some(judged) = row.judged else { continue };
             let Some(known) = self.judgement_at(judged.position, &from, &place)? else { continue };
-            let recorded = self.recorded_at(row.position)?;
+            let recorded = self.store.recorded_at(row.position)?;
             let judgement = self.judge(&recorded, place, known.stamps.clone())?;
             // Most lists are silent about most documents: a journal that grew by every document with every list would be
             // full of nothing.
@@ -247,18 +247,12 @@ impl Node {
         from: &OfficeId,
         place: &Place,
     ) -> Result<Option<Judgement>, StepError> {
-        let recorded = self.recorded_at(position)?;
+        let recorded = self.store.recorded_at(position)?;
         let Ok(Body::Verdict(verdicts)) = Body::read(recorded.version, &recorded.event) else {
             return Ok(None);
         };
         let mut found = verdicts.entries.into_iter();
         Ok(found.find(|entry| entry.from == *from && entry.place == *place))
-    }
-
-    fn recorded_at(&self, position: Position) -> Result<RecordedEvent, StepError> {
-        let bytes = self.store.bytes_at(position)?;
-        let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
-        Ok(RecordedEvent::read(&bytes).map_err(damaged)?)
     }
 
     /// An event for this station's own journal.
@@ -315,6 +309,18 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Announces the key under which others seal for this office, unless they know it.
+    fn announce_sealing_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        let Some(key) = self.sealing.as_ref().map(|sealing| sealing.key()) else { return Ok(()) };
+        let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
+        let known = self.registry.sealing_key(&me) == Some(key) || self.sealing_announced == Some(key);
+        if known || self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
+            return Ok(());
+        }
+        self.sealing_announced = Some(key);
+        self.say_of_key(KeyPurpose::Sealing, key.0, now, work)
     }
 
     fn say_of_key(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schema::body::{Ask, Body, Heads, Place, RestoreReason, Returned, SentPlace, TransportCode};
-use schema::event::{EventError, Kind, RecordedEvent, UnverifiedEvent, Verifier, key_id};
+use schema::event::{EventError, Kind, RecordedEvent, UnverifiedEvent, VerifiedEvent, Verifier, key_id};
 use schema::exchange::{Class, Draft, Records, SentRow};
 use schema::id::{Incarnation, KeyId, OfficeId, Position};
 use schema::mutant::{self, Mutant};
@@ -12,6 +12,7 @@ use schema::trust::SigningTime;
 use schema::words::Bilingual;
 
 use super::{Node, StepError, Work};
+use crate::sealing::open_content;
 use crate::store::StoreError;
 
 /// Answers to asks for what was lost that are on their way to one correspondent at a time.
@@ -102,21 +103,25 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let bytes = self.store.bytes_at(position)?;
-        let recorded = RecordedEvent::read(&bytes)?;
+        let recorded = self.store.recorded_at(position)?;
         // It was found out again since, perhaps otherwise: what is recorded last is what counts.
         let present = match recorded.event.kind {
             Kind::Verdict => self.present_judgements(&recorded)?,
             _ => None,
         };
         let event = recorded.event;
+        let Some(body) = event.clear_body().map(<[u8]>::to_vec) else {
+            // It came back from a correspondent, and the key that opens it is lost: nobody here knows what it says.
+            tracing::error!(position = position.0, "an event that cannot be opened is not said again");
+            return Ok(());
+        };
         let draft = Draft {
             incarnation: self.exchange.incarnation(),
             kind: event.kind,
             urgency: event.urgency,
             to,
             blobs: event.blobs,
-            body: present.unwrap_or(event.body),
+            body: present.unwrap_or(body),
         };
         self.record(&draft, now, work).map(drop)
     }
@@ -186,6 +191,14 @@ impl Node {
         Ok(asks)
     }
 
+    /// An event of this station with its content, if a key here opens it.
+    fn opened(&self, mut event: VerifiedEvent) -> VerifiedEvent {
+        if let Some(sealing) = &self.sealing {
+            open_content(&**sealing, &mut event);
+        }
+        event
+    }
+
     /// Takes back what this station had lost. Each event carries the station's own signature; the word of whoever
     /// brings it is not needed.
     pub(super) fn regain(
@@ -219,7 +232,7 @@ impl Node {
                     }),
                 });
             let event = match verified {
-                Ok(event) => event,
+                Ok(event) => self.opened(event),
                 Err(reason) => {
                     tracing::warn!(%from, reason = reason.english, "what was given back is not an event of this station");
                     self.store.quarantine(&from.to_string(), &reason, kept, now)?;

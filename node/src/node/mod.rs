@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use schema::body::{Judgement, Place, RETURNED_BYTES_MAX, RestoreReason};
-use schema::event::{EventError, Kind, VerifiedEvent, seal};
+use schema::event::{Event, EventError, Kind, UnverifiedEvent, VerifiedEvent, seal};
 use schema::exchange::{Change, Class, Draft, Entry, Exchange, SentRow};
 use schema::handling::Rules;
 use schema::id::{EventId, Incarnation, KeyId, OfficeId, Position, StateHash, hex};
 use schema::registry::{Item, Registry};
+use schema::sealing::{Content, SealingKey};
 use schema::stamp::Stamp;
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 use self::attachments::Transfers;
 use self::heads::{Greetings, HeadDue};
 use self::send::Sending;
+use crate::sealing::{SealError, Sealing};
 use crate::step::{Answer, Effect, Input, Ticket};
 use crate::store::{Store, StoreError};
 
@@ -44,6 +46,9 @@ pub enum StepError {
     /// An event this station made is not acceptable: a bug, stopped before it was recorded.
     #[error("an event of this station breaks the rules of events")]
     Seal(#[from] EventError),
+    /// A body could not be encrypted.
+    #[error("what the station sends cannot be sealed")]
+    Sealing(#[from] SealError),
 }
 
 /// One office's station.
@@ -70,6 +75,12 @@ pub struct Node {
     judging: bool,
     /// Whether it was looked at if the key of the newest event is over; once after each start and change.
     key_looked_at: bool,
+    /// How it seals for others and opens what is sealed for it; none seals nothing.
+    sealing: Option<Arc<dyn Sealing>>,
+    /// Nothing that people say goes out in the clear.
+    sealing_required: bool,
+    /// The sealing key that was announced already.
+    sealing_announced: Option<SealingKey>,
     /// What the office has settled for itself.
     rules: Rules,
     /// The disk was full; see [`Node::rest`].
@@ -109,6 +120,7 @@ struct Trusted {
     key: SigningKey,
     next_key: Option<SigningKey>,
     announced: Option<[u8; 32]>,
+    sealing_announced: Option<SealingKey>,
     confirmed: BTreeSet<(KeyId, KeyId)>,
     registry: Arc<Registry>,
 }
@@ -163,6 +175,9 @@ impl Node {
             greetings: Greetings::default(),
             judging: false,
             key_looked_at: false,
+            sealing: None,
+            sealing_required: false,
+            sealing_announced: None,
             rules: Rules::default(),
             resting_until: Millis(0),
             last_now: now,
@@ -184,6 +199,42 @@ impl Node {
     pub fn with_next_key(mut self, next: Option<SigningKey>) -> Self {
         self.next_key = next;
         self
+    }
+
+    /// Has the station seal what it sends, and announce its key. `required`: what cannot be sealed, because a recipient has announced
+    /// no key yet, is refused; otherwise it goes in the clear.
+    #[must_use]
+    pub fn with_sealing(mut self, sealing: Arc<dyn Sealing>, required: bool) -> Self {
+        (self.sealing, self.sealing_required) = (Some(sealing), required);
+        self
+    }
+
+    /// Begins the journal of a new station with the event that was signed when its office was enrolled
+    /// ([`crate::sealing::founding_announcement`]); `false` when the journal has begun already, or that event is not its own. The
+    /// same key signs the same fields as the same bytes (RFC 8032), so nothing of another key gets in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn found(&mut self, bytes: &[u8], now: Millis) -> Result<bool, StepError> {
+        let begun = self.exchange.seq().0 > 0 || self.exchange.incarnation() != Incarnation::FIRST;
+        let Some(fields) = UnverifiedEvent::parse(bytes).ok().map(|event| event.claims().clone()) else {
+            return Ok(false);
+        };
+        let first = (fields.office, fields.kind, fields.seq.0) == (self.me(), Kind::KeyAnnouncement, 1);
+        if begun || !first {
+            return Ok(false);
+        }
+        let event = seal(fields, &self.key)?;
+        if event.bytes() != bytes {
+            return Ok(false);
+        }
+        self.store.begin()?;
+        let mut work = Work::default();
+        let position = self.store.append(Class::Own, &event, now)?;
+        self.apply(Class::Own, position, &event, now, &mut work)?;
+        self.store.save_exchange(&self.exchange, &work.touched)?;
+        self.store.commit()?;
+        Ok(true)
     }
 
     /// The registry it judges by.
@@ -308,14 +359,16 @@ impl Node {
 
     fn trusted(&self) -> Trusted {
         let registry = Arc::clone(&self.registry);
-        let Self { key, next_key, announced, confirmed, .. } = self;
+        let Self { key, next_key, confirmed, .. } = self;
         let (key, next_key, confirmed) = (key.clone(), next_key.clone(), confirmed.clone());
-        Trusted { key, next_key, announced: *announced, confirmed, registry }
+        let (announced, sealing_announced) = (self.announced, self.sealing_announced);
+        Trusted { key, next_key, announced, sealing_announced, confirmed, registry }
     }
 
     fn trust_again(&mut self, before: Trusted) {
-        let Trusted { key, next_key, announced, confirmed, registry } = before;
+        let Trusted { key, next_key, announced, sealing_announced, confirmed, registry } = before;
         (self.key, self.next_key, self.announced) = (key, next_key, announced);
+        self.sealing_announced = sealing_announced;
         (self.confirmed, self.registry) = (confirmed, registry);
     }
 
@@ -382,9 +435,10 @@ impl Node {
         Ok(())
     }
 
-    /// Seals a draft as the next event of the chain, and applies it.
+    /// Signs a draft as the next event of the chain, its body sealed if others get it, and applies it.
     fn record(&mut self, draft: &Draft, now: Millis, work: &mut Work) -> Result<VerifiedEvent, StepError> {
-        let event = seal(self.exchange.next_event(draft, now), &self.key)?;
+        let event = self.exchange.next_event(draft, now);
+        let event = seal(self.with_sealed_body(event)?, &self.key)?;
         let found = event.bytes().len();
         // A correspondent must be able to give it back one day, inside an event of its own.
         if draft.kind == Kind::Dispatch && found > RETURNED_BYTES_MAX {
@@ -394,6 +448,26 @@ impl Node {
         work.touched.extend(&draft.to);
         self.apply(Class::Own, position, &event, now, work)?;
         Ok(event)
+    }
+
+    /// Seals the body for all recipients, and for this office: what it has lost with its disk comes back to it sealed.
+    fn with_sealed_body(&mut self, event: Event) -> Result<Event, StepError> {
+        let Some(sealing) = self.sealing.as_ref().filter(|_| event.kind.is_sealed()) else {
+            return Ok(event);
+        };
+        let keys: Option<Vec<SealingKey>> =
+            event.to.iter().map(|to| self.registry.sealing_key(&to.office)).collect();
+        let Some(mut keys) = keys.filter(|keys| !keys.is_empty()) else { return Ok(event) };
+        keys.push(sealing.key());
+        let content = Content::new(&event, self.nonces.next());
+        let body = sealing.seal(content.bytes(), &keys)?;
+        Ok(event.with_sealed_body(content, body))
+    }
+
+    /// A recipient for whom nothing can be sealed yet.
+    fn without_sealing_key(&self, drafts: &[Draft]) -> Option<OfficeId> {
+        let sealed = drafts.iter().filter(|draft| self.sealing_required && draft.kind.is_sealed());
+        sealed.flat_map(|draft| &draft.to).find(|to| self.registry.sealing_key(to).is_none()).copied()
     }
 
     fn apply(

@@ -147,7 +147,9 @@ impl Node {
         {
             self.judge_new(from, place, proof, work)?;
         }
+        // P6: what nobody here can read has not arrived.
         if fields.kind.wants_receipt()
+            && !fields.is_unopened()
             && let Some(place) = place
             && self.await_blobs(&from, &place, &fields.blobs, now)?
         {

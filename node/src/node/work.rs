@@ -2,7 +2,7 @@
 
 use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
 use schema::document::{Attachment, Code, Manifest};
-use schema::event::{Event, EventError, Kind, RecordedEvent, VerifiedEvent};
+use schema::event::{Event, EventError, Kind, VerifiedEvent};
 use schema::exchange::{self, Command, Context, Draft, Records as _, Refusal, WorkRefusal};
 use schema::handling::{self, Fact};
 use schema::id::Position;
@@ -11,7 +11,6 @@ use schema::trust::Outcome;
 
 use super::{Node, StepError, Work};
 use crate::step::{Answer, Done};
-use crate::store::StoreError;
 
 impl Node {
     pub(super) fn command(
@@ -56,6 +55,9 @@ impl Node {
             }
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
+        if let Some(office) = self.without_sealing_key(&drafts) {
+            return Ok(Answer::Refused(Refusal::NoSealingKey { office }));
+        }
         let mut done = Done::default();
         for draft in &drafts {
             let event = match self.record(draft, now, work) {
@@ -75,9 +77,7 @@ impl Node {
 
     /// Number and symbol that an earlier entry of the journal has given.
     fn code_given_at(&self, position: Position) -> Result<Option<Code>, StepError> {
-        let bytes = self.store.bytes_at(position)?;
-        let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
-        let recorded = RecordedEvent::read(&bytes).map_err(damaged)?;
+        let recorded = self.store.recorded_at(position)?;
         Ok(code_of(recorded.version, &recorded.event))
     }
 
@@ -98,6 +98,9 @@ impl Node {
             Ok(drafts) => drafts,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
+        if let Some(office) = self.without_sealing_key(&drafts) {
+            return Ok(Answer::Refused(Refusal::NoSealingKey { office }));
+        }
         let mut recipients = 0;
         for draft in &drafts {
             match self.record(draft, now, work) {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use schema::event::{UnverifiedEvent, Verifier, VerifyMemory};
 use schema::id::{OfficeId, RegionId};
+use schema::inbound::{self, Opened};
+use schema::pack::MessageError;
 use schema::registry::{Item, ItemId, ItemKind, Outcomes, Registry, Taken, encode_items};
 use schema::time::Millis;
 use schema::words::Bilingual;
@@ -17,6 +19,7 @@ use tokio::time::timeout;
 use super::{Inputs, now};
 use crate::keyring::replace_private;
 use crate::link::Asker;
+use crate::sealing::{Sealing, open_contents};
 use crate::step::Input;
 use crate::words::with_causes;
 
@@ -55,6 +58,7 @@ struct Inner {
     /// Taken while something is taken in: each sees what the one before made.
     turn: Turn<()>,
     core: OnceLock<Inputs>,
+    sealing: OnceLock<Arc<dyn Sealing>>,
     doors: Mutex<BTreeMap<RegionId, Asker>>,
     /// When a relay was last asked out of turn. Held while it is: whoever waits for the same news asks once.
     asked_at: Turn<Option<Instant>>,
@@ -72,6 +76,7 @@ impl Keeper {
             verifier: watch::Sender::new(Arc::new(verifier)),
             turn: Turn::new(()),
             core: OnceLock::new(),
+            sealing: OnceLock::new(),
             doors: Mutex::default(),
             asked_at: Turn::new(None),
         }))
@@ -86,6 +91,26 @@ impl Keeper {
     /// The newest registry.
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(self.0.verifier.borrow().registry())
+    }
+
+    /// Has what is sealed for this office opened.
+    #[must_use]
+    pub fn with_sealing(self, sealing: Arc<dyn Sealing>) -> Self {
+        // A station has one keyring.
+        let _ = self.0.sealing.set(sealing);
+        self
+    }
+
+    /// Opens a message by the newest registry, and what is sealed in it for this office.
+    ///
+    /// # Errors
+    /// When the message itself cannot be read.
+    pub fn open(&self, message: &[u8]) -> Result<Opened, MessageError> {
+        let mut opened = inbound::open(&self.verifier(), message)?;
+        if let Some(sealing) = self.0.sealing.get() {
+            open_contents(&**sealing, &mut opened);
+        }
+        Ok(opened)
     }
 
     /// Judges by the newest registry.

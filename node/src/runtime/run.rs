@@ -18,15 +18,16 @@ use super::nightly::Nightly;
 use super::{Core, Inputs, Keeper, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
-use crate::config::{Config, DataFolder};
+use crate::config::{Config, DataFolder, read_bounded};
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
 use crate::people::People;
+use crate::sealing::{Sealing, SealingKeys};
 use crate::signing::{Desk, keep_polling};
 use crate::step::{Effect, Input, Ticket};
 use crate::store::{Inspection, Search, Store, StoreError};
 use crate::words::with_causes;
-use schema::event::{Verifier, key_id};
+use schema::event::{EVENT_BYTES_MAX, Verifier, key_id};
 use schema::exchange::{Command, Records as _};
 use schema::id::hex;
 use schema::registry::{Item, ItemId, ItemKind, Registry};
@@ -107,13 +108,22 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     } else {
         tracing::warn!(key = %key_file, "the signing key lies unencrypted; `tram-node key protect` encrypts it");
     }
+    let sealing: Arc<dyn Sealing> = Arc::new(SealingKeys::open_or_make(&config.sealing_keys())?);
     let (recorded, registry, unrecorded) = with_kept(config, &registry, &store)?;
     let changed_people = changed_people(folder, &store)?;
-    let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry));
+    let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry))
+        .with_sealing(Arc::clone(&sealing));
     let mut links = Links::new(config.office, login, keeper.clone());
     let (office, seed) = (config.office, keyring::random_bytes()?);
     let node = Node::open(store, key, recorded, office, seed, now())?;
-    let node = node.with_next_key(next_key).with_rules(config.rules.clone());
+    let node = node.with_next_key(next_key).with_sealing(sealing, config.sealing_required);
+    let mut node = node.with_rules(config.rules.clone());
+    if folder.founding().exists() {
+        let founding = read_bounded(&folder.founding(), EVENT_BYTES_MAX as u64)?;
+        if node.found(&founding, now())? {
+            tracing::info!("the journal begins with the key under which others seal for this office");
+        }
+    }
     let (incarnation, seq) = (node.exchange().incarnation(), node.exchange().seq());
     let version = registry.directory().version();
     tracing::info!(%office, %incarnation, %seq, directory = version, "station opened");

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use schema::blob::BlobRef;
 use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
 use schema::id::{BlobHash, EventId, Incarnation, OfficeId, Position, Seq};
@@ -245,8 +245,23 @@ fn new_file(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+/// The event at this position; without the content of a sealed body.
 pub(super) fn recorded(position: i64, bytes: &[u8]) -> Result<RecordedEvent, StoreError> {
     RecordedEvent::read(bytes).map_err(|source| StoreError::Damaged { position, source })
+}
+
+/// The event at this position, with its content.
+pub(super) fn recorded_with(
+    position: i64,
+    (bytes, content): &(Vec<u8>, Option<Vec<u8>>),
+) -> Result<RecordedEvent, StoreError> {
+    let damaged = |source| StoreError::Damaged { position, source };
+    RecordedEvent::read_with(bytes, content.as_deref()).map_err(damaged)
+}
+
+/// The columns `journal.bytes, journal.content` of a row, from `column` on.
+pub(super) fn entry_columns(row: &Row<'_>, column: usize) -> rusqlite::Result<(Vec<u8>, Option<Vec<u8>>)> {
+    Ok((row.get(column)?, row.get(column + 1)?))
 }
 
 /// The last event of the station's own chain; `None` when nothing was recorded yet.

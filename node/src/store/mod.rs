@@ -21,10 +21,11 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use schema::body::Place;
-use schema::event::{EventError, VerifiedEvent, VerifyError};
+use schema::event::{EventError, RecordedEvent, VerifiedEvent, VerifyError};
 use schema::exchange::{CHANNELS_MAX, Chain, Channel, Class, EARLIER_MAX, Exchange, Peer};
 use schema::id::{BlobHash, Counter, EventId, Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
+use schema::sealing::Content;
 use schema::time::Millis;
 use schema::words::Bilingual;
 
@@ -188,6 +189,18 @@ pub struct JournalEntry {
     pub recorded_at: Millis,
     /// The bytes.
     pub bytes: Vec<u8>,
+    /// The content of a sealed body, if it could be opened.
+    pub content: Option<Vec<u8>>,
+}
+
+impl JournalEntry {
+    /// What it says, its content included.
+    ///
+    /// # Errors
+    /// When the bytes are no event, or the content is not its own.
+    pub fn recorded(&self) -> Result<RecordedEvent, EventError> {
+        RecordedEvent::read_with(&self.bytes, self.content.as_deref())
+    }
 }
 
 /// The writer's side of the store.
@@ -353,8 +366,7 @@ impl Store {
     /// # Errors
     /// When SQLite fails, or the chain has an event at that place already.
     pub fn append(&self, class: Class, event: &VerifiedEvent, now: Millis) -> Result<Position, StoreError> {
-        let insert =
-            "INSERT INTO journal (class, incarnation, seq, recorded_at, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let insert = "INSERT INTO journal (class, incarnation, seq, recorded_at, bytes, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let number = match class {
             Class::Own => 0,
             Class::Received => 1,
@@ -371,7 +383,8 @@ impl Store {
                     fields.incarnation.number() as i64,
                     fields.seq.0 as i64,
                     now.0 as i64,
-                    event.bytes()
+                    event.bytes(),
+                    fields.content.as_ref().map(Content::bytes),
                 ])
             })
             .map(|position| Position(position.unsigned_abs()))

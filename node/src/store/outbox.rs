@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use schema::body::{Place, SentPlace};
-use schema::event::{Kind, Urgency};
+use schema::event::{Kind, RecordedEvent, Urgency};
 use schema::id::{Counter, EventId, OfficeId, Position};
 use schema::time::Millis;
 
+use super::inspect::{entry_columns, recorded_with};
 use super::{Attempted, Store, StoreError, records};
 
 /// Every level of urgency by its number: with it, a time leads straight to its rows in the index of the open ones,
@@ -300,6 +301,19 @@ impl Store {
             .attempted("look for what is being given back")
     }
 
+    /// What a journal entry says, its content included.
+    ///
+    /// # Errors
+    /// When SQLite fails, or there is no such entry.
+    pub fn recorded_at(&self, position: Position) -> Result<RecordedEvent, StoreError> {
+        let found = self
+            .db
+            .prepare_cached("SELECT bytes, content FROM journal WHERE position = ?1")
+            .and_then(|mut s| s.query_row([position.0 as i64], |row| entry_columns(row, 0)))
+            .attempted("read a journal entry")?;
+        recorded_with(position.0 as i64, &found)
+    }
+
     /// The bytes of a journal entry.
     ///
     /// # Errors
@@ -343,7 +357,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("tram.db")).expect("a store");
         for (n, urgency) in (1_i64..).zip(Urgency::MOST_URGENT_FIRST) {
-            let bytes = "INSERT INTO journal VALUES (?1, 0, 0, ?1, 0, x'00')";
+            let bytes = "INSERT INTO journal VALUES (?1, 0, 0, ?1, 0, x'00', NULL)";
             store.db.execute(bytes, [n]).expect("a journal entry");
             let n = n.unsigned_abs();
             let document = Some(DocumentId::new([urgency.number(); 16]));
@@ -401,7 +415,7 @@ mod tests {
         let store = Store::open(&folder.path().join("tram.db")).expect("a store");
         store.begin().expect("a transaction");
         for n in 1..=SENDS {
-            let entry = "INSERT INTO journal VALUES (?1, 1, 0, ?1, ?2, x'00')";
+            let entry = "INSERT INTO journal VALUES (?1, 1, 0, ?1, ?2, x'00', NULL)";
             store.db.execute(entry, params![n.cast_signed(), recorded_at(n)]).expect("a journal entry");
             let kind = match n % 7 {
                 0 => Kind::Receipt,

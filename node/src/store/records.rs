@@ -661,6 +661,7 @@ struct JournalRow<'a> {
     class: Class,
     recorded_at: Millis,
     bytes: &'a [u8],
+    content: Option<&'a [u8]>,
 }
 
 fn each_journal_row(
@@ -670,18 +671,21 @@ fn each_journal_row(
     mut each: impl FnMut(JournalRow<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let read = "read the journal";
-    let sql = "SELECT position, class, recorded_at, bytes FROM journal WHERE position >= ?1 ORDER BY position LIMIT ?2";
+    let sql = "SELECT position, class, recorded_at, bytes, content FROM journal
+               WHERE position >= ?1 ORDER BY position LIMIT ?2";
     let mut statement = db.prepare_cached(sql).attempted(read)?;
     // To SQLite, a negative limit is none.
     let limit = limit.map_or(-1, i64::from);
     let mut rows = statement.query(params![from.0 as i64, limit]).attempted(read)?;
     while let Some(row) = rows.next().attempted(read)? {
-        let bytes = row.get_ref(3).attempted(read)?;
+        let [bytes, content] = [row.get_ref(3).attempted(read)?, row.get_ref(4).attempted(read)?];
+        let foreign = |_| StoreError::Value { what: "the bytes of a journal entry" };
         each(JournalRow {
             position: Position(unsigned(row, 0).attempted(read)?),
             class: class(row.get(1).attempted(read)?),
             recorded_at: Millis(unsigned(row, 2).attempted(read)?),
-            bytes: bytes.as_blob().map_err(|_| StoreError::Value { what: "the bytes of a journal entry" })?,
+            bytes: bytes.as_blob().map_err(foreign)?,
+            content: content.as_blob_or_null().map_err(foreign)?,
         })?;
     }
     Ok(())
@@ -689,10 +693,16 @@ fn each_journal_row(
 
 pub(super) fn journal(db: &Connection, from: Position, limit: u32) -> Result<Vec<JournalEntry>, StoreError> {
     let mut entries = Vec::new();
-    each_journal_row(db, from, Some(limit), |JournalRow { position, class, recorded_at, bytes }| {
-        entries.push(JournalEntry { position, class, recorded_at, bytes: bytes.to_vec() });
-        Ok(())
-    })?;
+    each_journal_row(
+        db,
+        from,
+        Some(limit),
+        |JournalRow { position, class, recorded_at, bytes, content }| {
+            let (bytes, content) = (bytes.to_vec(), content.map(<[u8]>::to_vec));
+            entries.push(JournalEntry { position, class, recorded_at, bytes, content });
+            Ok(())
+        },
+    )?;
     Ok(entries)
 }
 
@@ -726,13 +736,13 @@ impl ReplayedState {
     /// # Errors
     /// When its bytes cannot be read.
     pub fn add(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
-        let JournalEntry { position, class, recorded_at, ref bytes } = *entry;
-        self.add_row(JournalRow { position, class, recorded_at, bytes })
+        let JournalEntry { position, class, recorded_at, ref bytes, ref content } = *entry;
+        self.add_row(JournalRow { position, class, recorded_at, bytes, content: content.as_deref() })
     }
 
     fn add_row(&mut self, row: JournalRow<'_>) -> Result<(), StoreError> {
         let damaged = |source| StoreError::Damaged { position: row.position.0 as i64, source };
-        let recorded = RecordedEvent::read(row.bytes).map_err(damaged)?;
+        let recorded = RecordedEvent::read_with(row.bytes, row.content).map_err(damaged)?;
         self.add_recorded(row.position, row.class, &recorded);
         Ok(())
     }

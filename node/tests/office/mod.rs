@@ -3,18 +3,21 @@
 
 pub mod pair;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use node::config::Bundle;
 use node::keyring::{Login, write_signing_key};
-use schema::registry::encode_items;
+use node::sealing::{Sealing, SealingKeys, founding_announcement};
+use schema::registry::{Item, encode_items};
 use serde_json::Value;
 
 use crate::station::certified::{BEGAN, ENDS, Registrar};
-use crate::station::{directory, key, keys, office_id};
+use crate::station::{RECIPIENT, SENDER, directory, key, keys, office_id};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
 
@@ -32,6 +35,17 @@ pub const LETTER: &[&str] = &[
     "Chủ tịch",
 ];
 
+/// The sealing keys of the offices of these tests, and what announces them.
+static SEALING: LazyLock<BTreeMap<u8, (Vec<u8>, Item)>> = LazyLock::new(|| {
+    let made = [SENDER, RECIPIENT].map(|n| {
+        let keys = SealingKeys::generate().expect("made");
+        let announcement =
+            founding_announcement(&key(n), office_id(n), keys.key(), BEGAN).expect("announced");
+        (n, (keys.sealed_for(&key(n)).expect("sealed"), announcement))
+    });
+    made.into()
+});
+
 pub struct Office {
     pub folder: tempfile::TempDir,
     running: Option<Child>,
@@ -44,7 +58,11 @@ impl Office {
         let bundle = folder.path().join("bundle");
         fs::create_dir(&bundle).expect("made");
         let registrar = Registrar::new();
-        let items = registrar.items(&directory("nats://127.0.0.1:1"), &keys());
+        let mut items = registrar.items(&directory("nats://127.0.0.1:1"), &keys());
+        items.extend(SEALING.values().map(|(_, announcement)| announcement.clone()));
+        let (sealing_keys, announcement) = &SEALING[&n];
+        fs::write(bundle.join(Bundle::SEALING), sealing_keys).expect("written");
+        fs::write(bundle.join(Bundle::ANNOUNCEMENT), announcement.bytes()).expect("written");
         fs::write(bundle.join("registry.cbor"), encode_items(&items)).expect("written");
         let roots = registrar.roots();
         let handed =

@@ -147,6 +147,8 @@ fn body_that_breaks_the_rules_and_was_applied_is_found() {
             seen: Vec::new(),
             blobs: Vec::new(),
             body: vec![0xa0],
+            sealed: None,
+            content: None,
         };
         let event = seal(event, &SigningKey::from_bytes(&[2; 32])).expect("an event");
         store.append(class, &event, Millis(1)).expect("recorded");

@@ -1,9 +1,11 @@
 //! Lists and searches at an office with many documents: what somebody waits for who looks for one.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use jiff::civil::date;
+use node::runtime::STEP_INPUTS_MAX;
 use node::store::{Days, Reader, Search, Sought};
 use schema::body::{Dispatch, Issue};
 use schema::document::{Code, DocumentType, Manifest, Signer};
@@ -13,7 +15,7 @@ use schema::text;
 use schema::time::Day;
 
 use super::verify::Reception;
-use super::workload::{Stopwatch, document, office, rate, registry};
+use super::workload::{Stopwatch, Writer, document, office, rate, registry};
 use super::{Figure, Ground};
 
 /// Documents when the caller does not say.
@@ -145,10 +147,22 @@ fn p95(times: &mut [Duration]) -> f64 {
     times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
 }
 
+/// How the offices of an index are called.
+type Names<'a> = &'a dyn Fn(&OfficeId, Day) -> Option<String>;
+
 pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
+    let directory = registry()?;
+    let names = |office: &OfficeId, day: Day| directory.directory().name_at(office, day.0).map(str::to_owned);
     let folder = ground.folder()?;
+    let most = if ground.documents <= SMALL_OFFICE { 50.0 } else { 200.0 };
+    let mut figures = incoming(ground, folder.path(), &names, most)?;
+    figures.extend(outgoing(ground, folder.path(), &names, most)?);
+    Ok(figures)
+}
+
+fn incoming(ground: &Ground, folder: &Path, names: Names<'_>, most: f64) -> Result<Vec<Figure>> {
     let documents = ground.documents;
-    let mut reception = Reception::of(folder.path(), letter)?;
+    let mut reception = Reception::of(folder, letter)?;
     let mut there = 0;
     while there < documents {
         // Whole packs come: a few more than were asked for may be there.
@@ -160,53 +174,95 @@ pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     }
     drop(reception);
 
-    let reader = Reader::open(&Reception::database(folder.path()))?;
-    let file = folder.path().join("search.db");
-    let (search, directory) = (Search::new(file.clone()), registry()?);
-    let names = |office: &OfficeId, day: Day| directory.directory().name_at(office, day.0).map(str::to_owned);
+    let reader = Reader::open(&Reception::database(folder))?;
+    let file = folder.join("search.db");
+    let search = Search::new(file.clone());
     let stopwatch = Stopwatch::start();
-    while search.advance(&reader, &names)? {}
+    while search.advance(&reader, names)? {}
     let made = stopwatch.stop();
     let bytes = std::fs::metadata(&file).context("failed to measure the index")?.len();
     #[expect(clippy::cast_precision_loss, reason = "bytes for one document")]
     let each = bytes as f64 / there as f64;
 
-    let most = if documents <= SMALL_OFFICE { 50.0 } else { 200.0 };
     let mut figures = vec![
         Figure::new(format!("index of {there} documents made anew"), rate(there, made.wall), "documents/s")
             .beside("s in all", made.wall.as_secs_f64())
             .beside("bytes for each", each),
     ];
-    let mut pages = Vec::new();
-    for round in 0..ROUNDS as u64 {
+    let page = timed(|round| {
         let before = drawn(round, 7, there);
-        let start = Instant::now();
-        let page = reader.incoming(Some(before), PAGE, false)?;
-        pages.push(start.elapsed());
-        ensure!(page.rows.len() == (PAGE as usize).min(usize::try_from(before)?.saturating_sub(1)), "a page");
-    }
-    figures.push(
-        Figure::new(format!("a page anywhere among {there}, p95"), p95(&mut pages), "ms").at_most(most),
-    );
+        let rows = reader.incoming(Some(before), PAGE, false)?.rows.len();
+        ensure!(rows == (PAGE as usize).min(usize::try_from(before)?.saturating_sub(1)), "a page");
+        Ok(rows)
+    })?;
+    figures.push(page.figure(format!("a page anywhere among {there} that came in, p95"), most));
     let scanned = scan(&reader, "khongcogi")?;
     for (name, ask) in asks() {
-        let mut times = Vec::with_capacity(ROUNDS);
-        let mut found = 0;
-        for round in 0..ROUNDS as u64 {
+        let found = timed(|round| {
             let sought = ask(round)?;
-            let start = Instant::now();
-            ensure!(search.refresh(&reader, &names, start + Duration::from_secs(1))?, "the index is behind");
-            found += search.incoming(&reader, &sought, None, PAGE, false)?.rows.len();
-            times.push(start.elapsed());
-        }
-        figures.push(
-            Figure::new(format!("search for {name}, p95"), p95(&mut times), "ms")
-                .at_most(most)
-                .beside("rows on a page", f64::from(u32::try_from(found / ROUNDS)?))
-                .beside("reading and folding every document, ms", scanned),
-        );
+            let deadline = Instant::now() + Duration::from_secs(1);
+            ensure!(search.refresh(&reader, names, deadline)?, "the index is behind");
+            Ok(search.incoming(&reader, &sought, None, PAGE, false)?.rows.len())
+        })?;
+        let figure = found.figure(format!("search for {name}, p95"), most);
+        figures.push(figure.beside("reading and folding every document, ms", scanned));
     }
     Ok(figures)
+}
+
+/// An office sends fewer documents than it receives: a third, as in the first months of the national exchange.
+fn outgoing(ground: &Ground, folder: &Path, names: Names<'_>, most: f64) -> Result<Vec<Figure>> {
+    let documents = ground.documents / 3;
+    let mut writer = Writer::of(folder, letter)?;
+    while writer.written < documents {
+        writer.write(SECTION.min(documents - writer.written), STEP_INPUTS_MAX as u64)?;
+        if documents > SECTION {
+            eprintln!("tram bench: {} of {documents} documents were sent", writer.written);
+        }
+    }
+    drop(writer);
+    let reader = Reader::open(&Writer::database(folder))?;
+    let search = Search::new(folder.join("sent-search.db"));
+    while search.advance(&reader, names)? {}
+    let last = reader.outgoing(None, 1, node::runtime::now())?.rows.first().map_or(0, |row| row.position);
+    let page = timed(|round| {
+        let before = drawn(round, 7, last);
+        Ok(reader.outgoing(Some(before), PAGE, node::runtime::now())?.rows.len())
+    })?;
+    let mut figures =
+        vec![page.figure(format!("a page anywhere among {documents} that were sent, p95"), most)];
+    for (name, ask) in asks() {
+        let found = timed(|round| {
+            let sought = ask(round)?;
+            Ok(search.outgoing(&reader, &sought, None, PAGE, node::runtime::now())?.rows.len())
+        })?;
+        figures.push(found.figure(format!("search what was sent for {name}, p95"), most));
+    }
+    Ok(figures)
+}
+
+/// How long something took, again and again, and how many rows it found.
+struct Timed {
+    times: Vec<Duration>,
+    rows: usize,
+}
+
+impl Timed {
+    fn figure(mut self, name: String, most: f64) -> Figure {
+        #[expect(clippy::cast_precision_loss, reason = "rows of a few pages")]
+        let rows = self.rows as f64 / ROUNDS as f64;
+        Figure::new(name, p95(&mut self.times), "ms").at_most(most).beside("rows on a page", rows)
+    }
+}
+
+fn timed(mut once: impl FnMut(u64) -> Result<usize>) -> Result<Timed> {
+    let mut timed = Timed { times: Vec::with_capacity(ROUNDS), rows: 0 };
+    for round in 0..ROUNDS as u64 {
+        let start = Instant::now();
+        timed.rows += once(round)?;
+        timed.times.push(start.elapsed());
+    }
+    Ok(timed)
 }
 
 /// How long it takes to look into a part of the documents one by one, counted up to all of them: what a search without an

@@ -9,13 +9,13 @@ use anyhow::{Context, Result, ensure};
 use node::Node;
 use node::step::{Delivery, Effect, Input, PublishOutcome};
 use node::store::Store;
-use schema::body::{Body, Dispatch};
+use schema::body::Body;
 use schema::event::{Addressee, Event, Kind, Verifier, VerifyMemory, seal};
 use schema::id::{Counter, EventId, Incarnation, OfficeId, RegionId, Seq};
 use schema::inbound::{self, Opened};
 use schema::pack::{Message, PACK_EVENTS_MAX, PackItem};
 
-use super::workload::{self, Span, Stopwatch, cpu_us, key, letter, office, rate, registry};
+use super::workload::{self, Letters, Span, Stopwatch, cpu_us, key, letter, office, rate, registry};
 use super::{Figure, Ground, raw};
 
 /// The office that receives.
@@ -41,9 +41,6 @@ struct Senders {
     next: usize,
     letters: Letters,
 }
-
-/// The `n`-th letter of an office.
-pub(super) type Letters = fn(OfficeId, u64) -> Dispatch;
 
 impl Senders {
     fn new(letters: Letters) -> Self {
@@ -71,6 +68,8 @@ impl Senders {
                 seen: Vec::new(),
                 blobs: Vec::new(),
                 body: Body::Dispatch(dispatch).encode().unwrap_or_default(),
+                sealed: None,
+                content: None,
             };
             let event = seal(event, &key)?;
             *head = event.id();

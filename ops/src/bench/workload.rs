@@ -117,24 +117,42 @@ pub(super) fn letter(issuer: OfficeId, n: u64) -> Dispatch {
 
 /// Sends it.
 pub(super) fn send(issuer: OfficeId, n: u64, to: Vec<OfficeId>) -> Command {
-    Command::Dispatch { by: None, to, dispatch: Box::new(letter(issuer, n)), reference_only: true }
+    sent(letter(issuer, n), to)
 }
+
+fn sent(letter: Dispatch, to: Vec<OfficeId>) -> Command {
+    Command::Dispatch { by: None, to, dispatch: Box::new(letter), reference_only: true }
+}
+
+/// The `n`-th letter of an office.
+pub(super) type Letters = fn(OfficeId, u64) -> Dispatch;
 
 /// A station without a network that writes letters to thirty correspondents in turn.
 pub(super) struct Writer {
     pub(super) node: Node,
     pub(super) written: u64,
+    letters: Letters,
 }
 
 impl Writer {
     pub(super) const OFFICE: u8 = 1;
 
     pub(super) fn open(folder: &std::path::Path) -> Result<Self> {
-        let store = Store::open(&folder.join("writer.db"))?;
+        Self::of(folder, letter)
+    }
+
+    /// One that writes these letters.
+    pub(super) fn of(folder: &std::path::Path, letters: Letters) -> Result<Self> {
+        let store = Store::open(&Self::database(folder))?;
         let now = node::runtime::now();
         let me = office(Self::OFFICE);
         let node = Node::open(store, key(Self::OFFICE), registry()?, me, [1; 32], now)?;
-        Ok(Self { node, written: 0 })
+        Ok(Self { node, written: 0, letters })
+    }
+
+    /// Its store.
+    pub(super) fn database(folder: &std::path::Path) -> std::path::PathBuf {
+        folder.join("writer.db")
     }
 
     /// Writes `letters` letters, `batch` in one transaction; says how long it took until the last one was
@@ -147,7 +165,8 @@ impl Writer {
             let inputs: Vec<Input> = (self.written..last)
                 .map(|n| {
                     let to = office(2 + u8::try_from(n % u64::from(OFFICES - 1)).unwrap_or(0));
-                    Input::Command { ticket: Ticket(n), command: send(office(Self::OFFICE), n, vec![to]) }
+                    let letter = (self.letters)(office(Self::OFFICE), n);
+                    Input::Command { ticket: Ticket(n), command: sent(letter, vec![to]) }
                 })
                 .collect();
             let expected = inputs.len();

@@ -6,7 +6,8 @@
 //! <deployment>/trust-anchors        SHA-256 of each root certificate that is believed, one in a line
 //! <deployment>/registry.cbor        root certificates, the newest signed directory, authorities, certificates, lists
 //! <deployment>/relays/<region>/     relay.toml, registry.cbor, relay.nk, stamp.key, data/
-//! <deployment>/offices/<office>/    bundle.toml, node.key, node.pub, login.nk, registry.cbor: for `tram-node init --bundle`
+//! <deployment>/offices/<office>/    bundle.toml, node.key, node.pub, login.nk, sealing.age, announcement.cbor, registry.cbor: for
+//!                                   `tram-node init --bundle`
 //! ```
 //!
 //! The registry is the only state: who is enrolled where follows from the directory in it, and whose key counts from the
@@ -28,8 +29,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use ed25519_dalek::SigningKey;
 use node::config::{ANCHORS_MAX, Bundle, parse_anchors, parse_root_key, read_bounded, read_items};
 use node::keyring::{self, Unlock};
+use node::sealing::{Sealing, SealingKeys, founding_announcement};
 use node::words::with_causes;
 use schema::directory::{Directory, DirectoryBuilder, Enrolment, Region, sign_directory};
+use schema::event::EVENT_BYTES_MAX;
 use schema::id::{OfficeId, RegionId, hex};
 use schema::registry::{Item, ItemId, ItemKind, Registry, Roots, Taken, encode_items};
 use schema::text::fold;
@@ -197,8 +200,15 @@ impl Deployment {
         let public = folder.join(NODE_PUBLIC);
         let expected = if public.exists() { vec![read_public(&public)?] } else { Vec::new() };
         let key = key_at(&folder.join("node.key"), &expected, &self.office_keys);
-        let key = key.map_err(advised("--passphrase-file"))?.verifying_key();
-        replace(&public, format!("{}\n", hex(key.as_bytes())).as_bytes())?;
+        let key = key.map_err(advised("--passphrase-file"))?;
+        replace(&public, format!("{}\n", hex(key.verifying_key().as_bytes())).as_bytes())?;
+        let announcement = folder.join(Bundle::ANNOUNCEMENT);
+        if !announcement.exists() {
+            let sealing = SealingKeys::generate()?;
+            replace(&folder.join(Bundle::SEALING), &sealing.sealed_for(&key)?)?;
+            let founding = founding_announcement(&key, *office, sealing.key(), node::runtime::now())?;
+            replace(&announcement, founding.bytes())?;
+        }
         let enrolment = Enrolment { login: Some(login.public().to_owned()), relays: relays.to_vec() };
         self.next.enrol(office, enrolment).with_context(|| format!("failed to enrol `{name}`"))?;
         Ok(folder)
@@ -242,8 +252,11 @@ impl Deployment {
             Some(registry) => registry.with(items),
             None => Registry::open(self.roots(), [self.new_anchors.clone(), items].concat())?,
         };
+        let (next, founded) = next.with(self.foundings(&next)?);
+        // An office whose key is not certified yet says nothing that counts.
+        let founded = founded.into_iter().filter(|(_, outcome)| outcome.is_ok());
         let mut added = Added::default();
-        for (id, outcome) in outcomes {
+        for (id, outcome) in outcomes.into_iter().chain(founded) {
             match outcome {
                 Ok(Taken::New) => added.new += 1,
                 Ok(Taken::Known) => added.known += 1,
@@ -271,6 +284,19 @@ impl Deployment {
         replace(&self.folder.join(REGISTRY), &bytes)?;
         self.published = Some(next);
         Ok(added)
+    }
+
+    /// What offices that were enrolled here say about their sealing keys, and the registry does not hold yet.
+    fn foundings(&self, registry: &Registry) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        for folder in subfolders(&self.folder.join("offices"))? {
+            let path = folder.join(Bundle::ANNOUNCEMENT);
+            if path.exists() {
+                let item = Item::new(ItemKind::Announcement, read_bounded(&path, EVENT_BYTES_MAX as u64)?)?;
+                items.extend((registry.item(&item.id()).is_none()).then_some(item));
+            }
+        }
+        Ok(items)
     }
 
     /// A bundle that was not handed over yet pins the root certificates that are believed today.
@@ -448,7 +474,8 @@ mod tests {
                 let directory = Arc::clone(deployment.directory().expect("published"));
                 authorities.certify(&directory, &office, date(2025, 6, 27), &made, NOW).expect("certified");
                 let added = deployment.add(authorities.papers().expect("papers")).expect("added");
-                assert_eq!((added.new, added.refused.len()), (4, 0), "{added:?}");
+                // With its certificate counts what it has said about its sealing key.
+                assert_eq!((added.new, added.refused.len()), (5, 0), "{added:?}");
             }
 
             // What the station and its relay are handed says the same, under what they pin.

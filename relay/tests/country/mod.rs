@@ -92,6 +92,8 @@ pub(crate) fn event_with(from: u8, seq: u64, to: &[u8], body: &[u8], blobs: Vec<
         seen: Vec::new(),
         blobs,
         body: body.to_vec(),
+        sealed: None,
+        content: None,
     };
     seal(event, &signing_key(from)).expect("a sound event")
 }

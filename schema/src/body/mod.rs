@@ -59,6 +59,12 @@ pub enum BodyError {
         /// What it should have been.
         kind: Kind,
     },
+    /// It is sealed, and could not be opened here.
+    #[error("the {kind:?} is sealed, and no key here opens it")]
+    Sealed {
+        /// What it is.
+        kind: Kind,
+    },
     /// A rule about its fields is broken.
     #[error("the {kind:?} breaks a rule: {rule}")]
     Rule {
@@ -283,7 +289,8 @@ impl Body {
         if version != VERSION {
             return Ok(Self::Unsupported);
         }
-        let (kind, bytes) = (event.kind, &event.body);
+        let kind = event.kind;
+        let bytes = event.clear_body().ok_or(BodyError::Sealed { kind })?;
         Ok(match kind {
             Kind::Dispatch => Self::Dispatch(reading.decode(kind, bytes)?),
             Kind::Status => Self::Status(reading.decode(kind, bytes)?),

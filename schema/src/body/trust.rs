@@ -87,6 +87,9 @@ pub enum KeyPurpose {
     /// present one first learns so that the earlier one is genuine as well.
     #[n(2)]
     SignedBefore,
+    /// Others seal for the office under it (*khóa niêm phong*, [`crate::sealing`]): an X25519 key. The newest one in the chain counts.
+    #[n(3)]
+    Sealing,
 }
 
 /// An office says with the key it has which one follows, or which one it follows. Public: it travels with the registry.

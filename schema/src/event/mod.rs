@@ -26,6 +26,7 @@ use crate::blob::{self, BLOBS_MAX, BlobRef};
 use crate::body::{Body, BodyError};
 use crate::cose::{self, Frame, FrameError, infallible, sha256};
 use crate::id::{Counter, EventId, Incarnation, KeyId, OfficeId, Seq};
+use crate::sealing::{Commitment, Content, ContentError};
 use crate::time::Millis;
 
 /// Largest event, in bytes, signature and frame included.
@@ -124,6 +125,20 @@ impl Kind {
             13 => Self::Act,
             other => Self::Unknown(other),
         }
+    }
+
+    /// Whether its body is sealed on its way to others: what documents say, and who did what with them. Receipts, heads and what
+    /// the network itself must read stay in the clear.
+    pub const fn is_sealed(self) -> bool {
+        matches!(
+            self,
+            Self::Dispatch
+                | Self::Status
+                | Self::BusinessRequest
+                | Self::Verdict
+                | Self::DossierChange
+                | Self::Report
+        )
     }
 
     /// Whether a recipient gives it back to an author that has lost it: what was said to this recipient only, and nobody
@@ -258,9 +273,15 @@ pub struct Event {
     /// Attachments.
     #[n(10)]
     pub blobs: Vec<BlobRef>,
-    /// The body, in the encoding of its kind ([`crate::body`]).
+    /// The body, in the encoding of its kind ([`crate::body`]); of a sealed one, the file that was encrypted.
     #[cbor(n(11), with = "minicbor::bytes")]
     pub body: Vec<u8>,
+    /// What a sealed body commits to ([`crate::sealing`]); none for one in the clear.
+    #[n(13)]
+    pub sealed: Option<Commitment>,
+    /// The content of a sealed body, for whoever has opened it. No part of what is signed: it stands beside the event.
+    #[cbor(skip)]
+    pub content: Option<Content>,
 }
 
 impl Event {
@@ -269,8 +290,39 @@ impl Event {
         self.to.iter().find(|to| to.office == *office).map(|to| to.counter)
     }
 
+    /// This event with a sealed body in place of the one in the clear.
+    #[must_use]
+    pub fn with_sealed_body(self, content: Content, body: Vec<u8>) -> Self {
+        Self { body, sealed: Some(content.commitment()), content: Some(content), ..self }
+    }
+
+    /// Whether its body is sealed, and nobody has opened it here.
+    pub const fn is_unopened(&self) -> bool {
+        self.sealed.is_some() && self.content.is_none()
+    }
+
+    /// The encoded body, as far as it can be read here.
+    pub fn clear_body(&self) -> Option<&[u8]> {
+        match (&self.sealed, &self.content) {
+            (None, _) => Some(&self.body),
+            (Some(_), content) => content.as_ref().map(Content::body),
+        }
+    }
+
+    /// Puts the content of its sealed body beside it.
+    ///
+    /// # Errors
+    /// When it is not the content that it commits to.
+    pub fn open(&mut self, content: Vec<u8>) -> Result<(), ContentError> {
+        self.content = Some(Content::of(self, content)?);
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), EventError> {
         let rule = |rule| Err(EventError::Rule { rule });
+        if self.sealed.is_some() && self.to.is_empty() {
+            return rule("what never leaves is not sealed");
+        }
         if self.seq.0 == 0 {
             return rule("seq starts at 1");
         }
@@ -337,6 +389,9 @@ pub enum EventError {
         /// The rule.
         rule: &'static str,
     },
+    /// What stands beside a sealed body is not its content.
+    #[error("the content beside the event is not its own")]
+    Content(#[from] ContentError),
     /// It says that what it carries is a state secret (Decree 63/2026). Its bytes are kept nowhere, also not in quarantine.
     #[error(
         "the event says that its content has a degree of secrecy; this system is for unclassified documents only"
@@ -359,7 +414,7 @@ pub struct UnverifiedEvent {
 impl UnverifiedEvent {
     /// Takes bytes from outside apart. Bounds them first; never panics.
     ///
-    /// Version 1 must be the exact deterministic encoding. A later version keeps the fields 1 to 12 and may add
+    /// Version 1 must be the exact deterministic encoding. A later version keeps the fields 1 to 13 and may add
     /// others: those are kept as bytes and not judged.
     pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
         if bytes.len() > EVENT_BYTES_MAX {
@@ -435,6 +490,15 @@ impl RecordedEvent {
             minicbor::decode(frame.payload).map_err(|error| EventError::Payload(error.to_string()))?;
         Ok(Self { id: EventId::new(cose::sig_hash(&frame)), version, key: frame.key, event })
     }
+
+    /// As [`RecordedEvent::read`], with the content that the store keeps beside the bytes.
+    pub fn read_with(bytes: &[u8], content: Option<&[u8]>) -> Result<Self, EventError> {
+        let mut recorded = Self::read(bytes)?;
+        if let Some(content) = content {
+            recorded.event.open(content.to_vec())?;
+        }
+        Ok(recorded)
+    }
 }
 
 /// What was verified just now need not be read again.
@@ -478,6 +542,14 @@ impl VerifiedEvent {
     /// Its fields.
     pub fn event(&self) -> &Event {
         &self.event
+    }
+
+    /// Puts the content of its sealed body beside it.
+    ///
+    /// # Errors
+    /// When it is not the content that it commits to.
+    pub fn open(&mut self, content: Vec<u8>) -> Result<(), ContentError> {
+        self.event.open(content)
     }
 }
 

@@ -139,6 +139,12 @@ pub enum Refusal {
         /// The directory that was asked.
         directory: u64,
     },
+    /// Nothing can be sealed for a recipient yet.
+    #[error("office `{office}` has not announced yet under which key to seal for it")]
+    NoSealingKey {
+        /// The recipient.
+        office: OfficeId,
+    },
     /// This office does not send to that one.
     #[error("this office is not entitled to send to office `{office}`")]
     RecipientNotAllowed {

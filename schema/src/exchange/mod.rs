@@ -351,6 +351,8 @@ impl Exchange {
             seen: Vec::new(),
             blobs: draft.blobs.clone(),
             body: draft.body.clone(),
+            sealed: None,
+            content: None,
         }
     }
 }

@@ -12,14 +12,15 @@
 //! good: then it is part of a history that others saw in another order, and only what was provably there before the
 //! successor began enters under it. What an uncounted key says about itself or others is no evidence of anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
 
 use crate::body::KeyPurpose;
 use crate::event::key_id;
-use crate::id::KeyId;
+use crate::id::{Incarnation, KeyId, Seq};
+use crate::sealing::SealingKey;
 use crate::time::Millis;
 use crate::trust::crl::RevocationReason;
 use crate::trust::{Certificate, TrustStore};
@@ -134,7 +135,9 @@ pub(super) struct OfficeKeys {
     announced: BTreeSet<(KeyId, KeyId)>,
     /// A key, and one that said it had signed before: a key that counted then.
     confirmed: BTreeSet<(KeyId, KeyId)>,
-    /// How many times either was said.
+    /// Keys under which others seal for it, by where its chain says so, and which key said so: one that counted then.
+    sealing: BTreeMap<(Incarnation, Seq), (KeyId, SealingKey)>,
+    /// How many times anything was said.
     statements: usize,
 }
 
@@ -176,12 +179,26 @@ impl OfficeKeys {
     /// Notes what one key said about another. It may say so twice, in two lives of its station: both are kept, so that all
     /// come to hold the same.
     pub(super) fn note(&mut self, statement: &Statement) {
-        let Statement { key, by, purpose } = *statement;
+        let Statement { key, by, purpose, place, public } = *statement;
         self.statements += 1;
         match purpose {
-            KeyPurpose::Signing => self.announced.insert((key, by)),
-            KeyPurpose::SignedBefore => self.confirmed.insert((key, by)),
-        };
+            KeyPurpose::Signing => {
+                self.announced.insert((key, by));
+            }
+            KeyPurpose::SignedBefore => {
+                self.confirmed.insert((key, by));
+            }
+            KeyPurpose::Sealing => {
+                self.sealing.insert(place, (by, SealingKey(public)));
+            }
+        }
+    }
+
+    /// The key under which others seal for it: the newest in its chain that a key said which counts and is not revoked. Whoever
+    /// steals a signing key could name one of his own until that is found out.
+    pub(super) fn sealing_key(&self, trust: &TrustStore) -> Option<SealingKey> {
+        let counts = |by: KeyId| self.key(by).is_some_and(|by| by.standing.counts() && !by.is_revoked(trust));
+        self.sealing.values().rev().find(|(by, _)| counts(*by)).map(|(_, key)| *key)
     }
 
     /// Keys that announced this one.
@@ -245,6 +262,10 @@ pub(super) struct Statement {
     pub(super) by: KeyId,
     /// What.
     pub(super) purpose: KeyPurpose,
+    /// Where in its chain.
+    pub(super) place: (Incarnation, Seq),
+    /// The key itself.
+    pub(super) public: [u8; 32],
 }
 
 fn said_of(statements: &BTreeSet<(KeyId, KeyId)>, key: KeyId) -> impl Iterator<Item = KeyId> {

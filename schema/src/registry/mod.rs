@@ -37,6 +37,7 @@ use crate::body::{Body, ContradictingList};
 use crate::directory::{Directory, SignedDirectoryError, open_directory};
 use crate::event::{EventError, UnverifiedEvent, VerifyError, check_signature};
 use crate::id::{KeyId, OfficeId, RegionId};
+use crate::sealing::SealingKey;
 use crate::stamp::Stamp;
 use crate::text::quoted;
 use crate::time::Millis;
@@ -462,8 +463,14 @@ impl Registry {
         let Ok(Body::KeyAnnouncement(announcement)) = event.body() else {
             return Err(ItemError::NotAnAnnouncement);
         };
-        let statement =
-            Statement { key: announcement.key_id(), by: event.key(), purpose: announcement.purpose };
+        let (claims, public) = (event.claims(), announcement.key);
+        let statement = Statement {
+            key: announcement.key_id(),
+            by: event.key(),
+            purpose: announcement.purpose,
+            place: (claims.incarnation, claims.seq),
+            public,
+        };
         let office = event.claims().office;
         let key = self.usable_key(&office, statement.by, &SigningTime::default())?;
         check_signature(&event, key.key())?;
@@ -499,6 +506,11 @@ impl Registry {
             }
         }
         Err(VerifyError::Certificate { office, key, verdict: refused })
+    }
+
+    /// The key under which others seal for this office; none while its station has announced none.
+    pub fn sealing_key(&self, office: &OfficeId) -> Option<SealingKey> {
+        self.offices.get(office)?.sealing_key(&self.trust)
     }
 
     /// The key of this office with this id, when it is no contested one. Its certificates may be over.

@@ -7,7 +7,7 @@ use schema::time::Millis;
 use schema::trust::Outcome;
 use serde::Serialize;
 
-use super::{Reader, dispatch_of, millis, recorded};
+use super::{Reader, dispatch_of, entry_columns, millis, recorded_with};
 use crate::store::{Attempted, StoreError};
 
 /// Most alarms or refused items of one answer.
@@ -103,18 +103,18 @@ impl Reader {
             _ => return Ok(None),
         };
         let sql = format!(
-            "SELECT position, journal.bytes FROM {table} AS place JOIN peer ON peer.no = place.peer
+            "SELECT position, journal.bytes, journal.content FROM {table} AS place JOIN peer ON peer.no = place.peer
              JOIN journal USING (position)
              WHERE peer.office = ?1 AND place.incarnation = ?2 AND place.counter = ?3"
         );
         let key = params![peer.as_bytes(), incarnation.number() as i64, counter.0 as i64];
-        let found: Option<(i64, Vec<u8>)> = self
+        let found: Option<(i64, _)> = self
             .db
             .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .and_then(|mut s| s.query_row(key, |row| Ok((row.get(0)?, entry_columns(row, 1)?))).optional())
             .attempted("look up the document of an alarm")?;
-        let Some((position, bytes)) = found else { return Ok(None) };
-        Ok(dispatch_of(&recorded(position, &bytes)?).map(|dispatch| NamedDocument {
+        let Some((position, entry)) = found else { return Ok(None) };
+        Ok(dispatch_of(&recorded_with(position, &entry)?).map(|dispatch| NamedDocument {
             document: dispatch.manifest.document,
             number: dispatch.number(),
             subject: dispatch.manifest.subject,

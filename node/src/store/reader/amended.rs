@@ -1,6 +1,5 @@
 //! What a document changes of the earlier one that it updates or replaces.
 
-use rusqlite::OptionalExtension as _;
 use schema::body::Dispatch;
 use schema::document::{AmendKind, Manifest};
 use schema::id::{DocumentId, OfficeId};
@@ -8,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Reader, dispatch_of};
-use crate::store::{Attempted as _, StoreError};
+use crate::store::StoreError;
 
 /// What every document has of its own.
 const NEVER_COMPARED: [&str; 3] = ["document", "issuer", "amends"];
@@ -96,12 +95,7 @@ impl Reader {
 
     /// A document that this office has sent.
     pub(super) fn outgoing_dispatch(&self, document: &DocumentId) -> Result<Option<Dispatch>, StoreError> {
-        let position: Option<i64> = self
-            .db
-            .prepare_cached("SELECT position FROM outgoing WHERE document = ?1")
-            .and_then(|mut s| s.query_row([document.as_bytes()], |row| row.get(0)).optional())
-            .attempted("look up a document")?;
-        let Some(position) = position else { return Ok(None) };
+        let Some(position) = self.sent_first_at(document)? else { return Ok(None) };
         Ok(dispatch_of(&self.event_at(position)?.0))
     }
 }

@@ -10,7 +10,7 @@ use schema::invariant::OVERDUE_MS;
 use schema::time::{Day, Millis};
 use serde::Serialize;
 
-use super::{PAGE_ROWS_MAX, Reader, dispatch_of, millis, recorded};
+use super::{PAGE_ROWS_MAX, Reader, dispatch_of, entry_columns, millis, recorded_with};
 use crate::store::handled::case_row;
 use crate::store::{Attempted, StoreError};
 
@@ -198,15 +198,15 @@ impl Reader {
                        SELECT ordinal FROM (SELECT ordinal FROM held WHERE unsettled = 1 ORDER BY ordinal LIMIT ?1)
                        UNION
                        SELECT ordinal FROM (SELECT ordinal FROM held WHERE unsettled = 1 ORDER BY ordinal DESC LIMIT ?1))
-                   SELECT held.position, journal.bytes, answer.recorded_at
+                   SELECT held.position, journal.bytes, journal.content, answer.recorded_at
                    FROM looked_at JOIN held USING (ordinal) JOIN journal USING (position)
                    JOIN journal AS answer ON answer.position = held.receipt
                    ORDER BY ordinal";
-        let found = self
-            .due_rows(sql, LOOKED_AT_MAX, |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))?;
+        let found =
+            self.due_rows(sql, LOOKED_AT_MAX, |row| Ok((row.get(0)?, entry_columns(row, 1)?, row.get(3)?)))?;
         let mut rows = Vec::new();
-        for (position, bytes, arrived_at) in found {
-            let event = recorded(position, &bytes)?;
+        for (position, entry, arrived_at) in found {
+            let event = recorded_with(position, &entry)?;
             let Some(dispatch) = dispatch_of(&event) else { continue };
             let urgency = dispatch.manifest.urgency;
             let term = calendar.same_day(millis(arrived_at), AtTheLatest::NextDay, urgency);

@@ -10,7 +10,9 @@ use schema::time::Millis;
 use schema::trust::Outcome;
 use serde::Serialize;
 
-use super::{AmendsView, PAGE_ROWS_MAX, Page, ProgressView, Reader, dispatch_of, millis, recorded};
+use super::{
+    AmendsView, PAGE_ROWS_MAX, Page, ProgressView, Reader, dispatch_of, entry_columns, millis, recorded_with,
+};
 use crate::store::handled::case_row;
 use crate::store::{Attempted, StoreError};
 
@@ -69,20 +71,19 @@ pub(in crate::store) struct Arrived {
 impl Arrived {
     /// The columns of [`ARRIVED`]; `None` when the event is no document.
     fn read(row: &Row<'_>) -> Result<Option<Self>, StoreError> {
-        let (position, bytes): (i64, Vec<u8>) = (row.get(2).attempted(READ)?, row.get(3).attempted(READ)?);
-        let event = recorded(position, &bytes)?;
+        let event = recorded_with(row.get(2).attempted(READ)?, &entry_columns(row, 3).attempted(READ)?)?;
         let Some(dispatch) = dispatch_of(&event) else { return Ok(None) };
-        let case = match row.get_ref(6).attempted(READ)? {
+        let case = match row.get_ref(7).attempted(READ)? {
             ValueRef::Null => None,
-            _ => Some(case_row(row, 6).attempted(READ)?),
+            _ => Some(case_row(row, 7).attempted(READ)?),
         };
         Ok(Some(Self {
             ordinal: row.get::<_, i64>(0).attempted(READ)?.unsigned_abs(),
             dispatch,
             event,
-            arrived_at: millis(row.get(4).attempted(READ)?),
+            arrived_at: millis(row.get(5).attempted(READ)?),
             in_order: row.get(1).attempted(READ)?,
-            outcome: row.get::<_, Option<u8>>(5).attempted(READ)?.and_then(Outcome::from_number),
+            outcome: row.get::<_, Option<u8>>(6).attempted(READ)?.and_then(Outcome::from_number),
             case,
         }))
     }
@@ -90,8 +91,8 @@ impl Arrived {
 
 const READ: &str = "list incoming documents";
 const ARRIVED: &str =
-    "SELECT held.ordinal, held.in_order, held.position, journal.bytes, answer.recorded_at, held.outcome,
-           handled.bytes
+    "SELECT held.ordinal, held.in_order, held.position, journal.bytes, journal.content, answer.recorded_at,
+           held.outcome, handled.bytes
     FROM held JOIN journal USING (position) JOIN journal AS answer ON answer.position = held.receipt
     LEFT JOIN handled ON handled.peer = held.peer AND handled.document = held.document AND handled.side = 0";
 

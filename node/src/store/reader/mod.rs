@@ -23,7 +23,7 @@ use schema::id::{BlobHash, Position};
 use schema::time::Millis;
 use serde::Serialize;
 
-use super::inspect::recorded;
+use super::inspect::{entry_columns, recorded, recorded_with};
 use super::{Attempted, StoreError};
 
 pub use alarms::{AlarmView, NamedDocument, QuarantineView};
@@ -107,13 +107,13 @@ impl Reader {
     fn find_event_at(&self, position: i64) -> Result<Option<(RecordedEvent, Millis)>, StoreError> {
         let found = self
             .db
-            .prepare_cached("SELECT bytes, recorded_at FROM journal WHERE position = ?1")
+            .prepare_cached("SELECT bytes, content, recorded_at FROM journal WHERE position = ?1")
             .and_then(|mut s| {
-                let row = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?));
+                let row = |row: &Row<'_>| Ok((entry_columns(row, 0)?, row.get(2)?));
                 s.query_row([position], row).optional()
             })
             .attempted("read a journal entry")?;
-        found.map(|(bytes, at)| Ok((recorded(position, &bytes)?, millis(at)))).transpose()
+        found.map(|(entry, at)| Ok((recorded_with(position, &entry)?, millis(at)))).transpose()
     }
 
     /// Whether an attachment is here completely.

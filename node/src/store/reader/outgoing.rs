@@ -8,7 +8,7 @@ use schema::invariant::OVERDUE_MS;
 use schema::time::Millis;
 use serde::Serialize;
 
-use super::{PAGE_ROWS_MAX, Page, Reader, count_at, dispatch_of, millis, recorded};
+use super::{PAGE_ROWS_MAX, Page, Reader, count_at, dispatch_of, entry_columns, millis, recorded_with};
 use crate::store::{Attempted, StoreError};
 
 /// An outgoing document as the list shows it.
@@ -49,7 +49,7 @@ pub(in crate::store) struct Departed {
 }
 
 const READ: &str = "list outgoing documents";
-const DEPARTED: &str = "SELECT outgoing.position, journal.bytes, journal.recorded_at
+const DEPARTED: &str = "SELECT outgoing.position, journal.bytes, journal.content, journal.recorded_at
                         FROM outgoing JOIN journal USING (position)";
 
 impl Reader {
@@ -113,10 +113,9 @@ impl Reader {
         let mut found = statement.query(with).attempted(READ)?;
         while let Some(row) = found.next().attempted(READ)? {
             let position: i64 = row.get(0).attempted(READ)?;
-            let bytes: Vec<u8> = row.get(1).attempted(READ)?;
-            let event = recorded(position, &bytes)?;
+            let event = recorded_with(position, &entry_columns(row, 1).attempted(READ)?)?;
             let Some(dispatch) = dispatch_of(&event) else { continue };
-            let queued_at = millis(row.get(2).attempted(READ)?);
+            let queued_at = millis(row.get(3).attempted(READ)?);
             list.push(Departed { position: position.unsigned_abs(), event, dispatch, queued_at });
         }
         Ok(list)

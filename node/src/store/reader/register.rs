@@ -9,7 +9,7 @@ use schema::id::{DocumentId, OfficeId};
 use schema::time::{Day, Millis};
 use serde::Serialize;
 
-use super::{PAGE_ROWS_MAX, Page, Reader, dispatch_of, millis, recorded};
+use super::{PAGE_ROWS_MAX, Page, Reader, dispatch_of, entry_columns, millis, recorded_with};
 use crate::store::handled::{direction_number, line};
 use crate::store::{Attempted, StoreError};
 
@@ -151,8 +151,8 @@ impl RegisterRow {
     }
 }
 
-const LINE: &str =
-    "SELECT line.book, line.year, line.number, line.position, journal.bytes, journal.recorded_at
+const LINE: &str = "SELECT line.book, line.year, line.number, line.position, journal.bytes, journal.content,
+            journal.recorded_at
      FROM line JOIN journal USING (position)
      WHERE line.direction = ?1 AND line.book = ?2 AND line.year = ?3";
 
@@ -219,9 +219,8 @@ impl Reader {
         while let Some(row) = found.next().attempted(read)? {
             let entry = line(row, 0).attempted(read)?;
             let position: i64 = row.get(3).attempted(read)?;
-            let bytes: Vec<u8> = row.get(4).attempted(read)?;
-            let at = millis(row.get(5).attempted(read)?);
-            let event = recorded(position, &bytes)?;
+            let at = millis(row.get(6).attempted(read)?);
+            let event = recorded_with(position, &entry_columns(row, 4).attempted(read)?)?;
             list.push(self.register_row(&event, RegisterRow::new(&entry, at))?);
         }
         Ok(list)

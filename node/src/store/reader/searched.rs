@@ -75,7 +75,7 @@ impl Reader {
         let entries = self.journal(Position(after + 1), rows)?;
         for entry in &entries {
             let damaged = |source| StoreError::Damaged { position: entry.position.0 as i64, source };
-            let event = RecordedEvent::read(&entry.bytes).map_err(damaged)?;
+            let event = entry.recorded().map_err(damaged)?;
             self.concerned_by(entry.class, &event, &mut concerns)?;
         }
         concerns.sort_unstable();

@@ -272,6 +272,8 @@ fn event(from: OfficeId, to: OfficeId, incarnation: u32, counter: u64, kind: Kin
         seen: Vec::new(),
         blobs: Vec::new(),
         body,
+        sealed: None,
+        content: None,
     }
 }
 

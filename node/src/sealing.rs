@@ -1,0 +1,392 @@
+//! Sealing: encrypts what only the recipients may read, and opens what others have sealed for this office (age,
+//! C2SP age v1, X25519). The only room that knows age.
+//!
+//! The keys lie in a file of their own, as the `age` command line reads it (`age -d -i sealing.keys`), that only its owner can read:
+//! beside the store, which holds the contents in the clear, a passphrase would protect little, and a lost passphrase would lose what
+//! others have sent meanwhile. Where they leave the machine, in a backup or with a bundle, they are sealed for the signing key, by a key
+//! that follows from it by HKDF (RFC 5869); the signing key itself never does anything but sign. Earlier keys stay in the file for what
+//! was sealed under them.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use age::secrecy::ExposeSecret;
+use age::x25519::{Identity, Recipient};
+use bech32::{Bech32, Hrp};
+use ed25519_dalek::SigningKey;
+use hkdf::Hkdf;
+use schema::body::{Body, KeyAnnouncement, KeyPurpose};
+use schema::event::{Event, EventError, Kind, Urgency, VerifiedEvent, seal};
+use schema::id::{EventId, Incarnation, OfficeId, Seq};
+use schema::inbound::Opened;
+use schema::registry::{Item, ItemFormatError, ItemKind};
+use schema::sealing::{CONTENT_BYTES_MAX, SealingKey};
+use schema::time::Millis;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::keyring::{self, KeyringError};
+
+/// Most keys in a file: one a year, and what was replaced early.
+const KEYS_MAX: usize = 128;
+/// Largest file of keys, in bytes; a key has 75.
+pub const SEALING_KEYS_BYTES_MAX: u64 = 32 * 1024;
+/// Keeps the key that opens the file from being used for anything else.
+const FILE_KEY_CONTEXT: &[u8] = b"tram/sealing-keys/v1";
+
+/// How an office seals and opens. The simulation has one of its own, because age draws its own randomness.
+pub trait Sealing: Send + Sync {
+    /// The key under which others seal for this office.
+    fn key(&self) -> SealingKey;
+
+    /// Encrypts for these keys, in this order: whoever stands first opens it fastest.
+    ///
+    /// # Errors
+    /// When there is no key, or one that is none.
+    fn seal(&self, content: &[u8], keys: &[SealingKey]) -> Result<Vec<u8>, SealError>;
+
+    /// Decrypts what was sealed for this office, of at most [`CONTENT_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// When no key of this office opens it, or it was changed.
+    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError>;
+}
+
+/// Why something is not sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// A key that others announced is none.
+    #[error("a sealing key is no X25519 key")]
+    Key,
+    /// Encryption fails.
+    #[error("it cannot be encrypted: {0}")]
+    Encrypt(String),
+    /// Decryption fails.
+    #[error("it cannot be decrypted: {0}")]
+    Decrypt(String),
+}
+
+/// Why the keys of an office cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SealingKeysError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] KeyringError),
+    /// The signing key does not open them, or they cannot be sealed for it.
+    #[error("the sealing keys cannot be carried")]
+    Carried(#[from] SealError),
+    /// It holds something else.
+    #[error("the sealing keys `{}` cannot be read: {found}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+}
+
+/// The sealing keys of an office: the newest one is announced, the others open what came before.
+pub struct SealingKeys {
+    /// Newest first.
+    identities: Vec<Identity>,
+    key: SealingKey,
+}
+
+/// The newest public half only.
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} sealing keys, the newest {}", self.identities.len(), self.recipient())
+    }
+}
+
+impl SealingKeys {
+    /// A new key.
+    ///
+    /// # Errors
+    /// Never for a key that age made.
+    pub fn generate() -> Result<Self, SealError> {
+        Self::of(vec![Identity::generate()])
+    }
+
+    fn of(identities: Vec<Identity>) -> Result<Self, SealError> {
+        let newest = identities.first().ok_or(SealError::Key)?;
+        let key = public(&newest.to_public())?;
+        Ok(Self { identities, key })
+    }
+
+    /// Reads the keys in a file, or makes them when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, others can read it, or it holds something else.
+    pub fn open_or_make(path: &Path) -> Result<Self, SealingKeysError> {
+        if path.try_exists().unwrap_or(true) {
+            let text = keyring::read_private_of(path, SEALING_KEYS_BYTES_MAX)?;
+            return Self::parse(&text, path);
+        }
+        let keys = Self::generate()?;
+        keys.write(path)?;
+        Ok(keys)
+    }
+
+    /// Puts the keys into a file, in place of an earlier one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), SealingKeysError> {
+        Ok(keyring::replace_private(path, self.text().as_bytes())?)
+    }
+
+    /// The keys as they are carried away from their station: sealed for its signing key.
+    ///
+    /// # Errors
+    /// Never for keys that age made.
+    pub fn sealed_for(&self, key: &SigningKey) -> Result<Vec<u8>, SealError> {
+        encrypted(self.text().as_bytes(), &[opener(key).to_public()])
+    }
+
+    /// Keys that were carried here in the file at `path`, opened with the signing key.
+    ///
+    /// # Errors
+    /// When that key does not open them, or they are none.
+    pub fn unsealed(sealed: &[u8], key: &SigningKey, path: &Path) -> Result<Self, SealingKeysError> {
+        let text = Zeroizing::new(decrypted(sealed, &[opener(key)], SEALING_KEYS_BYTES_MAX)?);
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &[u8], path: &Path) -> Result<Self, SealingKeysError> {
+        let format = |found: String| SealingKeysError::Format { path: path.to_owned(), found };
+        let text = std::str::from_utf8(text).map_err(|error| format(error.to_string()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let identities: Result<Vec<Identity>, _> = lines.take(KEYS_MAX + 1).map(Identity::from_str).collect();
+        let identities = identities.map_err(|found| format(found.to_owned()))?;
+        if identities.len() > KEYS_MAX {
+            return Err(format(format!("more than {KEYS_MAX} keys")));
+        }
+        Self::of(identities).map_err(|error| format(error.to_string()))
+    }
+
+    /// The keys as the `age` command line reads them, newest first.
+    fn text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::new());
+        for identity in &self.identities {
+            text.push_str(identity.to_string().expose_secret());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The public half of the newest key, as `age` writes it.
+    pub fn recipient(&self) -> String {
+        self.identities.first().map(|newest| newest.to_public().to_string()).unwrap_or_default()
+    }
+}
+
+impl Sealing for SealingKeys {
+    fn key(&self) -> SealingKey {
+        self.key
+    }
+
+    fn seal(&self, content: &[u8], keys: &[SealingKey]) -> Result<Vec<u8>, SealError> {
+        let recipients: Vec<Recipient> = keys.iter().map(recipient).collect::<Result<_, _>>()?;
+        encrypted(content, &recipients)
+    }
+
+    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        decrypted(sealed, &self.identities, CONTENT_BYTES_MAX as u64)
+    }
+}
+
+/// The first event of an office's chain: the key under which others seal for it, signed when it is enrolled, so that they can
+/// before its station has ever been on line. [`crate::Node::found`] takes it into the journal.
+///
+/// # Errors
+/// Never for a key that [`SealingKeys`] made.
+pub fn founding_announcement(
+    key: &SigningKey,
+    office: OfficeId,
+    sealing: SealingKey,
+    now: Millis,
+) -> Result<Item, FoundingError> {
+    let announcement = KeyAnnouncement { purpose: KeyPurpose::Sealing, key: sealing.0 };
+    let event = Event {
+        office,
+        incarnation: Incarnation::FIRST,
+        seq: Seq(1),
+        prev: EventId::NONE,
+        claimed_at: now,
+        kind: Kind::KeyAnnouncement,
+        urgency: Urgency::Normal,
+        to: Vec::new(),
+        seen: Vec::new(),
+        blobs: Vec::new(),
+        body: Body::KeyAnnouncement(announcement).encode().unwrap_or_default(),
+        sealed: None,
+        content: None,
+    };
+    Ok(Item::new(ItemKind::Announcement, seal(event, key)?.bytes())?)
+}
+
+/// Why an office has no first event.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundingError {
+    /// It is no event.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// It is too large for a registry.
+    #[error(transparent)]
+    Item(#[from] ItemFormatError),
+}
+
+/// Opens the sealed bodies among what came in, where it does not keep the core waiting. One that no key here opens, or whose content is
+/// not the one that its event commits to, stays closed: the core takes it for what it is.
+pub fn open_contents(sealing: &dyn Sealing, opened: &mut Opened) {
+    opened.events.iter_mut().for_each(|arrival| open_content(sealing, &mut arrival.event));
+}
+
+/// As [`open_contents`], one event.
+pub(crate) fn open_content(sealing: &dyn Sealing, event: &mut VerifiedEvent) {
+    if !event.event().is_unopened() {
+        return;
+    }
+    let content = sealing.open(&event.event().body).map_err(|error| error.to_string());
+    let taken = content.and_then(|content| event.open(content).map_err(|error| error.to_string()));
+    if let Err(error) = taken {
+        tracing::warn!(?event, error, "the content of an event was not opened");
+    }
+}
+
+fn encrypted(content: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>, SealError> {
+    let failed = |error: &dyn fmt::Display| SealError::Encrypt(error.to_string());
+    let recipients = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
+    let encryptor = age::Encryptor::with_recipients(recipients).map_err(|error| failed(&error))?;
+    let mut sealed = Vec::with_capacity(content.len() + 512);
+    let mut writer = encryptor.wrap_output(&mut sealed).map_err(|error| failed(&error))?;
+    writer.write_all(content).map_err(|error| failed(&error))?;
+    writer.finish().map_err(|error| failed(&error))?;
+    Ok(sealed)
+}
+
+/// All of it or nothing: age gives bytes out before it has seen that the end is there.
+fn decrypted(sealed: &[u8], identities: &[Identity], bytes_max: u64) -> Result<Vec<u8>, SealError> {
+    let failed = |error: &dyn fmt::Display| SealError::Decrypt(error.to_string());
+    let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| failed(&error))?;
+    let identities = identities.iter().map(|identity| identity as &dyn age::Identity);
+    let reader = decryptor.decrypt(identities).map_err(|error| failed(&error))?;
+    let mut content = Vec::new();
+    let read = reader.take(bytes_max + 1).read_to_end(&mut content).map_err(|error| failed(&error))?;
+    match read as u64 > bytes_max {
+        true => Err(SealError::Decrypt(format!("more than {bytes_max} bytes"))),
+        false => Ok(content),
+    }
+}
+
+const PUBLIC: Hrp = Hrp::parse_unchecked("age");
+const SECRET: Hrp = Hrp::parse_unchecked("age-secret-key-");
+
+fn recipient(key: &SealingKey) -> Result<Recipient, SealError> {
+    let text = bech32::encode::<Bech32>(PUBLIC, &key.0).map_err(|_| SealError::Key)?;
+    Recipient::from_str(&text).map_err(|_| SealError::Key)
+}
+
+fn public(recipient: &Recipient) -> Result<SealingKey, SealError> {
+    let (_, bytes) = bech32::decode(&recipient.to_string()).map_err(|_| SealError::Key)?;
+    Ok(SealingKey(bytes.try_into().map_err(|_| SealError::Key)?))
+}
+
+/// What opens the file of keys, for whoever has the signing key.
+fn opener(key: &SigningKey) -> Identity {
+    let seed = Zeroizing::new(key.to_bytes());
+    let mut secret = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, &seed[..])
+        .expand(FILE_KEY_CONTEXT, &mut secret[..])
+        .expect("32 bytes are less than HKDF gives");
+    let text = bech32::encode_upper::<Bech32>(SECRET, &secret[..]).expect("a short text");
+    Identity::from_str(&Zeroizing::new(text)).expect("32 bytes are an X25519 key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn signing(n: u8) -> SigningKey {
+        SigningKey::from_bytes(&[n; 32])
+    }
+
+    #[test]
+    fn sealed_content_is_opened_by_whom_it_is_sealed_for_and_by_nobody_else() {
+        let [sender, recipient, other] = [(); 3].map(|()| SealingKeys::generate().expect("a key"));
+        let sealed = sender.seal(b"V/v canh bao", &[recipient.key(), sender.key()]).expect("sealed");
+        assert!(!sealed.windows(4).any(|four| four == b"canh"));
+        for keys in [&sender, &recipient] {
+            assert_eq!(keys.open(&sealed).expect("its own"), b"V/v canh bao");
+        }
+        assert!(matches!(other.open(&sealed), Err(SealError::Decrypt(_))));
+    }
+
+    /// Flip, cut, lengthen: nothing comes out, not even the part before.
+    #[test]
+    fn sealed_content_that_was_changed_is_refused_whole() {
+        let keys = SealingKeys::generate().expect("a key");
+        let content: Vec<u8> = (0..2_000u32).map(|n| (n % 251) as u8).collect();
+        let sealed = keys.seal(&content, &[keys.key()]).expect("sealed");
+        for at in (0..sealed.len()).step_by(7).chain([sealed.len() - 1]) {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(keys.open(&changed).is_err(), "byte {at} of {}", sealed.len());
+            assert!(keys.open(&sealed[..at]).is_err(), "cut at {at}");
+        }
+        assert!(keys.open(&[&sealed[..], b"x"].concat()).is_err());
+        let large = keys.seal(&vec![0; CONTENT_BYTES_MAX + 1], &[keys.key()]).expect("sealed");
+        assert!(keys.open(&large).is_err(), "larger than any content");
+    }
+
+    #[test]
+    fn keys_are_found_again_and_leave_the_machine_sealed_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sealing.keys");
+        let made = SealingKeys::open_or_make(&path).expect("made");
+        assert_eq!(made.key(), SealingKeys::open_or_make(&path).expect("read").key());
+        let carried = made.sealed_for(&signing(1)).expect("sealed");
+        let opened = SealingKeys::unsealed(&carried, &signing(1), &path).expect("opened");
+        assert_eq!(made.key(), opened.key());
+        assert!(matches!(
+            SealingKeys::unsealed(&carried, &signing(3), &path),
+            Err(SealingKeysError::Carried(SealError::Decrypt(_)))
+        ));
+        for secret in made.text().lines().map(str::as_bytes) {
+            assert!(!carried.windows(secret.len()).any(|part| part == secret), "a key lies open");
+        }
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .expect("changed");
+        assert!(matches!(
+            SealingKeys::open_or_make(&path),
+            Err(SealingKeysError::File(KeyringError::Exposed { .. }))
+        ));
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::write(&path, "no key").expect("written");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("changed");
+        assert!(matches!(SealingKeys::open_or_make(&path), Err(SealingKeysError::Format { .. })));
+    }
+
+    /// Both directions with the `age` of the system.
+    #[test]
+    fn age_of_the_command_line_opens_and_seals_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let keys = SealingKeys::generate().expect("a key");
+        std::fs::write(path("identity"), keys.text().as_bytes()).expect("written");
+        std::fs::write(path("sealed"), keys.seal("văn bản".as_bytes(), &[keys.key()]).expect("sealed"))
+            .expect("written");
+        let opened = Command::new("age").args(["-d", "-i", &path("identity"), &path("sealed")]).output();
+        let opened = opened.expect("age is installed");
+        assert_eq!(opened.stdout, "văn bản".as_bytes(), "{}", String::from_utf8_lossy(&opened.stderr));
+        std::fs::write(path("clear"), "trả lời").expect("written");
+        let sealed = Command::new("age").args(["-r", &keys.recipient(), &path("clear")]).output();
+        let sealed = sealed.expect("age is installed").stdout;
+        assert_eq!(keys.open(&sealed).expect("sealed by age"), "trả lời".as_bytes());
+    }
+}

@@ -1,0 +1,317 @@
+//! What an office says to another one is sealed on its way, and opened by that one only.
+
+mod station;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use node::Node;
+use node::sealing::{Sealing, SealingKeys, open_contents};
+use node::step::{Answer, Delivery, Effect, Input, PublishOutcome, Ticket};
+use node::store::Store;
+use schema::body::{Body, Dispatch};
+use schema::document::{DocumentType, Manifest, Signer};
+use schema::event::{Kind, UnverifiedEvent, Verifier};
+use schema::exchange::{Alarm, Arrival, Class, Command, Records as _, Refusal, Work};
+use schema::handling::{Actor, RefusalReason, Role, Side, Stage};
+use schema::id::{Counter, DocumentId, Incarnation, Position, RegionId};
+use schema::inbound;
+use schema::pack::{Message, PackItem};
+use schema::registry::{Item, Registry};
+use schema::time::Millis;
+use station::{OTHER, RECIPIENT, SENDER, key, office_id, registry};
+
+const DAY: Millis = Millis(1_749_513_600_000);
+const SUBJECT: &str = "V/v khẩn cấp di dời dân vùng sạt lở";
+const WORDS: &str = "Gửi nhầm, đề nghị gọi cô Lan 0912 345 678";
+
+fn relay() -> RegionId {
+    "p01".parse().expect("a region")
+}
+
+/// A station that seals, and what it wants to leave.
+struct Office {
+    n: u8,
+    node: Node,
+    keys: Arc<SealingKeys>,
+    registry: Arc<Registry>,
+    leaving: VecDeque<Vec<u8>>,
+    deliveries: u64,
+    tickets: u64,
+    folder: tempfile::TempDir,
+}
+
+impl Office {
+    fn open(n: u8, required: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let keys = Arc::new(SealingKeys::generate().expect("a key"));
+        let registry = registry("nats://127.0.0.1:1");
+        let store = Store::open(&folder.path().join("tram.db")).expect("a store");
+        let node = Node::open(store, key(n), Arc::clone(&registry), office_id(n), [n; 32], DAY);
+        let sealing: Arc<dyn Sealing> = Arc::clone(&keys) as _;
+        let node = node.expect("a node").with_sealing(sealing, required);
+        let leaving = VecDeque::new();
+        let mut office = Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, folder };
+        office.step(vec![Input::Connected(relay())]);
+        office
+    }
+
+    /// What it announces about its keys.
+    fn announces(&mut self) -> Vec<Item> {
+        let registry = Arc::clone(&self.registry);
+        let effects = self.step(vec![Input::Registry { registry, items: Vec::new() }]);
+        let announced = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Announce { item } => Some(item),
+            _ => None,
+        });
+        announced.collect()
+    }
+
+    fn hears(&mut self, items: &[Item]) {
+        let (newer, outcomes) = self.registry.with(items.to_vec());
+        assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+        self.registry = Arc::new(newer);
+        let registry = Arc::clone(&self.registry);
+        self.step(vec![Input::Registry { registry, items: items.to_vec() }]);
+    }
+
+    fn step(&mut self, inputs: Vec<Input>) -> Vec<Effect> {
+        let mut effects = self.node.step(inputs, DAY).expect("a step");
+        loop {
+            let mut stored = Vec::new();
+            for effect in &effects {
+                if let Effect::Publish { publication, message, .. } = effect {
+                    self.leaving.push_back(message.to_vec());
+                    stored.push(Input::Published {
+                        publication: *publication,
+                        outcome: PublishOutcome::Stored,
+                    });
+                }
+            }
+            if stored.is_empty() {
+                return effects;
+            }
+            let more = self.node.step(stored, DAY).expect("a step");
+            effects.retain(|effect| !matches!(effect, Effect::Publish { .. }));
+            effects.extend(more);
+        }
+    }
+
+    fn asks(&mut self, command: Command) -> Answer {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let effects = self.step(vec![Input::Command { ticket, command }]);
+        let answer = effects.into_iter().find_map(|effect| match effect {
+            Effect::Answer { ticket: answered, answer } if answered == ticket => Some(answer),
+            _ => None,
+        });
+        answer.expect("an answer")
+    }
+
+    fn sends(&mut self, document: DocumentId, to: &[u8]) -> Answer {
+        let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
+        let letter = DocumentType::OfficialLetter;
+        let manifest = Manifest::new(document, office_id(self.n), letter, SUBJECT, signer);
+        let dispatch = Box::new(Dispatch::unsigned(manifest));
+        let to = to.iter().map(|n| office_id(*n)).collect();
+        self.asks(Command::Dispatch { by: None, to, dispatch, reference_only: true })
+    }
+
+    fn works(&mut self, work: Work) -> Answer {
+        let by = Actor { name: "Lò Thị Mai".to_owned(), role: Role::Clerk };
+        self.asks(Command::Work { by, work })
+    }
+
+    fn takes(&mut self, message: &[u8]) {
+        let verifier = Verifier::new(Arc::clone(&self.registry));
+        let mut opened = inbound::open(&verifier, message).expect("a message");
+        open_contents(&*self.keys, &mut opened);
+        self.deliveries += 1;
+        let delivery = Delivery(self.deliveries);
+        self.step(vec![Input::Delivered { relay: relay(), delivery, opened }]);
+    }
+
+    /// What of its journal a replay makes is what it is.
+    fn replays(&self) {
+        let replayed = self.node.store().replay(office_id(self.n)).expect("readable");
+        assert!(replayed.broken.is_none());
+        assert_eq!(replayed.hash(), self.node.state_hash().expect("readable"));
+    }
+}
+
+/// Two offices that know each other's keys.
+fn pair() -> (Office, Office) {
+    let (mut sender, mut recipient) = (Office::open(SENDER, true), Office::open(RECIPIENT, true));
+    let items: Vec<Item> = sender.announces().into_iter().chain(recipient.announces()).collect();
+    assert_eq!(items.len(), 2, "each announces its key once");
+    sender.hears(&items);
+    recipient.hears(&items);
+    assert_eq!(sender.registry.sealing_key(&office_id(RECIPIENT)), Some(recipient.keys.key()));
+    (sender, recipient)
+}
+
+/// Everything that leaves one of them comes to the other, until nothing does. Says what was on the wire.
+fn settle(one: &mut Office, other: &mut Office) -> Vec<Vec<u8>> {
+    let mut wire = Vec::new();
+    while !one.leaving.is_empty() || !other.leaving.is_empty() {
+        while let Some(message) = one.leaving.pop_front() {
+            other.takes(&message);
+            wire.push(message);
+        }
+        while let Some(message) = other.leaving.pop_front() {
+            one.takes(&message);
+            wire.push(message);
+        }
+    }
+    wire
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+fn kinds(message: &[u8]) -> Vec<(Kind, bool)> {
+    let Ok(Message::Pack(items)) = Message::parse(message) else { return Vec::new() };
+    let kind = |item: &PackItem| {
+        let event = UnverifiedEvent::parse(&item.event).expect("an event");
+        (event.claims().kind, event.claims().is_unopened())
+    };
+    items.iter().map(kind).collect()
+}
+
+#[test]
+fn document_and_what_is_said_about_it_are_sealed_on_their_way() {
+    let (mut sender, mut recipient) = pair();
+    let document = DocumentId::new([7; 16]);
+    let answer = sender.sends(document, &[RECIPIENT]);
+    assert!(matches!(answer, Answer::Dispatched { .. }), "{answer:?}");
+    let mut wire = settle(&mut sender, &mut recipient);
+    let from = office_id(SENDER);
+    let held = recipient.node.store().incoming(&from, &document).expect("readable").expect("it came");
+    assert!(held.ordinal.is_some(), "it is shown");
+    let refused = Work::Refuse {
+        arrival: Arrival { from, document },
+        reason: RefusalReason::WrongAddressee,
+        words: Some(WORDS.to_owned()),
+    };
+    let answer = recipient.works(refused);
+    assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
+    wire.extend(settle(&mut recipient, &mut sender));
+    for message in &wire {
+        for text in [SUBJECT, WORDS, "Lò Thị Mai", "Vàng A Sáng"] {
+            assert!(!holds(message, text), "`{text}` is readable on the wire");
+        }
+        for (kind, sealed) in kinds(message) {
+            assert_eq!(sealed, kind.is_sealed(), "{kind:?}");
+        }
+    }
+    let case = sender.node.store().case(&office_id(RECIPIENT), &document, Side::Sender).expect("readable");
+    assert_eq!(case.expect("it is known").progress.stage(), Stage::Refused);
+    for office in [&sender, &recipient] {
+        office.replays();
+        let mut contents = 0;
+        for entry in office.node.store().journal(Position(1), 1_000).expect("readable") {
+            let recorded = entry.recorded().expect("sound");
+            assert!(!recorded.event.is_unopened(), "{recorded:?}");
+            contents += usize::from(entry.content.is_some());
+            assert!(Body::read(recorded.version, &recorded.event).is_ok());
+        }
+        assert!(contents >= 2, "document and refusal: {contents}");
+    }
+}
+
+/// A content in the store that was changed by hand is found by whoever reads the journal.
+#[test]
+fn content_beside_the_journal_is_bound_to_its_event() {
+    let (mut sender, _recipient) = pair();
+    sender.sends(DocumentId::new([7; 16]), &[RECIPIENT]);
+    let entries = sender.node.store().journal(Position(1), 1_000).expect("readable");
+    let mut entry = entries.into_iter().find(|entry| entry.content.is_some()).expect("a sealed one");
+    assert!(entry.recorded().is_ok());
+    let content = entry.content.as_mut().expect("a content");
+    let at = content.len() - 1;
+    content[at] ^= 1;
+    assert!(entry.recorded().is_err());
+}
+
+/// P11: nothing goes out in the clear because a relay has withheld an announcement.
+#[test]
+fn document_for_an_office_without_a_known_key_is_refused() {
+    let (mut sender, _recipient) = pair();
+    let before = sender.node.exchange().seq();
+    let answer = sender.sends(DocumentId::new([7; 16]), &[RECIPIENT, OTHER]);
+    let office = office_id(OTHER);
+    assert!(
+        matches!(&answer, Answer::Refused(Refusal::NoSealingKey { office: named }) if *named == office),
+        "{answer:?}"
+    );
+    assert_eq!(sender.node.exchange().seq(), before, "nothing was recorded");
+    assert!(sender.leaving.is_empty());
+    // Where the settings allow it, it goes in the clear, to all of them alike.
+    let mut open = Office::open(SENDER, false);
+    let answer = open.sends(DocumentId::new([7; 16]), &[RECIPIENT, OTHER]);
+    assert!(matches!(answer, Answer::Dispatched { .. }), "{answer:?}");
+    assert!(open.leaving.iter().any(|message| holds(message, SUBJECT)));
+}
+
+/// P6: what nobody there can read has not arrived; it is kept as evidence that something came, and told.
+#[test]
+fn document_that_cannot_be_opened_gets_no_receipt() {
+    let (mut sender, mut recipient) = pair();
+    recipient.keys = Arc::new(SealingKeys::generate().expect("another key"));
+    let document = DocumentId::new([7; 16]);
+    sender.sends(document, &[RECIPIENT]);
+    settle(&mut sender, &mut recipient);
+    let from = office_id(SENDER);
+    let held = recipient.node.store().incoming(&from, &document).expect("readable");
+    assert!(held.is_none(), "nobody knows which document it is");
+    let sent = sender.node.store().sent(&office_id(RECIPIENT), Incarnation::FIRST, Counter(1));
+    let sent = sent.expect("readable").expect("it was sent");
+    assert_eq!(sent.receipt, None, "it was receipted: {sent:?}");
+    let alarms = recipient.node.store().alarms().expect("readable");
+    assert!(alarms.iter().any(|alarm| matches!(alarm, Alarm::BodyRefused { .. })), "{alarms:?}");
+    let entries = recipient.node.store().journal(Position(1), 1_000).expect("readable");
+    assert!(entries.iter().any(|entry| entry.class == Class::Unreadable && entry.content.is_none()));
+    recipient.replays();
+}
+
+/// A recipient that encrypts a document anew for a third office, under an event of its own, passes on nothing: the content says
+/// who sent it, and to whom.
+#[test]
+fn recipient_cannot_pass_a_document_on_as_if_its_sender_had() {
+    let (mut sender, mut recipient) = pair();
+    let document = DocumentId::new([7; 16]);
+    sender.sends(document, &[RECIPIENT]);
+    settle(&mut sender, &mut recipient);
+    let entries = recipient.node.store().journal(Position(1), 1_000).expect("readable");
+    let held = entries.iter().find(|entry| entry.class == Class::Received && entry.content.is_some());
+    let held = held.expect("the document");
+    let content = held.recorded().expect("sound").event.content.expect("opened");
+    // The third office is the first sender itself here: the registry of these tests certifies two keys only.
+    let anew = recipient.keys.seal(content.bytes(), &[sender.keys.key()]).expect("sealed");
+    let position = recipient.node.exchange().seq();
+    let clear = schema::event::Event {
+        office: office_id(RECIPIENT),
+        incarnation: recipient.node.exchange().incarnation(),
+        seq: position.next(),
+        prev: schema::id::EventId::new([9; 32]),
+        claimed_at: DAY,
+        kind: Kind::Dispatch,
+        urgency: schema::event::Urgency::Normal,
+        to: vec![schema::event::Addressee { office: office_id(SENDER), counter: schema::id::Counter(50) }],
+        seen: Vec::new(),
+        blobs: Vec::new(),
+        body: Vec::new(),
+        sealed: None,
+        content: None,
+    };
+    let forged = schema::event::seal(clear.with_sealed_body(content, anew), &key(RECIPIENT)).expect("signed");
+    let message = Message::Pack(vec![PackItem::new(0, forged.bytes())]).encode();
+    let alarms = |office: &Office| office.node.store().alarms().expect("readable").len();
+    let before = alarms(&sender);
+    sender.takes(&message);
+    let shown = sender.node.store().incoming(&office_id(RECIPIENT), &document).expect("readable");
+    assert!(shown.is_none(), "it was taken for a document of the one that passed it on");
+    assert!(alarms(&sender) > before, "nobody was told");
+    assert!(sender.folder.path().exists());
+}
