@@ -423,14 +423,15 @@ fn ride_out(world: &mut World, ride: &str, answered: &[(OfficeId, EventId)]) -> 
     let office = world.office(BY_COURIER);
     let name = world.name(BY_COURIER).to_owned();
     let for_it = world.ledger.iter().filter(|sent| sent.to.contains(&BY_COURIER));
-    let documents: Vec<DocumentId> = for_it.map(|sent| sent.document).collect();
+    let dispatches = for_it.map(|sent| world.station(sent.from).event_to(&office, &sent.document));
+    let dispatches: Vec<EventId> = dispatches.collect::<Result<_>>()?;
     let written = world.wait("the mailbox that the courier empties", MAIL_SECONDS_MAX, |world| {
         if stick.exists() {
             fs::remove_file(&stick)?;
         }
         let written = world.relays[LAO_CAI_RELAY].courier_export(&world.programs.relay, &office, &stick)?;
         let manifest = Manifest::read(&stick)?;
-        let documents_missing = documents.iter().filter(|id| !manifest.documents.contains(id)).count();
+        let documents_missing = dispatches.iter().filter(|id| !manifest.dispatches.contains(id)).count();
         let receipts_missing = answered.iter().filter(|id| !manifest.receipted.contains(id)).count();
         Ok(if documents_missing + receipts_missing == 0 {
             Look::Seen(written)
@@ -447,7 +448,7 @@ fn ride_out(world: &mut World, ride: &str, answered: &[(OfficeId, EventId)]) -> 
     );
     let file = fs::read(&stick).with_context(|| format!("failed to read `{}`", stick.display()))?;
     let new = world.station(BY_COURIER).courier_import(&file)?;
-    let expected = documents.len() as u64;
+    let expected = dispatches.len() as u64;
     world.wait("the commune's register", MAIL_SECONDS_MAX, |world| {
         let glance = world.station(BY_COURIER).glance()?;
         Ok(if glance.incoming == expected && glance.awaited == 0 {

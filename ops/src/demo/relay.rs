@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use ops::deployment::install_relay_keys;
 use schema::body::Body;
 use schema::courier::{CourierReader, Record};
-use schema::event::RecordedEvent;
-use schema::id::{DocumentId, EventId, OfficeId};
+use schema::event::{Kind, RecordedEvent};
+use schema::id::{EventId, OfficeId};
 use serde_json::Value;
 
 /// Longest wait for one answer.
@@ -102,7 +102,8 @@ impl RelayHouse {
 /// What a courier file says about its events. Nothing of it is proven: it is looked at, not trusted.
 #[derive(Default)]
 pub(super) struct Manifest {
-    pub(super) documents: BTreeSet<DocumentId>,
+    /// The events that carry documents.
+    pub(super) dispatches: BTreeSet<EventId>,
     /// Whose receipts for which events are in the file.
     pub(super) receipted: BTreeSet<(OfficeId, EventId)>,
 }
@@ -116,24 +117,15 @@ impl Manifest {
             let Record::Pack(items) = record.with_context(attempted)? else { continue };
             for item in items {
                 let recorded = RecordedEvent::read(&item.event).with_context(attempted)?;
-                match Body::read(recorded.version, &recorded.event).with_context(attempted)? {
-                    Body::Dispatch(dispatch) => {
-                        manifest.documents.insert(dispatch.manifest.document);
-                    }
-                    Body::Receipt(receipt) => {
-                        let entries = receipt.entries.iter();
-                        manifest.receipted.extend(entries.map(|place| (recorded.event.office, place.id)));
-                    }
-                    Body::Status(_)
-                    | Body::BusinessRequest(_)
-                    | Body::Act(_)
-                    | Body::Head(_)
-                    | Body::Restored(_)
-                    | Body::Returned(_)
-                    | Body::RegistryChange(_)
-                    | Body::KeyAnnouncement(_)
-                    | Body::Verdict(_)
-                    | Body::Unsupported => {}
+                // What documents say is sealed; receipts are for whoever carries them to see.
+                if recorded.event.kind == Kind::Dispatch {
+                    manifest.dispatches.insert(recorded.id);
+                } else if recorded.event.kind == Kind::Receipt
+                    && let Body::Receipt(receipt) =
+                        Body::read(recorded.version, &recorded.event).with_context(attempted)?
+                {
+                    let entries = receipt.entries.iter();
+                    manifest.receipted.extend(entries.map(|place| (recorded.event.office, place.id)));
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use node::config::DataFolder;
-use schema::id::{DocumentId, OfficeId, hex};
+use schema::id::{DocumentId, EventId, OfficeId, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
@@ -92,6 +92,15 @@ impl Station {
             self.agent.get(url).header("Authorization", token).header("Accept-Language", "en").call();
         let answer = answer.with_context(|| format!("{} does not answer `{path}`", self.name))?;
         Ok(serde_json::from_slice(&self.read(path, answer)?)?)
+    }
+
+    /// The event that carries a document to this recipient.
+    pub(super) fn event_to(&self, office: &OfficeId, document: &DocumentId) -> Result<EventId> {
+        let view = self.get(&format!("/documents/{document}"))?;
+        let mut recipients = view["recipients"].as_array().into_iter().flatten();
+        let it = recipients.find(|recipient| recipient["office"] == office.to_string());
+        let it = it.with_context(|| format!("{} has not sent `{document}` to `{office}`", self.name))?;
+        Ok(serde_json::from_value(it["place"]["id"].clone())?)
     }
 
     fn post(&self, path: &str, kind: &str, body: &[u8]) -> Result<Vec<u8>> {
