@@ -104,6 +104,12 @@ fn letter(issuer: OfficeId, n: u64) -> Dispatch {
     Dispatch { manifest, issued, signatures: Vec::new() }
 }
 
+/// The same, with a number that no other has: one office sends no number twice to one recipient.
+fn sent_letter(issuer: OfficeId, n: u64) -> Dispatch {
+    let code = Code::new((1 + n).to_string(), "UBND-VP").expect("a few digits and a symbol");
+    Dispatch { issued: Some(Issue::given(code, issued_on(n))), ..letter(issuer, n) }
+}
+
 /// What somebody looks for, in the `n`-th round.
 type Ask = fn(u64) -> Result<Sought>;
 
@@ -213,7 +219,7 @@ fn incoming(ground: &Ground, folder: &Path, names: Names<'_>, most: f64) -> Resu
 /// An office sends fewer documents than it receives: a third, as in the first months of the national exchange.
 fn outgoing(ground: &Ground, folder: &Path, names: Names<'_>, most: f64) -> Result<Vec<Figure>> {
     let documents = ground.documents / 3;
-    let mut writer = Writer::of(folder, letter)?;
+    let mut writer = Writer::of(folder, sent_letter)?;
     while writer.written < documents {
         writer.write(SECTION.min(documents - writer.written), STEP_INPUTS_MAX as u64)?;
         if documents > SECTION {

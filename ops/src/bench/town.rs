@@ -1,6 +1,7 @@
 //! Real relays with real NATS servers, and real stations, in this process: what the benches with a network
 //! run on.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use node::Node;
 use node::keyring::Login;
 use node::link::LinkState;
 use node::runtime::{Core, Inputs, Keeper, Links, start_core};
+use node::sealing::{Sealing, SealingKeys, founding_announcement};
 use node::step::{Input, Ticket};
 use node::store::{Reader, StatusView, Store};
 use relay::RunError;
@@ -53,6 +55,8 @@ pub(super) struct Station {
 pub(super) struct Town {
     runtime: Runtime,
     registry: Arc<Registry>,
+    /// As every station does, these seal what they send.
+    sealing: BTreeMap<u8, Arc<SealingKeys>>,
     homes: Vec<(u8, RegionId, Login)>,
     relays: Vec<House>,
 }
@@ -127,7 +131,13 @@ impl Town {
             all.push((*n, region, login));
         }
         let numbers: Vec<u8> = homes.iter().map(|(n, _)| *n).collect();
-        let (roots, items) = certified(&builder.build(1, Millis(0))?, &numbers)?;
+        let (roots, mut items) = certified(&builder.build(1, Millis(0))?, &numbers)?;
+        let mut sealing = BTreeMap::new();
+        for n in numbers {
+            let keys = SealingKeys::generate()?;
+            items.push(founding_announcement(&key(n), office(n), keys.key(), node::runtime::now())?);
+            sealing.insert(n, Arc::new(keys));
+        }
         std::fs::write(folder.join("registry.cbor"), encode_items(&items))
             .context("failed to write the registry")?;
         let (root_key, anchor) = (hex(&roots.directory_key), roots.anchors[0]);
@@ -138,7 +148,7 @@ impl Town {
             relays.push(House { region, url, config, stop: None, running: None });
         }
         let registry = Arc::new(Registry::open(roots, items)?.0);
-        let mut town = Self { runtime, registry, homes: all, relays };
+        let mut town = Self { runtime, registry, sealing, homes: all, relays };
         for house in &mut town.relays {
             let (stop, stopped) = oneshot::channel::<()>();
             let run = relay::run(house.config.clone(), async {
@@ -181,6 +191,9 @@ impl Town {
         let (me, now) = (office(n), node::runtime::now());
         let seed = node::keyring::random_bytes()?;
         let node = Node::open(store, key(n), Arc::clone(&self.registry), me, seed, now)?;
+        let sealing: Arc<dyn Sealing> =
+            Arc::clone(self.sealing.get(&n).context("an office of the town")?) as _;
+        let node = node.with_sealing(Arc::clone(&sealing), true);
         let (_, region, login) =
             self.homes.iter().find(|(office, ..)| *office == n).context("an office of the town")?;
         let url = match url {
@@ -188,7 +201,7 @@ impl Town {
             None => format!("nats://{}", self.address_of(n)?),
         };
         let file = folder.join(format!("station-{n}.registry.cbor"));
-        let keeper = Keeper::new(me, file, Arc::clone(&self.registry));
+        let keeper = Keeper::new(me, file, Arc::clone(&self.registry)).with_sealing(sealing);
         let mut links = Links::new(me, login.clone(), keeper.clone());
         let _inside = self.runtime.enter();
         let Core { inputs, ended } = start_core(node, &links).context("failed to start a core")?;

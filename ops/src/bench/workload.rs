@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::SigningKey;
 use jiff::civil::date;
 use node::Node;
+use node::sealing::{Sealing, SealingKeys, founding_announcement};
 use node::step::{Answer, Effect, Input, Ticket};
 use node::store::Store;
 use ops::ca::rehearsal::Rehearsal;
@@ -62,7 +63,11 @@ pub(super) fn registry() -> Result<Arc<Registry>> {
         builder.office(entry);
     }
     let numbers: Vec<u8> = (1..=OFFICES).collect();
-    let (roots, items) = certified(&builder.build(1, Millis(0))?, &numbers)?;
+    let (roots, mut items) = certified(&builder.build(1, Millis(0))?, &numbers)?;
+    for n in numbers {
+        let sealing = SealingKeys::generate()?;
+        items.push(founding_announcement(&key(n), office(n), sealing.key(), node::runtime::now())?);
+    }
     let (registry, outcomes) = Registry::open(roots, items)?;
     for (_, outcome) in outcomes {
         outcome?;
@@ -147,6 +152,8 @@ impl Writer {
         let now = node::runtime::now();
         let me = office(Self::OFFICE);
         let node = Node::open(store, key(Self::OFFICE), registry()?, me, [1; 32], now)?;
+        // As every station does, it seals what it sends: for the recipient and for itself.
+        let node = node.with_sealing(Arc::new(SealingKeys::generate()?), true);
         Ok(Self { node, written: 0, letters })
     }
 
@@ -175,7 +182,10 @@ impl Writer {
                 .iter()
                 .filter(|effect| matches!(effect, Effect::Answer { answer: Answer::Dispatched { .. }, .. }))
                 .count();
-            ensure!(done == expected, "{done} of {expected} letters were taken: {effects:?}");
+            let refused = effects
+                .iter()
+                .find(|effect| matches!(effect, Effect::Answer { answer: Answer::Refused(_), .. }));
+            ensure!(done == expected, "{done} of {expected} letters were taken: {refused:?}");
             self.written = last;
         }
         Ok(stopwatch.stop())
