@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use node::Node;
+use node::sealing::{Sealing as _, SealingKeys};
 use node::step::{Answer, Effect, ImportSummary, Input, Ticket};
 use node::store::{Reader, Store};
 use schema::body::{
@@ -597,6 +598,36 @@ fn station_sends_no_signature_that_would_be_invalid_everywhere() {
         matches!(sent, Answer::Dispatched { recipients: 1, .. }),
         "no proof of time yet, and it leaves: {sent:?}"
     );
+}
+
+/// The sealing key is said again by the key that follows, when the one that had said it counts no more: in one run of the station.
+#[test]
+fn sealing_key_is_announced_anew_when_the_key_that_announced_it_is_revoked() {
+    let mut station = Receiver::of(SENDER);
+    let next = SigningKey::from_bytes(&[0x77; 32]);
+    let public = next.verifying_key().to_bytes();
+    let sealing = Arc::new(SealingKeys::generate().expect("a key"));
+    let sealed = sealing.key();
+    station.node = station.node.with_next_key(Some(next)).with_sealing(sealing, true);
+    let announced = |effects: Vec<Effect>| -> Vec<Item> {
+        let items = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Announce { item } => Some(item),
+            _ => None,
+        });
+        items.collect()
+    };
+    let same = Arc::clone(station.node.registry());
+    let items = announced(station.step(Input::Registry { registry: same, items: Vec::new() }, hours(1)));
+    assert_eq!(items.len(), 2, "the next signing key, and the sealing key");
+    assert_eq!(announced(station.learn(items, hours(1))).len(), 0, "said twice");
+    assert_eq!(station.node.registry().sealing_key(&office_id(SENDER)), Some(sealed));
+    let certificate = Registrar::new().certificate_for(office_id(SENDER), public, 60, (hours(2), ENDS));
+    station.learn(vec![certificate], hours(3));
+    let revoked = list(&[(SENDERS_SERIAL, hours(4), Why::KeyCompromise)]);
+    let items = announced(station.learn(vec![revoked], hours(21)));
+    assert_eq!(station.node.registry().sealing_key(&office_id(SENDER)), None, "a revoked key has said it");
+    station.learn(items, hours(21));
+    assert_eq!(station.node.registry().sealing_key(&office_id(SENDER)), Some(sealed));
 }
 
 #[test]

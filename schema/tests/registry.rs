@@ -10,11 +10,13 @@ use fixture::*;
 use proptest::prelude::*;
 use schema::body::{Body, KeyAnnouncement, KeyPurpose};
 use schema::event::{Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
+use schema::id::Seq;
 use schema::registry::talk::{Bringing, RegistryReply, RegistryRequest};
 use schema::registry::{
     EVIDENCE_MAX, Item, ItemError, ItemKind, KeyStanding, Registry, RegistryError, Taken, decode_items,
     encode_items,
 };
+use schema::sealing::SealingKey;
 use schema::stamp::{Stamp, stamp};
 use schema::time::Millis;
 use schema::trust::{Item as Mandatory, Outcome};
@@ -68,6 +70,14 @@ fn statement(purpose: KeyPurpose, of: &SigningKey, by: &SigningKey) -> Item {
     Item::new(ItemKind::Announcement, sealed.bytes()).expect("small")
 }
 
+/// Others are to seal under this key, says this one at that place of the chain.
+fn sealing(sealed: u8, seq: u64, by: &SigningKey) -> Item {
+    let body = KeyAnnouncement { purpose: KeyPurpose::Sealing, key: [sealed; 32] };
+    let body = Body::KeyAnnouncement(body).encode().expect("a body");
+    let fields = Event { body, to: Vec::new(), seq: Seq(seq), ..event(Kind::KeyAnnouncement) };
+    Item::new(ItemKind::Announcement, seal(fields, by).expect("sound").bytes()).expect("small")
+}
+
 fn base() -> (Registrar, Registry) {
     let registrar = Registrar::new();
     let registry = registrar.registry(&directory(), &keys());
@@ -85,6 +95,44 @@ fn with(registry: &Registry, items: Vec<Item>) -> Registry {
 fn standing(registry: &Registry, key: &SigningKey) -> Option<KeyStanding> {
     let id = key_id(&public(key));
     registry.keys(&SENDER).iter().find(|known| known.id() == id).map(|known| known.standing())
+}
+
+/// Whoever seals takes the newest key in the chain of the recipient, in whatever order the announcements came; two at one place,
+/// because a life of the station was lost, are the same one everywhere.
+#[test]
+fn sealing_key_is_the_newest_that_was_said_in_any_order() {
+    let (_, registry) = base();
+    assert_eq!(registry.sealing_key(&SENDER), None);
+    let said =
+        [sealing(5, 18, &key()), sealing(9, 19, &key()), sealing(7, 19, &key()), sealing(8, 3, &key())];
+    for first in 0..said.len() {
+        let mut one_by_one = registry.clone();
+        for n in 0..said.len() {
+            one_by_one = with(&one_by_one, vec![said[(first + n) % said.len()].clone()]);
+        }
+        let mut backwards = said.to_vec();
+        backwards.rotate_left(first);
+        backwards.reverse();
+        for registry in [one_by_one, with(&registry, backwards)] {
+            assert_eq!(registry.sealing_key(&SENDER), Some(SealingKey([9; 32])), "from {first} on");
+        }
+    }
+}
+
+/// A thief announces a key of his own with the key that he has stolen: until that is revoked.
+#[test]
+fn sealing_key_that_a_revoked_key_has_said_counts_no_more() {
+    let (registrar, registry) = base();
+    let certificate = registrar.certificate(SENDER, public(&next_key()), 60);
+    let registry = with(&registry, vec![announcement(&next_key(), &key()), certificate]);
+    let registry = with(&registry, vec![sealing(5, 18, &key()), sealing(6, 19, &next_key())]);
+    assert_eq!(registry.sealing_key(&SENDER), Some(SealingKey([6; 32])));
+    let stolen = [Revoked { serial: 60, at: day(2), why: Why::KeyCompromise }];
+    let registry = with(&registry, vec![registrar.list(2, (day(3), day(36)), &stolen)]);
+    assert_eq!(registry.sealing_key(&SENDER), Some(SealingKey([5; 32])));
+    let impostor = SigningKey::from_bytes(&[0x55; 32]);
+    let (_, outcomes) = registry.with(vec![sealing(7, 20, &impostor)]);
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_err()), "an uncertified key says something");
 }
 
 #[test]

@@ -315,11 +315,12 @@ impl Node {
     fn announce_sealing_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
         let Some(key) = self.sealing.as_ref().map(|sealing| sealing.key()) else { return Ok(()) };
         let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
-        let known = self.registry.sealing_key(&me) == Some(key) || self.sealing_announced == Some(key);
+        let announced = self.sealing_announced == Some((key, present));
+        let known = self.registry.sealing_key(&me) == Some(key) || announced;
         if known || self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
             return Ok(());
         }
-        self.sealing_announced = Some(key);
+        self.sealing_announced = Some((key, present));
         self.say_of_key(KeyPurpose::Sealing, key.0, now, work)
     }
 

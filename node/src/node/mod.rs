@@ -79,8 +79,8 @@ pub struct Node {
     sealing: Option<Arc<dyn Sealing>>,
     /// Nothing that people say goes out in the clear.
     sealing_required: bool,
-    /// The sealing key that was announced already.
-    sealing_announced: Option<SealingKey>,
+    /// The sealing key that was announced already, and the signing key that has said so.
+    sealing_announced: Option<(SealingKey, KeyId)>,
     /// What the office has settled for itself.
     rules: Rules,
     /// The disk was full; see [`Node::rest`].
@@ -120,7 +120,7 @@ struct Trusted {
     key: SigningKey,
     next_key: Option<SigningKey>,
     announced: Option<[u8; 32]>,
-    sealing_announced: Option<SealingKey>,
+    sealing_announced: Option<(SealingKey, KeyId)>,
     confirmed: BTreeSet<(KeyId, KeyId)>,
     registry: Arc<Registry>,
 }
@@ -201,8 +201,9 @@ impl Node {
         self
     }
 
-    /// Has the station seal what it sends, and announce its key. `required`: what cannot be sealed, because a recipient has announced
-    /// no key yet, is refused; otherwise it goes in the clear.
+    /// Has the station seal what it sends, and announce its key. `required`: what people send and cannot be sealed, because a
+    /// recipient has announced no key yet, is refused; otherwise it goes in the clear. What the station says by itself (recalls
+    /// confirmed, signatures judged) goes in any case: it holds no word of a person.
     #[must_use]
     pub fn with_sealing(mut self, sealing: Arc<dyn Sealing>, required: bool) -> Self {
         (self.sealing, self.sealing_required) = (Some(sealing), required);

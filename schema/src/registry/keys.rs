@@ -12,7 +12,7 @@
 //! good: then it is part of a history that others saw in another order, and only what was provably there before the
 //! successor began enters under it. What an uncounted key says about itself or others is no evidence of anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
@@ -135,8 +135,9 @@ pub(super) struct OfficeKeys {
     announced: BTreeSet<(KeyId, KeyId)>,
     /// A key, and one that said it had signed before: a key that counted then.
     confirmed: BTreeSet<(KeyId, KeyId)>,
-    /// Keys under which others seal for it, by where its chain says so, and which key said so: one that counted then.
-    sealing: BTreeMap<(Incarnation, Seq), (KeyId, SealingKey)>,
+    /// Keys under which others seal for it: where its chain says so, which key, and which key said so: one that counted then. Two that
+    /// stand at one place, because a life was lost or a key is in two hands, are told apart, so that all come to the same.
+    sealing: BTreeSet<((Incarnation, Seq), SealingKey, KeyId)>,
     /// How many times anything was said.
     statements: usize,
 }
@@ -189,7 +190,7 @@ impl OfficeKeys {
                 self.confirmed.insert((key, by));
             }
             KeyPurpose::Sealing => {
-                self.sealing.insert(place, (by, SealingKey(public)));
+                self.sealing.insert((place, SealingKey(public), by));
             }
         }
     }
@@ -198,7 +199,7 @@ impl OfficeKeys {
     /// steals a signing key could name one of his own until that is found out.
     pub(super) fn sealing_key(&self, trust: &TrustStore) -> Option<SealingKey> {
         let counts = |by: KeyId| self.key(by).is_some_and(|by| by.standing.counts() && !by.is_revoked(trust));
-        self.sealing.values().rev().find(|(by, _)| counts(*by)).map(|(_, key)| *key)
+        self.sealing.iter().rev().find(|(_, _, by)| counts(*by)).map(|(_, key, _)| *key)
     }
 
     /// Keys that announced this one.
