@@ -11,7 +11,7 @@ use node::step::{Answer, Delivery, Effect, Input, PublishOutcome, Ticket};
 use node::store::Store;
 use schema::body::{Body, Dispatch};
 use schema::document::{DocumentType, Manifest, Signer};
-use schema::event::{Kind, UnverifiedEvent, Verifier};
+use schema::event::{Addressee, Event, Kind, UnverifiedEvent, Verifier, seal};
 use schema::exchange::{Alarm, Arrival, Class, Command, Records as _, Refusal, Work};
 use schema::handling::{Actor, RefusalReason, Role, Side, Stage};
 use schema::id::{Counter, DocumentId, Incarnation, Position, RegionId};
@@ -38,7 +38,7 @@ struct Office {
     leaving: VecDeque<Vec<u8>>,
     deliveries: u64,
     tickets: u64,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Office {
@@ -51,7 +51,8 @@ impl Office {
         let sealing: Arc<dyn Sealing> = Arc::clone(&keys) as _;
         let node = node.expect("a node").with_sealing(sealing, required);
         let leaving = VecDeque::new();
-        let mut office = Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, folder };
+        let mut office =
+            Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, _folder: folder };
         office.step(vec![Input::Connected(relay())]);
         office
     }
@@ -275,43 +276,37 @@ fn document_that_cannot_be_opened_gets_no_receipt() {
     recipient.replays();
 }
 
-/// A recipient that encrypts a document anew for a third office, under an event of its own, passes on nothing: the content says
-/// who sent it, and to whom.
+/// Whoever opened something may encrypt it anew and commit to it in an event of its own: the content still says who said it, and to
+/// whom. A status, because a document names its issuing office besides.
 #[test]
-fn recipient_cannot_pass_a_document_on_as_if_its_sender_had() {
+fn recipient_cannot_pass_on_what_was_said_as_if_it_had_said_so() {
     let (mut sender, mut recipient) = pair();
-    let document = DocumentId::new([7; 16]);
+    let (document, from) = (DocumentId::new([7; 16]), office_id(SENDER));
     sender.sends(document, &[RECIPIENT]);
     settle(&mut sender, &mut recipient);
-    let entries = recipient.node.store().journal(Position(1), 1_000).expect("readable");
-    let held = entries.iter().find(|entry| entry.class == Class::Received && entry.content.is_some());
-    let held = held.expect("the document");
-    let content = held.recorded().expect("sound").event.content.expect("opened");
-    // The third office is the first sender itself here: the registry of these tests certifies two keys only.
-    let anew = recipient.keys.seal(content.bytes(), &[sender.keys.key()]).expect("sealed");
-    let position = recipient.node.exchange().seq();
-    let clear = schema::event::Event {
-        office: office_id(RECIPIENT),
-        incarnation: recipient.node.exchange().incarnation(),
-        seq: position.next(),
-        prev: schema::id::EventId::new([9; 32]),
-        claimed_at: DAY,
-        kind: Kind::Dispatch,
-        urgency: schema::event::Urgency::Normal,
-        to: vec![schema::event::Addressee { office: office_id(SENDER), counter: schema::id::Counter(50) }],
-        seen: Vec::new(),
-        blobs: Vec::new(),
-        body: Vec::new(),
-        sealed: None,
-        content: None,
+    let reason = RefusalReason::WrongAddressee;
+    let words = Some(WORDS.to_owned());
+    recipient.works(Work::Refuse { arrival: Arrival { from, document }, reason, words });
+    settle(&mut recipient, &mut sender);
+    let mut entries = sender.node.store().journal(Position(1), 1_000).expect("readable").into_iter();
+    let refusal = entries.find(|entry| entry.class == Class::Received && entry.content.is_some());
+    let refusal = refusal.expect("the refusal").recorded().expect("sound").event;
+    assert_eq!(refusal.kind, Kind::Status);
+    let content = refusal.content.clone().expect("opened");
+    let anew = sender.keys.seal(content.bytes(), &[recipient.keys.key()]).expect("sealed");
+    let clear = Event {
+        office: from,
+        seq: sender.node.exchange().seq().next(),
+        to: vec![Addressee { office: office_id(RECIPIENT), counter: Counter(50) }],
+        ..refusal
     };
-    let forged = schema::event::seal(clear.with_sealed_body(content, anew), &key(RECIPIENT)).expect("signed");
-    let message = Message::Pack(vec![PackItem::new(0, forged.bytes())]).encode();
-    let alarms = |office: &Office| office.node.store().alarms().expect("readable").len();
-    let before = alarms(&sender);
-    sender.takes(&message);
-    let shown = sender.node.store().incoming(&office_id(RECIPIENT), &document).expect("readable");
-    assert!(shown.is_none(), "it was taken for a document of the one that passed it on");
-    assert!(alarms(&sender) > before, "nobody was told");
-    assert!(sender.folder.path().exists());
+    let forged = seal(clear.with_sealed_body(content, anew), &key(SENDER)).expect("signed");
+    recipient.takes(&Message::Pack(vec![PackItem::new(0, forged.bytes())]).encode());
+    let said = recipient.node.store().case(&from, &document, Side::Sender).expect("readable");
+    assert!(said.is_none(), "it was taken for a word of the one that passed it on");
+    let alarms = recipient.node.store().alarms().expect("readable");
+    assert!(
+        alarms.iter().any(|alarm| matches!(alarm, Alarm::BodyRefused { .. })),
+        "nobody was told: {alarms:?}"
+    );
 }
