@@ -6,6 +6,8 @@
 //! <data>/tram.db          the store
 //! <data>/node.key         the office's signing key (PKCS#8 PEM, owner only; encrypted once it is protected)
 //! <data>/node.next.key    the key that follows it, while it waits for its certificate
+//! <data>/sealing.keys     what opens the contents that others have sealed (age identities, owner only)
+//! <data>/announcement.cbor the first event of the office's chain, from its bundle
 //! <data>/login.nk         the station's login at its relays (nkey seed, owner only)
 //! <data>/registry.cbor    directory, certificates and revocation lists, as they were last seen
 //! <data>/api.json         address and token of the running station's API (owner only)
@@ -16,8 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,15 +27,16 @@ use schema::directory::{Directory, URL_BYTES_MAX};
 use schema::event::key_id;
 use schema::handling::{Calendar, Role, Rules};
 use schema::id::{OfficeId, RegionId, hex};
-use schema::registry::{
-    Item, ItemFormatError, REGISTRY_BYTES_MAX, Registry, RegistryError, Roots, decode_items,
-};
+use schema::registry::{Item, REGISTRY_BYTES_MAX, Registry, Roots, decode_items};
 use schema::trust::CertificateHash;
 use serde::Deserialize;
 
 use crate::keyring::Login;
 
+mod bundle;
 mod calendar;
+mod error;
+mod folder;
 mod rules;
 mod signers;
 mod volumes;
@@ -43,7 +45,10 @@ use calendar::{RawCalendar, parse_calendar, render_calendar};
 use rules::{RawAuthority, RawBook, parse_rules, render_rules};
 use signers::{RawSigner, parse_signers};
 
+pub use bundle::Bundle;
 pub use calendar::CALENDAR_DAYS_MAX;
+pub use error::ConfigError;
+pub use folder::DataFolder;
 pub use rules::{BOOKS_MAX, ENTITLED_MAX, guess_issuer};
 pub use signers::{
     KEY_ID_BYTES_MAX, SIGNER_CHAIN_MAX, SIGNER_NAME_CHARS_MAX, SIGNER_TEXT_CHARS_MAX, SIGNERS_MAX,
@@ -60,178 +65,6 @@ pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 pub const HOST_NAMES_MAX: usize = 16;
 /// Most root certificates that are pinned: one, its successor, and room for a mistake.
 pub const ANCHORS_MAX: usize = 4;
-
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read `{}`; is this a station's folder? `tram-node init` makes one", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is too large.
-    #[error("`{}` has {found} bytes, at most {max} are accepted", path.display())]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// Its size.
-        found: u64,
-        /// How large it may be.
-        max: u64,
-    },
-    /// Not the expected settings.
-    #[error("the settings in `{}` cannot be used: {found}", path.display())]
-    Settings {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong and where.
-        found: String,
-    },
-    /// A setting contradicts another.
-    #[error("setting `{setting}` in `{}`: {found}", path.display())]
-    Rule {
-        /// Which file.
-        path: PathBuf,
-        /// Which setting.
-        setting: &'static str,
-        /// What is wrong.
-        found: String,
-    },
-    /// The registry file cannot be read as one.
-    #[error("registry file `{}` is not accepted; nothing of it is used", path.display())]
-    RegistryFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: ItemFormatError,
-    },
-    /// The registry lacks what everything rests on.
-    #[error(
-        "registry file `{}` does not hold what the settings pin (`root_key`, `trust_anchors`); take the newest one from \
-        the registrar", path.display()
-    )]
-    Registry {
-        /// Which file.
-        path: PathBuf,
-        /// What is missing.
-        source: Box<RegistryError>,
-    },
-    /// The directory does not know this office.
-    #[error("office `{office}` is not in directory version {version}; ask the registrar to enrol it")]
-    OfficeUnknown {
-        /// This office.
-        office: OfficeId,
-        /// The directory.
-        version: u64,
-    },
-    /// The directory names another login for this office.
-    #[error(
-        "the login of this folder is not the one that directory version {version} lists for office `{office}`: no \
-        relay would let this station in; use the right file or have the login enrolled"
-    )]
-    LoginNotListed {
-        /// This office.
-        office: OfficeId,
-        /// The directory.
-        version: u64,
-    },
-    /// No certificate of the signing key is held.
-    #[error(
-        "no certificate of signing key `{}` of office `{office}` is held: nobody would accept what this station \
-        sends; use the right key file, or take the newest registry once the authority has certified the key",
-        hex(.key.as_slice())
-    )]
-    KeyNotCertified {
-        /// This office.
-        office: OfficeId,
-        /// The public key.
-        key: Box<[u8; 32]>,
-    },
-    /// Another station runs on this folder.
-    #[error("another `tram-node run` (or `restore`) holds `{}`: two stations with one key would fork the \
-        office's history; stop it first", path.display())]
-    Running {
-        /// The lock file.
-        path: PathBuf,
-    },
-    /// The lock cannot be taken.
-    #[error("failed to lock `{}`", path.display())]
-    Lock {
-        /// The lock file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// A station's data folder.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DataFolder(PathBuf);
-
-impl DataFolder {
-    /// The folder at this path.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The folder itself.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The settings.
-    pub fn config(&self) -> PathBuf {
-        self.0.join("config.toml")
-    }
-
-    /// The store.
-    pub fn database(&self) -> PathBuf {
-        self.0.join("tram.db")
-    }
-
-    /// The search index: follows from the store and may be removed while the station stands still.
-    pub fn search(&self) -> PathBuf {
-        self.0.join("search.db")
-    }
-
-    /// Where the running station tells the command line how to reach it.
-    pub fn api(&self) -> PathBuf {
-        self.0.join("api.json")
-    }
-
-    /// What the last full check of the store found.
-    pub fn full_check(&self) -> PathBuf {
-        self.0.join("verify.json")
-    }
-
-    /// The first event of the office's chain, from the bundle ([`crate::sealing::founding_announcement`]).
-    pub fn founding(&self) -> PathBuf {
-        self.0.join("announcement.cbor")
-    }
-
-    /// There while a restore puts another store in place.
-    pub fn restore_marker(&self) -> PathBuf {
-        self.0.join("restore.json")
-    }
-
-    /// Takes the folder for one station; held until the file is dropped, even by a crash.
-    ///
-    /// # Errors
-    /// When another station holds it.
-    pub fn lock(&self) -> Result<File, ConfigError> {
-        let path = self.0.join("tram.lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|source| ConfigError::Lock { path: path.clone(), source })?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(ConfigError::Running { path }),
-            Err(TryLockError::Error(source)) => Err(ConfigError::Lock { path, source }),
-        }
-    }
-}
 
 /// The settings of a station.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -619,57 +452,6 @@ impl Config {
         };
         let regions = directory.home_regions(&self.office).iter();
         regions.filter_map(|region| Some((region.clone(), url(region)?))).collect()
-    }
-}
-
-/// What an enrolled office is handed, as a folder: `bundle.toml`, `registry.cbor` and, when the registrar
-/// made the keys, `node.key` and `login.nk`. `tram-node init --bundle` takes it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bundle {
-    /// The office.
-    pub office: OfficeId,
-    /// The public key that signs the directory.
-    pub root_key: [u8; 32],
-    /// SHA-256 of each root certificate that is believed.
-    pub trust_anchors: Vec<CertificateHash>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBundle {
-    office: OfficeId,
-    root_key: String,
-    trust_anchors: Vec<String>,
-}
-
-impl Bundle {
-    /// The name of the sealing keys in a bundle, sealed for the signing key.
-    pub const SEALING: &str = "sealing.age";
-    /// The name of the first event of the office's chain in a bundle.
-    pub const ANNOUNCEMENT: &str = "announcement.cbor";
-    /// The file's name in the folder.
-    pub const FILE: &str = "bundle.toml";
-
-    /// Reads it from the folder.
-    ///
-    /// # Errors
-    /// Names the file and what cannot be used.
-    pub fn read(folder: &Path) -> Result<Self, ConfigError> {
-        let path = folder.join(Self::FILE);
-        let bytes = read_bounded(&path, CONFIG_BYTES_MAX)?;
-        let wrong = |found: String| ConfigError::Settings { path: path.clone(), found };
-        let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
-        let raw: RawBundle = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let root_key = parse_root_key(&raw.root_key).map_err(|found| wrong(format!("root_key: {found}")))?;
-        let anchors = parse_anchors(&raw.trust_anchors);
-        let trust_anchors = anchors.map_err(|found| wrong(format!("trust_anchors: {found}")))?;
-        Ok(Self { office: raw.office, root_key, trust_anchors })
-    }
-
-    /// The file that [`Bundle::read`] reads back.
-    pub fn render(&self) -> String {
-        let (root, anchors) = (hex(&self.root_key), render_anchors(&self.trust_anchors));
-        format!("office = \"{}\"\nroot_key = \"{root}\"\ntrust_anchors = {anchors}\n", self.office)
     }
 }
 
