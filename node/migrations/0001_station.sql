@@ -259,6 +259,7 @@ CREATE TABLE quarantine (
     bytes     BLOB    NOT NULL
 ) STRICT;
 
+-- Sealed attachments. The bytes are in files; complete says that they are on the disk and have their hash.
 CREATE TABLE blob (
     no       INTEGER PRIMARY KEY,
     hash     BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
@@ -266,17 +267,24 @@ CREATE TABLE blob (
     complete INTEGER NOT NULL CHECK (complete IN (0, 1))
 ) STRICT;
 
-CREATE TABLE chunk (
-    place INTEGER PRIMARY KEY,                             -- blob no * 8192 + index
-    bytes BLOB    NOT NULL
-) STRICT;
+-- Which file a complete blob holds when it is opened so: somebody has looked. Own ones were sealed here.
+CREATE TABLE opening (
+    file     BLOB    NOT NULL CHECK (length(file) = 32),
+    blob     INTEGER NOT NULL REFERENCES blob,
+    length   INTEGER NOT NULL CHECK (length > 0),
+    identity BLOB    NOT NULL CHECK (length(identity) = 32),
+    own      INTEGER NOT NULL CHECK (own IN (0, 1)),
+    PRIMARY KEY (file, blob, length, identity)
+) STRICT, WITHOUT ROWID;
 
--- Which held events wait for which attachments.
+-- Which held events wait for which attachments. Unreadable: it is here, and is not the file that the document names.
 CREATE TABLE awaited (
     blob        INTEGER NOT NULL REFERENCES blob,
     peer        INTEGER NOT NULL REFERENCES peer,
     incarnation INTEGER NOT NULL,
     counter     INTEGER NOT NULL,
+    urgency     INTEGER NOT NULL,                          -- of the event: the most urgent ones are fetched first
+    unreadable  INTEGER NOT NULL CHECK (unreadable IN (0, 1)),
     PRIMARY KEY (blob, peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX awaited_by_event ON awaited (peer, incarnation, counter);

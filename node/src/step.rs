@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::blob::BlobRef;
+use schema::blob::{BlobRef, Enclosure, FileRef};
 use schema::document::Code;
+use schema::event::Urgency;
 use schema::exchange::{Command, Refusal};
 use schema::handling::Entry;
 use schema::id::{DocumentId, OfficeId, RegionId};
@@ -75,23 +76,36 @@ pub enum Input {
         /// What it held.
         opened: Opened,
     },
-    /// A chunk of an attachment, from a relay, a courier file or a person's upload.
+    /// What became of an [`Effect::FetchChunk`].
     Chunk {
         /// The attachment.
         blob: BlobRef,
         /// Which chunk.
         index: u32,
-        /// Its bytes; `None` when the relay that was asked has none.
-        bytes: Option<Bytes>,
-        /// The relay that was asked, if one was.
-        relay: Option<RegionId>,
+        /// What became of it.
+        came: Came,
     },
-    /// A person's upload is complete; answered by [`Effect::Answer`] once its hash was checked.
-    BlobComplete {
+    /// Chunks of an attachment have come in another way, from a courier; answered by [`Effect::Answer`] once somebody has looked
+    /// whether it is complete.
+    Brought {
         /// Names the request.
         ticket: Ticket,
         /// The attachment.
         blob: BlobRef,
+    },
+    /// A person's file was sealed and is on the disk; answered by [`Effect::Answer`].
+    Enclosed {
+        /// Names the request.
+        ticket: Ticket,
+        /// The file, and what opens it.
+        opening: Opening,
+    },
+    /// What an [`Effect::Examine`] has found.
+    Examined {
+        /// The attachment.
+        blob: BlobRef,
+        /// What is here of it.
+        found: Found,
     },
     /// Answer to [`Effect::OfferBlob`] and to the last [`Effect::StoreChunk`] of a run.
     BlobMissing {
@@ -111,6 +125,39 @@ pub enum Input {
     },
     /// Time has passed.
     Tick,
+}
+
+/// What became of a chunk that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Came {
+    /// It is on the disk.
+    Kept,
+    /// The relay that was asked has none, or did not answer.
+    Absent,
+    /// The disk did not take it.
+    NoRoom,
+}
+
+/// A way to open an attachment: what its document says that it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// The sealed bytes, and what opens them.
+    pub enclosure: Enclosure,
+    /// The file inside.
+    pub file: FileRef,
+}
+
+/// What is on the disk of an attachment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// These chunks are missing, in order.
+    Missing(Vec<u32>),
+    /// All of it, safely there. Each way to open it that was asked about, and whether the file came out.
+    Whole(Vec<(Opening, bool)>),
+    /// All chunks were there and the hash does not hold: they were dropped.
+    Other,
+    /// The disk does not let itself be read or written just now.
+    Unknown,
 }
 
 /// What may leave now, after the transaction that explains it has committed. Lost in a crash? The tables ask again.
@@ -154,7 +201,7 @@ pub enum Effect {
         /// The attachment.
         blob: BlobRef,
     },
-    /// Upload a chunk; after the last one of the run the edge offers the attachment again.
+    /// Upload a chunk from the disk; after the last one of the run the edge offers the attachment again.
     StoreChunk {
         /// The relay.
         relay: RegionId,
@@ -162,8 +209,15 @@ pub enum Effect {
         blob: BlobRef,
         /// Which chunk.
         index: u32,
-        /// Its bytes.
-        bytes: Bytes,
+        /// How urgent it is.
+        urgency: Urgency,
+    },
+    /// Look at what is on the disk of an attachment; comes back in [`Input::Examined`].
+    Examine {
+        /// The attachment.
+        blob: BlobRef,
+        /// In which ways it is to be opened.
+        openings: Vec<Opening>,
     },
     /// Take what the station says about another key of its own into the registry, and offer it to the relays; the newer
     /// registry comes back in [`Input::Registry`].
@@ -176,7 +230,7 @@ pub enum Effect {
         /// The public half of the next key.
         public: [u8; 32],
     },
-    /// Ask for a chunk; comes back in [`Input::Chunk`].
+    /// Ask for a chunk and put it on the disk; comes back in [`Input::Chunk`].
     FetchChunk {
         /// The relay.
         relay: RegionId,
@@ -186,6 +240,8 @@ pub enum Effect {
         index: u32,
         /// Who sent the event that names it.
         sender: OfficeId,
+        /// How urgent it is.
+        urgency: Urgency,
     },
 }
 
@@ -205,10 +261,10 @@ pub enum Answer {
     Refused(Refusal),
     /// The disk is full: nothing was recorded, reading goes on.
     DiskFull,
-    /// The attachment is complete and its hash holds.
-    BlobKept(BlobRef),
-    /// The attachment does not have the hash it was announced with; it was dropped.
-    BlobMismatch(BlobRef),
+    /// The attachment is here.
+    Kept,
+    /// The attachment is not here as a whole, or has other bytes, which were dropped.
+    Incomplete,
     /// What an imported pack brought.
     Imported(ImportSummary),
 }

@@ -19,6 +19,7 @@ use schema::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, read_bounded};
+use crate::content::{ContentError, check_whole};
 use crate::keyring::{KeyringError, replace_private};
 use crate::store::{Inspection, JournalEntry, StoreError};
 use crate::words::with_causes;
@@ -144,20 +145,23 @@ pub struct Counted {
     pub attachments: u64,
 }
 
-/// Checks a store from end to end. `pause` is called between small pieces of work, and may end the check.
+/// Checks a store from end to end, and the attachments in the folder of complete ones. `pause` is called between small pieces of
+/// work, and may end the check.
 ///
 /// Returns what was counted and the first thing that is broken; `None` when `pause` ended it.
 pub fn full_check(
     store: &Inspection,
+    contents: &Path,
     office: OfficeId,
     verifier: &Verifier,
     pause: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Option<(Counted, Option<String>)> {
-    let mut walk = Walk { verifier, chain: ChainCheck::new(office), counted: Counted::default() };
+    let mut walk = Walk { verifier, contents, chain: ChainCheck::new(office), counted: Counted::default() };
     let broken = match walk.all(store, office, pause) {
         Ok(ControlFlow::Continue(())) => None,
         Ok(ControlFlow::Break(())) => return None,
         Err(Broken::Store(error)) => Some(with_causes(&error)),
+        Err(Broken::Content(error)) => Some(with_causes(&error)),
         Err(Broken::Found(found)) => Some(found),
     };
     Some((walk.counted, broken.map(|found| found.chars().take(BROKEN_CHARS_MAX).collect())))
@@ -165,6 +169,7 @@ pub fn full_check(
 
 enum Broken {
     Store(StoreError),
+    Content(ContentError),
     Found(String),
 }
 
@@ -174,7 +179,14 @@ impl From<StoreError> for Broken {
     }
 }
 
+impl From<ContentError> for Broken {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
+    }
+}
+
 struct Walk<'a> {
+    contents: &'a Path,
     verifier: &'a Verifier,
     chain: ChainCheck,
     counted: Counted,
@@ -222,9 +234,9 @@ impl Walk<'_> {
             let attachments = store.attachments(after, BATCH_ATTACHMENTS)?;
             let Some((last, _)) = attachments.last() else { return Ok(ControlFlow::Continue(())) };
             after = *last;
-            for (no, blob) in attachments {
+            for (_, blob) in attachments {
                 pause!(Progress::Attachments(self.counted.attachments));
-                store.check_attachment(no, &blob)?;
+                check_whole(self.contents, &blob)?;
                 self.counted.attachments += 1;
             }
         }

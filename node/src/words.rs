@@ -405,7 +405,7 @@ table! {
                 Have it signed again.";
         "text-too-large" => "Phần chữ của văn bản quá dài; hãy đưa vào tệp đính kèm.",
             "The document's own text is too long; put it in an attachment.";
-        "blob-mismatch" => "Tệp không khớp mã băm đã báo; tệp đã bị bỏ, hãy tải lên lại.",
+        "file-mismatch" => "Tệp không khớp mã băm đã báo; tệp đã bị bỏ, hãy tải lên lại.",
             "The file does not have the hash it was announced with; it was dropped, upload it again.";
         "disk-full" => "Đĩa của máy trạm đã đầy: chưa có gì được lưu. Đọc và tra cứu vẫn dùng được; hãy \
             giải phóng chỗ rồi gửi lại.",
@@ -434,6 +434,9 @@ table! {
             "The document has no attachment with this number.";
         "attachment-awaited" => "Tệp đính kèm chưa về đủ; trạm đang chờ.",
             "The attachment is not here completely yet; the station is waiting for it.";
+        "attachment-unreadable" => "Tệp đính kèm đã về nhưng không phải tệp mà văn bản nêu, nên không mở và văn bản chưa được coi là đã nhận; hãy đề nghị đơn vị gửi gửi lại.",
+            "The attachment is here and is not the file that the document names: it is not opened, and the document does not count as received; ask \
+             its sender to send it anew.";
         "courier" => "Tệp chuyển tay không đọc được đến hết; phần đọc được trước chỗ hỏng đã được nhận.",
             "The courier file could not be read to its end; what was intact before that was taken.";
         "registry" => "Tệp này không phải tệp danh bạ và chứng thư (registry.cbor); chưa có gì thay đổi.",

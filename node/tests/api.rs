@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use node::api::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, JSON_BYTES_MAX};
 use node::runtime::now;
+use schema::blob::FILE_BYTES_MAX;
 use schema::body::{Body, Dispatch};
 use schema::courier::{CourierWriter, Record};
 use schema::document::{DocumentType, Manifest, Signer};
@@ -79,7 +80,7 @@ fn bad_input_gets_a_refusal_with_a_name() {
     };
     let refused = |status: u16, code: &str| (status, code.to_owned());
     let attachment =
-        json!([{ "blob": "00".repeat(32), "length": 1, "name": "a", "media_type": "text/plain" }]);
+        json!([{ "sha256": "00".repeat(32), "length": 1, "name": "a", "media_type": "text/plain" }]);
 
     assert_eq!(station.with_body("POST", "/documents", b"{").refusal(), refused(400, "body"));
     assert_eq!(station.with_body("POST", "/documents", b"\xff\xfe").refusal(), refused(400, "body"));
@@ -117,19 +118,19 @@ fn bad_input_gets_a_refusal_with_a_name() {
     assert_eq!(says("document", json!(document)), refused(409, "already-dispatched"));
 
     let wrong =
-        station.with_body("PUT", &format!("/blobs/{}?length=3&secrecy=normal", "ab".repeat(32)), b"abc");
-    assert_eq!(wrong.refusal(), refused(422, "blob-mismatch"));
+        station.with_body("PUT", &format!("/files/{}?length=3&secrecy=normal", "ab".repeat(32)), b"abc");
+    assert_eq!(wrong.refusal(), refused(422, "file-mismatch"));
     let hash = "ab".repeat(32);
     assert_eq!(
-        station.with_body("PUT", &format!("/blobs/{hash}?length=4&secrecy=normal"), b"abc").refusal(),
+        station.with_body("PUT", &format!("/files/{hash}?length=4&secrecy=normal"), b"abc").refusal(),
         refused(400, "parameter")
     );
     assert_eq!(
-        station.with_body("PUT", &format!("/blobs/{hash}?length=0&secrecy=normal"), b"").refusal(),
+        station.with_body("PUT", &format!("/files/{hash}?length=0&secrecy=normal"), b"").refusal(),
         refused(422, "empty-file")
     );
     assert_eq!(
-        station.with_body("PUT", "/blobs/xyz?length=3&secrecy=normal", b"abc").refusal(),
+        station.with_body("PUT", "/files/xyz?length=3&secrecy=normal", b"abc").refusal(),
         refused(400, "parameter")
     );
     assert_eq!(station.get("/documents/xyz").refusal(), refused(400, "parameter"));
@@ -158,7 +159,7 @@ fn known_attachment_is_read_to_its_end() {
     assert_eq!(first.status, 201);
     let mut stream = TcpStream::connect(station.address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
-    let path = format!("/blobs/{hash}?length={}&secrecy=normal", bytes.len());
+    let path = format!("/files/{hash}?length={}&secrecy=normal", bytes.len());
     let kept = station.head("PUT", &path, &format!("Content-Length: {}\r\n", bytes.len()));
     let kept = kept.replace("Connection: close\r\n", "");
     stream.write_all(&[kept.as_bytes(), &bytes].concat()).expect("sent");
@@ -184,7 +185,7 @@ fn i2_state_secrets_leave_no_byte_on_the_disk() {
     let hash = hex(&Sha256::digest(CANARY));
     let signer = json!({ "position": "Chủ tịch", "name": "Vàng A Sáng" });
     for secrecy in ["confidential", "secret", "top-secret"] {
-        let path = format!("/blobs/{hash}?length={}&secrecy={secrecy}", CANARY.len());
+        let path = format!("/files/{hash}?length={}&secrecy={secrecy}", CANARY.len());
         assert_eq!(station.with_body("PUT", &path, CANARY).refusal(), (422, "secrecy".into()));
         let content = json!({
             "secrecy": secrecy, "subject": String::from_utf8_lossy(CANARY), "document_type": "QĐ", "pages": 1, "signer": signer,
@@ -195,9 +196,9 @@ fn i2_state_secrets_leave_no_byte_on_the_disk() {
         let message = sent.json()["message"].as_str().expect("words").to_owned();
         assert!(message.contains("không nối mạng"), "where it belongs is not said: {message}");
     }
-    let undeclared = station.with_body("PUT", &format!("/blobs/{hash}?length={}", CANARY.len()), CANARY);
+    let undeclared = station.with_body("PUT", &format!("/files/{hash}?length={}", CANARY.len()), CANARY);
     assert_eq!(undeclared.refusal(), (400, "parameter".into()), "nobody may leave it open");
-    let wrong = format!("/blobs/{hash}?length={}&secrecy=mat", CANARY.len());
+    let wrong = format!("/files/{hash}?length={}&secrecy=mat", CANARY.len());
     assert_eq!(station.with_body("PUT", &wrong, CANARY).refusal(), (400, "parameter".into()));
 
     // By courier file: an event that another program has written and marked.
@@ -219,7 +220,7 @@ fn i2_state_secrets_leave_no_byte_on_the_disk() {
     let found = files_with(station.folder(), CANARY);
     assert!(found.is_empty(), "on the disk: {found:?}");
     assert!(!files_with(station.folder(), b"van ban thuong").is_empty(), "what came with it is lost");
-    assert!(!files_with(station.folder(), b"published").is_empty(), "the search finds what is there");
+    assert!(files_with(station.folder(), b"published").is_empty(), "an attachment lies open");
 }
 
 /// A letter of the other office to this one, as it travels.
@@ -293,8 +294,8 @@ fn too_much_is_refused_before_it_is_read() {
     let json = format!("Content-Length: {}\r\n", JSON_BYTES_MAX + 1);
     let answer = station.send(station.head("POST", "/documents", &json).as_bytes());
     assert_eq!(answer.refusal(), (413, "too-large".into()));
-    let path = format!("/blobs/{}?length={}&secrecy=normal", "ab".repeat(32), 600 * 1024 * 1024);
-    let blob = format!("Content-Length: {}\r\n", 600 * 1024 * 1024);
+    let path = format!("/files/{}?length={}&secrecy=normal", "ab".repeat(32), FILE_BYTES_MAX + 1);
+    let blob = format!("Content-Length: {}\r\n", FILE_BYTES_MAX + 1);
     let answer = station.send(station.head("PUT", &path, &blob).as_bytes());
     assert_eq!(answer.refusal(), (413, "too-large".into()));
 }

@@ -466,12 +466,12 @@ fn full_check_finds_what_a_start_does_not_look_at_and_the_status_shows_it() {
     office.text(&["verify"]);
 
     // Given one changed letter in an attachment, which neither the pages nor the events tell.
-    let database = office.data().join("tram.db");
-    let mut bytes = fs::read(&database).expect("read");
-    let attachment = "%PDF-1.7 V/v một".as_bytes();
-    let at = bytes.windows(attachment.len()).position(|window| window == attachment).expect("stored");
-    bytes[at] ^= 1;
-    fs::write(&database, bytes).expect("written");
+    let mut attachments = fs::read_dir(office.data().join("content/whole")).expect("listed");
+    let attachment = attachments.next().expect("one").expect("an entry").path();
+    let mut bytes = fs::read(&attachment).expect("read");
+    assert!(!bytes.windows(8).any(|window| window == b"%PDF-1.7"), "it lies open");
+    *bytes.last_mut().expect("some") ^= 1;
+    fs::write(&attachment, bytes).expect("written");
     office.start();
     let found = refused(&office, &["verify"]);
     assert!(found.contains("attachment `") && found.contains("is damaged"), "{found}");

@@ -338,7 +338,8 @@ fn b5_signatures_are_shown_with_time_place_and_verdict() {
 /// A document of the sender's office with this signature of an officer, as a relay saw it an hour later.
 fn letter(seq: u64, prev: EventId, frozen: Manifest, signature: Vec<u8>) -> (VerifiedEvent, PackItem) {
     let issued = Some(Issue::given("7/BC-UBND".parse().expect("a number"), Day::in_vietnam(SIGNED)));
-    let body = Body::Dispatch(Dispatch { manifest: frozen, issued, signatures: vec![signature.into()] });
+    let body =
+        Body::Dispatch(Dispatch { issued, signatures: vec![signature.into()], ..Dispatch::unsigned(frozen) });
     let event = Event {
         office: office_id(SENDER),
         incarnation: Incarnation::FIRST,

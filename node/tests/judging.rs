@@ -505,7 +505,7 @@ fn signature_of_a_person_is_judged_beside_the_offices() {
         (another(1), of_another, Outcome::Invalid),
         (another(2), b"no signature".to_vec(), Outcome::Invalid),
     ] {
-        let dispatch = Dispatch { manifest, issued: None, signatures: vec![signature.into()] };
+        let dispatch = Dispatch { signatures: vec![signature.into()], ..Dispatch::unsigned(manifest) };
         let letter = writer.write(dispatch, hours(1));
         receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
         expected.push(outcome);
@@ -534,7 +534,7 @@ fn c4_document_without_both_signatures_is_only_for_reference() {
     let frozen = manifest(SENDER, 7);
     let signed = |manifest: Manifest| {
         let signatures = vec![officer.sign(&manifest.encode(), hours(1)).into()];
-        Dispatch { manifest, issued: None, signatures }
+        Dispatch { signatures, ..Dispatch::unsigned(manifest) }
     };
     let unsigned = writer.letter(hours(1));
     let both = writer.write(signed(frozen.clone()), hours(1));
@@ -557,7 +557,7 @@ fn persons_card_revoked_after_the_proof_changes_nothing() {
     let (mut writer, mut receiver) = (Writer::new(), Receiver::new());
     let frozen = manifest(SENDER, 1);
     let signatures = vec![officer.sign(&frozen.encode(), hours(1)).into()];
-    let letter = writer.write(Dispatch { manifest: frozen, issued: None, signatures }, hours(1));
+    let letter = writer.write(Dispatch { signatures, ..Dispatch::unsigned(frozen) }, hours(1));
     receiver.take(&letter, stamped(&letter, hours(2)), hours(3));
     receiver.learn(vec![list(&[(OFFICERS_SERIAL, hours(5), Why::KeyCompromise)])], hours(21));
     let (last, told) = receiver.judgements().pop().expect("judged");
@@ -570,7 +570,7 @@ fn station_sends_no_signature_that_would_be_invalid_everywhere() {
     let mut station = Receiver::of(SENDER);
     let command = |station: &mut Receiver, signatures: Vec<Vec<u8>>| {
         let signatures = signatures.into_iter().map(Into::into).collect();
-        let dispatch = Dispatch { manifest: manifest(SENDER, 1), issued: None, signatures };
+        let dispatch = Dispatch { signatures, ..Dispatch::unsigned(manifest(SENDER, 1)) };
         let command = Command::Dispatch {
             by: None,
             to: vec![office_id(RECIPIENT)],

@@ -304,8 +304,10 @@ fn backup_and_restore_never_hold_the_key_or_the_passphrase() {
     let body = pem.lines().nth(1).expect("a line of the key");
     let secret = key(SENDER).to_bytes();
     let mut files = 0;
-    for entry in fs::read_dir(&backup).expect("listed") {
-        let path = entry.expect("an entry").path();
+    let listed =
+        |folder: &Path| fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
+    let attachments = backup.join("content");
+    for path in listed(&backup).chain(listed(&attachments)).filter(|path| path.is_file()) {
         let bytes = fs::read(&path).expect("read");
         for (what, needle) in [
             ("the key", secret.as_slice()),

@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use node::config::{Config, DataFolder};
+use node::content::{check_whole, open_whole, whole_folder};
+use node::sealing::holds_file;
 use node::store::{Reader, ReplayedState, Store};
-use schema::blob::BlobRef;
+use schema::blob::{BlobRef, Enclosure};
 use schema::body::{Body, Dispatch, Judgement};
 use schema::directory::Directory;
 use schema::event::{Kind, RecordedEvent, UnverifiedEvent, Verifier};
@@ -23,7 +25,6 @@ use schema::registry::{Item, Registry};
 use schema::time::Millis;
 use schema::trust::{Language, Outcome};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// Journal entries read at a time.
 const BATCH: u32 = 1_024;
@@ -66,7 +67,7 @@ pub struct Audit {
     pub regained: u64,
     /// Signatures checked; `None` when that was left out.
     pub signatures: Option<u64>,
-    /// Attachments whose bytes were hashed anew.
+    /// Attachments whose bytes were hashed anew, and that were opened.
     pub attachments: u64,
     /// The last event of its chain.
     pub head: (Incarnation, Seq, EventId),
@@ -347,7 +348,11 @@ impl Walk {
         let held: Vec<HeldRow> = self.state.records.held_rows().cloned().collect();
         let state = self.state.hash();
         let [own, received, evidence, regained] = self.counts;
-        let (attachments, incomplete) = check_attachments(reader, &held, &sent, &self.blobs)?;
+        let answered = held.iter().filter(|row| row.receipt.is_some()).map(|row| row.place.id);
+        let owed = answered.chain(sent.iter().map(|row| row.place.id)).collect();
+        let contents = whole_folder(&DataFolder::new(folder).content());
+        let (attachments, incomplete) =
+            check_attachments(&contents, reader, &owed, &self.blobs, &self.documents)?;
         let mut checks = vec![
             Check::new("P2", format!("{} held events, each document once", held.len()), {
                 invariant::each_document_once(&held)
@@ -367,7 +372,7 @@ impl Walk {
         checks.push(Check::new("P4", judged.to_string(), differs.map_or(Ok(()), Err)));
         checks.push(Check::new(
             "P6",
-            format!("{attachments} attachments complete, hashed anew"),
+            format!("{attachments} attachments complete, hashed and opened anew"),
             incomplete.map_or(Ok(()), Err),
         ));
         let misread = self.misread.map_or(Ok(()), |id| {
@@ -411,27 +416,32 @@ impl Walk {
     }
 }
 
-/// Every attachment of an event this station sent or gave a receipt for is complete and has its hash.
+/// Every attachment of an event this station sent or gave a receipt for is complete, has its hash, and opened is the file that its
+/// document names.
 fn check_attachments(
+    folder: &Path,
     reader: &Reader,
-    held: &[HeldRow],
-    sent: &[SentRow],
+    events: &BTreeSet<EventId>,
     blobs: &BTreeMap<EventId, Vec<BlobRef>>,
+    documents: &BTreeMap<EventId, Dispatch>,
 ) -> Result<(u64, Option<Violation>)> {
-    let answered = held.iter().filter(|row| row.receipt.is_some()).map(|row| row.place.id);
-    let events = answered.chain(sent.iter().map(|row| row.place.id));
-    let owed: BTreeSet<BlobRef> = events.filter_map(|id| blobs.get(&id)).flatten().copied().collect();
+    let owed: BTreeSet<BlobRef> = events.iter().filter_map(|id| blobs.get(id)).flatten().copied().collect();
+    let broken = |found: String| Ok((owed.len() as u64, Some(Violation { promise: "P6", found })));
     for blob in &owed {
-        let broken = |found: String| Some(Violation { promise: "P6", found });
         if !reader.has_blob(&blob.hash)? {
-            return Ok((owed.len() as u64, broken(format!("attachment {} is not complete", blob.hash))));
+            return broken(format!("attachment {} is not complete", blob.hash));
         }
-        let mut hash = Sha256::new();
-        for index in 0..blob.chunks() {
-            hash.update(reader.chunk(&blob.hash, index)?.unwrap_or_default());
+        if let Err(error) = check_whole(folder, blob) {
+            return broken(error.to_string());
         }
-        if hash.finalize()[..] != blob.hash.as_bytes()[..] {
-            return Ok((owed.len() as u64, broken(format!("attachment {} has other bytes", blob.hash))));
+    }
+    // A circular to all is many events with the same attachments.
+    let mut opened = BTreeSet::new();
+    for (Enclosure { blob, identity }, file) in
+        events.iter().filter_map(|id| documents.get(id)).flat_map(Dispatch::files)
+    {
+        if opened.insert((blob, file)) && !holds_file(&identity, open_whole(folder, &blob)?, &file)? {
+            return broken(format!("attachment {} is not the file {} of its document", blob.hash, file.hash));
         }
     }
     Ok((owed.len() as u64, None))

@@ -82,7 +82,7 @@ impl Station {
         let signatures = signatures.into_iter().map(Into::into).collect();
         let code = format!("{n}/UBND").parse().expect("a code");
         let issued = Some(Issue::given(code, "2025-06-05".parse().expect("a day")));
-        let dispatch = Dispatch { manifest: manifest(n), issued, signatures };
+        let dispatch = Dispatch { issued, signatures, ..Dispatch::unsigned(manifest(n)) };
         let command = Command::Dispatch {
             by: None,
             to: vec![RECIPIENT],

@@ -1,23 +1,47 @@
-//! Attachments: content-addressed, cut into chunks that travel and resume one by one.
+//! Attachments on their way: sealed, content-addressed, cut into chunks that travel and resume one by one.
+//!
+//! A file (*tệp*) is what people have; a document names it by the hash of its bytes. A blob is the same file encrypted under a key of
+//! its own: what stations and relays keep and carry. The key of a blob, its [`BlobIdentity`], is in the sealed body of the event that names it,
+//! so whoever may read the document can open it, and sealing the body for somebody else never touches the blob.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Decoder, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::cose::infallible;
-use crate::id::{BlobHash, OfficeId};
+use crate::id::{BlobHash, FileHash, OfficeId};
 
 /// Size of a chunk, in bytes. On a 64 kbit/s line one chunk takes eight seconds, which bounds how long an express
 /// document waits behind an attachment already on its way.
 pub const CHUNK_BYTES: u32 = 64 * 1024;
 
-/// Largest attachment, in bytes.
-pub const BLOB_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Largest file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Largest blob, in bytes: the largest file, 16 bytes for each 64 KiB of it, and room for age's header.
+pub const BLOB_BYTES_MAX: u64 = FILE_BYTES_MAX + FILE_BYTES_MAX / (64 * 1024) * 16 + 16 * 1024;
 
 /// Most attachments of one event.
-pub const BLOBS_MAX: usize = 32;
+pub const BLOBS_MAX: usize = 50;
 
-/// An attachment as an event names it.
+/// A file as a document names it.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+pub struct FileRef {
+    /// SHA-256 of its bytes.
+    #[n(0)]
+    #[serde(rename = "sha256")]
+    pub hash: FileHash,
+    /// Its length in bytes; 1 to [`FILE_BYTES_MAX`].
+    #[n(1)]
+    pub length: u64,
+}
+
+/// A sealed file as an event names it.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
 )]
@@ -34,7 +58,7 @@ impl BlobRef {
     /// How many chunks it is cut into.
     pub fn chunks(&self) -> u32 {
         let chunks = self.length.min(BLOB_BYTES_MAX).div_ceil(u64::from(CHUNK_BYTES));
-        u32::try_from(chunks).expect("512 MiB in chunks of 64 KiB are 8192")
+        u32::try_from(chunks).expect("2 GiB in chunks of 64 KiB are some 32,000")
     }
 
     /// How long chunk `index` is, in bytes; `None` when there is no such chunk.
@@ -45,16 +69,62 @@ impl BlobRef {
     }
 }
 
+/// The age identity (X25519 secret key) that opens one blob, and no other.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct BlobIdentity(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 32]);
+
+/// Nothing of it.
+impl fmt::Debug for BlobIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an identity")
+    }
+}
+
+/// A file, sealed: which blob it is, and what opens it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Enclosure {
+    /// The sealed bytes.
+    #[n(0)]
+    pub blob: BlobRef,
+    /// Opens them.
+    #[n(1)]
+    pub identity: BlobIdentity,
+}
+
+/// The files that a station has sealed, by their hash: what it can send.
+pub type Enclosures = BTreeMap<FileHash, Enclosure>;
+
+/// Checks the files that one document names.
+///
+/// # Errors
+/// The rule that is broken.
+pub(crate) fn check_files<'a>(files: impl ExactSizeIterator<Item = &'a FileRef>) -> Result<(), &'static str> {
+    if files.len() > BLOBS_MAX {
+        return Err("at most 50 attachments");
+    }
+    let mut named = BTreeSet::new();
+    for file in files {
+        if !(1..=FILE_BYTES_MAX).contains(&file.length) {
+            return Err("attachments have 1 byte to 2 GiB");
+        }
+        if !named.insert(file.hash) {
+            return Err("each attachment is named once");
+        }
+    }
+    Ok(())
+}
+
 /// Checks the attachments of one event.
 ///
 /// # Errors
 /// The rule that is broken.
 pub(crate) fn check_list(blobs: &[BlobRef]) -> Result<(), &'static str> {
     if blobs.len() > BLOBS_MAX {
-        return Err("at most 32 attachments");
+        return Err("at most 50 attachments");
     }
     if blobs.iter().any(|blob| !(1..=BLOB_BYTES_MAX).contains(&blob.length)) {
-        return Err("attachments have 1 byte to 512 MiB");
+        return Err("sealed attachments have 1 byte to 2 GiB and what sealing adds");
     }
     let repeats = |(i, blob): (usize, &BlobRef)| blobs[..i].iter().any(|b| b.hash == blob.hash);
     if blobs.iter().enumerate().any(repeats) {

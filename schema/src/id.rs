@@ -155,8 +155,13 @@ byte_id! {
 }
 
 byte_id! {
-    /// SHA-256 of an attachment's bytes as they travel: its name everywhere.
+    /// SHA-256 of an attachment's bytes as they travel, sealed: its name at stations and relays.
     BlobHash, 32, "blob hash"
+}
+
+byte_id! {
+    /// SHA-256 of an attachment's bytes as people have them: what a document names, and nobody else learns.
+    FileHash, 32, "file hash"
 }
 
 byte_id! {

@@ -349,7 +349,7 @@ mod event_fields {
         for length in [0, u64::MAX] {
             assert_eq!(
                 refusal_of(|e| e.blobs[0].length = length),
-                rule("attachments have 1 byte to 512 MiB")
+                rule("sealed attachments have 1 byte to 2 GiB and what sealing adds")
             );
         }
         assert_eq!(refusal_of(|e| e.blobs[1] = e.blobs[0]), rule("each attachment is named once"));
@@ -590,16 +590,16 @@ mod bodies {
         );
         assert_eq!(
             dispatch_with(|d| drop(d.manifest.attachments.pop())),
-            rule(Kind::Dispatch, "the manifest names the attachments of the event")
+            rule(Kind::Dispatch, "every attachment is enclosed, and the event names what is enclosed")
         );
         assert_eq!(
-            dispatch_with(|d| d.manifest.attachments.reverse()),
-            rule(Kind::Dispatch, "the manifest names the attachments of the event")
+            dispatch_with(|d| d.enclosures.reverse()),
+            rule(Kind::Dispatch, "every attachment is enclosed, and the event names what is enclosed")
         );
-        let attachment = |n| Attachment { name: "a".into(), media_type: "b".into(), blob: blob(n) };
+        let attachment = |n| Attachment { name: "a".into(), media_type: "b".into(), file: file(n) };
         assert_eq!(
             dispatch_with(|d| d.manifest.attachments = (0..).map(attachment).take(BLOBS_MAX + 1).collect()),
-            rule(Kind::Dispatch, "at most 32 attachments")
+            rule(Kind::Dispatch, "at most 50 attachments")
         );
         assert_eq!(
             dispatch_with(|d| d.signatures = vec![vec![0].into(); SIGNATURES_MAX + 1]),

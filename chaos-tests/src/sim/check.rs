@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
+use node::store::openings;
 use schema::blob::BlobRef;
 use schema::body::{Ask, Body, Judgement, Place, Status};
 use schema::event::RecordedEvent;
@@ -12,6 +13,7 @@ use schema::invariant::{self, Violation};
 use schema::registry::{ItemKind, NodeKey, Registry};
 use schema::trust::Outcome;
 
+use super::office::Station;
 use super::registry::Holder;
 use super::world::{Sent, World};
 
@@ -358,7 +360,7 @@ impl World<'_> {
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
             for row in held_rows(node)?.into_iter().filter(|row| row.ordinal.is_some()) {
-                self.check_attachments(node, &row)?;
+                check_attachments(station, node, &row)?;
             }
         }
         if let Some((from, to, document)) = self.saved.iter().find(|saved| !presented.contains(saved)) {
@@ -480,15 +482,18 @@ impl World<'_> {
         }
         Ok(false)
     }
+}
 
-    fn check_attachments(&self, node: &Node, row: &HeldRow) -> Result<(), Violation> {
-        for blob in blobs_of(node, row.position)? {
-            if !node.store().has_blob(&blob.hash).map_err(unreadable)? {
-                let found =
-                    format!("event {} was receipted without its attachment {}", row.place.id, blob.hash);
-                return Err(Violation { promise: "P6", found });
-            }
+/// Every attachment of a document that was receipted is here, on the disk, and is the file that the document names.
+fn check_attachments(station: &Station, node: &Node, row: &HeldRow) -> Result<(), Violation> {
+    let recorded = recorded_at(node, row.position)?;
+    for opening in openings(recorded.version, &recorded.event) {
+        let known = node.store().opens(&opening).map_err(unreadable)?;
+        if !known || !station.contents.holds(&opening) {
+            let blob = opening.enclosure.blob.hash;
+            let found = format!("event {} was receipted without its attachment {blob}", row.place.id);
+            return Err(Violation { promise: "P6", found });
         }
-        Ok(())
     }
+    Ok(())
 }

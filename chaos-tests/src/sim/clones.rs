@@ -48,6 +48,7 @@ impl World<'_> {
         let mut twin = Station::new(station.office, key, station.homes.clone(), verifier);
         twin.next_key.clone_from(&station.next_key);
         twin.disk = Disk::from_snapshot(&station.disk.snapshot());
+        twin.contents = station.contents.clone();
         twin.clock_ms = station.clock_ms;
         twin.clone = Some(CloneOf {
             original: number,

@@ -110,7 +110,7 @@ impl World<'_> {
         {
             let office = station.office;
             let saved = self.saved.iter().filter(|(from, _, _)| *from == office).copied().collect();
-            station.backups.push((station.disk.snapshot(), saved));
+            station.backups.push((station.disk.snapshot(), station.contents.clone(), saved));
         }
     }
 
@@ -122,7 +122,7 @@ impl World<'_> {
         self.stations[number].restores += 1;
         let chosen = index(&mut self.rng, count);
         let office = self.stations[number].office;
-        let (snapshot, saved) = self.stations[number].backups[chosen].clone();
+        let (snapshot, contents, saved) = self.stations[number].backups[chosen].clone();
         // What existed only on the lost disk is lost by definition; what has left may still arrive.
         self.saved.retain(|entry| entry.0 != office || saved.contains(entry));
         let station = &mut self.stations[number];
@@ -131,6 +131,7 @@ impl World<'_> {
         station.epoch += 1;
         station.linked.clear();
         station.disk = Disk::from_snapshot(&snapshot);
+        station.contents = contents;
         station.noted = Position(0);
         // A copy of a running store may need its log replayed; that is what opening does.
         self.start(number)?;

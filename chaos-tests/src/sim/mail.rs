@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use node::sealing::open_contents;
-use node::step::{Delivery, Effect, Input, PublishOutcome};
+use node::step::{Came, Delivery, Effect, Found, Input, PublishOutcome};
 use schema::id::{BlobHash, OfficeId};
 use schema::inbound;
 use schema::time::Millis;
@@ -52,6 +52,16 @@ impl World<'_> {
                     let delay = self.delay();
                     self.at(delay, Event::NodeAck { relay, office, sequence });
                 }
+            }
+            Effect::Examine { blob, openings } => {
+                // A disk that cannot be read for once.
+                let fails = self.faulty && chance(&mut self.rng, 20);
+                let found = match fails {
+                    true => Found::Unknown,
+                    false => self.stations[number].contents.examine(&blob, &openings),
+                };
+                let delay = self.delay();
+                self.at(delay, Event::Inputs(number, epoch, vec![Input::Examined { blob, found }]));
             }
             Effect::OfferBlob { ref relay, .. }
             | Effect::StoreChunk { ref relay, .. }
@@ -162,10 +172,10 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn blob(&mut self, relay: usize, number: usize, epoch: u64, effect: Effect) {
+    pub(super) fn blob(&mut self, relay: usize, number: usize, epoch: u64, effect: &Effect) {
         let region = self.relays[relay].region.clone();
         let answered = self.relays[relay].relay.is_some() && self.passes(number, relay);
-        let input = match effect {
+        let input = match *effect {
             Effect::OfferBlob { blob, .. } => {
                 let content = &self.relays[relay].content;
                 let here = content.chunks.get(&blob.hash);
@@ -175,8 +185,8 @@ impl World<'_> {
                     .collect();
                 Input::BlobMissing { relay: region, blob, chunks: answered.then_some(missing) }
             }
-            Effect::StoreChunk { blob, index, bytes, .. } => {
-                if answered {
+            Effect::StoreChunk { blob, index, .. } => {
+                if answered && let Some(bytes) = self.stations[number].contents.chunk(&blob.hash, index) {
                     self.relays[relay].content.chunks.entry(blob.hash).or_default().insert(index, bytes);
                 }
                 // The edge offers again after each run.
@@ -193,7 +203,17 @@ impl World<'_> {
                         .chunk_at(relay, &blob.hash, index)
                         .or_else(|| self.chunk_from_home(&sender, &blob.hash, index));
                 }
-                Input::Chunk { blob, index, bytes, relay: Some(region) }
+                let same = self.stations[number].epoch == epoch && self.stations[number].node.is_some();
+                let came = match bytes.filter(|_| same) {
+                    None => Came::Absent,
+                    Some(_) if self.faulty && chance(&mut self.rng, 20) => Came::NoRoom,
+                    Some(bytes) => {
+                        let synced = chance(&mut self.rng, 300);
+                        self.stations[number].contents.keep_chunk(&blob, index, bytes, synced);
+                        Came::Kept
+                    }
+                };
+                Input::Chunk { blob, index, came }
             }
             _ => return,
         };

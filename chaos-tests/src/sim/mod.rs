@@ -8,6 +8,7 @@ mod broker;
 mod certified;
 mod check;
 mod clones;
+mod contents;
 mod faults;
 mod mail;
 mod office;

@@ -3,23 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use node::Node;
-use node::step::{Answer, Delivery, Effect, Input, Ticket};
+use node::step::{Answer, Delivery, Effect, Input, Opening, Ticket};
 use node::store::Store;
 use rand_chacha::rand_core::Rng;
-use schema::blob::{BlobRef, CHUNK_BYTES};
+use schema::blob::CHUNK_BYTES;
 use schema::body::{Dispatch, Place};
 use schema::document::{Attachment, Code, DocumentType, Manifest, Reference, Signer};
 use schema::event::{Urgency, VerifiedEvent, Verifier, key_id};
 use schema::exchange::Command;
-use schema::id::{BlobHash, DocumentId, OfficeId, Position};
+use schema::id::{DocumentId, OfficeId, Position};
 use schema::invariant::Violation;
 use schema::time::{Day, Millis};
-use sha2::{Digest, Sha256};
 
 use super::clones::CloneOf;
+use super::contents::SimContents;
 use super::options::{Fault, below, chance, index};
 use super::people;
 use super::registry::{Holder, as_recorded};
@@ -27,8 +26,11 @@ use super::sealing::SimSealing;
 use super::world::{EPOCH, Event, Sent, World, id16};
 use crate::power_cut::{Disk, Snapshot, VFS_NAME};
 
-/// A copy of a disk, and what its clerk had seen as saved.
-type Backup = (Snapshot, BTreeSet<Sent>);
+/// Whoever waits for no answer.
+pub(super) const NOBODY: Ticket = Ticket(u64::MAX);
+
+/// A copy of a disk and its attachments, and what its clerk had seen as saved.
+type Backup = (Snapshot, SimContents, BTreeSet<Sent>);
 
 pub(super) struct Station {
     pub(super) office: OfficeId,
@@ -39,6 +41,7 @@ pub(super) struct Station {
     pub(super) verifier: Arc<Verifier>,
     pub(super) homes: Vec<usize>,
     pub(super) disk: Disk,
+    pub(super) contents: SimContents,
     pub(super) node: Option<Node>,
     /// Rises at every start: what was on its way to an earlier process is dropped.
     pub(super) epoch: u64,
@@ -72,6 +75,7 @@ impl Station {
             verifier,
             homes,
             disk: Disk::new(),
+            contents: SimContents::default(),
             node: None,
             epoch: 0,
             clock_ms: 0,
@@ -138,6 +142,7 @@ impl World<'_> {
             // The power went again while the store was opened, or the disk is full: try again later.
             Err(_) if station.disk.is_dead() || self.faulty => {
                 station.disk.restart(&mut self.rng);
+                station.contents.power_cut();
                 self.at(Millis::MINUTE, Event::Start(number));
                 return Ok(());
             }
@@ -163,6 +168,13 @@ impl World<'_> {
             self.connect(number, relay);
         }
         Ok(())
+    }
+
+    /// A person's file, sealed on the station's disk.
+    pub(super) fn seal(&mut self, number: usize, file: &[u8]) -> Opening {
+        let mut identity = [0; 32];
+        self.rng.fill_bytes(&mut identity);
+        self.stations[number].contents.seal(file, identity)
     }
 
     pub(super) fn connect(&mut self, station: usize, relay: usize) {
@@ -207,23 +219,15 @@ impl World<'_> {
         }
         let urgency = if chance(&mut self.rng, 150) { Urgency::Express } else { Urgency::Normal };
         let mut inputs = Vec::new();
-        let mut blobs = Vec::new();
+        let mut attachments = Vec::new();
         if chance(&mut self.rng, 250) {
             let length = 1 + index(&mut self.rng, 3 * CHUNK_BYTES as usize);
             let bytes: Vec<u8> = (0..length as u64).map(|n| (n + self.tickets).to_le_bytes()[0]).collect();
-            let hash = BlobHash::new(Sha256::digest(&bytes).into());
-            let blob = BlobRef { hash, length: length as u64 };
-            for (index, chunk) in (0..).zip(bytes.chunks(CHUNK_BYTES as usize)) {
-                let bytes = Some(Bytes::copy_from_slice(chunk));
-                inputs.push(Input::Chunk { blob, index, bytes, relay: None });
-            }
-            blobs.push(blob);
+            let (name, media_type) = ("phu-luc.pdf".into(), "application/pdf".into());
+            let opening = self.seal(number, &bytes);
+            inputs.push(Input::Enclosed { ticket: NOBODY, opening });
+            attachments.push(Attachment { name, media_type, file: opening.file });
         }
-        let attachments = blobs.into_iter().map(|blob| Attachment {
-            name: "phu-luc.pdf".into(),
-            media_type: "application/pdf".into(),
-            blob,
-        });
         let (issuer, subject) = (self.stations[number].office, format!("Về việc số {}", self.tickets));
         let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
         let letter = Manifest::new(document, issuer, DocumentType::OfficialLetter, subject, signer);
@@ -235,7 +239,6 @@ impl World<'_> {
             }
             self.answers.extend(reference.document.map(|answered| (document, (reference.issuer, answered))));
         }
-        let attachments = attachments.collect();
         let manifest = Manifest { urgency, attachments, due, responds_to, ..letter };
         let dispatch = Dispatch::unsigned(manifest);
         let command = Command::Dispatch {
@@ -321,6 +324,7 @@ impl World<'_> {
         station.epoch += 1;
         station.linked.clear();
         station.disk.restart(&mut self.rng);
+        station.contents.power_cut();
         // What was read from the cache may not have survived.
         station.noted = Position(0);
         let later = 1 + below(&mut self.rng, if self.faulty { Millis::HOUR } else { Millis::SECOND });
@@ -401,8 +405,10 @@ fn kind_of(input: &Input) -> String {
             format!("delivered [{}]", kinds.collect::<Vec<_>>().join(", "))
         }
         Input::Imported { .. } => "imported".to_owned(),
-        Input::Chunk { index, bytes, .. } => format!("chunk {index} {}", bytes.is_some()),
-        Input::BlobComplete { .. } => "upload complete".to_owned(),
+        Input::Chunk { index, came, .. } => format!("chunk {index} {came:?}"),
+        Input::Brought { .. } => "brought".to_owned(),
+        Input::Enclosed { .. } => "enclosed".to_owned(),
+        Input::Examined { found, .. } => format!("examined {found:?}"),
         Input::BlobMissing { chunks, .. } => format!("missing {chunks:?}"),
         Input::Registry { items, .. } => format!("registry, {} new items", items.len()),
         Input::Tick => "tick".to_owned(),

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
 use node::step::{Answer, Effect, Input, Ticket};
-use schema::blob::BlobRef;
 use schema::body::{
     Act, Assignment, Body, Deed, Dispatch, DocumentFact, Issue, IssuedPaper, PaperDocument, RestoreReason,
     Restored, Status,
@@ -17,13 +16,12 @@ use schema::handling::{
     Actor, BookId, BusinessKind, CaseRow, Direction, DraftStage, Entry, Fact, Progress, Recipients,
     RefusalReason, Role, Rules, Side,
 };
-use schema::id::{BlobHash, BusinessId, DocumentId, EventId, OfficeId, WorkId};
+use schema::id::{BusinessId, DocumentId, EventId, OfficeId, WorkId};
 use schema::invariant::{self, Violation};
 use schema::time::Day;
-use sha2::{Digest, Sha256};
 
 use super::check::{held_rows, unreadable};
-use super::office::Station;
+use super::office::{NOBODY, Station};
 use super::options::{below, chance, index};
 use super::world::{Event, World, id16};
 
@@ -209,15 +207,14 @@ impl World<'_> {
         let to = others[index(&mut self.rng, others.len())];
         let document = DocumentId::new(id16(self.options.seed, "copy", self.tickets));
         let bytes = self.tickets.to_le_bytes().to_vec();
-        let blob = BlobRef { hash: BlobHash::new(Sha256::digest(&bytes).into()), length: bytes.len() as u64 };
-        let chunk = Input::Chunk { blob, index: 0, bytes: Some(bytes.into()), relay: None };
-        let main =
-            Attachment { name: "bản sao.pdf".to_owned(), media_type: "application/pdf".to_owned(), blob };
+        let opening = self.seal(number, &bytes);
+        let (name, media_type) = ("bản sao.pdf".to_owned(), "application/pdf".to_owned());
+        let main = Attachment { name, media_type, file: opening.file };
         let signer = Signer::head("Chủ tịch", "Vàng A Sáng");
         let letter = Manifest::new(document, me, DocumentType::Report, "Sao y báo cáo", signer);
         let amends = if chance(&mut self.rng, 300) { self.earlier(sent) } else { None };
         let manifest = Manifest { attachments: vec![main], copy: Some(CopyForm::Full), amends, ..letter };
-        self.step(number, vec![chunk])?;
+        self.step(number, vec![Input::Enclosed { ticket: NOBODY, opening }])?;
         Ok(Some(Work::Draft { manifest: Box::new(manifest), to: Recipients::Listed(vec![to]) }))
     }
 
@@ -396,9 +393,10 @@ impl World<'_> {
             }
             if let Some(case) = here
                 && case.progress.unconfirmed_recalls().next().is_some()
-                && self.is_shown(case)?
+                && self.is_shown(&key.1, case)?
             {
-                let found = format!("a recall of document {} was never confirmed", case.document);
+                let found =
+                    format!("a recall of document {} by {} was never confirmed by {}", key.2, key.0, key.1);
                 return Err(Violation { promise: "P5", found });
             }
         }
@@ -410,8 +408,9 @@ impl World<'_> {
         self.stations.iter().any(|one| one.office == *office && !one.is_retired() && one.node.is_some())
     }
 
-    fn is_shown(&self, case: &CaseRow) -> Result<bool, Violation> {
-        for station in &self.stations {
+    /// Whether a station of this office has shown the document: another recipient's may have, where this one's came never.
+    fn is_shown(&self, recipient: &OfficeId, case: &CaseRow) -> Result<bool, Violation> {
+        for station in self.stations.iter().filter(|station| station.office == *recipient) {
             let Some(node) = &station.node else { continue };
             let row = node.store().incoming(&case.with, &case.document).map_err(unreadable)?;
             if row.is_some_and(|row| row.ordinal.is_some()) {

@@ -397,7 +397,7 @@ impl<'a> World<'a> {
                     mailbox.ack(sequence);
                 }
             }
-            Event::Blob { relay, station, epoch, effect } => self.blob(relay, station, epoch, effect),
+            Event::Blob { relay, station, epoch, effect } => self.blob(relay, station, epoch, &effect),
             Event::Fault => self.fault()?,
             Event::SyncRelays => {
                 self.relays.iter_mut().for_each(RelayHost::sync);

@@ -477,13 +477,13 @@ impl Country {
         if number.is_multiple_of(3) {
             let bytes = attachment(number);
             let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            let path = format!("/blobs/{hash}?length={}&secrecy=normal", bytes.len());
+            let path = format!("/files/{hash}?length={}&secrecy=normal", bytes.len());
             match self.call(from, "PUT", &path, &bytes) {
                 Some((200..=299, _)) => {}
                 Some((status, _)) => return Sending::Refused(status),
                 None => return Sending::Unknown,
             }
-            attachments.push(json!({"blob": hash, "length": bytes.len(), "name": "Phụ lục.bin",
+            attachments.push(json!({"sha256": hash, "length": bytes.len(), "name": "Phụ lục.bin",
                 "media_type": "application/octet-stream"}));
         }
         let recipients: Vec<OfficeId> = to.iter().map(|to| self.stations[*to].office).collect();

@@ -1,8 +1,7 @@
-//! Attachments in and out, chunk by chunk.
+//! Attachments in and out: sealed on the way to the disk, opened on the way from it.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -10,13 +9,13 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES};
+use schema::blob::{Enclosure, FILE_BYTES_MAX, FileRef};
 use schema::document::{Attachment, Secrecy};
 use schema::handling::Standing;
-use schema::id::BlobHash;
+use schema::id::FileHash;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -27,13 +26,13 @@ use tokio::time::timeout;
 use super::documents::require_allowed;
 use super::guard::Caller;
 use super::problem::Problem;
-use super::stream::{PIECES_MAX, PieceWriter, STALLED};
+use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, check_length, document_id, no_document, parsed};
+use crate::content::{ContentError, Contents};
 use crate::runtime::now;
-use crate::step::{Answer, Input};
-
-/// How long a chunk waits for room in the core's queue: uploads may outrun a slow disk for a while.
-const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
+use crate::sealing::{PIECE_BYTES, open_file};
+use crate::step::{Answer, Input, Opening};
+use crate::store::{AttachmentState, AttachmentView};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +42,7 @@ pub(super) struct KeepQuery {
     secrecy: Secrecy,
 }
 
-/// Keeps an upload under its hash.
+/// Seals a person's file and keeps it; what is here under its hash already is not sealed again.
 pub(super) async fn keep(
     State(api): State<SharedApi>,
     path: Result<Path<String>, PathRejection>,
@@ -51,71 +50,86 @@ pub(super) async fn keep(
     request: Request,
 ) -> Result<Response, Problem> {
     let Path(hash) = parsed(path)?;
-    let hash: BlobHash = parsed(hash.parse())?;
+    let hash: FileHash = parsed(hash.parse())?;
     let Query(KeepQuery { length, secrecy }) = parsed(query)?;
     require_allowed(secrecy)?;
     if length == 0 {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty-file"));
     }
-    if length > BLOB_BYTES_MAX {
-        return Err(Problem::too_large(BLOB_BYTES_MAX));
+    if length > FILE_BYTES_MAX {
+        return Err(Problem::too_large(FILE_BYTES_MAX));
     }
-    if check_length(request.headers(), BLOB_BYTES_MAX)?.is_some_and(|announced| announced != length) {
+    if check_length(request.headers(), FILE_BYTES_MAX)?.is_some_and(|announced| announced != length) {
         return Err(Problem::parameter("the content length is not the length in the address"));
     }
-    let blob = BlobRef { hash, length };
-    match api.read(move |reader| reader.has_blob(&hash)).await? {
-        false => take(&api, blob, body_of(request)).await?,
-        true => pass_over(blob, body_of(request)).await?,
+    let file = FileRef { hash, length };
+    let kept = (StatusCode::CREATED, Json(json!(file)));
+    if api.read(move |reader| reader.enclosure(&hash)).await?.is_some() {
+        pass_over(length, body_of(request)).await?;
+        return Ok(kept.into_response());
     }
-    match api.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob }).await? {
-        Answer::BlobKept(blob) => Ok((StatusCode::CREATED, Json(json!({ "blob": blob }))).into_response()),
-        Answer::BlobMismatch(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "blob-mismatch")),
+    let enclosure = seal(&api, file, body_of(request)).await?;
+    let opening = Opening { enclosure, file };
+    match api.inputs.ask(PATIENCE, |ticket| Input::Enclosed { ticket, opening }).await? {
+        Answer::Kept => Ok(kept.into_response()),
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) => {
-            unreachable!("the core answers an upload with what became of the upload")
+        Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) | Answer::Incomplete => {
+            unreachable!("the core keeps what was sealed, or says why not")
         }
     }
 }
 
-async fn take(api: &SharedApi, blob: BlobRef, body: Body) -> Result<(), Problem> {
-    let cut = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "cut").detail(detail);
+/// Takes the file as it comes, and seals it on the way to the disk.
+async fn seal(api: &SharedApi, file: FileRef, body: Body) -> Result<Enclosure, Problem> {
+    let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
+    let (sender, pieces) = mpsc::channel(PIECES_MAX);
+    let (handle, contents) = (Handle::current(), Arc::clone(&api.contents));
+    let sealing = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        contents.seal(&mut PieceReader::new(handle, pieces), &file)
+    });
     let mut pieces = body.into_data_stream();
-    let mut buffer = BytesMut::new();
-    for index in 0..blob.chunks() {
-        let length = blob.chunk_length(index).expect("the index is below the number of chunks");
-        while buffer.len() < length {
-            match timeout(STALLED, pieces.next()).await {
-                Ok(Some(Ok(piece))) => buffer.extend_from_slice(&piece),
-                Ok(Some(Err(error))) => return Err(cut(error.to_string())),
-                Ok(None) => {
-                    let found = u64::from(index) * u64::from(CHUNK_BYTES) + buffer.len() as u64;
-                    return Err(cut(format!("{found} of {} bytes came", blob.length)));
+    let mut broken = None;
+    let mut passed = 0;
+    while passed <= file.length {
+        match timeout(STALLED, pieces.next()).await {
+            Ok(Some(Ok(piece))) => {
+                passed += piece.len() as u64;
+                if sender.send(piece).await.is_err() {
+                    // Whoever seals has seen enough, and says why.
+                    break;
                 }
-                Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
             }
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                broken = Some(error.to_string());
+                break;
+            }
+            Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
         }
-        let bytes = Some(buffer.split_to(length).freeze());
-        api.inputs.put_within(CHUNK_PATIENCE, Input::Chunk { blob, index, bytes, relay: None }).await?;
     }
-    let rest = match buffer.is_empty() {
-        true => timeout(STALLED, pieces.next()).await.ok().flatten().and_then(Result::ok).unwrap_or_default(),
-        false => buffer.freeze(),
-    };
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::parameter("more bytes came than the length in the address"))
-    }
+    drop(sender);
+    let sealed = sealing.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
+    sealed.map_err(|error| match error {
+        ContentError::OtherFile { found, .. } if found.length < file.length => {
+            let came = format!("{} of {} bytes came", found.length, file.length);
+            Problem::new(StatusCode::BAD_REQUEST, "cut").detail(broken.unwrap_or(came))
+        }
+        ContentError::OtherFile { found, .. } if found.length > file.length => {
+            Problem::parameter("more bytes came than the length in the address")
+        }
+        ContentError::OtherFile { .. } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "file-mismatch"),
+        error => error.into(),
+    })
 }
 
 /// Reads what is here already to its end: a connection that is closed in the middle of it would break the next request,
 /// or cut the client off before it sees the answer.
-async fn pass_over(blob: BlobRef, body: Body) -> Result<(), Problem> {
+async fn pass_over(length: u64, body: Body) -> Result<(), Problem> {
     let mut pieces = body.into_data_stream();
     let mut passed = 0;
-    while passed <= blob.length {
+    while passed <= length {
         match timeout(STALLED, pieces.next()).await {
             Ok(Some(Ok(piece))) => passed += piece.len() as u64,
             Ok(Some(Err(_)) | None) => break,
@@ -125,7 +139,7 @@ async fn pass_over(blob: BlobRef, body: Body) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Gives an attachment. The last chunk leaves only when the hash of all is right, so a damaged store gives a
+/// Gives an attachment, opened. The last piece leaves only when the hash of all is right, so a damaged store gives a
 /// file that is visibly cut, never one that looks whole.
 pub(super) async fn give(
     State(api): State<SharedApi>,
@@ -144,36 +158,24 @@ pub(super) async fn give(
     let Some(attachment) = attachment else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-attachment"));
     };
-    if !attachment.complete {
-        return Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited"));
+    match attachment.state {
+        AttachmentState::Here => {}
+        AttachmentState::Arriving => return Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
+        AttachmentState::Unreadable => {
+            return Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable"));
+        }
     }
-    let Attachment { name, blob, .. } = attachment.attachment;
+    let AttachmentView { attachment: Attachment { name, file, .. }, opening, .. } = attachment;
+    let enclosure = opening.enclosure;
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
-    let reader = api.take_reader()?;
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
-    let handle = Handle::current();
+    let (handle, contents) = (Handle::current(), Arc::clone(&api.contents));
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let writer = PieceWriter::new(handle, sender);
-        let mut hash = Sha256::new();
-        let give = || -> io::Result<()> {
-            for index in 0..blob.chunks() {
-                let chunk = reader.chunk(&blob.hash, index).map_err(io::Error::other)?;
-                let chunk = chunk.ok_or_else(|| io::Error::other(format!("chunk {index} is missing")))?;
-                hash.update(&chunk);
-                if index + 1 == blob.chunks() && hash.clone().finalize()[..] != blob.hash.as_bytes()[..] {
-                    return Err(io::Error::other("the stored bytes do not have their hash"));
-                }
-                writer.piece(Bytes::from(chunk))?;
-            }
-            Ok(())
-        };
-        match { give }() {
-            Ok(()) => api.give_reader_back(reader),
-            Err(error) => {
-                tracing::error!(blob = %blob.hash, %error, "attachment could not be given whole");
-                writer.broken(error);
-            }
+        if let Err(error) = give_pieces(&contents, &enclosure, &file, &writer) {
+            tracing::error!(blob = %enclosure.blob.hash, %error, "attachment could not be given whole");
+            writer.broken(error);
         }
     });
     let body = Body::from_stream(stream::unfold(pieces, async |mut pieces| {
@@ -183,11 +185,37 @@ pub(super) async fn give(
     let headers = [
         // Never the sender's media type: a browser must not be told to run what came from outside.
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
-        (header::CONTENT_LENGTH, HeaderValue::from(blob.length)),
+        (header::CONTENT_LENGTH, HeaderValue::from(file.length)),
         (header::CONTENT_DISPOSITION, text(format!("attachment; filename*=UTF-8''{}", percent(&name)))),
-        (header::ETAG, text(format!("\"{}\"", blob.hash))),
+        (header::ETAG, text(format!("\"{}\"", file.hash))),
     ];
     Ok((headers, body).into_response())
+}
+
+fn give_pieces(
+    contents: &Contents,
+    enclosure: &Enclosure,
+    file: &FileRef,
+    writer: &PieceWriter,
+) -> io::Result<()> {
+    let sealed = contents.whole(&enclosure.blob).map_err(io::Error::other)?;
+    let mut opened = open_file(&enclosure.identity, sealed).map_err(io::Error::other)?;
+    let (mut hash, mut left) = (Sha256::new(), file.length);
+    loop {
+        let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
+        opened.read_exact(&mut piece)?;
+        hash.update(&piece);
+        left -= piece.len() as u64;
+        if left > 0 {
+            writer.piece(Bytes::from(piece))?;
+            continue;
+        }
+        let nothing_more = opened.read(&mut [0; 1])? == 0;
+        if nothing_more && hash.finalize()[..] == file.hash.as_bytes()[..] {
+            return writer.piece(Bytes::from(piece));
+        }
+        return Err(io::Error::other("the stored bytes do not have their hash"));
+    }
 }
 
 /// RFC 5987 `ext-value`: everything but letters, digits, `-`, `.` and `_` as percent and two digits.

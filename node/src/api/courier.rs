@@ -24,8 +24,10 @@ use tokio::time::timeout;
 use super::problem::Problem;
 use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, day_in_vietnam, parsed, resolve};
+use crate::content::{ContentError, Contents};
 use crate::runtime::{Inputs, Keeper, now};
 use crate::step::{Answer, ImportSummary, Input};
+use crate::store::Reader;
 use crate::words::with_causes;
 
 #[derive(Deserialize)]
@@ -48,11 +50,11 @@ pub(super) async fn export(
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let reader = api.take_reader()?;
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
-    let handle = Handle::current();
+    let (handle, contents) = (Handle::current(), Arc::clone(&api.contents));
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let mut writer = PieceWriter::new(handle, sender);
-        match reader.export(to.as_ref(), &mut writer) {
+        match reader.export(to.as_ref(), &contents, &mut writer) {
             Ok((events, _)) => {
                 tracing::info!(events, to = to.map(|to| to.to_string()), "courier file written");
                 api.give_reader_back(reader);
@@ -79,12 +81,18 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let (sender, pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
     let handle = Handle::current();
-    let keeper = api.keeper.clone();
-    let inputs = api.inputs.clone();
+    let store = api.take_reader()?;
+    let taker = Taker {
+        store,
+        contents: Arc::clone(&api.contents),
+        keeper: api.keeper.clone(),
+        inputs: api.inputs.clone(),
+        handle: handle.clone(),
+        taken: Taken::default(),
+    };
     let taking = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let reader = PieceReader::new(handle.clone(), pieces);
-        take(reader, &keeper, &inputs, &handle)
+        taker.take(PieceReader::new(handle, pieces))
     });
     let mut body = body_of(request).into_data_stream();
     let mut broken = None;
@@ -108,8 +116,9 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
         }
     }
     drop(sender);
-    let (taken, stopped) =
+    let (taken, store, stopped) =
         taking.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
+    api.give_reader_back(store);
     match stopped {
         None => Ok(Json(taken.json(None)).into_response()),
         Some(Stopped::Problem(problem)) => Err(problem),
@@ -158,92 +167,125 @@ enum Stopped {
     Problem(Problem),
 }
 
-fn take(file: PieceReader, keeper: &Keeper, inputs: &Inputs, handle: &Handle) -> (Taken, Option<Stopped>) {
-    let mut taken = Taken::default();
-    let records = match CourierReader::new(file) {
-        Ok(records) => records,
-        Err(error) => return (taken, Some(Stopped::Damaged(error))),
-    };
-    // Chunks of one attachment follow each other; the last one taken is asked about when the next begins.
-    let mut current: Option<BlobRef> = None;
-    let mut damaged = None;
-    for record in records {
-        let done = match record {
-            Ok(Record::Pack(items)) => {
-                take_pack(&Message::Pack(items).encode(), keeper, inputs, handle, &mut taken)
-            }
-            Ok(Record::Chunk { blob, index, bytes }) => {
-                let finished = current.replace(blob).filter(|current| *current != blob);
-                finish_attachment(finished, inputs, handle, &mut taken).and_then(|()| {
-                    taken.chunks += 1;
-                    let bytes = Some(Bytes::from(Vec::from(bytes)));
-                    let input = Input::Chunk { blob, index, bytes, relay: None };
-                    handle.block_on(inputs.put_within(STALLED, input)).map_err(Problem::from)
-                })
-            }
-            Ok(Record::End { .. }) => Ok(()),
-            Err(error) => {
-                damaged = Some(Stopped::Damaged(error));
-                break;
-            }
-        };
-        if let Err(problem) = done {
-            return (taken, Some(Stopped::Problem(problem)));
-        }
-    }
-    match finish_attachment(current, inputs, handle, &mut taken) {
-        Ok(()) => (taken, damaged),
-        Err(problem) => (taken, Some(Stopped::Problem(problem))),
+impl From<Problem> for Stopped {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
     }
 }
 
-/// Asks whether an attachment is whole; the answer also says that everything before it was recorded.
-fn finish_attachment(
-    blob: Option<BlobRef>,
-    inputs: &Inputs,
-    handle: &Handle,
-    taken: &mut Taken,
-) -> Result<(), Problem> {
-    let Some(blob) = blob else { return Ok(()) };
-    let asked = inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob });
-    taken.attachments += 1;
-    match handle.block_on(asked)? {
-        Answer::BlobKept(_) => Ok(()),
-        Answer::BlobMismatch(_) => {
-            taken.awaited += 1;
-            Ok(())
-        }
-        Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) => {
-            unreachable!("the core answers an upload with what became of the upload")
-        }
-    }
+/// Takes what a courier brings.
+struct Taker {
+    store: Reader,
+    contents: Arc<Contents>,
+    keeper: Keeper,
+    inputs: Inputs,
+    handle: Handle,
+    taken: Taken,
 }
 
-fn take_pack(
-    message: &[u8],
-    keeper: &Keeper,
-    inputs: &Inputs,
-    handle: &Handle,
-    taken: &mut Taken,
-) -> Result<(), Problem> {
-    let courier = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "courier").detail(detail);
-    let opened = keeper.open(message).map_err(|error| courier(error.to_string()))?;
-    let asked = inputs.ask(PATIENCE, |ticket| Input::Imported { ticket, opened });
-    match handle.block_on(asked)? {
-        Answer::Imported(summary) => {
-            taken.packs += 1;
-            taken.summary.new += summary.new;
-            taken.summary.repeated += summary.repeated;
-            taken.summary.not_for_us += summary.not_for_us;
-            taken.summary.refused += summary.refused;
-            Ok(())
+/// An attachment whose chunks come now; they follow each other.
+#[derive(Clone, Copy)]
+struct Current {
+    blob: BlobRef,
+    /// Some event that is held here waits for it; others are passed over.
+    awaited: bool,
+}
+
+impl Taker {
+    fn take(mut self, file: PieceReader) -> (Taken, Reader, Option<Stopped>) {
+        let stopped = self.take_records(file).err();
+        (self.taken, self.store, stopped)
+    }
+
+    fn take_records(&mut self, file: PieceReader) -> Result<(), Stopped> {
+        let mut current = None;
+        let mut damaged = Ok(());
+        for record in CourierReader::new(file).map_err(Stopped::Damaged)? {
+            match record {
+                Ok(Record::Pack(items)) => self.take_pack(&Message::Pack(items).encode())?,
+                Ok(Record::Chunk { blob, index, bytes }) => {
+                    self.take_chunk(&mut current, blob, index, &bytes)?;
+                }
+                Ok(Record::End { .. }) => {}
+                Err(error) => {
+                    damaged = Err(Stopped::Damaged(error));
+                    break;
+                }
+            }
         }
-        Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::Done(_) | Answer::BlobKept(_) | Answer::BlobMismatch(_) => {
-            unreachable!("the core answers an import with what became of the import")
+        self.finish(current)?;
+        damaged
+    }
+
+    fn take_chunk(
+        &mut self,
+        current: &mut Option<Current>,
+        blob: BlobRef,
+        index: u32,
+        bytes: &[u8],
+    ) -> Result<(), Problem> {
+        if current.is_none_or(|current| current.blob != blob) {
+            let awaited = self.store.is_awaited(&blob.hash)?;
+            // The last one taken is asked about when the next begins.
+            self.finish(current.replace(Current { blob, awaited }))?;
+        }
+        self.taken.chunks += 1;
+        if !current.is_some_and(|current| current.awaited) {
+            return Ok(());
+        }
+        match self.contents.keep_chunk(&blob, index, bytes) {
+            Ok(()) => Ok(()),
+            // One that does not fit is not taken; the attachment will be asked for.
+            Err(error @ ContentError::Shape { .. }) => {
+                tracing::warn!(%error, "a chunk of a courier was refused");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks whether an attachment is whole; the answer also says that everything before it was recorded.
+    fn finish(&mut self, current: Option<Current>) -> Result<(), Problem> {
+        let Some(Current { blob, awaited }) = current else { return Ok(()) };
+        self.taken.attachments += 1;
+        if !awaited {
+            return Ok(());
+        }
+        let asked = self.inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob });
+        match self.handle.block_on(asked)? {
+            Answer::Kept => Ok(()),
+            Answer::Incomplete => {
+                self.taken.awaited += 1;
+                Ok(())
+            }
+            Answer::DiskFull => Err(Problem::disk_full()),
+            Answer::Refused(refusal) => Err(refusal.into()),
+            Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) => {
+                unreachable!("the core says whether an attachment is whole")
+            }
+        }
+    }
+
+    fn take_pack(&mut self, message: &[u8]) -> Result<(), Problem> {
+        let courier =
+            |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "courier").detail(detail);
+        let opened = self.keeper.open(message).map_err(|error| courier(error.to_string()))?;
+        let asked = self.inputs.ask(PATIENCE, |ticket| Input::Imported { ticket, opened });
+        match self.handle.block_on(asked)? {
+            Answer::Imported(summary) => {
+                let taken = &mut self.taken;
+                taken.packs += 1;
+                taken.summary.new += summary.new;
+                taken.summary.repeated += summary.repeated;
+                taken.summary.not_for_us += summary.not_for_us;
+                taken.summary.refused += summary.refused;
+                Ok(())
+            }
+            Answer::DiskFull => Err(Problem::disk_full()),
+            Answer::Refused(refusal) => Err(refusal.into()),
+            Answer::Dispatched { .. } | Answer::Done(_) | Answer::Kept | Answer::Incomplete => {
+                unreachable!("the core answers an import with what became of the import")
+            }
         }
     }
 }

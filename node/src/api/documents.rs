@@ -6,7 +6,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
-use schema::blob::{BLOBS_MAX, BlobRef};
+use schema::blob::{BLOBS_MAX, FileRef};
 use schema::body::{Dispatch, Issue, SIGNATURES_MAX};
 use schema::directory::Directory;
 use schema::document::{
@@ -15,7 +15,7 @@ use schema::document::{
 };
 use schema::event::Urgency;
 use schema::exchange::{Command, Refusal, SENDING_ROLES};
-use schema::id::{BlobHash, DocumentId, OfficeId, hex};
+use schema::id::{DocumentId, FileHash, OfficeId, hex};
 use schema::time::Day;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -93,7 +93,7 @@ struct ReferenceRequest {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AttachmentRequest {
-    blob: BlobHash,
+    sha256: FileHash,
     length: u64,
     name: String,
     media_type: String,
@@ -145,10 +145,10 @@ impl Content {
             Some(document) => document,
             None => DocumentId::new(random_bytes()?),
         };
-        let attachment = |AttachmentRequest { blob: hash, length, name, media_type }| Attachment {
+        let attachment = |AttachmentRequest { sha256: hash, length, name, media_type }| Attachment {
             name,
             media_type,
-            blob: BlobRef { hash, length },
+            file: FileRef { hash, length },
         };
         let reference = |ReferenceRequest { issuer, number, issued_on, document }| {
             let issuer = resolve(directory, &issuer, issued_on.0)?;
@@ -181,12 +181,12 @@ impl Content {
 pub(super) async fn freeze(State(api): State<SharedApi>, request: Request) -> Result<Response, Problem> {
     let content: Content = parsed_body(&json_body(request).await?)?;
     let manifest = content.frozen(api.office, &api.directory())?;
-    let blobs = manifest.blobs();
+    let files: Vec<FileHash> = manifest.attachments.iter().map(|attachment| attachment.file.hash).collect();
     let missing = api
         .read(move |reader| {
-            for blob in blobs {
-                if !reader.has_blob(&blob.hash)? {
-                    return Ok(Some(blob.hash));
+            for file in files {
+                if reader.enclosure(&file)?.is_none() {
+                    return Ok(Some(file));
                 }
             }
             Ok(None)
@@ -243,7 +243,7 @@ impl SendRequest {
             _ => return Err(unexpected("`number` and `issued_on` are given together")),
         };
         let signatures = self.signatures.into_iter().map(|signature| signature.0.into()).collect();
-        let dispatch = Dispatch { manifest, issued, signatures };
+        let dispatch = Dispatch { issued, signatures, ..Dispatch::unsigned(manifest) };
         dispatch.check_by(&issuer).map_err(refused)?;
         Ok(dispatch)
     }
@@ -269,7 +269,7 @@ pub(super) async fn send(
         }
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::Done(_) | Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
+        Answer::Done(_) | Answer::Kept | Answer::Incomplete | Answer::Imported(_) => {
             unreachable!("the core answers a dispatch with what became of the dispatch")
         }
     }

@@ -112,7 +112,7 @@ impl Caller {
             "/registry" => &[Role::Clerk, Role::Administrator],
             "/people" => &[Role::Administrator],
             "/signatures" => &[Role::Leader, Role::Clerk],
-            path if path.starts_with("/blobs/") || path == "/manifests" => {
+            path if path.starts_with("/files/") || path == "/manifests" => {
                 &[Role::Clerk, Role::Officer, Role::Leader]
             }
             _ => &[Role::Clerk],

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `PUT /api/v1/blobs/{sha256}?length=&secrecy=normal` | keep an attachment; its hash is checked |
+//! | `PUT /api/v1/files/{sha256}?length=&secrecy=normal` | keep a file, sealed, to be attached; its hash is checked |
 //! | `POST /api/v1/manifests` | freeze a document: the bytes that persons sign; nothing is recorded |
 //! | `POST /api/v1/documents` | send a document, with signatures or without: saved when answered, queued for its recipients |
 //! | `GET /api/v1/incoming`, `/outgoing` (`?before=&limit=`) | lists, newest first; incoming with `all=true` also what was recalled or taken back; narrowed by `text`, `type`, `urgency`, `office`, `stage`, `standing`, `outcome`, `since`, `until`, `issued_since`, `issued_until`, `unreceipted` |
@@ -71,6 +71,7 @@ pub use registry::described as registry_described;
 pub use serve::{CONNECTIONS_MAX, HEADER_SECONDS_MAX, serve};
 
 use crate::config::{DataFolder, Volumes};
+use crate::content::Contents;
 use crate::keyring::{self, Protection};
 use crate::link::{ClockView, LinkBoard};
 use crate::runtime::{Inputs, Keeper, now};
@@ -116,6 +117,7 @@ pub struct Api {
     reads: Arc<Semaphore>,
     desk: Arc<Desk>,
     search: Arc<Search>,
+    contents: Arc<Contents>,
     asks: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     /// Which list of people the chain knows; none before the first look.
@@ -150,6 +152,8 @@ pub struct ApiSetting {
     pub desk: Arc<Desk>,
     /// Finds documents and lines of registers.
     pub search: Arc<Search>,
+    /// Keeps the attachments.
+    pub contents: Arc<Contents>,
 }
 
 type SharedApi = Arc<Api>;
@@ -186,6 +190,7 @@ pub fn router(setting: ApiSetting) -> Router {
         token,
         desk,
         search,
+        contents,
     } = setting;
     let api = Arc::new(Api {
         office,
@@ -203,12 +208,13 @@ pub fn router(setting: ApiSetting) -> Router {
         reads: Arc::new(Semaphore::new(READS_MAX)),
         desk,
         search,
+        contents,
         asks: Arc::new(Semaphore::new(ASKS_MAX)),
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
         people: tokio::sync::Mutex::new(None),
     });
     let v1 = Router::new()
-        .route("/blobs/{hash}", put(attachments::keep))
+        .route("/files/{hash}", put(attachments::keep))
         .route("/manifests", post(documents::freeze))
         .route("/documents", post(documents::send))
         .route("/documents/{id}", get(documents::show))

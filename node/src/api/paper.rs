@@ -18,6 +18,7 @@ use super::present::{Presenter, signing_time, signing_time_iso};
 use super::problem::Problem;
 use super::work::arrival;
 use super::{SharedApi, document_id, lang_of, no_document, now, parsed, registry};
+use crate::store::AttachmentState;
 use crate::store::{DocumentView, JudgementView, SlipView};
 use crate::words::{CHECKED, COPY_FORM, Lang, PLACEMENT, TIME_WORD, word};
 
@@ -164,7 +165,7 @@ impl Known<'_> {
         // The first attachment is the document itself.
         for (n, held) in (1..).zip(&self.view.attachments).skip(1) {
             let lines = vec![self.view.number.clone().unwrap_or_default()];
-            let awaited = (!held.complete).then_some("file-awaited");
+            let awaited = (held.state != AttachmentState::Here).then_some("file-awaited");
             let mut block = self.block("attachment", &seal, lines, awaited.as_slice());
             block["attachment"] = json!({ "n": n, "name": held.attachment.name });
             blocks.push(block);

@@ -40,10 +40,7 @@ pub(super) async fn record(api: &SharedApi) -> Result<(People, usize), Problem> 
             Answer::Done(_) => {}
             Answer::Refused(refusal) => return Err(refusal.into()),
             Answer::DiskFull => return Err(Problem::disk_full()),
-            Answer::Dispatched { .. }
-            | Answer::BlobKept(_)
-            | Answer::BlobMismatch(_)
-            | Answer::Imported(_) => {
+            Answer::Dispatched { .. } | Answer::Kept | Answer::Incomplete | Answer::Imported(_) => {
                 unreachable!("the core answers work with what became of the work")
             }
         }

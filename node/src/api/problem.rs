@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use schema::directory::{CodeHolder, ResolveError};
 use serde_json::{Value, json};
 
+use crate::content::ContentError;
 use crate::runtime::AskError;
 use crate::store::{ExportError, StoreError};
 use crate::words::{self, Lang, with_causes};
@@ -130,10 +131,21 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<ContentError> for Problem {
+    fn from(error: ContentError) -> Self {
+        if error.is_disk_full() {
+            return Self::disk_full();
+        }
+        tracing::error!(error = with_causes(&error), "an attachment could not be handled for the API");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string())
+    }
+}
+
 impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Store(error) => error.into(),
+            ExportError::Content(error) => error.into(),
             ExportError::Courier(error) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store").detail(error.to_string())
             }

@@ -270,7 +270,7 @@ pub(super) async fn work(
         }
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::Dispatched { .. } | Answer::BlobKept(_) | Answer::BlobMismatch(_) | Answer::Imported(_) => {
+        Answer::Dispatched { .. } | Answer::Kept | Answer::Incomplete | Answer::Imported(_) => {
             unreachable!("the core answers work with what became of the work")
         }
     }

@@ -6,8 +6,12 @@
 //!     config.toml      the settings
 //!     registry.cbor    directory, certificates and revocation lists
 //!     sealing.age      what opens the contents that others have sealed; itself sealed for the signing key
+//!     content/         the attachments that the store says are complete, sealed, each named by its hash
 //!     seal.cbor        what all this is, signed by the office (schema::backup)
 //! ```
+//!
+//! Attachments never change, so a backup beside an earlier one shares its files where the disk can do that. The seal covers them too:
+//! the store names each by its hash.
 //!
 //! Not the signing key: a backup lies in drawers and travels on sticks, and whoever has that key *is* the
 //! office. It is kept apart, where it was put at enrolment; without it nobody opens the sealing keys.
@@ -28,13 +32,14 @@ use jiff::tz::Offset;
 use schema::backup::{BackupSeal, FileDigest, SEAL_BYTES_MAX, SealError, open_backup_seal, seal_backup};
 use schema::directory::Directory;
 use schema::event::Verifier;
-use schema::id::{OfficeId, hex};
+use schema::id::{BlobHash, OfficeId, hex};
 use schema::registry::{REGISTRY_BYTES_MAX, Registry, Roots};
 use schema::time::Millis;
 use sha2::{Digest, Sha256};
 
 use crate::api::day_in_vietnam;
 use crate::config::{CONFIG_BYTES_MAX, Config, ConfigError, DataFolder, read_bounded};
+use crate::content::{self, ContentError, bring, make_folder, whole_folder};
 use crate::keyring::{KeyringError, Unlock};
 use crate::runtime::SELF_CHECK_EVENTS;
 use crate::sealing::{SealingKeys, SealingKeysError};
@@ -51,6 +56,8 @@ pub const CONFIG_FILE: &str = "config.toml";
 pub const REGISTRY_FILE: &str = "registry.cbor";
 /// The keys under which others seal for the office.
 pub const SEALING_FILE: &str = "sealing.age";
+/// The folder of attachments.
+pub const CONTENT_FOLDER: &str = "content";
 /// The seal.
 pub const SEAL_FILE: &str = "seal.cbor";
 /// The seal goes first when one is removed: half a backup must not look like one.
@@ -58,6 +65,8 @@ const FILES: [&str; 5] = [SEAL_FILE, STORE_FILE, CONFIG_FILE, REGISTRY_FILE, SEA
 
 /// Bytes read at a time when files are copied or hashed.
 const PIECE_BYTES: usize = 1024 * 1024;
+/// Attachments listed at a time.
+const ATTACHMENTS_LISTED: u32 = 256;
 /// Entries of the target folder that are looked at for earlier backups.
 const ENTRIES_MAX: usize = 10_000;
 /// Longest office code in a name, in bytes.
@@ -98,6 +107,9 @@ pub enum BackupError {
     /// The settings, the registry or the lock of the station cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// An attachment cannot be copied, or is damaged.
+    #[error("an attachment of the store cannot be used: nothing was changed")]
+    Content(#[source] ContentError),
     /// The signing key cannot be used.
     #[error(
         "the office's signing key cannot be used; it is never part of a backup: bring it from where it was \
@@ -250,6 +262,8 @@ pub enum Progress {
     Copied(u64, u64),
     /// So many bytes of so many were hashed.
     Hashed(u64, u64),
+    /// So many attachments are there.
+    Brought(u64),
     /// The store is being checked.
     Checked(verify::Progress),
 }
@@ -333,6 +347,7 @@ pub fn create(
         });
         looked.map_err(of_store(&database))?;
         sync(&copy)?;
+        copy_attachments(folder, out, &part, progress)?;
         let settings = read_bounded(&folder.config(), CONFIG_BYTES_MAX)?;
         let registry = read_bounded(&config.registry, REGISTRY_BYTES_MAX as u64)?;
         write_new(&part.join(CONFIG_FILE), &settings)?;
@@ -392,6 +407,57 @@ pub fn create(
     }
 }
 
+/// Copies the attachments that the copy of the store says are complete. Those of the newest earlier backup are shared with it.
+fn copy_attachments(
+    folder: &DataFolder,
+    out: &Path,
+    part: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), BackupError> {
+    let named = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(NAME_PREFIX)
+    };
+    let mut earlier = entries(out)?.into_iter().filter(named).map(|path| path.join(CONTENT_FOLDER));
+    let earlier = earlier.rfind(|content| content.is_dir());
+    let to = part.join(CONTENT_FOLDER);
+    bring_attachments(
+        &part.join(STORE_FILE),
+        &whole_folder(&folder.content()),
+        &to,
+        earlier.as_deref(),
+        progress,
+    )
+}
+
+/// Brings every attachment that a store says is complete from one folder into another.
+fn bring_attachments(
+    store: &Path,
+    from: &Path,
+    to: &Path,
+    linked: Option<&Path>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), BackupError> {
+    let of_store = |source| BackupError::Store { path: store.to_owned(), source };
+    make_folder(to).map_err(BackupError::Content)?;
+    let store = Inspection::open(store).map_err(of_store)?;
+    let (mut after, mut brought) = (0, 0);
+    loop {
+        let attachments = store.attachments(after, ATTACHMENTS_LISTED).map_err(of_store)?;
+        let Some((last, _)) = attachments.last() else { break };
+        after = *last;
+        for (_, blob) in attachments {
+            bring(from, to, &blob, linked).map_err(|error| match error.is_disk_full() {
+                true => BackupError::DiskFull { path: to.to_owned(), needed: blob.length },
+                false => BackupError::Content(error),
+            })?;
+            brought += 1;
+            progress(Progress::Brought(brought));
+        }
+    }
+    sync_folder(to)
+}
+
 /// Checks everything about a backup: seal, files, and the copy from end to end.
 ///
 /// # Errors
@@ -408,7 +474,8 @@ pub fn check(
         let found = digest(&path, &mut |done, total| progress(Progress::Hashed(done, total)))?;
         same(&path, found, expected)?;
     }
-    let (outline, counted) = check_copy(&backup.join(STORE_FILE), &seal, trust, progress)?;
+    let store = backup.join(STORE_FILE);
+    let (outline, counted) = check_copy(&store, &backup.join(CONTENT_FOLDER), &seal, trust, progress)?;
     Ok(Checked { seal, outline, counted })
 }
 
@@ -442,6 +509,7 @@ fn same(path: &Path, found: FileDigest, expected: FileDigest) -> Result<(), Back
 /// Looks through a copy from end to end and compares it with its seal.
 fn check_copy(
     path: &Path,
+    contents: &Path,
     seal: &BackupSeal,
     trust: &Trust,
     progress: &mut dyn FnMut(Progress),
@@ -454,7 +522,7 @@ fn check_copy(
         progress(Progress::Checked(step));
         ControlFlow::Continue(())
     };
-    let looked = full_check(&copy, seal.office, &verifier, &mut each);
+    let looked = full_check(&copy, contents, seal.office, &verifier, &mut each);
     let (counted, found) = looked.unwrap_or_default();
     if let Some(found) = found {
         return Err(broken(found));
@@ -544,7 +612,7 @@ fn remove_oldest(
         let whole = fs::metadata(path.join(STORE_FILE)).is_ok_and(|file| file.len() == seal.store.length);
         let ours = entries(&path)?.iter().all(|file| {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            FILES.contains(&name.as_str())
+            FILES.contains(&name.as_str()) || (name == CONTENT_FOLDER && holds_attachments_only(file))
         });
         if seal.office == office && whole && ours {
             earlier.push((seal.sealed_at, seal.position, path));
@@ -563,10 +631,25 @@ fn remove_oldest(
                 _ => {}
             }
         }
+        let content = path.join(CONTENT_FOLDER);
+        if content.exists() {
+            fs::remove_dir_all(&content).map_err(BackupError::file("remove", &content))?;
+        }
         fs::remove_dir(&path).map_err(BackupError::file("remove", &path))?;
         removed.push(path);
     }
     Ok(removed)
+}
+
+/// Whether every entry of a folder is named like an attachment.
+fn holds_attachments_only(folder: &Path) -> bool {
+    let Ok(mut listed) = fs::read_dir(folder) else { return false };
+    listed.all(|entry| {
+        entry.is_ok_and(|entry| {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            is_file && entry.file_name().to_str().is_some_and(|name| name.parse::<BlobHash>().is_ok())
+        })
+    })
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
@@ -581,16 +664,8 @@ fn sync(path: &Path) -> Result<(), BackupError> {
     file.sync_all().map_err(BackupError::file("sync", path))
 }
 
-/// A new name survives a power cut only once its folder is synced. Some file systems of removable disks
-/// cannot sync a folder; they have nothing better to offer.
 fn sync_folder(path: &Path) -> Result<(), BackupError> {
-    let folder = File::open(path).map_err(BackupError::file("open", path))?;
-    match folder.sync_all() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Ok(())
-        }
-        done => done.map_err(BackupError::file("sync", path)),
-    }
+    content::sync_folder(path).map_err(BackupError::file("sync", path))
 }
 
 fn digest_of(bytes: &[u8]) -> FileDigest {

@@ -23,10 +23,11 @@ use schema::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupError, CONFIG_FILE, Progress, REGISTRY_FILE, SEALING_FILE, STORE_FILE, Trust, check_copy,
-    digest_of, pump, read_seal, same, sync, sync_folder, utc,
+    BackupError, CONFIG_FILE, CONTENT_FOLDER, Progress, REGISTRY_FILE, SEALING_FILE, STORE_FILE, Trust,
+    bring_attachments, check_copy, digest_of, pump, read_seal, same, sync, sync_folder, utc,
 };
 use crate::config::{CONFIG_BYTES_MAX, Config, DataFolder, read_bounded};
+use crate::content::{make_folder, whole_folder};
 use crate::keyring::{Unlock, replace_private};
 use crate::node::Node;
 use crate::sealing::{SEALING_KEYS_BYTES_MAX, SealingKeys};
@@ -140,7 +141,7 @@ pub fn restore(
     step(Step::Accepted);
 
     let ready = folder.path().join(READY_FILE);
-    let made = make_ready(&ready, from, &seal, &trust, step).and_then(|outline| {
+    let made = make_ready(folder, &ready, from, &seal, &trust, step).and_then(|outline| {
         let registry = Arc::clone(&trust.registry);
         let opened =
             Store::open(&ready).and_then(|store| Node::open(store, key, registry, config.office, seed, now));
@@ -256,6 +257,7 @@ fn holds_nothing_more(folder: &DataFolder, from: &Path, seal: &BackupSeal) -> Re
 }
 
 fn make_ready(
+    folder: &DataFolder,
     ready: &Path,
     from: &Path,
     seal: &BackupSeal,
@@ -278,8 +280,16 @@ fn make_ready(
     written.sync_all().map_err(BackupError::file("sync", ready))?;
     step(Step::Copied);
     let mut working = |progress| step(Step::Working(progress));
-    let (outline, _) = check_copy(ready, seal, trust, &mut working)?;
+    let contents = from.join(CONTENT_FOLDER);
+    let (outline, _) = check_copy(ready, &contents, seal, trust, &mut working)?;
     step(Step::Checked);
+    // They are named by what they hold: beside those of the present store they are in nobody's way.
+    let content = folder.content();
+    make_folder(&content).map_err(BackupError::Content)?;
+    bring_attachments(ready, &contents, &whole_folder(&content), None, &mut |progress| {
+        step(Step::Working(progress));
+    })?;
+    sync_folder(&content)?;
     Ok(outline)
 }
 

@@ -16,6 +16,7 @@ use crate::backup::{self, BackupError, Progress, Trust};
 use crate::cli::client::CliError;
 use crate::cli::unlock::{UnlockArgs, refused};
 use crate::config::{Config, ConfigError, DataFolder};
+use crate::content::whole_folder;
 use crate::keyring::random_bytes;
 use crate::runtime::now;
 use crate::store::{Inspection, Outline, StoreError};
@@ -145,9 +146,10 @@ pub(super) fn verify(folder: &DataFolder) -> Result<Answer, CliError> {
     let store = |source: StoreError| failed(&BackupError::Store { path: path.clone(), source });
     let started = Instant::now();
     let mut progress = Shown::default();
+    let contents = whole_folder(&folder.content());
     let looked = Inspection::open(&path).map(|store| {
         let verifier = Verifier::new(Arc::clone(&registry));
-        full_check(&store, config.office, &verifier, &mut |step| {
+        full_check(&store, &contents, config.office, &verifier, &mut |step| {
             progress.tell(Progress::Checked(step));
             ControlFlow::Continue(())
         })
@@ -213,6 +215,7 @@ impl Shown {
         let words = match progress {
             Progress::Copied(done, total) => format!("{} / {} MiB copied", mib(done), mib(total)),
             Progress::Hashed(done, total) => format!("{} / {} MiB hashed", mib(done), mib(total)),
+            Progress::Brought(attachments) => format!("{attachments} attachments copied"),
             Progress::Checked(verify::Progress::Structure) => "checking the file's structure".to_owned(),
             Progress::Checked(verify::Progress::Events(done, total)) => {
                 format!("{done} / {total} events checked")

@@ -499,7 +499,7 @@ fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, Cl
             Path::new(name).file_name().map_or(format!("{n}"), |name| name.to_string_lossy().into_owned());
         let path = out.join(&name);
         let path = if path.exists() { out.join(format!("{n}-{name}")) } else { path };
-        let expected = attachment["hash"].as_str().unwrap_or_default();
+        let expected = attachment["sha256"].as_str().unwrap_or_default();
         let bytes = write_whole(&path, |file| {
             let mut hashing = Hashing { file, hash: Sha256::new() };
             let bytes =

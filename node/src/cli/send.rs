@@ -284,10 +284,10 @@ fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
     let mut attachments = Vec::new();
     for path in &args.files {
         let (hash, length) = hash_of(path)?;
-        client.send_file(true, &format!("/blobs/{hash}?length={length}&secrecy={}", args.secrecy), path)?;
+        client.send_file(true, &format!("/files/{hash}?length={length}&secrecy={}", args.secrecy), path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         attachments
-            .push(json!({ "blob": hash, "length": length, "name": name, "media_type": media_type(path) }));
+            .push(json!({ "sha256": hash, "length": length, "name": name, "media_type": media_type(path) }));
     }
     Ok(json!({
         "document": args.document,

@@ -30,6 +30,11 @@ impl DataFolder {
         self.0.join("tram.db")
     }
 
+    /// The attachments ([`crate::content`]).
+    pub fn content(&self) -> PathBuf {
+        self.0.join("content")
+    }
+
     /// The search index: follows from the store and may be removed while the station stands still.
     pub fn search(&self) -> PathBuf {
         self.0.join("search.db")

@@ -1,7 +1,9 @@
 //! One connection at work: jobs out, messages in, until the line is lost.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use minicbor::bytes::ByteVec;
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
-use schema::id::BlobHash;
+use schema::event::Urgency;
+use schema::id::{BlobHash, RegionId};
 use schema::inbound::{Opened, Refused};
 use schema::wire;
 use schema::words::Bilingual;
@@ -27,8 +30,10 @@ use super::line::jittered;
 use super::mailbox::{Arrived, Mailbox, Next};
 use super::pace::{Pace, patience};
 use super::{Connection, Ended, Job, LinkSetting};
+use crate::content::{ContentError, Contents};
 use crate::runtime::{Inputs, Keeper};
-use crate::step::{Delivery, Input, Publication, PublishOutcome};
+use crate::step::{Came, Delivery, Input, Publication, PublishOutcome};
+use crate::words::with_causes;
 
 /// A message that is being opened.
 type Opening = JoinHandle<Result<(Delivery, Opened), JoinError>>;
@@ -38,7 +43,7 @@ const WAITING_MAX: usize = 512;
 /// Most publishes on their way at once.
 const PUBLISHES_MAX: usize = 16;
 /// Most chunks on their way at once, in each direction.
-const CHUNKS_MAX: usize = 8;
+const CHUNKS_MAX: usize = 16;
 /// A message that the core has not acknowledged after this time is forgotten here; the relay delivers it
 /// again.
 const UNACKED_FORGOTTEN: Duration = Duration::from_secs(600);
@@ -64,7 +69,29 @@ enum Done {
     Publish { job: Job, bytes: usize, took: Duration, outcome: PublishOutcome },
     Offer { blob: BlobRef, chunks: Option<Vec<u32>> },
     Store { blob: BlobRef, bytes: usize, took: Duration, stored: bool },
-    Fetch { job: Job, took: Duration, answered: bool, bytes: Option<Bytes> },
+    Fetch { job: Job, took: Duration, answered: bool, came: Came },
+}
+
+/// Jobs that wait, the most urgent first, and in their order among these.
+#[derive(Default)]
+struct Lanes {
+    waiting: BTreeMap<(Reverse<Urgency>, u64), Job>,
+    count: u64,
+}
+
+impl Lanes {
+    fn push(&mut self, urgency: Urgency, job: Job) {
+        self.count += 1;
+        self.waiting.insert((Reverse(urgency), self.count), job);
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        self.waiting.pop_first().map(|(_, job)| job)
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.len()
+    }
 }
 
 struct Carrier<'a> {
@@ -73,8 +100,8 @@ struct Carrier<'a> {
     jetstream: Context,
     publishes: VecDeque<Job>,
     requests: VecDeque<Job>,
-    stores: VecDeque<Job>,
-    fetches: VecDeque<Job>,
+    stores: Lanes,
+    fetches: Lanes,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Jobs under way, so that each can be answered when the line is lost.
     promised: Promised,
@@ -127,8 +154,8 @@ pub(super) async fn carry(
         jetstream,
         publishes: VecDeque::new(),
         requests: VecDeque::new(),
-        stores: VecDeque::new(),
-        fetches: VecDeque::new(),
+        stores: Lanes::default(),
+        fetches: Lanes::default(),
         under_way: FuturesUnordered::new(),
         promised: Promised::default(),
         upload_bytes: 0,
@@ -316,14 +343,14 @@ impl Carrier<'_> {
                 self.promised.offers.insert(blob.hash, *blob);
                 self.requests.push_back(job);
             }
-            Job::Store { blob, .. } => {
+            Job::Store { blob, urgency, .. } => {
                 let run = Run { blob: *blob, left: 0, stored: 0 };
                 self.promised.stores.entry(blob.hash).or_insert(run).left += 1;
-                self.stores.push_back(job);
+                self.stores.push(*urgency, job);
             }
-            Job::Fetch { blob, index, .. } => {
+            Job::Fetch { blob, index, urgency, .. } => {
                 self.promised.fetches.insert((blob.hash, *index), job.clone());
-                self.fetches.push_back(job);
+                self.fetches.push(*urgency, job);
             }
         }
         Ok(())
@@ -343,13 +370,13 @@ impl Carrier<'_> {
             }
         }
         while self.promised.storing < self.store_pace.window() && self.publishes.is_empty() {
-            let Some(job) = self.stores.pop_front() else { break };
+            let Some(job) = self.stores.pop() else { break };
             self.promised.storing += 1;
-            self.start_store(job);
+            self.start_store(&job);
         }
         let fetching = self.promised.fetches.len().saturating_sub(self.fetches.len());
         for _ in fetching..self.fetch_pace.window() {
-            let Some(job) = self.fetches.pop_front() else { break };
+            let Some(job) = self.fetches.pop() else { break };
             self.start_fetch(&job);
         }
     }
@@ -379,9 +406,9 @@ impl Carrier<'_> {
     }
 
     fn start_offer(&mut self, blob: BlobRef) {
-        let request = self.ask(&BlobRequest::Offer { blob }, patience(self.upload_bytes));
+        let asker = self.asker(patience(self.upload_bytes));
         self.under_way.push(Box::pin(async move {
-            let chunks = match request.await {
+            let chunks = match asker.ask(&BlobRequest::Offer { blob }).await {
                 Some(BlobReply::Missing { chunks }) => Some(chunks),
                 _ => None,
             };
@@ -389,16 +416,27 @@ impl Carrier<'_> {
         }));
     }
 
-    fn start_store(&mut self, job: Job) {
-        let Job::Store { blob, index, bytes } = job else { return };
-        let length = bytes.len();
+    fn start_store(&mut self, job: &Job) {
+        let Job::Store { blob, index, .. } = *job else { return };
+        let length = blob.chunk_length(index).unwrap_or_default();
         self.upload_bytes += length;
-        let chunk = ByteVec::from(bytes.to_vec());
-        let request =
-            self.ask(&BlobRequest::Store { blob, index, bytes: chunk }, patience(self.upload_bytes));
+        let asker = self.asker(patience(self.upload_bytes));
+        let contents = Arc::clone(&self.setting.contents);
         self.under_way.push(Box::pin(async move {
             let began = Instant::now();
-            let stored = match request.await {
+            let read = tokio::task::spawn_blocking(move || contents.chunk(&blob, index)).await;
+            let bytes = match read {
+                Ok(Ok(bytes)) => ByteVec::from(bytes),
+                Ok(Err(error)) => {
+                    tracing::error!(error = with_causes(&error), "an attachment cannot be sent");
+                    return Done::Store { blob, bytes: length, took: began.elapsed(), stored: false };
+                }
+                Err(error) => {
+                    tracing::error!(%error, "reading an attachment panicked");
+                    return Done::Store { blob, bytes: length, took: began.elapsed(), stored: false };
+                }
+            };
+            let stored = match asker.ask(&BlobRequest::Store { blob, index, bytes }).await {
                 Some(BlobReply::Stored | BlobReply::Missing { .. }) => true,
                 Some(BlobReply::Refused { reason }) => {
                     tracing::warn!(blob = %blob.hash, index, reason, "the relay refused a chunk");
@@ -411,57 +449,33 @@ impl Carrier<'_> {
     }
 
     fn start_fetch(&mut self, job: &Job) {
-        let Job::Fetch { blob, index, sender } = *job else { return };
+        let Job::Fetch { blob, index, sender, .. } = *job else { return };
         // The relay may have to ask another region first, and the chunks asked for before come down the same
         // line.
         let wait =
             patience(self.fetch_pace.window() * schema::blob::CHUNK_BYTES as usize) + Duration::from_secs(10);
-        let request = self.ask(&BlobRequest::Fetch { blob, index, sender }, wait);
+        let (asker, job) = (self.asker(wait), job.clone());
+        let contents = Arc::clone(&self.setting.contents);
         self.under_way.push(Box::pin(async move {
             let began = Instant::now();
-            let reply = request.await;
-            let answered = reply.is_some();
-            let bytes = match reply {
-                Some(BlobReply::Chunk { bytes }) => Some(Bytes::from(Vec::from(bytes))),
+            let reply = asker.ask(&BlobRequest::Fetch { blob, index, sender }).await;
+            let (answered, took) = (reply.is_some(), began.elapsed());
+            let came = match reply {
+                Some(BlobReply::Chunk { bytes }) => keep(contents, blob, index, bytes.into()).await,
                 Some(BlobReply::Refused { reason }) => {
                     tracing::warn!(blob = %blob.hash, index, reason, "the relay refused to give a chunk");
-                    None
+                    Came::Absent
                 }
-                _ => None,
+                _ => Came::Absent,
             };
-            Done::Fetch { job: Job::Fetch { blob, index, sender }, took: began.elapsed(), answered, bytes }
+            Done::Fetch { job, took, answered, came }
         }));
     }
 
-    /// Asks the relay about an attachment; `None` when it does not answer as agreed.
-    fn ask(&self, request: &BlobRequest, wait: Duration) -> BoxFuture<'static, Option<BlobReply>> {
+    fn asker(&self, patience: Duration) -> BlobAsker {
         let subject = wire::blob_request(&self.setting.office);
-        let payload = Bytes::from(encode_blob_message(request));
         let (client, relay) = (self.client.clone(), self.setting.relay.clone());
-        Box::pin(async move {
-            let until = Instant::now() + wait;
-            loop {
-                let left = until.saturating_duration_since(Instant::now());
-                let request = Request::new().payload(payload.clone()).timeout(Some(left));
-                match client.send_request(subject.clone(), request).await {
-                    Ok(reply) => match parse_blob_message(&reply.payload) {
-                        Ok(reply) => return Some(reply),
-                        Err(error) => {
-                            tracing::warn!(%relay, %error, "the relay gave no answer about an attachment");
-                            return None;
-                        }
-                    },
-                    // The server is up before the relay behind it: that is a matter of seconds.
-                    Err(error) if error.kind() == RequestErrorKind::NoResponders && left > UNSERVED_PAUSE => {
-                        sleep(jittered(UNSERVED_PAUSE)).await;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%relay, %error, "request about an attachment failed");
-                        return None;
-                    }
-                }
-            }
-        })
+        BlobAsker { client, relay, subject, patience }
     }
 
     /// Books what is done and says what the core is told.
@@ -513,7 +527,7 @@ impl Carrier<'_> {
                 self.requests.push_back(Job::Offer(blob));
                 None
             }
-            Done::Fetch { job, took, answered, bytes } => {
+            Done::Fetch { job, took, answered, came } => {
                 if answered {
                     self.fetch_pace.arrived(took);
                 } else {
@@ -521,7 +535,7 @@ impl Carrier<'_> {
                 }
                 let Job::Fetch { blob, index, .. } = job else { return None };
                 self.promised.fetches.remove(&(blob.hash, index));
-                Some(Input::Chunk { blob, index, bytes, relay: Some(relay) })
+                Some(Input::Chunk { blob, index, came })
             }
         }
     }
@@ -540,6 +554,64 @@ impl Carrier<'_> {
             blobs.into_values().map(|blob| Input::BlobMissing { relay: relay.clone(), blob, chunks: None });
         let fetches = promised.fetches.into_values().filter_map(|job| job.failed(relay));
         publishes.chain(offers).chain(fetches).collect()
+    }
+}
+
+/// Asks the relay about attachments.
+struct BlobAsker {
+    client: Client,
+    relay: RegionId,
+    subject: String,
+    patience: Duration,
+}
+
+impl BlobAsker {
+    /// What it answers; `None` when it does not answer as agreed.
+    async fn ask(&self, request: &BlobRequest) -> Option<BlobReply> {
+        let relay = &self.relay;
+        let payload = Bytes::from(encode_blob_message(request));
+        let until = Instant::now() + self.patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let request = Request::new().payload(payload.clone()).timeout(Some(left));
+            match self.client.send_request(self.subject.clone(), request).await {
+                Ok(reply) => match parse_blob_message(&reply.payload) {
+                    Ok(reply) => return Some(reply),
+                    Err(error) => {
+                        tracing::warn!(%relay, %error, "the relay gave no answer about an attachment");
+                        return None;
+                    }
+                },
+                // The server is up before the relay behind it: that is a matter of seconds.
+                Err(error) if error.kind() == RequestErrorKind::NoResponders && left > UNSERVED_PAUSE => {
+                    sleep(jittered(UNSERVED_PAUSE)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%relay, %error, "request about an attachment failed");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Puts a chunk on the disk, where it keeps nobody waiting.
+async fn keep(contents: Arc<Contents>, blob: BlobRef, index: u32, bytes: Vec<u8>) -> Came {
+    let kept = tokio::task::spawn_blocking(move || contents.keep_chunk(&blob, index, &bytes)).await;
+    match kept {
+        Ok(Ok(())) => Came::Kept,
+        Ok(Err(error @ ContentError::Shape { .. })) => {
+            tracing::warn!(%error, "chunk of a wrong size refused");
+            Came::Absent
+        }
+        Ok(Err(error)) => {
+            tracing::error!(error = with_causes(&error), "a chunk of an attachment is not kept");
+            Came::NoRoom
+        }
+        Err(error) => {
+            tracing::error!(%error, "keeping a chunk panicked");
+            Came::NoRoom
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use bytes::Bytes;
 use schema::blob::BlobRef;
+use schema::event::Urgency;
 use schema::id::{OfficeId, RegionId};
 use schema::time::Millis;
 use schema::wire;
@@ -42,9 +43,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::content::Contents;
 use crate::keyring::Login;
 use crate::runtime::{Inputs, Keeper};
-use crate::step::{Delivery, Effect, Input, Publication, PublishOutcome};
+use crate::step::{Came, Delivery, Effect, Input, Publication, PublishOutcome};
 
 /// Effects that wait for one link. The core's own windows are far below; when it is full all the same, the
 /// core answers for the link ([`Job::failed`]) instead of waiting for it.
@@ -89,8 +91,8 @@ pub enum Job {
         blob: BlobRef,
         /// Which chunk.
         index: u32,
-        /// Its bytes.
-        bytes: Bytes,
+        /// How urgent it is.
+        urgency: Urgency,
     },
     /// [`Effect::FetchChunk`].
     Fetch {
@@ -100,6 +102,8 @@ pub enum Job {
         index: u32,
         /// Who sent the event that names it.
         sender: OfficeId,
+        /// How urgent it is.
+        urgency: Urgency,
     },
 }
 
@@ -112,10 +116,15 @@ impl Job {
             }
             Effect::Ack { relay, delivery } => (relay, Self::Ack(delivery)),
             Effect::OfferBlob { relay, blob } => (relay, Self::Offer(blob)),
-            Effect::StoreChunk { relay, blob, index, bytes } => (relay, Self::Store { blob, index, bytes }),
-            Effect::FetchChunk { relay, blob, index, sender } => (relay, Self::Fetch { blob, index, sender }),
+            Effect::StoreChunk { relay, blob, index, urgency } => {
+                (relay, Self::Store { blob, index, urgency })
+            }
+            Effect::FetchChunk { relay, blob, index, sender, urgency } => {
+                (relay, Self::Fetch { blob, index, sender, urgency })
+            }
             Effect::Answer { .. }
             | Effect::Rest { .. }
+            | Effect::Examine { .. }
             | Effect::Announce { .. }
             | Effect::KeyChanged { .. } => return None,
         })
@@ -133,7 +142,7 @@ impl Job {
                 Input::BlobMissing { relay: relay.clone(), blob: *blob, chunks: None }
             }
             Self::Fetch { blob, index, .. } => {
-                Input::Chunk { blob: *blob, index: *index, bytes: None, relay: Some(relay.clone()) }
+                Input::Chunk { blob: *blob, index: *index, came: Came::Absent }
             }
         })
     }
@@ -208,6 +217,8 @@ pub struct LinkSetting {
     pub login: Login,
     /// Keeps the registry, and judges by it what comes in.
     pub keeper: Keeper,
+    /// Keeps the attachments.
+    pub contents: Arc<Contents>,
     /// The core takes no deliveries before this: [`Effect::Rest`].
     pub rests_until: watch::Receiver<Instant>,
     /// Where it is shown how the link stands.
@@ -492,11 +503,12 @@ mod tests {
             Some(Input::Published { publication: Publication(7), outcome: PublishOutcome::Unknown })
         );
         assert!(unknown, "{failed:?}");
-        for job in [Job::Offer(blob), Job::Store { blob, index: 0, bytes: Bytes::new() }] {
+        let urgency = Urgency::Normal;
+        for job in [Job::Offer(blob), Job::Store { blob, index: 0, urgency }] {
             assert!(matches!(job.failed(&relay()), Some(Input::BlobMissing { chunks: None, .. })));
         }
-        let fetch = Job::Fetch { blob, index: 3, sender: OfficeId::new([2; 16]) };
-        assert!(matches!(fetch.failed(&relay()), Some(Input::Chunk { index: 3, bytes: None, .. })));
+        let fetch = Job::Fetch { blob, index: 3, sender: OfficeId::new([2; 16]), urgency };
+        assert!(matches!(fetch.failed(&relay()), Some(Input::Chunk { index: 3, came: Came::Absent, .. })));
         assert!(Job::Ack(Delivery(1)).failed(&relay()).is_none());
     }
 }

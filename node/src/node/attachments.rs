@@ -1,28 +1,28 @@
-//! Attachments on their way: offered to relays before the event that names them, fetched from relays after it.
+//! Attachments on their way: offered to relays before the event that names them, fetched from relays after it. Their bytes never pass
+//! through here: whoever carries them puts them on the disk ([`crate::content`]) and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Place, SentPlace};
-use schema::event::Urgency;
-use schema::id::{BlobHash, OfficeId, RegionId};
+use schema::event::{Event, Urgency};
+use schema::id::{BlobHash, Position, RegionId};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
 use super::receive::owe;
 use super::{Node, StepError, Work};
-use crate::step::Effect;
-use crate::store::{BlobProgress, DueRow, StoreError};
+use crate::step::{Answer, Came, Effect, Found, Opening, Ticket};
+use crate::store::{AwaitedBlob, DueRow, StoreError, openings};
 
 /// Attachments being uploaded to one relay at a time; an express document may start one more.
 pub const UPLOADS_MAX: usize = 2;
 /// Chunks uploaded between two offers.
-pub const CHUNKS_PER_RUN: usize = 8;
+pub const CHUNKS_PER_RUN: usize = 64;
 /// Attachments being fetched at a time.
 pub const DOWNLOADS_MAX: usize = 8;
 /// Chunks of one attachment asked for at a time.
-pub const FETCHES_MAX: usize = 8;
+pub const FETCHES_MAX: usize = 16;
 
 /// An event whose attachments wait for their turn is looked at again after this, in milliseconds.
 pub(super) const QUEUE_WAIT_MS: u64 = 5 * Millis::SECOND;
@@ -32,6 +32,8 @@ const CROWDED_OUT_MAX: usize = 4_096;
 const FETCH_WAIT_MS: u64 = Millis::SECOND;
 /// Longest wait before an attachment is asked for again, in milliseconds.
 const FETCH_WAIT_MAX_MS: u64 = 10 * Millis::MINUTE;
+/// A disk that did not take a chunk, or could not be read, is tried again after this, in milliseconds.
+const DISK_WAIT_MS: u64 = Millis::MINUTE;
 
 /// What is being uploaded and fetched. Not recorded: after a start it begins anew where the chunks end.
 #[derive(Default)]
@@ -40,20 +42,36 @@ pub(super) struct Transfers {
     /// Rows whose attachments found no room among the uploads: they are looked at again when one ends.
     crowded_out: BTreeMap<SentPlace, u32>,
     downloads: BTreeMap<BlobHash, Download>,
+    /// Somebody looks at what is on the disk of these, and who waits for what is found.
+    examining: BTreeMap<BlobHash, Vec<Ticket>>,
+    /// There is room for what else is awaited.
+    refill: bool,
 }
 
 struct Upload {
     blob: BlobRef,
+    urgency: Urgency,
     complete_at: Option<Millis>,
     waiting: Vec<(SentPlace, u32)>,
 }
 
 struct Download {
-    blob: BlobRef,
-    sender: OfficeId,
+    awaited: AwaitedBlob,
+    /// What is neither here nor asked for; nobody knows before somebody has looked.
+    missing: Option<BTreeSet<u32>>,
     in_flight: BTreeSet<u32>,
     not_before: Millis,
     tries: u32,
+}
+
+impl Download {
+    fn new(awaited: AwaitedBlob, now: Millis) -> Self {
+        Self { awaited, missing: None, in_flight: BTreeSet::new(), not_before: now, tries: 0 }
+    }
+
+    fn is_all_here(&self) -> bool {
+        self.in_flight.is_empty() && self.missing.as_ref().is_some_and(BTreeSet::is_empty)
+    }
 }
 
 /// Where the attachments of an event are.
@@ -70,7 +88,19 @@ pub(super) enum BlobsAt {
 impl Transfers {
     /// When the next attachment may be asked for.
     pub(super) fn wakeup(&self) -> Option<Millis> {
-        self.downloads.values().filter(|d| d.in_flight.is_empty()).map(|d| d.not_before).min()
+        let idle =
+            |(hash, d): &(&BlobHash, &Download)| d.in_flight.is_empty() && !self.examining.contains_key(hash);
+        self.downloads.iter().filter(idle).map(|(_, d)| d.not_before).min()
+    }
+
+    /// Forgets everything, because the tables say something else; whoever waits is to be told.
+    pub(super) fn start_anew(&mut self) -> Vec<Ticket> {
+        std::mem::take(self).examining.into_values().flatten().collect()
+    }
+
+    /// What else is awaited is looked for at the end of this step.
+    pub(super) fn refill(&mut self) {
+        self.refill = true;
     }
 
     /// Nothing is asked for before this moment.
@@ -98,28 +128,36 @@ impl Transfers {
     /// What was asked for over this or another line will not come any more.
     pub(super) fn line_is_down(&mut self) {
         for download in self.downloads.values_mut() {
-            download.in_flight.clear();
+            let asked = std::mem::take(&mut download.in_flight);
+            download.missing.get_or_insert_default().extend(asked);
         }
     }
 }
 
 impl Node {
-    /// Whether all attachments are here; otherwise the event waits for those that are not.
+    /// Whether all attachments of an event are here, and are what it says; otherwise it waits for those that are not.
     pub(super) fn await_blobs(
         &mut self,
-        from: &OfficeId,
+        version: u8,
+        event: &Event,
         place: &Place,
-        blobs: &[BlobRef],
         now: Millis,
     ) -> Result<bool, StoreError> {
         let mut complete = true;
         if mutant::is(Mutant::ReceiptBeforeAttachments) {
             return Ok(complete);
         }
-        for blob in blobs {
-            if !self.store.has_blob(&blob.hash)? {
-                self.store.await_blob(blob, from, place)?;
-                self.start_download(*blob, *from, now);
+        let openings = openings(version, event);
+        for blob in &event.blobs {
+            let opening = openings.iter().find(|opening| opening.enclosure.blob == *blob);
+            let here = match opening {
+                Some(opening) => self.store.opens(opening)?,
+                None => self.store.has_blob(&blob.hash)?,
+            };
+            if !here {
+                self.store.await_blob(blob, &event.office, place, event.urgency)?;
+                let (sender, urgency) = (event.office, event.urgency);
+                self.start_download(AwaitedBlob { blob: *blob, sender, urgency }, now);
                 complete = false;
             }
         }
@@ -162,7 +200,8 @@ impl Node {
                 }
                 _ if room => {
                     let waiting = waiting.collect();
-                    self.transfers.uploads.insert(key, Upload { blob: *blob, complete_at: None, waiting });
+                    let upload = Upload { blob: *blob, urgency, complete_at: None, waiting };
+                    self.transfers.uploads.insert(key, upload);
                     work.effects.push(Effect::OfferBlob { relay: relay.clone(), blob: *blob });
                     found = found.max(BlobsAt::UnderWay);
                 }
@@ -203,13 +242,9 @@ impl Node {
                     .retain(|_, upload| upload.complete_at.is_none_or(|at| now.since(at) < cutoff));
             }
             Some(chunks) => {
-                let blob = upload.blob;
+                let Upload { blob, urgency, .. } = *upload;
                 for index in chunks.into_iter().take(CHUNKS_PER_RUN) {
-                    let Some(bytes) = self.store.chunk(&blob.hash, index)? else {
-                        continue;
-                    };
-                    let (relay, bytes) = (relay.clone(), Bytes::from(bytes));
-                    work.effects.push(Effect::StoreChunk { relay, blob, index, bytes });
+                    work.effects.push(Effect::StoreChunk { relay: relay.clone(), blob, index, urgency });
                 }
             }
             None => self.abandon_uploads(relay, Some(&blob.hash), now)?,
@@ -244,82 +279,178 @@ impl Node {
         self.readmit(now)
     }
 
-    pub(super) fn start_download(&mut self, blob: BlobRef, sender: OfficeId, now: Millis) {
-        if self.transfers.downloads.len() < DOWNLOADS_MAX && blob.length <= BLOB_BYTES_MAX {
-            let fresh = Download { blob, sender, in_flight: BTreeSet::new(), not_before: now, tries: 0 };
-            self.transfers.downloads.entry(blob.hash).or_insert(fresh);
+    /// Begins to fetch an attachment when there is room; a more urgent one takes the place of the least urgent.
+    pub(super) fn start_download(&mut self, awaited: AwaitedBlob, now: Millis) {
+        let downloads = &mut self.transfers.downloads;
+        if awaited.blob.length > BLOB_BYTES_MAX || downloads.contains_key(&awaited.blob.hash) {
+            return;
         }
+        if downloads.len() >= DOWNLOADS_MAX {
+            let least = downloads.iter().min_by_key(|(_, download)| download.awaited.urgency);
+            let gives_way = least.filter(|(_, download)| download.awaited.urgency < awaited.urgency);
+            let Some(hash) = gives_way.map(|(hash, _)| *hash) else { return };
+            // It goes on where it was once there is room again.
+            downloads.remove(&hash);
+        }
+        downloads.insert(awaited.blob.hash, Download::new(awaited, now));
     }
 
-    pub(super) fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {
+    fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {
         if self.transfers.downloads.len() < DOWNLOADS_MAX {
-            for (blob, sender) in self.store.awaited_blobs(DOWNLOADS_MAX)? {
-                self.start_download(blob, sender, now);
+            for awaited in self.store.awaited_blobs(DOWNLOADS_MAX)? {
+                self.start_download(awaited, now);
             }
         }
         Ok(())
     }
 
+    /// Asks for what is missing, of the most urgent attachments first.
     pub(super) fn fetch(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
+        if std::mem::take(&mut self.transfers.refill) {
+            self.fill_downloads(now)?;
+        }
+        let unknown = |d: &&Download| d.not_before <= now && (d.missing.is_none() || d.is_all_here());
+        let unknown: Vec<BlobRef> =
+            self.transfers.downloads.values().filter(unknown).map(|d| d.awaited.blob).collect();
+        for blob in unknown {
+            self.examine(blob, None, work)?;
+        }
         let up = self.relays_up();
         if up.is_empty() {
             return Ok(());
         }
-        for download in self.transfers.downloads.values_mut() {
-            if download.not_before > now || download.in_flight.len() >= FETCHES_MAX {
+        let mut downloads: Vec<&mut Download> = self.transfers.downloads.values_mut().collect();
+        downloads.sort_by_key(|download| std::cmp::Reverse(download.awaited.urgency));
+        for download in downloads {
+            let Some(missing) = download.missing.as_mut().filter(|_| download.not_before <= now) else {
                 continue;
-            }
+            };
             let relay = &up[download.tries as usize % up.len()];
-            for index in self.store.missing_chunks(&download.blob, 2 * FETCHES_MAX)? {
-                if download.in_flight.len() < FETCHES_MAX && download.in_flight.insert(index) {
-                    let (relay, blob, sender) = (relay.clone(), download.blob, download.sender);
-                    work.effects.push(Effect::FetchChunk { relay, blob, index, sender });
-                }
+            let AwaitedBlob { blob, sender, urgency } = download.awaited;
+            while download.in_flight.len() < FETCHES_MAX
+                && let Some(index) = missing.pop_first()
+            {
+                download.in_flight.insert(index);
+                let relay = relay.clone();
+                work.effects.push(Effect::FetchChunk { relay, blob, index, sender, urgency });
             }
         }
         Ok(())
     }
 
-    pub(super) fn chunk(
+    /// Has somebody look at what is on the disk of an attachment.
+    pub(super) fn examine(
         &mut self,
         blob: BlobRef,
-        index: u32,
-        bytes: Option<Bytes>,
-        relay: Option<&RegionId>,
+        ticket: Option<Ticket>,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        if let Some(waiting) = self.transfers.examining.get_mut(&blob.hash) {
+            waiting.extend(ticket);
+            return Ok(());
+        }
+        let mut openings: Vec<Opening> = Vec::new();
+        for awaiting in self.store.awaiting(&blob.hash)? {
+            let opening = self.opening_at(awaiting.position, &blob)?;
+            openings.extend(opening.filter(|opening| !openings.contains(opening)));
+        }
+        self.transfers.examining.insert(blob.hash, ticket.into_iter().collect());
+        work.effects.push(Effect::Examine { blob, openings });
+        Ok(())
+    }
+
+    /// How an event of the journal opens one of its attachments; nothing when it does not say, or cannot be read.
+    fn opening_at(&self, position: Position, blob: &BlobRef) -> Result<Option<Opening>, StepError> {
+        let recorded = self.store.recorded_at(position)?;
+        let openings = openings(recorded.version, &recorded.event);
+        Ok(openings.into_iter().find(|opening| opening.enclosure.blob == *blob))
+    }
+
+    /// Somebody has looked.
+    pub(super) fn examined(
+        &mut self,
+        blob: BlobRef,
+        found: Found,
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        if let Some(download) = self.transfers.downloads.get_mut(&blob.hash) {
-            download.in_flight.remove(&index);
-            if bytes.is_none() {
-                let wait = FETCH_WAIT_MS << download.tries.min(10);
-                download.tries += 1;
-                download.not_before = now.plus(wait.min(FETCH_WAIT_MAX_MS));
+        let waiting = self.transfers.examining.remove(&blob.hash).unwrap_or_default();
+        let answer = if matches!(found, Found::Whole(_)) { Answer::Kept } else { Answer::Incomplete };
+        let answers = waiting.into_iter().map(|ticket| Effect::Answer { ticket, answer: answer.clone() });
+        work.effects.extend(answers);
+        let download = self.transfers.downloads.get_mut(&blob.hash);
+        match (found, download) {
+            (Found::Missing(chunks), Some(download)) => {
+                download.missing = Some(&chunks.into_iter().collect() - &download.in_flight);
             }
-        }
-        let Some(bytes) = bytes else { return Ok(()) };
-        if blob.chunk_length(index) != Some(bytes.len()) || blob.length > BLOB_BYTES_MAX {
-            let source = relay.map_or("upload", RegionId::as_str);
-            tracing::warn!(blob = %blob.hash, index, found = bytes.len(), source, "chunk of a wrong size refused");
-            return Ok(());
-        }
-        match self.store.keep_chunk(&blob, index, &bytes)? {
-            BlobProgress::Partial => {}
-            BlobProgress::Complete => {
-                self.transfers.downloads.remove(&blob.hash);
-                for (from, place) in self.store.settle_awaited(&blob.hash)? {
-                    owe(work, from, place);
-                }
-                self.fill_downloads(now)?;
-            }
-            BlobProgress::Mismatch => {
+            (Found::Other, download) => {
                 tracing::warn!(blob = %blob.hash, "attachment does not have its hash: dropped, asked for again");
-                if let Some(download) = self.transfers.downloads.get_mut(&blob.hash) {
+                if let Some(download) = download {
+                    // Of another relay, if there is one.
                     download.tries += 1;
-                    download.in_flight.clear();
+                    download.missing = None;
                 }
+            }
+            (Found::Unknown, Some(download)) => {
+                download.missing = None;
+                download.not_before = now.plus(DISK_WAIT_MS);
+            }
+            (Found::Missing(_) | Found::Unknown, None) => {}
+            (Found::Whole(opened), _) => self.is_whole(&blob, &opened, work)?,
+        }
+        Ok(())
+    }
+
+    /// An attachment is here: what waited for it and can be read has arrived.
+    fn is_whole(
+        &mut self,
+        blob: &BlobRef,
+        opened: &[(Opening, bool)],
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        self.transfers.downloads.remove(&blob.hash);
+        self.transfers.refill = true;
+        self.store.complete_blob(blob)?;
+        for (opening, _) in opened.iter().filter(|(_, holds)| *holds) {
+            self.store.keep_opening(opening, false)?;
+        }
+        for awaiting in self.store.awaiting(&blob.hash)? {
+            let readable = match self.opening_at(awaiting.position, blob)? {
+                None => true,
+                Some(opening) => match opened.iter().find(|(tried, _)| *tried == opening) {
+                    Some((_, holds)) => *holds,
+                    // It came while somebody looked: the next look is for it.
+                    None => continue,
+                },
+            };
+            if !readable {
+                tracing::error!(from = %awaiting.from, blob = %blob.hash, "an attachment is not the file that its document names");
+                self.store.is_unreadable(&blob.hash, &awaiting)?;
+            } else if self.store.stop_awaiting(&blob.hash, &awaiting)? {
+                owe(work, awaiting.from, awaiting.place);
             }
         }
         Ok(())
+    }
+
+    /// A person's file was sealed here.
+    pub(super) fn enclosed(&mut self, opening: &Opening) -> Result<Answer, StepError> {
+        self.store.complete_blob(&opening.enclosure.blob)?;
+        self.store.keep_opening(opening, true)?;
+        Ok(Answer::Kept)
+    }
+
+    pub(super) fn chunk(&mut self, blob: BlobRef, index: u32, came: Came, now: Millis) {
+        let Some(download) = self.transfers.downloads.get_mut(&blob.hash) else { return };
+        if !download.in_flight.remove(&index) || came == Came::Kept {
+            return;
+        }
+        download.missing.get_or_insert_default().insert(index);
+        let wait = match came {
+            Came::NoRoom => DISK_WAIT_MS,
+            _ => (FETCH_WAIT_MS << download.tries.min(10)).min(FETCH_WAIT_MAX_MS),
+        };
+        download.tries += u32::from(came == Came::Absent);
+        download.not_before = now.plus(wait);
     }
 }

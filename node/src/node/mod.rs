@@ -248,7 +248,8 @@ impl Node {
         self.heads_due_for_gaps(now);
         self.mend_schedule(now)?;
         self.sending.next_due = self.store.next_due()?;
-        self.fill_downloads(now)
+        self.transfers.refill();
+        Ok(())
     }
 
     /// This office.
@@ -312,7 +313,7 @@ impl Node {
                 self.trust_again(before);
                 self.unrecorded = newer;
                 self.sending.undo();
-                self.transfers = Transfers::default();
+                let waiting = self.transfers.start_anew();
                 self.greetings.undo(work.told_heads);
                 self.key_looked_at = false;
                 self.load_volatile(now)?;
@@ -322,7 +323,8 @@ impl Node {
                         let until = now.plus(REST_MS);
                         self.rest(until);
                         let refuse = |ticket| Effect::Answer { ticket, answer: Answer::DiskFull };
-                        Ok(tickets.into_iter().map(refuse).chain([Effect::Rest { until }]).collect())
+                        let refused = tickets.into_iter().chain(waiting).map(refuse);
+                        Ok(refused.chain([Effect::Rest { until }]).collect())
                     }
                     error => Err(error),
                 }
@@ -421,14 +423,13 @@ impl Node {
                 let summary = self.accept(opened, "courier", now, work)?;
                 work.effects.push(Effect::Answer { ticket, answer: Answer::Imported(summary) });
             }
-            Input::Chunk { blob, index, bytes, relay } => {
-                self.chunk(blob, index, bytes, relay.as_ref(), now, work)?;
-            }
-            Input::BlobComplete { ticket, blob } => {
-                let kept = self.store.has_blob(&blob.hash)?;
-                let answer = if kept { Answer::BlobKept(blob) } else { Answer::BlobMismatch(blob) };
+            Input::Chunk { blob, index, came } => self.chunk(blob, index, came, now),
+            Input::Brought { ticket, blob } => self.examine(blob, Some(ticket), work)?,
+            Input::Enclosed { ticket, opening } => {
+                let answer = self.enclosed(&opening)?;
                 work.effects.push(Effect::Answer { ticket, answer });
             }
+            Input::Examined { blob, found } => self.examined(blob, found, now, work)?,
             Input::BlobMissing { relay, blob, chunks } => self.upload(&relay, blob, chunks, now, work)?,
             Input::Registry { registry, items } => self.use_registry(registry, &items, now, work)?,
             Input::Tick => {}
@@ -510,7 +511,8 @@ fn ticket_of(input: &Input) -> Option<Ticket> {
     match input {
         Input::Command { ticket, .. }
         | Input::Imported { ticket, .. }
-        | Input::BlobComplete { ticket, .. } => Some(*ticket),
+        | Input::Brought { ticket, .. }
+        | Input::Enclosed { ticket, .. } => Some(*ticket),
         _ => None,
     }
 }

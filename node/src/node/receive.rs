@@ -12,6 +12,7 @@ use schema::time::Millis;
 use super::heads::GAP_WAIT_MS;
 use super::{Node, StepError, Work};
 use crate::step::{Delivery, Effect, ImportSummary};
+use crate::store::AwaitedBlob;
 
 /// Notes that this correspondent gets a receipt for this event at the end of the step.
 pub(super) fn owe(work: &mut Work, to: OfficeId, place: Place) {
@@ -151,7 +152,7 @@ impl Node {
         if fields.kind.wants_receipt()
             && !fields.is_unopened()
             && let Some(place) = place
-            && self.await_blobs(&from, &place, &fields.blobs, now)?
+            && self.await_blobs(event.version(), fields, &place, now)?
         {
             owe(work, from, place);
         }
@@ -225,7 +226,8 @@ impl Node {
             None => {
                 for blob in blobs {
                     if !self.store.has_blob(&blob.hash)? {
-                        self.start_download(*blob, fields.office, now);
+                        let (sender, urgency) = (fields.office, fields.urgency);
+                        self.start_download(AwaitedBlob { blob: *blob, sender, urgency }, now);
                         self.transfers.hasten(&blob.hash, now);
                     }
                 }

@@ -1,11 +1,12 @@
 //! What people ask the station to do: decided, recorded, answered.
 
+use schema::blob::{BLOBS_MAX, Enclosures};
 use schema::body::{Act, Body, Deed, Dispatch, DocumentFact, Status};
-use schema::document::{Attachment, Code, Manifest};
+use schema::document::{Code, Manifest};
 use schema::event::{Event, EventError, Kind, VerifiedEvent};
 use schema::exchange::{self, Command, Context, Draft, Records as _, Refusal, WorkRefusal};
 use schema::handling::{self, Fact};
-use schema::id::Position;
+use schema::id::{FileHash, Position};
 use schema::time::Millis;
 use schema::trust::Outcome;
 
@@ -26,8 +27,31 @@ impl Node {
     }
 
     fn decide(&self, command: &Command, now: Millis) -> Result<Result<Vec<Draft>, Refusal>, StepError> {
-        let context = Context { directory: self.registry.directory(), rules: &self.rules, now };
+        let enclosures = &self.enclosures(command)?;
+        let context = Context { directory: self.registry.directory(), rules: &self.rules, enclosures, now };
         Ok(exchange::decide(&self.exchange, &self.store, context, command)?)
+    }
+
+    /// The attachments of the document that the command is about, as they were sealed here.
+    fn enclosures(&self, command: &Command) -> Result<Enclosures, StepError> {
+        let named = |manifest: &Manifest| manifest.attachments.iter().map(|a| a.file.hash).collect();
+        let files: Vec<FileHash> = match command {
+            Command::Dispatch { dispatch, .. } => named(&dispatch.manifest),
+            Command::Work { work: exchange::Work::Draft { manifest, .. }, .. } => named(manifest),
+            Command::Work {
+                work: exchange::Work::Issue { document, .. } | exchange::Work::Send { document },
+                ..
+            } => {
+                let manifest = self.store.drafted(document)?.and_then(|row| row.manifest);
+                manifest.as_ref().map(named).unwrap_or_default()
+            }
+            Command::Work { .. } => Vec::new(),
+        };
+        let mut enclosures = Enclosures::new();
+        for file in files.into_iter().take(BLOBS_MAX) {
+            enclosures.extend(self.store.enclosure(&file)?.map(|enclosure| (file, enclosure)));
+        }
+        Ok(enclosures)
     }
 
     /// Somebody works on documents.
@@ -38,11 +62,6 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<Answer, StepError> {
-        if let exchange::Work::Draft { manifest, .. } = asked
-            && let Some(refusal) = self.missing_attachment(manifest)?
-        {
-            return Ok(Answer::Refused(refusal));
-        }
         if let Some(refusal) = self.refused_signature(asked, now)? {
             return Ok(Answer::Refused(refusal));
         }
@@ -88,9 +107,6 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<Answer, StepError> {
-        if let Some(refusal) = self.missing_attachment(&dispatch.manifest)? {
-            return Ok(Answer::Refused(refusal));
-        }
         if let Some(refusal) = self.invalid_signature(dispatch, now) {
             return Ok(Answer::Refused(refusal));
         }
@@ -130,16 +146,7 @@ impl Node {
             Some(added) => vec![added.clone()],
             None => row.signatures,
         };
-        Ok(self.invalid_signature(&Dispatch { manifest, issued: None, signatures }, now))
-    }
-
-    fn missing_attachment(&self, manifest: &Manifest) -> Result<Option<Refusal>, StepError> {
-        for Attachment { blob, .. } in &manifest.attachments {
-            if !self.store.has_blob(&blob.hash)? {
-                return Ok(Some(Refusal::AttachmentMissing { hash: blob.hash }));
-            }
-        }
-        Ok(None)
+        Ok(self.invalid_signature(&Dispatch { signatures, ..Dispatch::unsigned(manifest) }, now))
     }
 
     /// Tells senders that what they recalled is cancelled here.

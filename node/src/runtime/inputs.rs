@@ -11,8 +11,8 @@ use crate::step::{Answer, Input, Ticket};
 
 /// Most inputs that wait for the core.
 pub const INPUTS_MAX: usize = 1024;
-/// Most bytes of messages and chunks that wait for the core; what comes after waits at its source: at the
-/// relay, or in the sending program.
+/// Most bytes of messages that wait for the core; what comes after waits at its source: at the relay, or in the
+/// sending program.
 pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long an answer is waited for, in seconds. The core may be writing to a slow disk.
 pub const ANSWER_SECONDS_MAX: u64 = 60;
@@ -128,12 +128,14 @@ fn bytes_of(input: &Input) -> usize {
             events + refused
         }
         Input::Registry { items, .. } => items.iter().map(|item| item.bytes().len()).sum(),
-        Input::Chunk { bytes, .. } => bytes.as_ref().map_or(0, |bytes| bytes.len()),
         Input::Command { .. }
         | Input::Connected(_)
         | Input::Disconnected(_)
         | Input::Published { .. }
-        | Input::BlobComplete { .. }
+        | Input::Chunk { .. }
+        | Input::Brought { .. }
+        | Input::Enclosed { .. }
+        | Input::Examined { .. }
         | Input::BlobMissing { .. }
         | Input::Tick => 0,
     }

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use schema::blob::BlobRef;
 use schema::id::{OfficeId, RegionId};
 use schema::registry::CERTIFICATES_MAX;
 use schema::time::Millis;
@@ -32,9 +33,11 @@ pub use inputs::{ANSWER_SECONDS_MAX, AskError, INPUT_BYTES_MAX, INPUTS_MAX, Inpu
 pub use keeper::{Keeper, TakenIn};
 pub use run::{ApiAddress, SELF_CHECK_EVENTS, run};
 
+use crate::content::Contents;
 use crate::keyring::Login;
 use crate::link::{self, JOBS_MAX, Job, LinkBoard, LinkSetting};
-use crate::step::{Answer, Effect, Input, Ticket};
+use crate::step::{Answer, Effect, Found, Input, Opening, Ticket};
+use crate::words::with_causes;
 
 /// Most inputs of one step, that is of one transaction.
 pub const STEP_INPUTS_MAX: usize = 512;
@@ -82,10 +85,11 @@ pub struct Core {
 pub fn start_core<S: Station>(station: S, links: &Links) -> std::io::Result<Core> {
     let (inputs, waiting) = Inputs::new();
     let (done, ended) = oneshot::channel();
+    let examiner = Examiner { contents: Arc::clone(&links.contents), inputs: inputs.clone() };
     let routes = links.routes.clone();
     let handle = Handle::current();
     std::thread::Builder::new().name("tram-core".to_owned()).spawn(move || {
-        let result = work(station, waiting, &routes, &handle);
+        let result = work(station, waiting, &routes, &examiner, &handle);
         // Nobody may wait for the end any more.
         let _ = done.send(result.map_err(anyhow::Error::from));
     })?;
@@ -118,11 +122,14 @@ fn work<S: Station>(
     mut station: S,
     mut waiting: mpsc::Receiver<Queued>,
     routes: &Routes,
+    examiner: &Examiner,
     handle: &Handle,
 ) -> Result<(), S::Error> {
     // What the links could not take, answered in their name.
     let mut failed: Vec<Input> = Vec::new();
     let mut idle = false;
+    // Some answers come steps later, when somebody has looked at the disk.
+    let mut replies: BTreeMap<Ticket, oneshot::Sender<Answer>> = BTreeMap::new();
     loop {
         let mut gathered = Gathered { inputs: std::mem::take(&mut failed), ..Gathered::default() };
         if gathered.inputs.is_empty() {
@@ -144,7 +151,8 @@ fn work<S: Station>(
                 Err(_) => break,
             }
         }
-        let Gathered { inputs, mut replies, room, stop } = gathered;
+        let Gathered { inputs, replies: asked, room, stop } = gathered;
+        replies.extend(asked);
         let effects = station.step(inputs, now())?;
         drop(room);
         for effect in effects {
@@ -157,12 +165,43 @@ fn work<S: Station>(
                 }
                 Effect::Rest { until } => routes.rest(Duration::from_millis(until.since(now()))),
                 chore @ (Effect::Announce { .. } | Effect::KeyChanged { .. }) => routes.chore(chore),
+                Effect::Examine { blob, openings } => examiner.examine(handle, blob, openings),
                 effect => failed.extend(hand_on(effect, routes)),
             }
         }
+        replies.retain(|_, reply| !reply.is_closed());
         if stop {
             return Ok(());
         }
+    }
+}
+
+/// Looks at attachments on the disk, where it does not keep the core waiting.
+struct Examiner {
+    contents: Arc<Contents>,
+    inputs: Inputs,
+}
+
+impl Examiner {
+    /// The core asks about each attachment once, and about few at a time.
+    fn examine(&self, handle: &Handle, blob: BlobRef, openings: Vec<Opening>) {
+        let (contents, inputs) = (Arc::clone(&self.contents), self.inputs.clone());
+        handle.spawn(async move {
+            let looked = tokio::task::spawn_blocking(move || contents.examine(&blob, &openings)).await;
+            let found = match looked {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => {
+                    tracing::error!(error = with_causes(&error), "an attachment cannot be looked at");
+                    Found::Unknown
+                }
+                Err(error) => {
+                    tracing::error!(%error, "looking at an attachment panicked");
+                    Found::Unknown
+                }
+            };
+            // A core that has ended needs no telling.
+            let _ = inputs.put(Input::Examined { blob, found }).await;
+        });
     }
 }
 
@@ -245,16 +284,17 @@ pub struct Links {
     routes: Routes,
     running: BTreeMap<RegionId, (String, JoinHandle<()>)>,
     keeper: Keeper,
+    contents: Arc<Contents>,
     chores: Option<mpsc::Receiver<Effect>>,
     board: LinkBoard,
 }
 
 impl Links {
     /// No link yet.
-    pub fn new(office: OfficeId, login: Login, keeper: Keeper) -> Self {
+    pub fn new(office: OfficeId, login: Login, keeper: Keeper, contents: Arc<Contents>) -> Self {
         let (routes, chores) = Routes::new();
-        let board = LinkBoard::default();
-        Self { office, login, routes, running: BTreeMap::new(), keeper, chores: Some(chores), board }
+        let (running, board) = (BTreeMap::new(), LinkBoard::default());
+        Self { office, login, routes, running, keeper, contents, chores: Some(chores), board }
     }
 
     /// What the core wants done about its next signing key: [`Effect::Announce`], [`Effect::KeyChanged`]. Once.
@@ -290,6 +330,7 @@ impl Links {
                 url: url.clone(),
                 login: self.login.clone(),
                 keeper: self.keeper.clone(),
+                contents: Arc::clone(&self.contents),
                 rests_until: self.routes.rests_until.subscribe(),
                 board: self.board.clone(),
             };
@@ -341,8 +382,8 @@ mod tests {
             let mut effects = Vec::new();
             for input in inputs {
                 match input {
-                    Input::BlobComplete { ticket, blob } => {
-                        effects.push(Effect::Answer { ticket, answer: Answer::BlobKept(blob) });
+                    Input::Brought { ticket, blob: _ } => {
+                        effects.push(Effect::Answer { ticket, answer: Answer::Kept });
                     }
                     Input::Connected(relay) => effects.push(Effect::Publish {
                         relay,
@@ -372,7 +413,9 @@ mod tests {
         let registry = crate::certified::Registrar::new().registry(&directory, &[]);
         let office = OfficeId::new([1; 16]);
         let keeper = Keeper::new(office, std::env::temp_dir().join("never-written.cbor"), registry);
-        Links::new(office, Login::generate().expect("randomness"), keeper)
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let contents = Contents::open(folder.path()).expect("a folder");
+        Links::new(office, Login::generate().expect("randomness"), keeper, Arc::new(contents))
     }
 
     fn blob() -> BlobRef {
@@ -388,10 +431,10 @@ mod tests {
         let core = start_core(echo, &links()).expect("a thread");
         let ask = |_| {
             let inputs = core.inputs.clone();
-            async move { inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await }
+            async move { inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob: blob() }).await }
         };
         let answers = futures_util::future::join_all((0..2_000).map(ask)).await;
-        assert!(answers.iter().all(|answer| matches!(answer, Ok(Answer::BlobKept(_)))));
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(Answer::Kept))));
         assert!(seen.lock().expect("no panic").iter().all(|inputs| *inputs <= STEP_INPUTS_MAX));
     }
 
@@ -415,25 +458,19 @@ mod tests {
         let echo = Echo { outcomes: Arc::clone(&outcomes), ..Echo::default() };
         let core = start_core(echo, &links()).expect("a thread");
         core.inputs.put(Input::Connected("p01".parse().expect("a region"))).await.expect("running");
-        core.inputs
-            .ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() })
-            .await
-            .expect("running");
-        core.inputs
-            .ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() })
-            .await
-            .expect("running");
+        core.inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob: blob() }).await.expect("running");
+        core.inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob: blob() }).await.expect("running");
         assert_eq!(*outcomes.lock().expect("no panic"), [PublishOutcome::Unknown]);
     }
 
     #[tokio::test]
     async fn failed_store_ends_the_core_and_says_so_to_whoever_asks() {
         let core = start_core(Echo { fails: true, ..Echo::default() }, &links()).expect("a thread");
-        let asked = core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await;
+        let asked = core.inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob: blob() }).await;
         assert_eq!(asked, Err(AskError::Unknown));
         let ended = core.ended.await.expect("told").expect_err("failed");
         assert_eq!(ended.to_string(), "the disk is gone");
-        let asked = core.inputs.ask(PATIENCE, |ticket| Input::BlobComplete { ticket, blob: blob() }).await;
+        let asked = core.inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob: blob() }).await;
         assert_eq!(asked, Err(AskError::Stopped));
     }
 

@@ -28,6 +28,7 @@ pub(super) const NICE: i32 = 19;
 pub(super) struct Nightly {
     pub(super) office: OfficeId,
     pub(super) database: PathBuf,
+    pub(super) contents: PathBuf,
     pub(super) record: PathBuf,
     pub(super) verifier: watch::Receiver<Arc<Verifier>>,
 }
@@ -78,7 +79,7 @@ impl Nightly {
         };
         let verifier = Arc::clone(&self.verifier.borrow());
         let found = Inspection::open(&self.database)
-            .map(|store| full_check(&store, self.office, &verifier, &mut pause));
+            .map(|store| full_check(&store, &self.contents, self.office, &verifier, &mut pause));
         let (counted, broken) = match found {
             Ok(found) => found?,
             Err(error) if error.is_damage() => (Counted::default(), Some(error.to_string())),
@@ -116,6 +117,7 @@ mod tests {
         Nightly {
             office: OfficeId::new([1; 16]),
             database: folder.join("tram.db"),
+            contents: folder.join("content/whole"),
             record: folder.join("verify.json"),
             verifier: watch::Sender::new(Arc::new(crate::certified::verifier(&directory, &[]))).subscribe(),
         }

@@ -19,6 +19,7 @@ use super::{Core, Inputs, Keeper, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
 use crate::config::{Config, DataFolder, read_bounded};
+use crate::content::Contents;
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
 use crate::people::People;
@@ -113,7 +114,8 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let changed_people = changed_people(folder, &store)?;
     let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry))
         .with_sealing(Arc::clone(&sealing));
-    let mut links = Links::new(config.office, login, keeper.clone());
+    let contents = Arc::new(Contents::open(&folder.content())?);
+    let mut links = Links::new(config.office, login, keeper.clone(), Arc::clone(&contents));
     let (office, seed) = (config.office, keyring::random_bytes()?);
     let node = Node::open(store, key, recorded, office, seed, now())?;
     let node = node.with_next_key(next_key).with_sealing(sealing, config.sealing_required);
@@ -152,7 +154,8 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     }
     let (stop, stopping) = watch::channel(false);
     let search = Arc::new(Search::new(folder.search()));
-    let door = open_door(folder, config, &inputs, &links, &keeper, (&desk, &search), stopping).await;
+    let door =
+        open_door(folder, config, &inputs, &links, &keeper, (&desk, &search, &contents), stopping).await;
     let door = match door {
         Ok(door) => door,
         Err(error) => {
@@ -166,6 +169,7 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let nightly = Nightly {
         office: config.office,
         database: folder.database(),
+        contents: contents.whole_folder(),
         record: folder.full_check(),
         verifier: keeper.subscribe(),
     };
@@ -233,7 +237,7 @@ async fn open_door(
     inputs: &Inputs,
     links: &Links,
     keeper: &Keeper,
-    (desk, search): (&Arc<Desk>, &Arc<Search>),
+    (desk, search, contents): (&Arc<Desk>, &Arc<Search>, &Arc<Contents>),
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = config.api.listen;
@@ -258,6 +262,7 @@ async fn open_door(
         token: token.clone(),
         desk: Arc::clone(desk),
         search: Arc::clone(search),
+        contents: Arc::clone(contents),
     };
     let door = tokio::spawn(api::serve(listener, api::router(setting), stopping));
     let known = ApiAddress { address, token, pid: std::process::id() };

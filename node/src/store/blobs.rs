@@ -1,28 +1,38 @@
-//! Attachments, chunk by chunk, in the same database as the events: one transaction covers both, one backup holds both.
+//! Which attachments are here, how they are opened, and who waits for them. Their bytes are in files ([`crate::content`]): what is
+//! said to be complete here was on the disk before.
 
-use rusqlite::{OptionalExtension, params};
-use schema::blob::{BlobRef, CHUNK_BYTES};
-use schema::body::Place;
-use schema::id::{BlobHash, OfficeId};
-use schema::id::{Counter, EventId};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use schema::blob::{BlobIdentity, BlobRef, Enclosure};
+use schema::body::{Body, Place};
+use schema::event::{Event, Urgency};
+use schema::id::{BlobHash, Counter, EventId, FileHash, OfficeId, Position};
 
 use super::{Attempted, Store, StoreError, records};
+use crate::step::Opening;
 
-/// Chunks per attachment at most: 512 MiB in chunks of 64 KiB.
-pub(super) const CHUNKS_MAX: i64 = 8_192;
+/// Most events looked at together that wait for one attachment; the others are when these are settled.
+const AWAITING_MAX: i64 = 256;
 
-const _: () = assert!(schema::blob::BLOB_BYTES_MAX / CHUNK_BYTES as u64 <= CHUNKS_MAX as u64);
-
-/// What became of a chunk that was kept.
+/// A held event that waits for an attachment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlobProgress {
-    /// More chunks are missing.
-    Partial,
-    /// All chunks are here and the hash holds.
-    Complete,
-    /// All chunks were here and the hash does not hold: they were dropped.
-    Mismatch,
+pub struct Awaiting {
+    /// Its author.
+    pub from: OfficeId,
+    /// Its place in the channel.
+    pub place: Place,
+    /// Where it is in the journal.
+    pub position: Position,
+}
+
+/// An attachment that held events wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AwaitedBlob {
+    /// The attachment.
+    pub blob: BlobRef,
+    /// Who sent one of the events.
+    pub sender: OfficeId,
+    /// How urgent the most urgent of them is.
+    pub urgency: Urgency,
 }
 
 impl Store {
@@ -31,10 +41,23 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn has_blob(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        self.db
-            .prepare_cached("SELECT 1 FROM blob WHERE hash = ?1 AND complete = 1")
-            .and_then(|mut s| s.exists([hash.as_bytes()]))
-            .attempted("look up an attachment")
+        has_blob(&self.db, hash)
+    }
+
+    /// Whether an attachment is here completely, and holds its file when it is opened so.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn opens(&self, opening: &Opening) -> Result<bool, StoreError> {
+        opens(&self.db, opening)
+    }
+
+    /// A file that was sealed here, to be sent; the one sealed last.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn enclosure(&self, file: &FileHash) -> Result<Option<Enclosure>, StoreError> {
+        enclosure(&self.db, file)
     }
 
     fn blob_number(&self, blob: &BlobRef) -> Result<i64, StoreError> {
@@ -49,163 +72,143 @@ impl Store {
             .attempted("number an attachment")
     }
 
-    /// The chunks of an attachment that are missing, in order, at most `limit`.
+    /// Notes that an attachment is complete and on the disk.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn missing_chunks(&self, blob: &BlobRef, limit: usize) -> Result<Vec<u32>, StoreError> {
-        if self.has_blob(&blob.hash)? {
-            return Ok(Vec::new());
-        }
-        let no = self.blob_number(blob)?;
-        let mut here = Vec::new();
-        self.db
-            .prepare_cached("SELECT place FROM chunk WHERE place >= ?1 AND place < ?2 ORDER BY place")
-            .and_then(|mut statement| {
-                let mut rows = statement.query([no * CHUNKS_MAX, (no + 1) * CHUNKS_MAX])?;
-                while let Some(row) = rows.next()? {
-                    here.push(row.get::<_, i64>(0)? - no * CHUNKS_MAX);
-                }
-                Ok(())
-            })
-            .attempted("list the chunks of an attachment")?;
-        let missing = (0..blob.chunks()).filter(|index| here.binary_search(&i64::from(*index)).is_err());
-        Ok(missing.take(limit).collect())
-    }
-
-    /// Keeps a chunk; a repeat changes nothing. With the last one the whole is checked against its hash.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn keep_chunk(&self, blob: &BlobRef, index: u32, bytes: &[u8]) -> Result<BlobProgress, StoreError> {
-        if self.has_blob(&blob.hash)? {
-            return Ok(BlobProgress::Complete);
-        }
+    pub fn complete_blob(&self, blob: &BlobRef) -> Result<(), StoreError> {
         let no = self.blob_number(blob)?;
         self.db
-            .prepare_cached("INSERT INTO chunk (place, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
-            .and_then(|mut s| s.execute(params![no * CHUNKS_MAX + i64::from(index), bytes]))
-            .attempted("keep a chunk of an attachment")?;
-        let kept: i64 = self
-            .db
-            .prepare_cached("SELECT count(*) FROM chunk WHERE place >= ?1 AND place < ?2")
-            .and_then(|mut s| s.query_row([no * CHUNKS_MAX, (no + 1) * CHUNKS_MAX], |row| row.get(0)))
-            .attempted("count the chunks of an attachment")?;
-        if kept < i64::from(blob.chunks()) {
-            return Ok(BlobProgress::Partial);
-        }
-        self.check_blob(blob, no)
+            .prepare_cached("UPDATE blob SET complete = 1 WHERE no = ?1")
+            .and_then(|mut s| s.execute([no]))
+            .attempted("note a complete attachment")?;
+        Ok(())
     }
 
-    fn check_blob(&self, blob: &BlobRef, no: i64) -> Result<BlobProgress, StoreError> {
-        let range = [no * CHUNKS_MAX, (no + 1) * CHUNKS_MAX];
-        let mut hash = Sha256::new();
-        let mut length = 0;
-        self.db
-            .prepare_cached("SELECT bytes FROM chunk WHERE place >= ?1 AND place < ?2 ORDER BY place")
-            .and_then(|mut statement| {
-                let mut rows = statement.query(range)?;
-                while let Some(row) = rows.next()? {
-                    let bytes: Vec<u8> = row.get(0)?;
-                    length += bytes.len() as u64;
-                    hash.update(bytes);
-                }
-                Ok(())
-            })
-            .attempted("check an attachment")?;
-        let holds = length == blob.length && <[u8; 32]>::from(hash.finalize()) == *blob.hash.as_bytes();
-        let sql = if holds {
-            "UPDATE blob SET complete = 1 WHERE no = ?1 / 8192"
-        } else {
-            "DELETE FROM chunk WHERE place >= ?1 AND place < ?1 + 8192"
-        };
-        self.db.execute(sql, [range[0]]).attempted("record the check of an attachment")?;
-        Ok(if holds { BlobProgress::Complete } else { BlobProgress::Mismatch })
-    }
-
-    /// One chunk of an attachment.
+    /// Notes that a complete attachment, opened so, is the file; `own` when it was sealed here.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn chunk(&self, hash: &BlobHash, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        super::blobs::chunk(&self.db, hash, index)
+    pub fn keep_opening(&self, opening: &Opening, own: bool) -> Result<(), StoreError> {
+        let Opening { enclosure: Enclosure { blob, identity }, file } = opening;
+        let no = self.blob_number(blob)?;
+        let sql = "INSERT INTO opening (file, blob, length, identity, own) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT DO UPDATE SET own = max(own, excluded.own)";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.execute(params![file.hash.as_bytes(), no, file.length as i64, identity.0, own])
+            })
+            .attempted("note what an attachment holds")?;
+        Ok(())
     }
 
     /// Notes that a held event waits for an attachment.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn await_blob(&self, blob: &BlobRef, from: &OfficeId, place: &Place) -> Result<(), StoreError> {
+    pub fn await_blob(
+        &self,
+        blob: &BlobRef,
+        from: &OfficeId,
+        place: &Place,
+        urgency: Urgency,
+    ) -> Result<(), StoreError> {
         let (blob, peer) = (self.blob_number(blob)?, self.number_of(from)?);
-        let sql = "INSERT INTO awaited VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO awaited (blob, peer, incarnation, counter, urgency, unreadable)
+                   VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING";
+        let (incarnation, counter) = (place.incarnation.number() as i64, place.counter.0 as i64);
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| {
-                s.execute(params![blob, peer, place.incarnation.number() as i64, place.counter.0 as i64])
-            })
+            .and_then(|mut s| s.execute(params![blob, peer, incarnation, counter, urgency.number()]))
             .attempted("wait for an attachment")?;
         Ok(())
     }
 
-    /// The held events that wait for nothing any more now that this attachment is complete.
+    /// Held events that wait for this attachment, in the order in which they came.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn settle_awaited(&self, hash: &BlobHash) -> Result<Vec<(OfficeId, Place)>, StoreError> {
-        let settle = "settle what waited for an attachment";
-        let no: Option<i64> = self
-            .db
-            .query_row("SELECT no FROM blob WHERE hash = ?1 AND complete = 1", [hash.as_bytes()], |row| {
-                row.get(0)
-            })
-            .optional()
-            .attempted(settle)?;
-        let Some(no) = no else { return Ok(Vec::new()) };
-        let sql = "SELECT peer.office, held.incarnation, held.counter, held.id FROM awaited
+    pub fn awaiting(&self, blob: &BlobHash) -> Result<Vec<Awaiting>, StoreError> {
+        let sql = "SELECT peer.office, held.incarnation, held.counter, held.id, held.position FROM awaited
                    JOIN held USING (peer, incarnation, counter) JOIN peer ON peer.no = awaited.peer
-                   WHERE awaited.blob = ?1 AND NOT EXISTS (
-                       SELECT 1 FROM awaited AS other JOIN blob ON blob.no = other.blob
-                       WHERE other.peer = awaited.peer AND other.incarnation = awaited.incarnation
-                         AND other.counter = awaited.counter AND blob.complete = 0)
-                   ORDER BY held.position";
-        let mut settled = Vec::new();
+                   WHERE awaited.blob = (SELECT no FROM blob WHERE hash = ?1) AND awaited.unreadable = 0
+                   ORDER BY held.position LIMIT ?2";
+        let mut awaiting = Vec::new();
         self.db
             .prepare_cached(sql)
             .and_then(|mut statement| {
-                let mut rows = statement.query([no])?;
+                let mut rows = statement.query(params![blob.as_bytes(), AWAITING_MAX])?;
                 while let Some(row) = rows.next()? {
-                    let place = Place {
-                        incarnation: records::incarnation(row, 1)?,
-                        counter: Counter(row.get::<_, i64>(2)?.unsigned_abs()),
-                        id: EventId::new(row.get(3)?),
-                    };
-                    settled.push((OfficeId::new(row.get(0)?), place));
+                    awaiting.push(awaiting_of(row)?);
                 }
                 Ok(())
             })
-            .attempted(settle)?;
-        self.db.execute("DELETE FROM awaited WHERE blob = ?1", [no]).attempted(settle)?;
-        Ok(settled)
+            .attempted("list what waits for an attachment")?;
+        Ok(awaiting)
     }
 
-    /// Attachments that held events wait for, with the sender of the first such event; at most `limit`.
+    /// A held event waits for this attachment no more. Says whether it waits for none.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn awaited_blobs(&self, limit: usize) -> Result<Vec<(BlobRef, OfficeId)>, StoreError> {
+    pub fn stop_awaiting(&self, blob: &BlobHash, awaiting: &Awaiting) -> Result<bool, StoreError> {
+        let Awaiting { from, place, .. } = awaiting;
+        let (peer, incarnation, counter) =
+            (self.number_of(from)?, place.incarnation.number() as i64, place.counter.0 as i64);
+        let attempted = "settle what waited for an attachment";
+        let sql = "DELETE FROM awaited WHERE blob = (SELECT no FROM blob WHERE hash = ?1)
+                   AND peer = ?2 AND incarnation = ?3 AND counter = ?4";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(params![blob.as_bytes(), peer, incarnation, counter]))
+            .attempted(attempted)?;
+        let sql = "SELECT 1 FROM awaited WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+        let waits = self
+            .db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.exists([peer, incarnation, counter]))
+            .attempted(attempted)?;
+        Ok(!waits)
+    }
+
+    /// An attachment is here, and is not what this held event says.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn is_unreadable(&self, blob: &BlobHash, awaiting: &Awaiting) -> Result<(), StoreError> {
+        let Awaiting { from, place, .. } = awaiting;
+        let (peer, incarnation, counter) =
+            (self.number_of(from)?, place.incarnation.number() as i64, place.counter.0 as i64);
+        let sql = "UPDATE awaited SET unreadable = 1 WHERE blob = (SELECT no FROM blob WHERE hash = ?1)
+                   AND peer = ?2 AND incarnation = ?3 AND counter = ?4";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(params![blob.as_bytes(), peer, incarnation, counter]))
+            .attempted("note an attachment that is not what its document says")?;
+        Ok(())
+    }
+
+    /// Attachments that held events wait for, those of the most urgent ones first; at most `limit`.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn awaited_blobs(&self, limit: usize) -> Result<Vec<AwaitedBlob>, StoreError> {
         // Grouped by what is awaited, not by what there is: few wait, and all attachments ever kept may be many.
-        let sql = "SELECT blob.hash, blob.length, min(peer.office) FROM awaited
+        let sql =
+            "SELECT blob.hash, blob.length, min(peer.office), max(awaited.urgency) AS urgency FROM awaited
                    JOIN blob ON blob.no = awaited.blob JOIN peer ON peer.no = awaited.peer
-                   WHERE blob.complete = 0 GROUP BY awaited.blob ORDER BY awaited.blob LIMIT ?1";
+                   WHERE awaited.unreadable = 0
+                   GROUP BY awaited.blob ORDER BY urgency DESC, awaited.blob LIMIT ?1";
         let mut awaited = Vec::new();
         self.db
             .prepare_cached(sql)
             .and_then(|mut statement| {
                 let mut rows = statement.query([limit as i64])?;
                 while let Some(row) = rows.next()? {
-                    let length = row.get::<_, i64>(1)?.unsigned_abs();
-                    let blob = BlobRef { hash: BlobHash::new(row.get(0)?), length };
-                    awaited.push((blob, OfficeId::new(row.get(2)?)));
+                    let urgency = records::urgency(row.get(3)?);
+                    let sender = OfficeId::new(row.get(2)?);
+                    awaited.push(AwaitedBlob { blob: blob_of(row)?, sender, urgency });
                 }
                 Ok(())
             })
@@ -214,13 +217,66 @@ impl Store {
     }
 }
 
-pub(super) fn chunk(
-    db: &rusqlite::Connection,
-    hash: &BlobHash,
-    index: u32,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let sql = "SELECT bytes FROM chunk WHERE place = ?2 + 8192 * (SELECT no FROM blob WHERE hash = ?1 AND complete = 1)";
+fn awaiting_of(row: &Row<'_>) -> rusqlite::Result<Awaiting> {
+    let place = Place {
+        incarnation: records::incarnation(row, 1)?,
+        counter: Counter(row.get::<_, i64>(2)?.unsigned_abs()),
+        id: EventId::new(row.get(3)?),
+    };
+    let position = Position(row.get::<_, i64>(4)?.unsigned_abs());
+    Ok(Awaiting { from: OfficeId::new(row.get(0)?), place, position })
+}
+
+/// Hash and length in the first two columns.
+pub(super) fn blob_of(row: &Row<'_>) -> rusqlite::Result<BlobRef> {
+    Ok(BlobRef { hash: BlobHash::new(row.get(0)?), length: row.get::<_, i64>(1)?.unsigned_abs() })
+}
+
+pub(super) fn has_blob(db: &Connection, hash: &BlobHash) -> Result<bool, StoreError> {
+    db.prepare_cached("SELECT 1 FROM blob WHERE hash = ?1 AND complete = 1")
+        .and_then(|mut s| s.exists([hash.as_bytes()]))
+        .attempted("look up an attachment")
+}
+
+/// Whether a held event waits for an attachment, or has waited in vain, because it is not what the event says.
+pub(super) fn is_awaited(db: &Connection, hash: &BlobHash, unreadable: bool) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT 1 FROM awaited JOIN blob ON blob.no = awaited.blob WHERE blob.hash = ?1 AND unreadable = ?2";
     db.prepare_cached(sql)
-        .and_then(|mut s| s.query_row(params![hash.as_bytes(), index], |row| row.get(0)).optional())
-        .attempted("read a chunk of an attachment")
+        .and_then(|mut s| s.exists(params![hash.as_bytes(), unreadable]))
+        .attempted("look up who waits for an attachment")
+}
+
+pub(super) fn opens(db: &Connection, opening: &Opening) -> Result<bool, StoreError> {
+    let Opening { enclosure: Enclosure { blob, identity }, file } = opening;
+    let sql = "SELECT 1 FROM opening JOIN blob ON blob.no = opening.blob
+               WHERE opening.file = ?1 AND opening.length = ?2 AND opening.identity = ?3
+                 AND blob.hash = ?4 AND blob.length = ?5 AND blob.complete = 1";
+    let (length, sealed) = (file.length as i64, blob.length as i64);
+    db.prepare_cached(sql)
+        .and_then(|mut s| {
+            s.exists(params![file.hash.as_bytes(), length, identity.0, blob.hash.as_bytes(), sealed])
+        })
+        .attempted("look up what an attachment holds")
+}
+
+pub(super) fn enclosure(db: &Connection, file: &FileHash) -> Result<Option<Enclosure>, StoreError> {
+    let sql = "SELECT blob.hash, blob.length, opening.identity FROM opening
+               JOIN blob ON blob.no = opening.blob
+               WHERE opening.file = ?1 AND opening.own = 1 AND blob.complete = 1
+               ORDER BY opening.blob DESC LIMIT 1";
+    let found = |row: &Row<'_>| Ok(Enclosure { blob: blob_of(row)?, identity: BlobIdentity(row.get(2)?) });
+    db.prepare_cached(sql)
+        .and_then(|mut s| s.query_row([file.as_bytes()], found).optional())
+        .attempted("look up a file that was sealed here")
+}
+
+/// How the attachments of a document are opened, in its order; none for what is no document, or was not opened.
+pub fn openings(version: u8, event: &Event) -> Vec<Opening> {
+    match Body::read(version, event) {
+        Ok(Body::Dispatch(dispatch)) => {
+            dispatch.files().map(|(enclosure, file)| Opening { enclosure, file }).collect()
+        }
+        _ => Vec::new(),
+    }
 }

@@ -11,10 +11,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use schema::blob::BlobRef;
 use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
-use schema::id::{BlobHash, EventId, Incarnation, OfficeId, Position, Seq};
-use sha2::{Digest, Sha256};
+use schema::id::{EventId, Incarnation, OfficeId, Position, Seq};
 
-use super::blobs::CHUNKS_MAX;
+use super::blobs::blob_of;
 use super::outbox::check_open_sends;
 use super::{APPLICATION_ID, Attempted, JournalEntry, QUICK_CHECK_BYTES_MAX, SCHEMA_VERSION, StoreError};
 
@@ -129,47 +128,19 @@ impl Inspection {
     /// # Errors
     /// When the store cannot be read.
     pub fn attachments(&self, after: i64, limit: u32) -> Result<Vec<(i64, BlobRef)>, StoreError> {
-        let sql = "SELECT no, hash, length FROM blob WHERE complete = 1 AND no > ?1 ORDER BY no LIMIT ?2";
+        let sql = "SELECT hash, length, no FROM blob WHERE complete = 1 AND no > ?1 ORDER BY no LIMIT ?2";
         let mut found = Vec::new();
         self.db
             .prepare_cached(sql)
             .and_then(|mut statement| {
                 let mut rows = statement.query(params![after, limit])?;
                 while let Some(row) = rows.next()? {
-                    let (hash, length) = (BlobHash::new(row.get(1)?), row.get::<_, i64>(2)?.unsigned_abs());
-                    found.push((row.get(0)?, BlobRef { hash, length }));
+                    found.push((row.get(2)?, blob_of(row)?));
                 }
                 Ok(())
             })
             .attempted("list attachments")?;
         Ok(found)
-    }
-
-    /// Hashes the chunks of an attachment anew, one in memory at a time.
-    ///
-    /// # Errors
-    /// When they are not what the attachment's name says.
-    pub fn check_attachment(&self, no: i64, blob: &BlobRef) -> Result<(), StoreError> {
-        let mut hash = Sha256::new();
-        let mut length = 0;
-        self.db
-            .prepare_cached("SELECT bytes FROM chunk WHERE place >= ?1 AND place < ?2 ORDER BY place")
-            .and_then(|mut statement| {
-                let mut rows = statement.query([no * CHUNKS_MAX, (no + 1) * CHUNKS_MAX])?;
-                while let Some(row) = rows.next()? {
-                    let bytes = row.get_ref(0)?.as_blob()?;
-                    hash.update(bytes);
-                    length += bytes.len() as u64;
-                }
-                Ok(())
-            })
-            .attempted("read an attachment")?;
-        let found = BlobHash::new(hash.finalize().into());
-        if (found, length) == (blob.hash, blob.length) {
-            Ok(())
-        } else {
-            Err(StoreError::Attachment { expected: blob.hash, found })
-        }
     }
 
     /// Copies the store as it is at this moment into a new file, while its writer goes on, and says what the

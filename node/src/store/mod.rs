@@ -23,21 +23,21 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use schema::body::Place;
 use schema::event::{EventError, RecordedEvent, VerifiedEvent, VerifyError};
 use schema::exchange::{CHANNELS_MAX, Chain, Channel, Class, EARLIER_MAX, Exchange, Peer};
-use schema::id::{BlobHash, Counter, EventId, Incarnation, OfficeId, Position};
+use schema::id::{Counter, EventId, Incarnation, OfficeId, Position};
 use schema::mutant::{self, Mutant};
 use schema::sealing::Content;
 use schema::time::Millis;
 use schema::words::Bilingual;
 
-pub use blobs::BlobProgress;
+pub use blobs::{AwaitedBlob, Awaiting, openings};
 pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
-    AlarmView, AmendsView, AskedView, BookView, DifferenceView, DocumentView, DraftView, DueView, DueViews,
-    ExportError, IncomingView, JudgementView, LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page,
-    ProgressView, QuarantineView, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote,
-    SlipPartView, SlipView, StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView,
-    WaitingViews, WhyView,
+    AlarmView, AmendsView, AskedView, AttachmentState, AttachmentView, BookView, DifferenceView,
+    DocumentView, DraftView, DueView, DueViews, ExportError, IncomingView, JudgementView, LineView,
+    NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader, RecipientView,
+    RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView, StatusView, Step, StepKind, Task,
+    WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{
@@ -125,14 +125,6 @@ pub enum StoreError {
         /// What SQLite found first.
         found: String,
     },
-    /// The bytes of an attachment are not those that were stored.
-    #[error("attachment `{expected}` in the store is damaged: its bytes hash to `{found}`")]
-    Attachment {
-        /// What it must hash to.
-        expected: BlobHash,
-        /// What it hashes to.
-        found: BlobHash,
-    },
     /// A stored value is outside its range: the file is damaged.
     #[error("{what} in the store is damaged; restore it from a backup with the tool")]
     Value {
@@ -150,11 +142,9 @@ impl StoreError {
                 matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
             }
             Self::Foreign { .. } | Self::OtherOffice { .. } => false,
-            Self::Damaged { .. }
-            | Self::Signature { .. }
-            | Self::Structure { .. }
-            | Self::Attachment { .. }
-            | Self::Value { .. } => true,
+            Self::Damaged { .. } | Self::Signature { .. } | Self::Structure { .. } | Self::Value { .. } => {
+                true
+            }
         }
     }
 

@@ -36,8 +36,8 @@ const RULES: &[(&str, &str)] = &[
         "văn bản cập nhật hoặc thay thế phải nêu một văn bản khác và lý do",
     ),
     ("a file name without a path", "tên tệp không được có đường dẫn hoặc các ký tự / \\ :"),
-    ("at most 32 attachments", "nhiều nhất 32 tệp đính kèm"),
-    ("attachments have 1 byte to 512 MiB", "mỗi tệp đính kèm có 1 byte đến 512 MiB"),
+    ("at most 50 attachments", "nhiều nhất 50 tệp đính kèm"),
+    ("attachments have 1 byte to 2 GiB", "mỗi tệp đính kèm có 1 byte đến 2 GiB"),
     ("each attachment is named once", "một tệp đính kèm có mặt hai lần"),
     ("a number, a slash and a symbol", "số, ký hiệu phải có dạng số/ký hiệu, ví dụ 12/BC-UBND"),
 ];
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use schema::body::{BodyError, Dispatch};
     use schema::document::{AmendKind, Amends, Attachment, DocumentType, Manifest, Signer};
-    use schema::id::{BlobHash, DocumentId, OfficeId};
+    use schema::id::{DocumentId, FileHash, OfficeId};
 
     const OFFICE: OfficeId = OfficeId::new([1; 16]);
 
@@ -64,15 +64,15 @@ mod tests {
     }
 
     fn file(n: u8, name: &str, length: u64) -> Attachment {
-        let blob = schema::blob::BlobRef { hash: BlobHash::new([n; 32]), length };
-        Attachment { name: name.to_owned(), media_type: "application/pdf".to_owned(), blob }
+        let file = schema::blob::FileRef { hash: FileHash::new([n; 32]), length };
+        Attachment { name: name.to_owned(), media_type: "application/pdf".to_owned(), file }
     }
 
     /// Every rule that a form can break is told in Vietnamese.
     #[test]
     fn rule_that_a_form_can_break_has_vietnamese_words() {
         let itself = Amends { document: letter().document, how: AmendKind::Update, reason: "Sai".to_owned() };
-        let many = (0..40).map(|n| file(n, "a.pdf", 1)).collect();
+        let many = (0..51).map(|n| file(n, "a.pdf", 1)).collect();
         let manifests = [
             Manifest { subject: " ".to_owned(), ..letter() },
             Manifest { signer: Signer::head("", "Vàng A Sáng"), ..letter() },

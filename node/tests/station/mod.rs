@@ -14,6 +14,7 @@ use ed25519_dalek::SigningKey;
 use node::Node;
 use node::api::{ApiSetting, router, serve};
 use node::config::{ApiConfig, DataFolder, Volumes};
+use node::content::Contents;
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::signing::Desk;
@@ -111,7 +112,8 @@ impl Station {
             let keeper = Keeper::new(office_id(n), folder.path().join("registry.cbor"), registry);
             let linked = login.is_some();
             let login = login.unwrap_or_else(|| Login::generate().expect("randomness"));
-            let mut links = Links::new(office_id(n), login, keeper.clone());
+            let contents = Arc::new(Contents::open(&folder.path().join("content")).expect("a folder"));
+            let mut links = Links::new(office_id(n), login, keeper.clone(), Arc::clone(&contents));
             let Core { inputs, ended: _ } = start_core(node, &links).expect("a thread");
             keeper.tell(inputs.clone());
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -134,6 +136,7 @@ impl Station {
                 token: TOKEN.to_owned(),
                 desk,
                 search: Arc::new(Search::new(folder.path().join("search.db"))),
+                contents,
             };
             tokio::spawn(serve(listener, router(setting), stopping));
             (address, links)
@@ -178,7 +181,7 @@ impl Station {
     pub fn upload(&self, bytes: &[u8]) -> (String, Answer) {
         let hash = hex(&Sha256::digest(bytes));
         let answer =
-            self.with_body("PUT", &format!("/blobs/{hash}?length={}&secrecy=normal", bytes.len()), bytes);
+            self.with_body("PUT", &format!("/files/{hash}?length={}&secrecy=normal", bytes.len()), bytes);
         (hash, answer)
     }
 
@@ -199,7 +202,7 @@ impl Station {
                     "urgency": "express",
                     "pages": 1,
                     "attachments": [{
-                        "blob": hash, "length": attachment.len(), "name": "Công văn.pdf",
+                        "sha256": hash, "length": attachment.len(), "name": "Công văn.pdf",
                         "media_type": "application/pdf",
                     }],
                 },

@@ -101,7 +101,7 @@ fn letter(issuer: OfficeId, n: u64) -> Dispatch {
     }
     let code = Code::new((1 + n % 9_000).to_string(), "UBND-VP").expect("a few digits and a symbol");
     let issued = Some(Issue::given(code, issued_on(n)));
-    Dispatch { manifest, issued, signatures: Vec::new() }
+    Dispatch { issued, ..Dispatch::unsigned(manifest) }
 }
 
 /// The same, with a number that no other has: one office sends no number twice to one recipient.

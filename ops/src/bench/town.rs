@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use node::Node;
+use node::content::Contents;
 use node::keyring::Login;
 use node::link::LinkState;
 use node::runtime::{Core, Inputs, Keeper, Links, start_core};
@@ -202,7 +203,8 @@ impl Town {
         };
         let file = folder.join(format!("station-{n}.registry.cbor"));
         let keeper = Keeper::new(me, file, Arc::clone(&self.registry)).with_sealing(sealing);
-        let mut links = Links::new(me, login.clone(), keeper.clone());
+        let contents = Contents::open(&folder.join(format!("station-{n}.content")))?;
+        let mut links = Links::new(me, login.clone(), keeper.clone(), Arc::new(contents));
         let _inside = self.runtime.enter();
         let Core { inputs, ended } = start_core(node, &links).context("failed to start a core")?;
         keeper.tell(inputs.clone());

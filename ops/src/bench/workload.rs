@@ -117,7 +117,7 @@ pub(super) fn letter(issuer: OfficeId, n: u64) -> Dispatch {
     let manifest = Manifest::new(document, issuer, DocumentType::OfficialLetter, SUBJECT, signer);
     let code = Code::new(n.to_string(), "UBND-VP").expect("a few digits and a symbol");
     let issued = Some(Issue::given(code, ISSUED_ON));
-    Dispatch { manifest, issued, signatures: Vec::new() }
+    Dispatch { issued, ..Dispatch::unsigned(manifest) }
 }
 
 /// Sends it.

@@ -168,7 +168,7 @@ impl Station {
     fn keep(&self, attachment: &Attachment) -> Result<Value> {
         let hash = hex(&Sha256::digest(&attachment.bytes));
         let length = attachment.bytes.len();
-        let path = format!("/blobs/{hash}?length={length}&secrecy=normal");
+        let path = format!("/files/{hash}?length={length}&secrecy=normal");
         let (url, token) = self.url(&path)?;
         let request = self.agent.put(url).header("Authorization", token);
         let answer = request.send(attachment.bytes.as_slice()).context("an attachment was not taken")?;
@@ -176,7 +176,7 @@ impl Station {
             self.read(&path, answer)?;
         }
         Ok(
-            json!({"blob": hash, "length": length, "name": attachment.name, "media_type": attachment.media_type}),
+            json!({"sha256": hash, "length": length, "name": attachment.name, "media_type": attachment.media_type}),
         )
     }
 

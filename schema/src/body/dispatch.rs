@@ -5,11 +5,12 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::BodyError;
+use crate::blob::{BlobRef, Enclosure, Enclosures, FileRef};
 use crate::cose::sha256;
 use crate::document::{Code, Manifest, require_code};
 use crate::event::{Event, Kind};
 use crate::handling::Entry;
-use crate::id::OfficeId;
+use crate::id::{FileHash, OfficeId};
 use crate::text;
 use crate::time::Day;
 use crate::trust::cms::SIGNATURE_BYTES_MAX;
@@ -73,6 +74,10 @@ pub struct Dispatch {
     /// detached CMS, see [`crate::trust::cms`].
     #[n(3)]
     pub signatures: Vec<ByteVec>,
+    /// The attachments as they travel, one for each that the manifest names, in its order. Said by the office, not by the persons who
+    /// sign: how something travels is no part of the document.
+    #[n(4)]
+    pub enclosures: Vec<Enclosure>,
 }
 
 impl Dispatch {
@@ -81,9 +86,31 @@ impl Dispatch {
         self.issued.as_ref().map(|issued| issued.code.to_string())
     }
 
-    /// A document without signatures of persons and without a number.
+    /// A document without signatures of persons and without a number; its attachments are not enclosed yet.
     pub const fn unsigned(manifest: Manifest) -> Self {
-        Self { manifest, issued: None, signatures: Vec::new() }
+        Self { manifest, issued: None, signatures: Vec::new(), enclosures: Vec::new() }
+    }
+
+    /// Encloses the attachments as this station has sealed them.
+    ///
+    /// # Errors
+    /// The first file that is not among them.
+    pub fn enclose(&mut self, sealed: &Enclosures) -> Result<(), FileHash> {
+        let files = self.manifest.attachments.iter().map(|attachment| attachment.file.hash);
+        let found: Result<_, FileHash> = files.map(|file| sealed.get(&file).copied().ok_or(file)).collect();
+        self.enclosures = found?;
+        Ok(())
+    }
+
+    /// The attachments as an event names them.
+    pub fn blobs(&self) -> Vec<BlobRef> {
+        self.enclosures.iter().map(|enclosure| enclosure.blob).collect()
+    }
+
+    /// What each blob holds when its identity opens it.
+    pub fn files(&self) -> impl Iterator<Item = (Enclosure, FileRef)> {
+        let files = self.manifest.attachments.iter().map(|attachment| attachment.file);
+        self.enclosures.iter().copied().zip(files)
     }
 
     /// Checks it, for an office that is about to send it.
@@ -113,8 +140,8 @@ impl Dispatch {
     /// Checks it as the body of this event.
     pub(super) fn check(&self, event: &Event) -> Result<(), BodyError> {
         self.check_by(&event.office)?;
-        if self.manifest.blobs() != event.blobs {
-            return Err(rule("the manifest names the attachments of the event"));
+        if self.enclosures.len() != self.manifest.attachments.len() || self.blobs() != event.blobs {
+            return Err(rule("every attachment is enclosed, and the event names what is enclosed"));
         }
         if self.manifest.urgency != event.urgency {
             return Err(rule("the event is as urgent as the document says"));

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Code, CodeError, DocumentType, SIGNER_CHARS_MAX, Signer};
-use crate::blob::{self, BlobRef};
+use crate::blob::{self, FileRef};
 use crate::body::{BodyError, Reading};
 use crate::cose::infallible;
 use crate::event::{Kind, Urgency};
@@ -44,7 +44,7 @@ pub struct Manifest {
     /// What it is (*tên loại*); edXML `DocumentType`.
     #[n(4)]
     pub document_type: DocumentType,
-    /// Attachments (*tệp đính kèm*), in the order of the event's `blobs`, the main one first; edXML `Attachment`.
+    /// Attachments (*tệp đính kèm*), in the order in which the event names them sealed, the main one first; edXML `Attachment`.
     #[n(5)]
     pub attachments: Vec<Attachment>,
     /// Who signs it (*người ký*); edXML `SignerInfo`.
@@ -164,7 +164,7 @@ pub struct Attachment {
     /// Hash and length of its bytes.
     #[n(2)]
     #[serde(flatten)]
-    pub blob: BlobRef,
+    pub file: FileRef,
 }
 
 /// Another document, as this one names it; edXML `ResponseFor`.
@@ -252,11 +252,6 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The attachments as an event names them.
-    pub fn blobs(&self) -> Vec<BlobRef> {
-        self.attachments.iter().map(|attachment| attachment.blob).collect()
-    }
-
     /// Every rule that needs nothing else: texts in NFC, without control characters, within their length; names that
     /// are no paths; numbers and lists within their limits.
     ///
@@ -304,7 +299,7 @@ impl Manifest {
                 return Err(rule("a file name without a path"));
             }
         }
-        blob::check_list(&self.blobs()).map_err(rule)
+        blob::check_files(self.attachments.iter().map(|attachment| &attachment.file)).map_err(rule)
     }
 }
 

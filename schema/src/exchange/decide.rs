@@ -7,7 +7,7 @@ use minicbor::bytes::ByteVec;
 use super::desk::{Work, WorkRefusal, beyond_sending, decide_work};
 use super::settle::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
-use crate::blob::{BLOBS_MAX, BlobRef};
+use crate::blob::{BLOBS_MAX, BlobRef, Enclosures};
 use crate::body::{
     Act, Ask, Body, BodyError, Deed, Dispatch, DocumentFact, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place,
     RECEIPT_STAMPS_MAX, RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned,
@@ -18,7 +18,7 @@ use crate::document::AmendKind;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
 use crate::handling::{Actor, BusinessKind, Fact, Rules, Side, Stage, Standing};
 use crate::id::{
-    BlobHash, BusinessId, Counter, DocumentId, EventId, Incarnation, OfficeId, Position, RegionId,
+    BlobHash, BusinessId, Counter, DocumentId, EventId, FileHash, Incarnation, OfficeId, Position, RegionId,
 };
 use crate::mutant::{self, Mutant};
 use crate::stamp::Stamp;
@@ -65,6 +65,8 @@ pub struct Context<'a> {
     pub directory: &'a Directory,
     /// What the office has settled for itself.
     pub rules: &'a Rules,
+    /// The files that are here, sealed: at least those of the document that is decided about.
+    pub enclosures: &'a Enclosures,
     /// The station's clock: decides which day and year a register says.
     pub now: Millis,
 }
@@ -175,7 +177,7 @@ pub enum Refusal {
     #[error("attachment `{hash}` is not here completely; upload it first")]
     AttachmentMissing {
         /// The attachment.
-        hash: BlobHash,
+        hash: FileHash,
     },
     /// A signature on the document is not worth anything: every recipient would see it as invalid.
     #[error("signature {number} on the document is not valid: {}", why.told(Language::English))]
@@ -244,6 +246,10 @@ pub(super) fn decide_dispatch<R: Records>(
     if let Err(refusal) = check_dispatch(exchange, context, &to, dispatch) {
         return Ok(Err(refusal));
     }
+    let dispatch = &match enclosed(dispatch, context.enclosures) {
+        Ok(dispatch) => dispatch,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let amends = dispatch.manifest.amends.as_ref();
     let earlier = match amends {
         Some(amends) => records.recipients(&amends.document)?,
@@ -283,12 +289,12 @@ pub(super) fn decide_dispatch<R: Records>(
             }
         }
     }
-    let blobs = dispatch.manifest.blobs();
+    let (urgency, blobs) = (dispatch.manifest.urgency, dispatch.blobs());
     let body = Body::Dispatch(dispatch.clone()).encode().unwrap_or_default();
     let drafts = to.chunks(RECIPIENTS_MAX).map(|to| Draft {
         incarnation: exchange.incarnation(),
         kind: Kind::Dispatch,
-        urgency: dispatch.manifest.urgency,
+        urgency,
         to: to.to_vec(),
         blobs: blobs.clone(),
         body: body.clone(),
@@ -308,6 +314,13 @@ pub(super) fn decide_dispatch<R: Records>(
         drafts.extend(recalls.map(|to| exchange.draft(to.to_vec(), Kind::BusinessRequest, &told)));
     }
     Ok(Ok(drafts))
+}
+
+/// The document with its attachments as they travel.
+pub(super) fn enclosed(dispatch: &Dispatch, sealed: &Enclosures) -> Result<Dispatch, Refusal> {
+    let mut dispatch = dispatch.clone();
+    dispatch.enclose(sealed).map_err(|hash| Refusal::AttachmentMissing { hash })?;
+    Ok(dispatch)
 }
 
 /// Whether a document still counts at this recipient, as far as it is known here.

@@ -168,14 +168,18 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     amends(&mut text, &value["amends"], true, lang);
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));
     for (index, attachment) in rows(value, "attachments").iter().enumerate() {
-        let awaited = if attachment["complete"] == Value::Bool(true) {
-            ""
-        } else {
-            say(lang, " (chưa về đủ)", " (awaited)")
+        let awaited = match attachment["state"].as_str() {
+            Some("here") => "",
+            Some("unreadable") => say(
+                lang,
+                " (KHÔNG đúng tệp mà văn bản nêu; hãy đề nghị đơn vị gửi gửi lại)",
+                " (NOT the file that the document names; ask its sender to send it anew)",
+            ),
+            _ => say(lang, " (đang về)", " (arriving)"),
         };
         let (name, length) = (field(attachment, "name"), field(attachment, "length"));
         line!(text, "  {} {}: {name}, {length} B{awaited}", say(lang, "tệp", "attachment"), index + 1);
-        line!(text, "      sha256 {}", field(attachment, "hash"));
+        line!(text, "      sha256 {}", field(attachment, "sha256"));
     }
     verdict(&mut text, &value["verdict"], lang);
     for signature in rows(value, "signatures") {

@@ -127,7 +127,7 @@ fn said(value: &Value, name: &str) -> String {
             format!("{}, {} ({})", field(said, "name"), field(said, "position"), field(said, "capacity_text"))
         }
         "attachments" => {
-            format!("{}, {} B, sha256 {}", field(said, "name"), field(said, "length"), field(said, "hash"))
+            format!("{}, {} B, sha256 {}", field(said, "name"), field(said, "length"), field(said, "sha256"))
         }
         "responds_to" => {
             format!("{} ({}), {}", field(said, "number"), day(&said["issued_on"]), field(said, "issuer_name"))

@@ -102,18 +102,18 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use schema::blob::BlobRef;
+    use schema::blob::FileRef;
     use schema::body::Issue;
     use schema::document::{Attachment, DocumentType, Signer};
     use schema::event::Urgency;
-    use schema::id::BlobHash;
+    use schema::id::FileHash;
     use serde_json::json;
 
     use super::*;
 
     fn attachment(n: u8) -> Attachment {
-        let blob = BlobRef { hash: BlobHash::new([n; 32]), length: u64::from(n) };
-        Attachment { name: format!("phu-luc-{n}.pdf"), media_type: "application/pdf".to_owned(), blob }
+        let file = FileRef { hash: FileHash::new([n; 32]), length: u64::from(n) };
+        Attachment { name: format!("phu-luc-{n}.pdf"), media_type: "application/pdf".to_owned(), file }
     }
 
     fn letter(n: u8) -> Manifest {
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!((&added[0]["attachments"]["name"], added[1].is_null()), (&json!("phu-luc-3.pdf"), true));
         // One whose bytes are others is another one, whatever it is called.
         let mut swapped = letter(2);
-        swapped.attachments[0].blob.hash = BlobHash::new([7; 32]);
+        swapped.attachments[0].file.hash = FileHash::new([7; 32]);
         assert_eq!(differences(&earlier, &Dispatch::unsigned(swapped)).len(), 1);
     }
 }

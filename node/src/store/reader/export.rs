@@ -8,6 +8,7 @@ use schema::id::OfficeId;
 use schema::pack::{PackItem, packs};
 
 use super::{Reader, recorded};
+use crate::content::{ContentError, Contents, read_chunk};
 use crate::store::{Attempted, StoreError};
 
 /// Why a courier file was not written.
@@ -16,6 +17,9 @@ pub enum ExportError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An attachment cannot be read.
+    #[error(transparent)]
+    Content(#[from] ContentError),
     /// The file cannot be written.
     #[error(transparent)]
     Courier(#[from] CourierError),
@@ -27,7 +31,12 @@ impl Reader {
     ///
     /// # Errors
     /// When the store cannot be read or the file cannot be written.
-    pub fn export<W: Write>(&self, to: Option<&OfficeId>, file: W) -> Result<(u64, W), ExportError> {
+    pub fn export<W: Write>(
+        &self,
+        to: Option<&OfficeId>,
+        contents: &Contents,
+        file: W,
+    ) -> Result<(u64, W), ExportError> {
         const BATCH: i64 = 256;
         let sql = "SELECT DISTINCT sent.position, journal.bytes FROM sent JOIN journal USING (position)
                    JOIN peer ON peer.no = sent.peer
@@ -61,10 +70,12 @@ impl Reader {
             blobs.sort_unstable();
             blobs.dedup();
             for blob in blobs {
+                if !self.has_blob(&blob.hash)? {
+                    continue;
+                }
+                let sealed = contents.whole(&blob)?;
                 for index in 0..blob.chunks() {
-                    let Some(bytes) = self.chunk(&blob.hash, index)? else {
-                        break;
-                    };
+                    let bytes = read_chunk(&sealed, &blob, index)?;
                     writer.add(&Record::Chunk { blob, index, bytes: bytes.into() })?;
                 }
             }

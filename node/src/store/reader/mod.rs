@@ -17,14 +17,16 @@ mod timeline;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use schema::blob::Enclosure;
 use schema::body::{Body, Dispatch};
 use schema::event::RecordedEvent;
-use schema::id::{BlobHash, Position};
+use schema::id::{BlobHash, FileHash, Position};
 use schema::time::Millis;
 use serde::Serialize;
 
 use super::inspect::{entry_columns, recorded, recorded_with};
-use super::{Attempted, StoreError};
+use super::{Attempted, StoreError, blobs};
+use crate::step::Opening;
 
 pub use alarms::{AlarmView, NamedDocument, QuarantineView};
 pub use amended::{AmendsView, DifferenceView};
@@ -42,7 +44,10 @@ pub use register::{BookView, RegisterRow};
 pub(super) use searched::Concern;
 pub use slip::{Said, SlipNote, SlipPartView, SlipView};
 pub use status::StatusView;
-pub use timeline::{DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind, WhyView};
+pub use timeline::{
+    AttachmentState, AttachmentView, DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind,
+    WhyView,
+};
 
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 200;
@@ -121,18 +126,34 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn has_blob(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        self.db
-            .prepare_cached("SELECT 1 FROM blob WHERE hash = ?1 AND complete = 1")
-            .and_then(|mut s| s.exists([hash.as_bytes()]))
-            .attempted("look up an attachment")
+        blobs::has_blob(&self.db, hash)
     }
 
-    /// One chunk of a complete attachment.
+    /// A file that was sealed here, to be sent.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn chunk(&self, hash: &BlobHash, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        super::blobs::chunk(&self.db, hash, index)
+    pub fn enclosure(&self, file: &FileHash) -> Result<Option<Enclosure>, StoreError> {
+        blobs::enclosure(&self.db, file)
+    }
+
+    /// Whether an event that is held here waits for this attachment.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn is_awaited(&self, hash: &BlobHash) -> Result<bool, StoreError> {
+        blobs::is_awaited(&self.db, hash, false)
+    }
+
+    /// Where an attachment of a document is. What this office sent is judged when it is read: it was here before it left.
+    fn state_of(&self, opening: &Opening, outgoing: bool) -> Result<AttachmentState, StoreError> {
+        let hash = &opening.enclosure.blob.hash;
+        Ok(match outgoing {
+            true if blobs::has_blob(&self.db, hash)? => AttachmentState::Here,
+            false if blobs::opens(&self.db, opening)? => AttachmentState::Here,
+            _ if blobs::is_awaited(&self.db, hash, true)? => AttachmentState::Unreadable,
+            _ => AttachmentState::Arriving,
+        })
     }
 
     /// Bytes of an event, for whoever wants to check it elsewhere.

@@ -14,7 +14,8 @@ use schema::time::Millis;
 use serde::Serialize;
 
 use super::{AmendsView, ProgressView, Reader, dispatch_of, millis};
-use crate::store::{Attempted, StoreError, records};
+use crate::step::Opening;
+use crate::store::{Attempted, StoreError, openings, records};
 
 /// What a status rests on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -179,8 +180,23 @@ pub struct AttachmentView {
     /// Its name and its bytes.
     #[serde(flatten)]
     pub attachment: Attachment,
-    /// Whether they are here.
-    pub complete: bool,
+    /// Where they are.
+    pub state: AttachmentState,
+    /// How they are opened.
+    #[serde(skip)]
+    pub opening: Opening,
+}
+
+/// Where an attachment is. A document has arrived when all of its attachments are here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttachmentState {
+    /// Here, and what the document says.
+    Here,
+    /// On its way.
+    Arriving,
+    /// Here, and not the file that the document names: it was not sealed as it should have been.
+    Unreadable,
 }
 
 /// Most receipts of one document that are looked into for stamps.
@@ -262,9 +278,10 @@ impl Reader {
             return Ok(None);
         };
         let mut attachments = Vec::new();
-        for attachment in &dispatch.manifest.attachments {
-            let complete = self.has_blob(&attachment.blob.hash)?;
-            attachments.push(AttachmentView { attachment: attachment.clone(), complete });
+        let openings = openings(event.version, &event.event);
+        for (attachment, opening) in dispatch.manifest.attachments.iter().zip(openings) {
+            let state = self.state_of(&opening, outgoing)?;
+            attachments.push(AttachmentView { attachment: attachment.clone(), state, opening });
         }
         let mut steps = match outgoing {
             true => self.steps_before_sending(document, position)?,

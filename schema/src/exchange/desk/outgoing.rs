@@ -6,7 +6,7 @@ use minicbor::bytes::ByteVec;
 use super::{Decided, Desk, WorkRefusal};
 use crate::body::{Deed, Dispatch, Issue, SIGNATURES_MAX};
 use crate::document::Manifest;
-use crate::exchange::decide::{check_dispatch, decide_dispatch};
+use crate::exchange::decide::{check_dispatch, decide_dispatch, enclosed};
 use crate::exchange::{Draft, Records, Refusal};
 use crate::handling::{BookId, CaseRow, Direction, DraftStage, DraftedRow, Recipients, Side, Standing};
 use crate::id::{BusinessId, DocumentId, OfficeId};
@@ -41,7 +41,9 @@ impl<R: Records> Desk<'_, R> {
         }
         // What would make sending impossible is said before anybody signs it.
         let dispatch = Dispatch::unsigned(manifest.clone());
-        if let Err(refusal) = check_dispatch(self.exchange, self.context, &self.offices(to), &dispatch) {
+        let sendable = check_dispatch(self.exchange, self.context, &self.offices(to), &dispatch)
+            .and_then(|()| enclosed(&dispatch, self.context.enclosures));
+        if let Err(refusal) = sendable {
             return Ok(Err(refusal));
         }
         if let Some(amends) = &manifest.amends
@@ -113,7 +115,7 @@ impl<R: Records> Desk<'_, R> {
             Err(refusal) => return Ok(Err(refusal.into())),
         };
         let Some(manifest) = row.manifest else { return Ok(Err(WorkRefusal::AlreadySent.into())) };
-        let dispatch = Dispatch { manifest, issued: Some(issue.clone()), signatures: row.signatures };
+        let dispatch = dispatch_of(manifest, issue.clone(), row.signatures);
         // A number is not used for what could not be sent.
         let to = self.offices(&row.to);
         let sent = decide_dispatch(self.exchange, self.records, self.context, None, &to, &dispatch)?;
@@ -159,7 +161,7 @@ impl<R: Records> Desk<'_, R> {
             return Ok(Err(refusal.into()));
         };
         let to = self.offices(&row.to);
-        let dispatch = Dispatch { manifest, issued: Some(issue), signatures: row.signatures };
+        let dispatch = dispatch_of(manifest, issue, row.signatures);
         decide_dispatch(self.exchange, self.records, self.context, Some(self.by), &to, &dispatch)
     }
 
@@ -190,4 +192,8 @@ impl<R: Records> Desk<'_, R> {
         }
         Ok(None)
     }
+}
+
+fn dispatch_of(manifest: Manifest, issue: Issue, signatures: Vec<ByteVec>) -> Dispatch {
+    Dispatch { issued: Some(issue), signatures, ..Dispatch::unsigned(manifest) }
 }

@@ -32,23 +32,26 @@ fn recipients_are_checked_before_anything_is_recorded() {
 #[test]
 fn what_sealing_would_refuse_is_refused_as_an_answer() {
     let refused = |rule| format!("refused: the document is refused: the Dispatch breaks a rule: {rule}");
-    let blob = |n, length| BlobRef { hash: BlobHash::new([n; 32]), length };
-    let with = |blobs: Vec<BlobRef>| {
+    let file = |n, length| FileRef { hash: FileHash::new([n; 32]), length };
+    let with = |files: Vec<FileRef>| {
         let mut dispatch = dispatch(ME, 1);
         let attachment =
-            |blob| Attachment { name: "a.pdf".into(), media_type: "application/pdf".into(), blob };
-        dispatch.manifest.attachments = blobs.into_iter().map(attachment).collect();
+            |file| Attachment { name: "a.pdf".into(), media_type: "application/pdf".into(), file };
+        dispatch.manifest.attachments = files.into_iter().map(attachment).collect();
         asks_with(&[A], dispatch)
     };
-    check([], with(vec![blob(1, 5), blob(2, 5)]), &["Dispatch to 1"]);
-    let many = (0..=32).map(|n| blob(n, 1)).collect();
-    for (blobs, rule) in [
-        (vec![blob(1, 5), blob(1, 5)], "each attachment is named once"),
-        (vec![blob(1, 0)], "attachments have 1 byte to 512 MiB"),
-        (vec![blob(1, u64::MAX)], "attachments have 1 byte to 512 MiB"),
-        (many, "at most 32 attachments"),
+    check([], with(vec![file(1, 5), file(2, 5)]), &["Dispatch to 1"]);
+    let absent = FileHash::new([201; 32]);
+    let absent = format!("refused: attachment `{absent}` is not here completely; upload it first");
+    check([], with(vec![file(1, 5), file(201, 5)]), &[absent.as_str()]);
+    let many = (0..=50).map(|n| file(n, 1)).collect();
+    for (files, rule) in [
+        (vec![file(1, 5), file(1, 5)], "each attachment is named once"),
+        (vec![file(1, 0)], "attachments have 1 byte to 2 GiB"),
+        (vec![file(1, u64::MAX)], "attachments have 1 byte to 2 GiB"),
+        (many, "at most 50 attachments"),
     ] {
-        check([], with(blobs), &[&refused(rule)]);
+        check([], with(files), &[&refused(rule)]);
     }
     let foreign = asks_with(&[A], dispatch(B, 1));
     check([], foreign, &[&refused("the issuing authority is the office that sends")]);

@@ -7,10 +7,12 @@ mod returning;
 mod settling;
 mod working;
 
+use std::sync::LazyLock;
+
 use ed25519_dalek::SigningKey;
 
 use super::*;
-use crate::blob::BlobRef;
+use crate::blob::{BlobIdentity, BlobRef, Enclosure, Enclosures, FileRef};
 use crate::body::{
     Ask, Body, Dispatch, ENTRIES_MAX, Receipt, RestoreReason, Restored, Returned, SentPlace, Status,
     Transport, TransportCode,
@@ -19,7 +21,7 @@ use crate::directory::{Directory, DirectoryBuilder, Enrolment, Name, Office, Reg
 use crate::document::{Attachment, DocumentType, Manifest, Signer};
 use crate::event::{Kind, Urgency, VerifiedEvent, seal};
 use crate::handling::Rules;
-use crate::id::{BlobHash, DocumentId, Position, RegionId};
+use crate::id::{BlobHash, DocumentId, FileHash, Position, RegionId};
 
 pub(super) const ME: OfficeId = OfficeId::new([1; 16]);
 pub(super) const A: OfficeId = OfficeId::new([2; 16]);
@@ -425,7 +427,15 @@ pub(super) fn context(directory: &Directory) -> Context<'_> {
         rules.books.iter_mut().for_each(|book| book.issuer = Some("UBND".to_owned()));
         rules
     });
-    Context { directory, rules: &RULES, now: Millis(1_763_735_400_000) }
+    static ENCLOSURES: LazyLock<Enclosures> = LazyLock::new(|| {
+        let sealed = |n| {
+            let blob = BlobRef { hash: BlobHash::new([n; 32]), length: 300 };
+            (FileHash::new([n; 32]), Enclosure { blob, identity: BlobIdentity([n; 32]) })
+        };
+        (0..=200).map(sealed).collect()
+    });
+    let (rules, enclosures) = (&RULES, &ENCLOSURES);
+    Context { directory, rules, enclosures, now: Millis(1_763_735_400_000) }
 }
 
 fn asks(to: &[OfficeId]) -> Fact {

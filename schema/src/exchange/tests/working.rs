@@ -838,9 +838,9 @@ fn g3_every_interleaving_converges() {
 }
 
 fn letter(n: u64) -> Manifest {
-    let blob = BlobRef { hash: BlobHash::new([7; 32]), length: 9 };
+    let file = FileRef { hash: FileHash::new([7; 32]), length: 9 };
     let main =
-        Attachment { name: "công văn.pdf".to_owned(), media_type: "application/pdf".to_owned(), blob };
+        Attachment { name: "công văn.pdf".to_owned(), media_type: "application/pdf".to_owned(), file };
     Manifest { attachments: vec![main], ..dispatch(ME, n).manifest }
 }
 
@@ -1061,7 +1061,7 @@ fn b9_same_number_is_blocked_at_both_ends() {
         let issued =
             Some(Issue::given(code.parse().expect("a code"), Day::from_days(20_250).expect("a day")));
         let manifest = Manifest { amends, ..dispatch(ME, n).manifest };
-        Dispatch { manifest, issued, signatures: Vec::new() }
+        Dispatch { issued, ..Dispatch::unsigned(manifest) }
     };
     let replaces =
         Amends { document: document(1), how: AmendKind::Replace, reason: "Sai số liệu".to_owned() };

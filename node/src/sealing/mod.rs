@@ -7,6 +7,8 @@
 //! that follows from it by HKDF (RFC 5869); the signing key itself never does anything but sign. Earlier keys stay in the file for what
 //! was sealed under them.
 
+mod file;
+
 use std::fmt;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use age::x25519::{Identity, Recipient};
 use bech32::{Bech32, Hrp};
 use ed25519_dalek::SigningKey;
 use hkdf::Hkdf;
+use schema::blob::BlobIdentity;
 use schema::body::{Body, KeyAnnouncement, KeyPurpose};
 use schema::event::{Event, EventError, Kind, Urgency, VerifiedEvent, seal};
 use schema::id::{EventId, Incarnation, OfficeId, Seq};
@@ -27,6 +30,8 @@ use schema::time::Millis;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+pub(crate) use self::file::hash_of;
+pub use self::file::{PIECE_BYTES, SealFileError, holds_file, open_file, seal_file};
 use crate::keyring::{self, KeyringError};
 
 /// Most keys in a file: one a year, and what was replaced early.
@@ -295,6 +300,22 @@ fn public(recipient: &Recipient) -> Result<SealingKey, SealError> {
     Ok(SealingKey(bytes.try_into().map_err(|_| SealError::Key)?))
 }
 
+/// The secret half, as a document carries it.
+fn secret_of(identity: &Identity) -> Result<BlobIdentity, SealError> {
+    let (_, bytes) = bech32::decode(identity.to_string().expose_secret()).map_err(|_| SealError::Key)?;
+    let bytes = Zeroizing::new(bytes);
+    Ok(BlobIdentity(bytes[..].try_into().map_err(|_| SealError::Key)?))
+}
+
+/// What opens a blob, as the `age` command line reads it from a file.
+pub fn identity_text(BlobIdentity(secret): &BlobIdentity) -> Zeroizing<String> {
+    Zeroizing::new(bech32::encode_upper::<Bech32>(SECRET, secret).expect("a short text"))
+}
+
+fn identity_of(secret: &BlobIdentity) -> Identity {
+    Identity::from_str(&identity_text(secret)).expect("32 bytes are an X25519 key")
+}
+
 /// What opens the file of keys, for whoever has the signing key.
 fn opener(key: &SigningKey) -> Identity {
     let seed = Zeroizing::new(key.to_bytes());
@@ -302,8 +323,7 @@ fn opener(key: &SigningKey) -> Identity {
     Hkdf::<Sha256>::new(None, &seed[..])
         .expand(FILE_KEY_CONTEXT, &mut secret[..])
         .expect("32 bytes are less than HKDF gives");
-    let text = bech32::encode_upper::<Bech32>(SECRET, &secret[..]).expect("a short text");
-    Identity::from_str(&Zeroizing::new(text)).expect("32 bytes are an X25519 key")
+    identity_of(&BlobIdentity(*secret))
 }
 
 #[cfg(test)]
