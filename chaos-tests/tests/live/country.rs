@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ const DAY: jiff::civil::Date = jiff::civil::date(2025, 6, 27);
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// Longest wait for a program to be ready.
 const READY_SECONDS_MAX: u64 = 40;
-/// What every abstract says: it is looked for where nobody may read it.
+/// What every abstract says, and every attachment again and again: it is looked for where nobody may read it.
 const SUBJECT: &str = "V/v phòng, chống mưa lũ";
 /// Longest wait until mail has settled. Above the minute after which a sender without a receipt sends again.
 const SETTLE_SECONDS_MAX: u64 = 150;
@@ -629,15 +630,24 @@ impl Country {
             self.stop_station(station);
         }
         for relay in &mut self.relays {
-            relay.process.take().expect("a running relay").stop();
+            let process = relay.process.take().expect("a running relay");
+            for pid in [process.id()].into_iter().chain(children_of(process.id())) {
+                assert!(!memory_holds(pid, SUBJECT), "process {pid} of a relay has documents in its memory");
+                assert!(memory_holds(pid, "PATH="), "the memory of process {pid} was not looked at");
+            }
+            process.stop();
         }
-        // P11: relays carried everything, and what they keep says nothing of it.
+        // P11: relays carried everything, and what they keep says nothing of it. Nor do attachments on a station's disk.
         for relay in &self.relays {
             assert_eq!(
                 files_with(&relay.folder, SUBJECT),
                 Vec::<PathBuf>::new(),
                 "a relay can read documents"
             );
+        }
+        for station in &self.stations {
+            let attachments = station.data.join("content");
+            assert_eq!(files_with(&attachments, SUBJECT), Vec::<PathBuf>::new(), "an attachment lies open");
         }
         assert!(
             self.stations.iter().any(|station| !files_with(&station.data, SUBJECT).is_empty()),
@@ -704,6 +714,38 @@ fn files_with(folder: &Path, words: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The processes that a process has started.
+fn children_of(pid: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("a process");
+    listed.split_whitespace().map(|child| child.parse().expect("a number")).collect()
+}
+
+/// Whether something stands in the memory of a process: a dump of it would show it.
+fn memory_holds(pid: u32, words: &str) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("a process of ours");
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    let written = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|may| may.starts_with("rw")));
+    let mut piece = vec![0; 1 << 20];
+    for range in written.filter_map(|line| line.split(' ').next()?.split_once('-')) {
+        let [mut at, end] = [range.0, range.1].map(|hex| u64::from_str_radix(hex, 16).expect("an address"));
+        while at < end {
+            let wanted = usize::try_from((end - at).min(piece.len() as u64)).expect("at most a MiB");
+            // What cannot be read is not in a dump either.
+            let Ok(read) = memory.read_at(&mut piece[..wanted], at) else { break };
+            if piece[..read].windows(words.len()).any(|part| part == words.as_bytes()) {
+                return true;
+            }
+            // The pieces overlap by what may be cut between them.
+            at += if read > words.len() && at + (read as u64) < end {
+                (read - words.len()) as u64
+            } else {
+                end - at
+            };
+        }
+    }
+    false
+}
+
 /// The program beside this test's own folder.
 fn program(name: &str) -> PathBuf {
     let me = std::env::current_exe().expect("a path");
@@ -731,13 +773,13 @@ fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     std::array::from_fn(|_| ports.next().expect("a free port"))
 }
 
-/// Bytes that no compression and no other document shares.
+/// Bytes that no compression and no other document shares, and between them what is looked for.
 fn attachment(number: u64) -> Vec<u8> {
     let blocks = (0_u64..).flat_map(|block| {
         let mut hash = Sha256::new();
         hash.update(number.to_be_bytes());
         hash.update(block.to_be_bytes());
-        hash.finalize().to_vec()
+        [&hash.finalize()[..], SUBJECT.as_bytes()].concat()
     });
     blocks.take(ATTACHMENT_BYTES).collect()
 }

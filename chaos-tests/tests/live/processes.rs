@@ -36,6 +36,11 @@ impl Process {
     }
 
     /// How it ended; `None` while it runs.
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of this test")
     }
