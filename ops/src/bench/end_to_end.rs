@@ -33,7 +33,8 @@ const EVENT_BYTES: usize = 600;
 
 pub(super) fn bench(ground: &Ground) -> Result<Vec<Figure>> {
     let folder = ground.folder()?;
-    let raw = raw_jetstream(folder.path())?;
+    let took = raw_jetstream(folder.path(), RAW_MESSAGES, PACK_EVENTS_MAX * EVENT_BYTES)?;
+    let raw = rate((RAW_MESSAGES * PACK_EVENTS_MAX) as u64, took);
     let recipients: Vec<u8> = RECIPIENTS.collect();
     let mut homes: Vec<(u8, &str)> = recipients.iter().map(|n| (*n, "b")).collect();
     homes.push((SENDER, "a"));
@@ -89,8 +90,9 @@ impl Drop for Server {
     }
 }
 
-/// Publishes packs into one stream of a bare server that syncs before it acknowledges; events per second.
-fn raw_jetstream(folder: &std::path::Path) -> Result<f64> {
+/// Publishes messages of so many bytes into one stream of a bare server that syncs before it acknowledges, and says how long
+/// that took.
+pub(super) fn raw_jetstream(folder: &std::path::Path, messages: usize, bytes: usize) -> Result<Duration> {
     let port = free_port()?;
     let config = folder.join("raw.conf");
     let store = folder.join("raw");
@@ -109,12 +111,10 @@ fn raw_jetstream(folder: &std::path::Path) -> Result<f64> {
     let _server = Server(child);
     wait_for("the baseline's server", || Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
     let runtime = Runtime::new().context("failed to start the baseline's threads")?;
-    let took = runtime.block_on(publish_raw(port))?;
-    drop(runtime);
-    Ok(rate((RAW_MESSAGES * PACK_EVENTS_MAX) as u64, took))
+    runtime.block_on(publish_raw(port, messages, bytes))
 }
 
-async fn publish_raw(port: u16) -> Result<Duration> {
+async fn publish_raw(port: u16, messages: usize, bytes: usize) -> Result<Duration> {
     let client = async_nats::connect(format!("nats://127.0.0.1:{port}")).await;
     let client = client.context("failed to reach the baseline's server")?;
     let context = jetstream::new(client);
@@ -124,9 +124,9 @@ async fn publish_raw(port: u16) -> Result<Duration> {
         ..jetstream::stream::Config::default()
     };
     context.create_stream(stream).await.context("failed to make the baseline's stream")?;
-    let payload = vec![0x5a_u8; PACK_EVENTS_MAX * EVENT_BYTES];
+    let payload = vec![0x5a_u8; bytes];
     let start = Instant::now();
-    let mut acks = stream::iter(0..RAW_MESSAGES)
+    let mut acks = stream::iter(0..messages)
         .map(|_| async { context.publish("raw", payload.clone().into()).await?.await })
         .buffer_unordered(RAW_WINDOW);
     while let Some(ack) = acks.next().await {

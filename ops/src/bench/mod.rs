@@ -5,6 +5,7 @@
 //! measured beside it: read the two together.
 
 mod append;
+mod attachments;
 mod directory;
 mod end_to_end;
 mod idle;
@@ -56,6 +57,8 @@ enum What {
     Replay,
     /// Through two relays and back.
     EndToEnd,
+    /// A large attachment through a relay, and what memory it takes.
+    Attachments,
     /// Bytes and round trips of a reconnect.
     Reconnect,
     /// The directory of the whole country.
@@ -159,12 +162,13 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
         documents: options.documents.max(search::DOCUMENTS_MIN),
     };
     type Bench = fn(&Ground) -> Result<Vec<Figure>>;
-    let benches: [(What, &str, Bench); 8] = [
+    let benches: [(What, &str, Bench); 9] = [
         (What::Directory, "directory", directory::bench),
         (What::Append, "append", append::bench),
         (What::Verify, "verify", verify::bench),
         (What::Replay, "replay", replay::bench),
         (What::EndToEnd, "end-to-end", end_to_end::bench),
+        (What::Attachments, "attachments", attachments::bench),
         (What::Reconnect, "reconnect", reconnect::bench),
         (What::Search, "search", search::bench),
         (What::Idle, "idle", idle::bench),

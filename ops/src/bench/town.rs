@@ -2,6 +2,7 @@
 //! run on.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use node::keyring::Login;
 use node::link::LinkState;
 use node::runtime::{Core, Inputs, Keeper, Links, start_core};
 use node::sealing::{Sealing, SealingKeys, founding_announcement};
-use node::step::{Input, Ticket};
+use node::step::{Answer, Input, Opening, Ticket};
 use node::store::{Reader, StatusView, Store};
 use relay::RunError;
 use relay::config::Config;
+use schema::blob::FileRef;
 use schema::directory::{DirectoryBuilder, Name, Office, Region, Validity};
 use schema::id::{OfficeId, RegionId, hex};
 use schema::registry::{Registry, encode_items};
@@ -26,7 +28,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::workload::{certified, key, office, send};
+use super::workload::{attached, certified, key, office, send};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -48,6 +50,7 @@ pub(super) struct Station {
     reader: Reader,
     inputs: Inputs,
     links: Links,
+    contents: Arc<Contents>,
     ended: oneshot::Receiver<Result<()>>,
     written: u64,
 }
@@ -203,13 +206,14 @@ impl Town {
         };
         let file = folder.join(format!("station-{n}.registry.cbor"));
         let keeper = Keeper::new(me, file, Arc::clone(&self.registry)).with_sealing(sealing);
-        let contents = Contents::open(&folder.join(format!("station-{n}.content")))?;
-        let mut links = Links::new(me, login.clone(), keeper.clone(), Arc::new(contents));
+        let contents = Arc::new(Contents::open(&folder.join(format!("station-{n}.content")))?);
+        let mut links = Links::new(me, login.clone(), keeper.clone(), Arc::clone(&contents));
         let _inside = self.runtime.enter();
         let Core { inputs, ended } = start_core(node, &links).context("failed to start a core")?;
         keeper.tell(inputs.clone());
         links.serve(vec![(region.clone(), url)], &inputs);
-        let station = Station { n, reader: Reader::open(&database)?, inputs, links, ended, written: 0 };
+        let reader = Reader::open(&database)?;
+        let station = Station { n, reader, inputs, links, contents, ended, written: 0 };
         wait_for("a station's line", || Ok(station.is_connected()))?;
         Ok(station)
     }
@@ -231,6 +235,22 @@ impl Town {
             }
             Ok(())
         })
+    }
+
+    /// Seals a file at a station, as its clerk does before it is attached.
+    pub(super) fn enclose(&self, station: &Station, from: &mut dyn Read, file: FileRef) -> Result<()> {
+        let opening = Opening { enclosure: station.contents.seal(from, &file)?, file };
+        let asked = station.inputs.ask(PATIENCE, |ticket| Input::Enclosed { ticket, opening });
+        ensure!(self.runtime.block_on(asked)? == Answer::Kept, "the station did not keep the file");
+        Ok(())
+    }
+
+    /// Sends one letter with an attachment; it is durable when the station has answered, not when this returns.
+    pub(super) fn attach(&self, station: &mut Station, to: Vec<OfficeId>, file: FileRef) -> Result<()> {
+        let command = attached(office(station.n), station.written, to, file);
+        let ticket = Ticket(station.written);
+        station.written += 1;
+        Ok(self.runtime.block_on(station.inputs.put(Input::Command { ticket, command }))?)
     }
 
     /// Stops a station in order.

@@ -12,9 +12,10 @@ use node::step::{Answer, Effect, Input, Ticket};
 use node::store::Store;
 use ops::ca::rehearsal::Rehearsal;
 use ops::ca::{Cost, Passphrase, Place};
+use schema::blob::FileRef;
 use schema::body::{Dispatch, Issue};
 use schema::directory::{Directory, DirectoryBuilder, Name, Office, Region, Validity, sign_directory};
-use schema::document::{Code, DocumentType, Manifest, Signer};
+use schema::document::{Attachment, Code, DocumentType, Manifest, Signer};
 use schema::exchange::Command;
 use schema::id::{DocumentId, OfficeId, RegionId};
 use schema::registry::{Item, ItemKind, Registry, Roots};
@@ -118,6 +119,14 @@ pub(super) fn letter(issuer: OfficeId, n: u64) -> Dispatch {
     let code = Code::new(n.to_string(), "UBND-VP").expect("a few digits and a symbol");
     let issued = Some(Issue::given(code, ISSUED_ON));
     Dispatch { issued, ..Dispatch::unsigned(manifest) }
+}
+
+/// Sends the `n`-th letter of an office with an attachment.
+pub(super) fn attached(issuer: OfficeId, n: u64, to: Vec<OfficeId>, file: FileRef) -> Command {
+    let mut dispatch = letter(issuer, n);
+    let (name, media_type) = ("Hồ sơ.pdf".to_owned(), "application/pdf".to_owned());
+    dispatch.manifest.attachments.push(Attachment { name, media_type, file });
+    sent(dispatch, to)
 }
 
 /// Sends it.
