@@ -108,6 +108,15 @@ impl Inputs {
         }
     }
 
+    /// A way in that does not keep the core from ending when everybody else has gone.
+    pub(crate) fn downgrade(&self) -> WeakInputs {
+        WeakInputs {
+            queue: self.queue.downgrade(),
+            room: Arc::clone(&self.room),
+            tickets: Arc::clone(&self.tickets),
+        }
+    }
+
     pub(crate) async fn stop(&self) {
         // A core that has ended needs no telling.
         let _ = self.queue.send(Queued::Stop).await;
@@ -117,6 +126,22 @@ impl Inputs {
         let kib = bytes_of(input).div_ceil(KIB).clamp(1, INPUT_BYTES_MAX / KIB);
         let kib = u32::try_from(kib).expect("clamped to 16 Ki");
         Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| AskError::Stopped)
+    }
+}
+
+/// A way into the core for the core's own helpers.
+#[derive(Clone)]
+pub(crate) struct WeakInputs {
+    queue: mpsc::WeakSender<Queued>,
+    room: Arc<Semaphore>,
+    tickets: Arc<AtomicU64>,
+}
+
+impl WeakInputs {
+    /// The way in, while anybody else has one.
+    pub(crate) fn upgrade(&self) -> Option<Inputs> {
+        let (room, tickets) = (Arc::clone(&self.room), Arc::clone(&self.tickets));
+        Some(Inputs { queue: self.queue.upgrade()?, room, tickets })
     }
 }
 

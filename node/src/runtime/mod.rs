@@ -28,8 +28,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-pub(crate) use inputs::Queued;
 pub use inputs::{ANSWER_SECONDS_MAX, AskError, INPUT_BYTES_MAX, INPUTS_MAX, Inputs};
+pub(crate) use inputs::{Queued, WeakInputs};
 pub use keeper::{Keeper, TakenIn};
 pub use run::{ApiAddress, SELF_CHECK_EVENTS, run};
 
@@ -85,7 +85,7 @@ pub struct Core {
 pub fn start_core<S: Station>(station: S, links: &Links) -> std::io::Result<Core> {
     let (inputs, waiting) = Inputs::new();
     let (done, ended) = oneshot::channel();
-    let examiner = Examiner { contents: Arc::clone(&links.contents), inputs: inputs.clone() };
+    let examiner = Examiner { contents: Arc::clone(&links.contents), inputs: inputs.downgrade() };
     let routes = links.routes.clone();
     let handle = Handle::current();
     std::thread::Builder::new().name("tram-core".to_owned()).spawn(move || {
@@ -179,7 +179,7 @@ fn work<S: Station>(
 /// Looks at attachments on the disk, where it does not keep the core waiting.
 struct Examiner {
     contents: Arc<Contents>,
-    inputs: Inputs,
+    inputs: WeakInputs,
 }
 
 impl Examiner {
@@ -200,7 +200,9 @@ impl Examiner {
                 }
             };
             // A core that has ended needs no telling.
-            let _ = inputs.put(Input::Examined { blob, found }).await;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.put(Input::Examined { blob, found }).await;
+            }
         });
     }
 }
@@ -483,5 +485,15 @@ mod tests {
         core.inputs.stop().await;
         core.ended.await.expect("told").expect("without failure");
         assert!(seen.lock().expect("no panic").iter().sum::<usize>() >= 1);
+    }
+
+    /// The core's own helpers do not keep it running.
+    #[tokio::test]
+    async fn core_ends_when_nobody_can_ask_it_any_more() {
+        let Core { inputs, ended } = start_core(Echo::default(), &links()).expect("a thread");
+        inputs.ask(PATIENCE, |ticket| Input::Brought { ticket, blob: blob() }).await.expect("running");
+        drop(inputs);
+        let ended = timeout(PATIENCE, ended).await.expect("it does not end");
+        ended.expect("told").expect("without failure");
     }
 }
