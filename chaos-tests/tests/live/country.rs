@@ -64,11 +64,18 @@ pub(crate) struct Landscape {
     pub(crate) namespaces: [Option<&'static str>; 2],
     /// A folder for the first office's station, instead of one beside the others.
     pub(crate) first_station: Option<PathBuf>,
+    /// The network namespace that the first office's station runs in, and where its clerk reaches it there.
+    pub(crate) first_station_in: Option<(&'static str, IpAddr)>,
 }
 
 impl Default for Landscape {
     fn default() -> Self {
-        Self { relays: [Ipv4Addr::LOCALHOST.into(); 2], namespaces: [None; 2], first_station: None }
+        Self {
+            relays: [Ipv4Addr::LOCALHOST.into(); 2],
+            namespaces: [None; 2],
+            first_station: None,
+            first_station_in: None,
+        }
     }
 }
 
@@ -92,6 +99,7 @@ struct Relay {
 struct Station {
     office: OfficeId,
     data: PathBuf,
+    namespace: Option<&'static str>,
     process: Option<Process>,
     /// Of the newest certificate of its key.
     certificate: SerialNo,
@@ -188,14 +196,23 @@ impl Country {
         for (index, (office, bundle, certificate)) in bundles.into_iter().enumerate() {
             let beside = folder.path().join(format!("station-{index}"));
             let data = landscape.first_station.clone().filter(|_| index == 0).unwrap_or(beside);
+            let elsewhere = landscape.first_station_in.filter(|_| index == 0);
+            let door = elsewhere.map_or(Ipv4Addr::LOCALHOST.into(), |(_, address)| address);
             let mut init = Command::new(program("tram-node"));
             init.arg("--data")
                 .arg(&data)
-                .args(["init", "--allow-unencrypted", "--listen", "127.0.0.1:0", "--bundle"])
+                .args([
+                    "init",
+                    "--allow-unencrypted",
+                    "--listen",
+                    &format!("{}", SocketAddr::new(door, 0)),
+                    "--bundle",
+                ])
                 .arg(bundle);
             let output = init.output().expect("a program");
             assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
-            stations.push(Station { office, data, process: None, certificate });
+            let namespace = elsewhere.map(|(namespace, _)| namespace);
+            stations.push(Station { office, data, namespace, process: None, certificate });
         }
         let config =
             ureq::Agent::config_builder().timeout_global(Some(ANSWER_WAIT)).http_status_as_error(false);
@@ -301,6 +318,8 @@ impl Country {
     /// Starts a station under another program, such as a tracer; `false` when it ended before its door was open.
     pub(crate) fn start_station_under(&mut self, station: usize, tracer: &[&str]) -> bool {
         let (program, data) = (program("tram-node"), self.stations[station].data.clone());
+        let entered = self.stations[station].namespace.map(|name| ["ip", "netns", "exec", name]);
+        let tracer = entered.as_ref().map_or(tracer, |entered| &entered[..]);
         let mut command = match tracer.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
@@ -471,15 +490,25 @@ impl Country {
 
     /// Sends document `number`. The clerk may press again: it stays the same document.
     pub(crate) fn press_send(&mut self, from: usize, to: &[usize], number: u64) -> Sending {
-        let mut id = [0x5a; 16];
-        id[..8].copy_from_slice(&number.to_be_bytes());
-        let document = DocumentId::new(id);
+        let attached = number.is_multiple_of(3).then(|| attachment(number, ATTACHMENT_BYTES));
+        self.press_send_with(from, to, number, "normal", attached.as_slice())
+    }
+
+    /// Sends document `number`, as urgent as this, with these files.
+    pub(crate) fn press_send_with(
+        &mut self,
+        from: usize,
+        to: &[usize],
+        number: u64,
+        urgency: &str,
+        files: &[Vec<u8>],
+    ) -> Sending {
+        let document = document(number);
         let mut attachments = Vec::new();
-        if number.is_multiple_of(3) {
-            let bytes = attachment(number);
-            let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        for bytes in files {
+            let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             let path = format!("/files/{hash}?length={}&secrecy=normal", bytes.len());
-            match self.call(from, "PUT", &path, &bytes) {
+            match self.call(from, "PUT", &path, bytes) {
                 Some((200..=299, _)) => {}
                 Some((status, _)) => return Sending::Refused(status),
                 None => return Sending::Unknown,
@@ -493,6 +522,7 @@ impl Country {
             "secrecy": "normal",
             "pages": 1,
             "subject": format!("{SUBJECT}, văn bản số {number}"),
+            "urgency": urgency,
             "document_type": "cong-van",
             "signer": { "position": "Chủ tịch", "name": "Vàng A Sáng" },
             "attachments": attachments,
@@ -560,6 +590,20 @@ impl Country {
         let mut answer = answer.ok()?;
         let status = answer.status().as_u16();
         Some((status, answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().ok()?))
+    }
+
+    /// Whether every recipient of document `number` has given its receipt.
+    pub(crate) fn is_receipted(&self, from: usize, number: u64) -> bool {
+        let view = self.get(from, &format!("/documents/{}", document(number))).expect("the station runs");
+        let recipients = view["recipients"].as_array().expect("recipients");
+        !recipients.is_empty() && recipients.iter().all(|recipient| recipient["arrived"] == Value::Bool(true))
+    }
+
+    /// How many attachments a station waits for.
+    pub(crate) fn awaited(&self, station: usize) -> u64 {
+        self.get(station, "/status")
+            .and_then(|status| status["awaited_attachments"].as_u64())
+            .expect("a status")
     }
 
     /// Receipts that are there, and sends that were answered for, of all stations that run.
@@ -773,13 +817,19 @@ fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     std::array::from_fn(|_| ports.next().expect("a free port"))
 }
 
+fn document(number: u64) -> DocumentId {
+    let mut id = [0x5a; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    DocumentId::new(id)
+}
+
 /// Bytes that no compression and no other document shares, and between them what is looked for.
-fn attachment(number: u64) -> Vec<u8> {
+pub(crate) fn attachment(number: u64, length: usize) -> Vec<u8> {
     let blocks = (0_u64..).flat_map(|block| {
         let mut hash = Sha256::new();
         hash.update(number.to_be_bytes());
         hash.update(block.to_be_bytes());
         [&hash.finalize()[..], SUBJECT.as_bytes()].concat()
     });
-    blocks.take(ATTACHMENT_BYTES).collect()
+    blocks.take(length).collect()
 }

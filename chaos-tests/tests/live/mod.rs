@@ -4,6 +4,7 @@ mod country;
 mod doubler;
 mod privileges;
 mod processes;
+mod slow_line;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
