@@ -44,6 +44,8 @@ const WAITING_MAX: usize = 512;
 const PUBLISHES_MAX: usize = 16;
 /// Most chunks on their way at once, in each direction.
 const CHUNKS_MAX: usize = 16;
+/// How long the line is kept free after the last chunk of an express document: its event or its receipt is about to follow.
+const EXPRESS_LINGERS: Duration = Duration::from_secs(1);
 /// A message that the core has not acknowledged after this time is forgotten here; the relay delivers it
 /// again.
 const UNACKED_FORGOTTEN: Duration = Duration::from_secs(600);
@@ -68,7 +70,7 @@ struct Unacked {
 enum Done {
     Publish { job: Job, bytes: usize, took: Duration, outcome: PublishOutcome },
     Offer { blob: BlobRef, chunks: Option<Vec<u32>> },
-    Store { blob: BlobRef, bytes: usize, took: Duration, stored: bool },
+    Store { blob: BlobRef, urgency: Urgency, bytes: usize, took: Duration, stored: bool },
     Fetch { job: Job, took: Duration, answered: bool, came: Came },
 }
 
@@ -87,6 +89,11 @@ impl Lanes {
 
     fn pop(&mut self) -> Option<Job> {
         self.waiting.pop_first().map(|(_, job)| job)
+    }
+
+    /// Whether the next one may go before everything else.
+    fn overtakes(&self) -> bool {
+        self.waiting.first_key_value().is_some_and(|((Reverse(urgency), _), _)| urgency.overtakes())
     }
 
     fn len(&self) -> usize {
@@ -109,6 +116,10 @@ struct Carrier<'a> {
     publish_pace: Pace,
     store_pace: Pace,
     fetch_pace: Pace,
+    /// Chunks of express documents on their way, in either direction: on a slow line no other is started beside them.
+    express: usize,
+    /// What follows them, the receipt above all, is waited for until then.
+    express_until: Instant,
     unacked: BTreeMap<Delivery, Unacked>,
     unacked_bytes: usize,
     /// The server's last "permissions violation" for a publish: it explains publishes that are never
@@ -162,6 +173,8 @@ pub(super) async fn carry(
         publish_pace: Pace::of_packs(4, PUBLISHES_MAX),
         store_pace: Pace::of_chunks(CHUNKS_MAX),
         fetch_pace: Pace::of_chunks(CHUNKS_MAX),
+        express: 0,
+        express_until: Instant::now(),
         unacked: BTreeMap::new(),
         unacked_bytes: 0,
         not_permitted: None,
@@ -198,6 +211,10 @@ impl Carrier<'_> {
             let rests_until = *self.setting.rests_until.borrow();
             let wake_at = match mailbox.next(self.unacked_bytes, rests_until, now) {
                 Next::Lost(words) => return Ended::NoMailbox(words),
+                // What was held back for an express document goes on then.
+                Next::Wait(until) if self.waiting() > 0 && now < self.express_until => {
+                    until.min(self.express_until)
+                }
                 Next::Wait(until) => until,
                 Next::Pull => {
                     if let Err(error) = consumer.request_batch(Mailbox::request(), reply.clone()).await {
@@ -370,14 +387,40 @@ impl Carrier<'_> {
             }
         }
         while self.promised.storing < self.store_pace.window() && self.publishes.is_empty() {
-            let Some(job) = self.stores.pop() else { break };
+            let Some(job) = self.next_store() else { break };
             self.promised.storing += 1;
             self.start_store(&job);
         }
         let fetching = self.promised.fetches.len().saturating_sub(self.fetches.len());
         for _ in fetching..self.fetch_pace.window() {
-            let Some(job) = self.fetches.pop() else { break };
+            let Some(job) = self.next_fetch() else { break };
             self.start_fetch(&job);
+        }
+    }
+
+    fn next_store(&mut self) -> Option<Job> {
+        let may = self.stores.overtakes() || !self.is_express();
+        if may { self.stores.pop() } else { None }
+    }
+
+    fn next_fetch(&mut self) -> Option<Job> {
+        let may = self.fetches.overtakes() || !self.is_express();
+        if may { self.fetches.pop() } else { None }
+    }
+
+    /// Whether the line is left to an express document. In both directions: what is asked for and what is answered share them.
+    fn is_express(&self) -> bool {
+        self.express > 0
+            || self.stores.overtakes()
+            || self.fetches.overtakes()
+            || Instant::now() < self.express_until
+    }
+
+    /// A chunk of an express document is on its way no more.
+    fn express_ended(&mut self, urgency: Urgency) {
+        if urgency.overtakes() {
+            self.express -= 1;
+            self.express_until = Instant::now() + EXPRESS_LINGERS;
         }
     }
 
@@ -417,7 +460,8 @@ impl Carrier<'_> {
     }
 
     fn start_store(&mut self, job: &Job) {
-        let Job::Store { blob, index, .. } = *job else { return };
+        let Job::Store { blob, index, urgency } = *job else { return };
+        self.express += usize::from(urgency.overtakes());
         let length = blob.chunk_length(index).unwrap_or_default();
         self.upload_bytes += length;
         let asker = self.asker(patience(self.upload_bytes));
@@ -425,15 +469,16 @@ impl Carrier<'_> {
         self.under_way.push(Box::pin(async move {
             let began = Instant::now();
             let read = tokio::task::spawn_blocking(move || contents.chunk(&blob, index)).await;
+            let done = |stored| Done::Store { blob, urgency, bytes: length, took: began.elapsed(), stored };
             let bytes = match read {
                 Ok(Ok(bytes)) => ByteVec::from(bytes),
                 Ok(Err(error)) => {
                     tracing::error!(error = with_causes(&error), "an attachment cannot be sent");
-                    return Done::Store { blob, bytes: length, took: began.elapsed(), stored: false };
+                    return done(false);
                 }
                 Err(error) => {
                     tracing::error!(%error, "reading an attachment panicked");
-                    return Done::Store { blob, bytes: length, took: began.elapsed(), stored: false };
+                    return done(false);
                 }
             };
             let stored = match asker.ask(&BlobRequest::Store { blob, index, bytes }).await {
@@ -444,12 +489,13 @@ impl Carrier<'_> {
                 }
                 Some(BlobReply::Chunk { .. } | BlobReply::Absent) | None => false,
             };
-            Done::Store { blob, bytes: length, took: began.elapsed(), stored }
+            done(stored)
         }));
     }
 
     fn start_fetch(&mut self, job: &Job) {
-        let Job::Fetch { blob, index, sender, .. } = *job else { return };
+        let Job::Fetch { blob, index, sender, urgency } = *job else { return };
+        self.express += usize::from(urgency.overtakes());
         // The relay may have to ask another region first, and the chunks asked for before come down the same
         // line.
         let wait =
@@ -502,7 +548,8 @@ impl Carrier<'_> {
                 self.promised.offers.remove(&blob.hash);
                 Some(Input::BlobMissing { relay, blob, chunks })
             }
-            Done::Store { blob, bytes, took, stored } => {
+            Done::Store { blob, urgency, bytes, took, stored } => {
+                self.express_ended(urgency);
                 self.upload_bytes -= bytes;
                 self.promised.storing -= 1;
                 if stored {
@@ -533,7 +580,8 @@ impl Carrier<'_> {
                 } else {
                     self.fetch_pace.missed();
                 }
-                let Job::Fetch { blob, index, .. } = job else { return None };
+                let Job::Fetch { blob, index, urgency, .. } = job else { return None };
+                self.express_ended(urgency);
                 self.promised.fetches.remove(&(blob.hash, index));
                 Some(Input::Chunk { blob, index, came })
             }
