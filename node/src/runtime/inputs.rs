@@ -137,6 +137,7 @@ fn bytes_of(input: &Input) -> usize {
         | Input::Enclosed { .. }
         | Input::Examined { .. }
         | Input::BlobMissing { .. }
+        | Input::SealingKeyRenewed { .. }
         | Input::Tick => 0,
     }
 }
