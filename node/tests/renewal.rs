@@ -254,8 +254,8 @@ fn renewal_is_refused_with_words_and_changes_nothing() {
     assert!(!office.log().contains("SECRET"), "a key is in the log");
 
     let mut keys = SealingKeys::open(&file).expect("read");
-    while let Ok(more) = keys.renewed() {
-        keys = more;
+    for _ in 3..128 {
+        keys = keys.renewed().expect("room");
     }
     keys.write(&file).expect("written");
     assert_eq!(refused(&office, &renew), "sealing-keys-full");

@@ -12,7 +12,7 @@ use schema::time::Millis;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::problem::Problem;
+use super::problem::{Problem, Told};
 use super::{PATIENCE, SharedApi};
 use crate::runtime::now;
 use crate::sealing::{SEALING_KEY_DAYS_MAX, Sealing, SealingKeys, SealingKeysError};
@@ -35,7 +35,7 @@ pub(super) async fn renew(State(api): State<SharedApi>, headers: HeaderMap) -> R
     }
     let announced = match api.inputs.ask(PATIENCE, |ticket| Input::SealingKeyRenewed { ticket }).await? {
         Answer::SealingKey { announced } => announced,
-        Answer::DiskFull => return Err(Problem::disk_full()),
+        Answer::DiskFull => return Err(Problem::disk_full().told(waits())),
         Answer::Refused(refusal) => return Err(refusal.into()),
         Answer::Dispatched { .. }
         | Answer::Done(_)
@@ -72,6 +72,15 @@ pub(super) fn view(keys: &SealingKeys, registry: &Registry, office: &OfficeId, n
         "keys": keys.count(),
         "sealing_key": state,
     })
+}
+
+/// The file took the key, and the chain did not.
+fn waits() -> Told {
+    Told {
+        vi: "Khóa mới đã nằm trong tệp và chờ công bố; khi có chỗ trống hãy chạy lại lệnh, không tạo thêm khóa.".to_owned(),
+        en: "The new key lies in its file and waits to be announced; ask again when there is room, no further one is made."
+            .to_owned(),
+    }
 }
 
 fn unusable(detail: String) -> Problem {

@@ -40,8 +40,8 @@ use crate::keyring::{self, KeyringError};
 const KEYS_MAX: usize = 128;
 /// Largest file of keys, in bytes; a key has 75.
 pub const SEALING_KEYS_BYTES_MAX: u64 = 32 * 1024;
-/// Days after which a sealing key is to be renewed: once a year, and some weeks to get to it. Until then a lost key reads all that
-/// was ever sent.
+/// Days after which a sealing key is to be renewed: once a year, and some weeks to get to it. The longer it is in use, the more whoever
+/// steals it reads.
 pub const SEALING_KEY_DAYS_MAX: u64 = 400;
 /// Keeps the key that opens the file from being used for anything else.
 const FILE_KEY_CONTEXT: &[u8] = b"tram/sealing-keys/v1";
