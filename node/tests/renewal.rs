@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use node::config::Bundle;
 use node::sealing::{Sealing, SealingKeys};
@@ -263,4 +264,27 @@ fn renewal_is_refused_with_words_and_changes_nothing() {
     assert!(String::from_utf8_lossy(&words.stderr).contains("128"), "{words:?}");
     let status: Value = office.json(&["status"])["sealing"].clone();
     assert_eq!((&status["keys"], &status["sealing_key"]), (&json!(3), &json!("in-use")), "{status}");
+}
+
+/// The machine lost its power after the file was written and before the chain was: the start does the rest.
+#[test]
+fn key_that_waited_is_announced_at_the_next_start() {
+    let mut office = Office::enrolled(SENDER);
+    office.start();
+    assert_eq!(office.stop("-KILL"), None);
+    let file = keys_file(&office);
+    let waiting = SealingKeys::open(&file).expect("read").renewed().expect("room");
+    waiting.write(&file).expect("written");
+    office.start();
+    let said = || office.json(&["status"])["sealing"].clone();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while said()["sealing_key"] != "in-use" {
+        assert!(Instant::now() < deadline, "it is not announced: {}", said());
+    }
+    let status = said();
+    assert_eq!((&status["recipient"], &status["keys"]), (&json!(waiting.recipient()), &json!(2)));
+    let seq = office.json(&["status"])["seq"].clone();
+    assert_eq!(office.stop("-TERM"), Some(0));
+    office.start();
+    assert_eq!(office.json(&["status"])["seq"], seq, "announced twice");
 }
