@@ -116,6 +116,11 @@ pub enum Input {
         /// The chunks it lacks; none when it has the whole; `None` when it did not answer.
         chunks: Option<Vec<u32>>,
     },
+    /// The office has a new key under which others are to seal for it; answered by [`Effect::Answer`].
+    SealingKeyRenewed {
+        /// Names the request.
+        ticket: Ticket,
+    },
     /// Something newer about everybody was accepted.
     Registry {
         /// All of it.
@@ -267,6 +272,11 @@ pub enum Answer {
     Incomplete,
     /// What an imported pack brought.
     Imported(ImportSummary),
+    /// Whether the newest sealing key of the office is announced: not while no signing key counts that could say so.
+    SealingKey {
+        /// It is in the chain.
+        announced: bool,
+    },
 }
 
 /// What came of somebody's work.

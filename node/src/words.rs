@@ -389,6 +389,12 @@ table! {
             hãy làm lại sau.",
             "The recipient's station has not announced yet under which key to seal for it, so nothing can be sent sealed; nothing was saved. The station \
              fetches the key when it has a network: try again later.";
+        "sealing-keys-full" => "Tệp khóa niêm phong đã có 128 khóa, không nhận thêm; chưa có gì thay đổi. Hãy cất một bản sao của tệp `sealing.keys`, bỏ các \
+            khóa cũ nhất (dòng cuối) trong tệp, khởi động lại trạm rồi làm lại.",
+            "The file of sealing keys holds 128 keys and takes no further one; nothing was changed. Put a copy of `sealing.keys` in a safe place, \
+             take the oldest keys (the last lines) out of it, start the station again, then try again.";
+        "sealing-keys" => "Không đọc hoặc không ghi được tệp khóa niêm phong: khóa hiện tại vẫn dùng, chưa có gì thay đổi. Hãy xem chi tiết, sửa rồi làm lại.",
+            "The file of sealing keys cannot be read or written: the present key stays in use, nothing was changed. See the detail, mend it, then try again.";
         "not-enrolled" => "Nơi nhận chưa có trạm; chưa có gì được lưu. Hãy gửi bằng đường khác hoặc chờ \
             đơn vị đó tham gia.",
             "The recipient has no station yet; nothing was saved. Send it another way or wait until it is \
@@ -544,6 +550,17 @@ table! {
 }
 
 table! {
+    /// How the key stands under which others seal for this office (*khóa niêm phong*).
+    SEALING_KEY {
+        "in-use" => "đang dùng", "in use";
+        "old" => "đã dùng quá 400 ngày: hãy thay bằng `tram-node key renew-sealing`",
+            "in use for more than 400 days: renew it with `tram-node key renew-sealing`";
+        "unannounced" => "chưa công bố: nơi gửi chưa niêm phong bằng khóa này; trạm tự công bố khi khóa ký được công nhận",
+            "not announced: nobody seals under it yet; the station announces it once its signing key counts";
+    }
+}
+
+table! {
     /// What a person is asked at the terminal.
     PROMPT {
         "open" => "Cụm mật khẩu của khóa ký", "Passphrase of the signing key";
@@ -665,6 +682,7 @@ mod tests {
             SIGNING,
             PROMPT,
             KEY,
+            SEALING_KEY,
             UNLOCK,
             STAGE,
             STANDING,

@@ -57,6 +57,22 @@ fn document_is_saved_and_shown_as_queued_with_what_is_proven() {
     assert_eq!(station.get("/status").json()["queued"], 1);
 }
 
+/// Asking twice for a new sealing key is asking once, as long as the first one is not announced: nothing of this station is, which seals
+/// nothing.
+#[test]
+fn sealing_key_that_waits_to_be_announced_is_not_followed_by_another() {
+    let station = Station::of(SENDER);
+    let first = station.get("/status").json()["sealing"].clone();
+    assert_eq!(first["sealing_key"], "unannounced", "{first}");
+    for _ in 0..2 {
+        let answer = station.post("/sealing-key", &json!({})).json();
+        assert_eq!((&answer["made"], &answer["announced"]), (&json!(false), &json!(false)), "{answer}");
+        assert_eq!((&answer["keys"], &answer["recipient"]), (&json!(1), &first["recipient"]), "{answer}");
+        let words = answer["sealing_key_text"].as_str().expect("words");
+        assert!(words.contains("chưa công bố"), "{words}");
+    }
+}
+
 #[test]
 fn bad_input_gets_a_refusal_with_a_name() {
     let station = Station::of(SENDER);

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use node::Node;
-use node::sealing::{Sealing, SealingKeys, open_contents};
+use node::sealing::{KeptKeys, Sealing, open_contents};
 use node::step::{Answer, Delivery, Effect, Input, PublishOutcome, Ticket};
 use node::store::Store;
 use schema::body::{Body, Dispatch};
@@ -33,26 +33,26 @@ fn relay() -> RegionId {
 struct Office {
     n: u8,
     node: Node,
-    keys: Arc<SealingKeys>,
+    keys: Arc<KeptKeys>,
     registry: Arc<Registry>,
     leaving: VecDeque<Vec<u8>>,
     deliveries: u64,
     tickets: u64,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Office {
     fn open(n: u8, required: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let keys = Arc::new(SealingKeys::generate().expect("a key"));
+        let keys = KeptKeys::open_or_make(&folder.path().join("sealing.keys"));
+        let keys = Arc::new(keys.expect("made"));
         let registry = registry("nats://127.0.0.1:1");
         let store = Store::open(&folder.path().join("tram.db")).expect("a store");
         let node = Node::open(store, key(n), Arc::clone(&registry), office_id(n), [n; 32], DAY);
         let sealing: Arc<dyn Sealing> = Arc::clone(&keys) as _;
         let node = node.expect("a node").with_sealing(sealing, required);
         let leaving = VecDeque::new();
-        let mut office =
-            Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, _folder: folder };
+        let mut office = Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, folder };
         office.step(vec![Input::Connected(relay())]);
         office
     }
@@ -60,12 +60,24 @@ impl Office {
     /// What it announces about its keys.
     fn announces(&mut self) -> Vec<Item> {
         let registry = Arc::clone(&self.registry);
-        let effects = self.step(vec![Input::Registry { registry, items: Vec::new() }]);
-        let announced = effects.into_iter().filter_map(|effect| match effect {
-            Effect::Announce { item } => Some(item),
-            _ => None,
+        announced(self.step(vec![Input::Registry { registry, items: Vec::new() }]))
+    }
+
+    /// Makes a new key; says what is announced about it, and whether it counts as announced.
+    fn renews(&mut self) -> (Vec<Item>, bool) {
+        self.keys.renew().expect("room");
+        self.says_so()
+    }
+
+    fn says_so(&mut self) -> (Vec<Item>, bool) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let effects = self.step(vec![Input::SealingKeyRenewed { ticket }]);
+        let said = effects.iter().any(|effect| {
+            let answer = Answer::SealingKey { announced: true };
+            *effect == Effect::Answer { ticket, answer }
         });
-        announced.collect()
+        (announced(effects), said)
     }
 
     fn hears(&mut self, items: &[Item]) {
@@ -140,6 +152,14 @@ impl Office {
     }
 }
 
+fn announced(effects: Vec<Effect>) -> Vec<Item> {
+    let announced = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Announce { item } => Some(item),
+        _ => None,
+    });
+    announced.collect()
+}
+
 /// Two offices that know each other's keys.
 fn pair() -> (Office, Office) {
     let (mut sender, mut recipient) = (Office::open(SENDER, true), Office::open(RECIPIENT, true));
@@ -169,6 +189,13 @@ fn settle(one: &mut Office, other: &mut Office) -> Vec<Vec<u8>> {
 
 fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// The sealed bodies in a message.
+fn bodies(message: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(Message::Pack(items)) = Message::parse(message) else { return Vec::new() };
+    let events = items.iter().map(|item| UnverifiedEvent::parse(&item.event).expect("an event"));
+    events.filter(|event| event.claims().is_unopened()).map(|event| event.claims().body.clone()).collect()
 }
 
 fn kinds(message: &[u8]) -> Vec<(Kind, bool)> {
@@ -259,7 +286,8 @@ fn document_for_an_office_without_a_known_key_is_refused() {
 #[test]
 fn document_that_cannot_be_opened_gets_no_receipt() {
     let (mut sender, mut recipient) = pair();
-    recipient.keys = Arc::new(SealingKeys::generate().expect("another key"));
+    let other = KeptKeys::open_or_make(&recipient.folder.path().join("other.keys"));
+    recipient.keys = Arc::new(other.expect("another key"));
     let document = DocumentId::new([7; 16]);
     sender.sends(document, &[RECIPIENT]);
     settle(&mut sender, &mut recipient);
@@ -309,4 +337,93 @@ fn recipient_cannot_pass_on_what_was_said_as_if_it_had_said_so() {
         alarms.iter().any(|alarm| matches!(alarm, Alarm::BodyRefused { .. })),
         "nobody was told: {alarms:?}"
     );
+}
+
+/// A sender that was off line, or a relay that was slow, seals under the key that was: nothing of that is lost.
+#[test]
+fn what_was_sealed_before_and_while_a_key_was_renewed_is_read_and_later_only_under_the_new_one() {
+    let (mut sender, mut recipient) = pair();
+    let old = recipient.keys.held();
+    let documents = [7, 8, 9].map(|n| DocumentId::new([n; 16]));
+    let mut wire = Vec::new();
+    sender.sends(documents[0], &[RECIPIENT]);
+    wire.extend(sender.leaving.drain(..));
+
+    let (items, said) = recipient.renews();
+    assert!(said && items.len() == 1, "it is announced in the same step: {items:?}");
+    assert_ne!(recipient.keys.key(), old.key());
+    assert_eq!(recipient.says_so(), (Vec::new(), true), "once is enough");
+    sender.sends(documents[1], &[RECIPIENT]);
+    wire.extend(sender.leaving.drain(..));
+    recipient.hears(&items);
+    sender.hears(&items);
+    assert_eq!(sender.registry.sealing_key(&office_id(RECIPIENT)), Some(recipient.keys.key()));
+    assert!(recipient.announces().is_empty(), "announced again");
+    sender.sends(documents[2], &[RECIPIENT]);
+    wire.extend(sender.leaving.drain(..));
+
+    let sealed: Vec<Vec<u8>> = wire.iter().flat_map(|message| bodies(message)).collect();
+    let opened: Vec<bool> = sealed.iter().map(|body| old.open(body).is_ok()).collect();
+    assert_eq!(opened, [true, true, false], "under which key each was sealed");
+    assert!(sealed.iter().all(|body| recipient.keys.open(body).is_ok()));
+    // The newest comes first.
+    wire.iter().rev().for_each(|message| recipient.takes(message));
+    let from = office_id(SENDER);
+    for document in &documents {
+        let held = recipient.node.store().incoming(&from, document).expect("readable");
+        assert!(held.is_some_and(|held| held.ordinal.is_some()), "{document} is not shown");
+    }
+    settle(&mut recipient, &mut sender);
+    for counter in 1..=3 {
+        let sent = sender.node.store().sent(&office_id(RECIPIENT), Incarnation::FIRST, Counter(counter));
+        assert!(sent.expect("readable").expect("sent").receipt.is_some(), "document {counter}");
+    }
+    recipient.replays();
+    sender.replays();
+}
+
+/// A crash between the file and the chain: the next start, or whoever asks again, says what the file holds.
+#[test]
+fn renewed_key_that_was_not_announced_is_announced_later_and_until_then_nobody_seals_under_it() {
+    let (mut sender, mut recipient) = pair();
+    let old = recipient.keys.key();
+    recipient.keys.renew().expect("room");
+    assert_eq!(recipient.registry.sealing_key(&office_id(RECIPIENT)), Some(old));
+    sender.sends(DocumentId::new([7; 16]), &[RECIPIENT]);
+    settle(&mut sender, &mut recipient);
+    let items = recipient.announces();
+    assert_eq!(items.len(), 1);
+    sender.hears(&items);
+    assert_eq!(sender.registry.sealing_key(&office_id(RECIPIENT)), Some(recipient.keys.key()));
+    let from = office_id(SENDER);
+    let held = recipient.node.store().incoming(&from, &DocumentId::new([7; 16])).expect("readable");
+    assert!(held.is_some());
+}
+
+/// An office whose signing key does not count would not be believed.
+#[test]
+fn renewed_key_waits_for_a_signing_key_that_counts() {
+    let mut uncertified = Office::open(OTHER, true);
+    assert_eq!(uncertified.renews(), (Vec::new(), false));
+    assert_eq!(uncertified.node.exchange().seq().0, 0, "something was recorded");
+}
+
+/// A station that was put back from a copy that knows an earlier key only has others seal under that one again: what it cannot open
+/// is of no use to it.
+#[test]
+fn station_that_has_lost_its_newest_key_announces_the_one_that_it_has() {
+    let (mut sender, mut recipient) = pair();
+    let first = recipient.folder.path().join("first.keys");
+    recipient.keys.held().write(&first).expect("written");
+    let (items, _) = recipient.renews();
+    recipient.hears(&items);
+    sender.hears(&items);
+    let copy = Arc::new(KeptKeys::open_or_make(&first).expect("read"));
+    let Office { n, node, registry, leaving, deliveries, tickets, folder, .. } = recipient;
+    let node = node.with_sealing(Arc::clone(&copy) as _, true);
+    let mut recipient = Office { n, node, keys: copy, registry, leaving, deliveries, tickets, folder };
+    let items = recipient.announces();
+    assert_eq!(items.len(), 1);
+    sender.hears(&items);
+    assert_eq!(sender.registry.sealing_key(&office_id(RECIPIENT)), Some(recipient.keys.key()));
 }

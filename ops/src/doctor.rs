@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use node::config::{Config, DataFolder};
 use node::keyring::{KeyringError, Login, Protection, Unlock};
+use node::sealing::{SEALING_KEY_DAYS_MAX, Sealing, SealingKeys};
 use node::store::Reader;
 use node::words::with_causes;
 use schema::event::key_id;
@@ -212,6 +213,7 @@ pub fn node(folder: &Path) -> Result<Vec<Finding>> {
     match config.load_registry() {
         Ok(registry) => {
             findings.extend(keys(&config, &registry));
+            findings.push(sealing_key(&config, &registry, calendar::now()));
             findings.extend(trust(&registry));
         }
         Err(error) => findings.push(red(with_causes(&error), "copy the registrar's `registry.cbor` there")),
@@ -302,6 +304,38 @@ fn certified(registry: &Registry, office: &OfficeId, public: &[u8; 32]) -> Findi
         0 => red("the certificate of the signing key is over, or ends today".to_owned(), RENEW),
         1..CERTIFICATE_DAYS_WARN => yellow(found, RENEW),
         _ => green(found),
+    }
+}
+
+/// Under which key others seal for the office, and for how long they have.
+fn sealing_key(config: &Config, registry: &Registry, now: Millis) -> Finding {
+    let path = config.sealing_keys();
+    if !path.exists() {
+        return yellow(
+            "there are no sealing keys yet: the station makes one when it starts".to_owned(),
+            "`tram-node run`; when there were some, bring `sealing.keys` back from a backup first (`tram-node restore`)",
+        );
+    }
+    let keys = match SealingKeys::open(&path) {
+        Ok(keys) => keys,
+        Err(error) => {
+            return red(with_causes(&error), "without these keys nobody can read what is sent here");
+        }
+    };
+    let said_at = registry.sealing_key_said_at(&config.office, keys.key());
+    let in_use = registry.sealing_key(&config.office) == Some(keys.key());
+    let Some(said_at) = said_at.filter(|_| in_use) else {
+        return yellow(
+            "the newest sealing key is not announced: nobody seals under it yet".to_owned(),
+            "start the station; it announces the key once its signing key counts",
+        );
+    };
+    let days = now.since(said_at) / Millis::DAY;
+    let found =
+        format!("others seal for this office under a key that is {days} days old, of {} kept", keys.count());
+    match days {
+        0..=SEALING_KEY_DAYS_MAX => green(found),
+        _ => yellow(found, "`tram-node key renew-sealing`, then make a backup"),
     }
 }
 
@@ -504,6 +538,7 @@ mod tests {
     use crate::deployment::Deployment;
     use node::config::Bundle;
     use node::keyring::{self, Passphrase, change};
+    use node::sealing::founding_announcement;
     use schema::registry::Roots;
     use serde_json::json;
 
@@ -581,6 +616,45 @@ mod tests {
         let (registry, _) = registry.with(authorities.papers().expect("papers"));
         let findings = keys(&config, &registry);
         assert_eq!(findings[1].light, Light::Green, "{}", report("station", &findings));
+    }
+
+    #[test]
+    fn sealing_key_that_is_old_or_not_announced_is_yellow_and_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let passphrase = crate::ca::Passphrase::new("một hai ba bốn năm").expect("a passphrase");
+        let ca = folder.path().join("ca");
+        let now = calendar::now();
+        let mut authorities = Rehearsal::found(&ca, passphrase, Cost::FOR_TESTS, now).expect("authorities");
+        let root = authorities.root_certificate().expect("a root");
+        let deployment = folder.path().join("deployment");
+        let mut deployment =
+            Deployment::open_or_create(&deployment, &Unlock::default(), &[root]).expect("a deployment");
+        let registry = deployment.publish(now).expect("sound").clone();
+        let office = registry.directory().offices().next().expect("an office").id;
+        let Roots { directory_key, anchors } = registry.roots().clone();
+        let bundle = Bundle { office, root_key: directory_key, trust_anchors: anchors };
+        let config = Config::usual(&DataFolder::new(folder.path()), &bundle);
+        let key = keyring::generate_signing_key().expect("a key");
+        let centre = Place::Centre("Văn phòng Chính phủ".to_owned());
+        let public = key.verifying_key().to_bytes();
+        authorities.certify_at(&centre, "Cơ quan", &office, &public, now).expect("certified");
+        let (registry, _) = registry.with(authorities.papers().expect("papers"));
+
+        assert_eq!(sealing_key(&config, &registry, now).light, Light::Yellow, "there is none");
+        let keys = SealingKeys::open_or_make(&config.sealing_keys()).expect("made");
+        assert!(sealing_key(&config, &registry, now).found.contains("not announced"));
+        let said = founding_announcement(&key, office, keys.key(), now).expect("announced");
+        let (registry, outcomes) = registry.with(vec![said]);
+        assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+        let looked = |days: u64| sealing_key(&config, &registry, now.plus(days * Millis::DAY));
+        assert_eq!((looked(0).light, looked(400).light), (Light::Green, Light::Green));
+        let old = looked(401);
+        assert_eq!(old.light, Light::Yellow);
+        assert!(old.remedy.is_some_and(|remedy| remedy.contains("tram-node key renew-sealing")));
+        keys.renewed().expect("room").write(&config.sealing_keys()).expect("written");
+        assert!(sealing_key(&config, &registry, now).found.contains("not announced"));
+        std::fs::write(config.sealing_keys(), "no key").expect("written");
+        assert_eq!(sealing_key(&config, &registry, now).light, Light::Red);
     }
 
     #[test]

@@ -119,6 +119,28 @@ fn sealing_key_is_the_newest_that_was_said_in_any_order() {
     }
 }
 
+/// How old a sealing key is goes by the first word about it, whatever came after and in whatever order.
+#[test]
+fn sealing_key_is_as_old_as_the_first_word_about_it() {
+    let (_, registry) = base();
+    let said = |sealed: u8, seq: u64, at: Millis| {
+        let body = KeyAnnouncement { purpose: KeyPurpose::Sealing, key: [sealed; 32] };
+        let body = Body::KeyAnnouncement(body).encode().expect("a body");
+        let (seq, to, claimed_at) = (Seq(seq), Vec::new(), at);
+        let fields = Event { body, to, seq, claimed_at, ..event(Kind::KeyAnnouncement) };
+        Item::new(ItemKind::Announcement, seal(fields, &key()).expect("sound").bytes()).expect("small")
+    };
+    let items = [said(5, 3, day(1)), said(6, 9, day(4)), said(5, 12, day(6)), said(5, 12, day(7))];
+    for first in 0..items.len() {
+        let mut turned = items.to_vec();
+        turned.rotate_left(first);
+        let registry = with(&registry, turned);
+        let at = |sealed: u8| registry.sealing_key_said_at(&SENDER, SealingKey([sealed; 32]));
+        assert_eq!(registry.sealing_key(&SENDER), Some(SealingKey([5; 32])));
+        assert_eq!((at(5), at(6), at(7)), (Some(day(1)), Some(day(4)), None), "from {first} on");
+    }
+}
+
 /// A thief announces a key of his own with the key that he has stolen: until that is revoked.
 #[test]
 fn sealing_key_that_a_revoked_key_has_said_counts_no_more() {

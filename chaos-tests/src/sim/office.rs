@@ -410,6 +410,7 @@ fn kind_of(input: &Input) -> String {
         Input::Enclosed { .. } => "enclosed".to_owned(),
         Input::Examined { found, .. } => format!("examined {found:?}"),
         Input::BlobMissing { chunks, .. } => format!("missing {chunks:?}"),
+        Input::SealingKeyRenewed { .. } => "sealing key renewed".to_owned(),
         Input::Registry { items, .. } => format!("registry, {} new items", items.len()),
         Input::Tick => "tick".to_owned(),
     }

@@ -74,7 +74,11 @@ pub(super) async fn keep(
         Answer::Kept => Ok(kept.into_response()),
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) | Answer::Incomplete => {
+        Answer::Dispatched { .. }
+        | Answer::Done(_)
+        | Answer::Imported(_)
+        | Answer::Incomplete
+        | Answer::SealingKey { .. } => {
             unreachable!("the core keeps what was sealed, or says why not")
         }
     }

@@ -260,7 +260,7 @@ impl Taker {
             }
             Answer::DiskFull => Err(Problem::disk_full()),
             Answer::Refused(refusal) => Err(refusal.into()),
-            Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) => {
+            Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) | Answer::SealingKey { .. } => {
                 unreachable!("the core says whether an attachment is whole")
             }
         }
@@ -283,7 +283,11 @@ impl Taker {
             }
             Answer::DiskFull => Err(Problem::disk_full()),
             Answer::Refused(refusal) => Err(refusal.into()),
-            Answer::Dispatched { .. } | Answer::Done(_) | Answer::Kept | Answer::Incomplete => {
+            Answer::Dispatched { .. }
+            | Answer::Done(_)
+            | Answer::Kept
+            | Answer::Incomplete
+            | Answer::SealingKey { .. } => {
                 unreachable!("the core answers an import with what became of the import")
             }
         }

@@ -269,7 +269,11 @@ pub(super) async fn send(
         }
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::Done(_) | Answer::Kept | Answer::Incomplete | Answer::Imported(_) => {
+        Answer::Done(_)
+        | Answer::Kept
+        | Answer::Incomplete
+        | Answer::Imported(_)
+        | Answer::SealingKey { .. } => {
             unreachable!("the core answers a dispatch with what became of the dispatch")
         }
     }

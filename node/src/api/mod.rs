@@ -21,6 +21,7 @@
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
 //! | `GET /api/v1/signers` | which officers can sign here, and with what |
+//! | `POST /api/v1/sealing-key` | make a new key under which others seal for this office, and announce it; earlier ones stay for reading |
 //! | `POST /api/v1/signatures`, `GET`, `GET …/{id}` | ask an officer to sign frozen bytes; what became of it |
 //! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
 //!
@@ -40,6 +41,7 @@ mod present;
 mod problem;
 mod refusal;
 mod registry;
+mod sealing;
 mod serve;
 mod signing;
 mod stream;
@@ -75,6 +77,7 @@ use crate::content::Contents;
 use crate::keyring::{self, Protection};
 use crate::link::{ClockView, LinkBoard};
 use crate::runtime::{Inputs, Keeper, now};
+use crate::sealing::KeptKeys;
 use crate::signing::Desk;
 use crate::store::{AlarmView, Reader, Search, StoreError};
 use crate::verify::FullCheck;
@@ -118,6 +121,7 @@ pub struct Api {
     desk: Arc<Desk>,
     search: Arc<Search>,
     contents: Arc<Contents>,
+    sealing: Arc<KeptKeys>,
     asks: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     /// Which list of people the chain knows; none before the first look.
@@ -154,6 +158,8 @@ pub struct ApiSetting {
     pub search: Arc<Search>,
     /// Keeps the attachments.
     pub contents: Arc<Contents>,
+    /// The keys under which others seal for the office.
+    pub sealing: Arc<KeptKeys>,
 }
 
 type SharedApi = Arc<Api>;
@@ -191,6 +197,7 @@ pub fn router(setting: ApiSetting) -> Router {
         desk,
         search,
         contents,
+        sealing,
     } = setting;
     let api = Arc::new(Api {
         office,
@@ -209,6 +216,7 @@ pub fn router(setting: ApiSetting) -> Router {
         desk,
         search,
         contents,
+        sealing,
         asks: Arc::new(Semaphore::new(ASKS_MAX)),
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
         people: tokio::sync::Mutex::new(None),
@@ -238,6 +246,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/registers", get(lists::books))
         .route("/registers/{direction}/{book}/{year}", get(lists::register))
         .route("/registers/incoming/{book}/{year}/{number}/slip", get(paper::slip_of_line))
+        .route("/sealing-key", post(sealing::renew))
         .route("/signers", get(signing::signers))
         .route("/signatures", get(signing::list).post(signing::ask))
         .route("/signatures/{id}", get(signing::show))
@@ -446,6 +455,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "due": due.due,
         "full_check": full_check,
         "key_protection": key_protection,
+        "sealing": sealing::view(&api.sealing.held(), &api.keeper.registry(), &api.office, now()),
     });
     if let (Value::Object(answer), Ok(Value::Object(view))) = (&mut answer, serde_json::to_value(&view)) {
         answer.extend(view);

@@ -40,7 +40,11 @@ pub(super) async fn record(api: &SharedApi) -> Result<(People, usize), Problem> 
             Answer::Done(_) => {}
             Answer::Refused(refusal) => return Err(refusal.into()),
             Answer::DiskFull => return Err(Problem::disk_full()),
-            Answer::Dispatched { .. } | Answer::Kept | Answer::Incomplete | Answer::Imported(_) => {
+            Answer::Dispatched { .. }
+            | Answer::Kept
+            | Answer::Incomplete
+            | Answer::Imported(_)
+            | Answer::SealingKey { .. } => {
                 unreachable!("the core answers work with what became of the work")
             }
         }

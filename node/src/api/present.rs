@@ -94,7 +94,7 @@ impl Presenter<'_> {
 
     fn add_words(&self, fields: &mut Map<String, Value>) {
         type Table = &'static [(&'static str, Text)];
-        let tables: [(&str, &str, Table); 23] = [
+        let tables: [(&str, &str, Table); 24] = [
             ("kind", "text", words::STEP),
             ("kind", "text", words::ALARM),
             ("kind", "proves", words::PROVES),
@@ -104,6 +104,7 @@ impl Presenter<'_> {
             ("urgency", "urgency_text", words::URGENCY),
             ("status", "status_text", words::STATUS),
             ("key_protection", "key_protection_text", words::KEY),
+            ("sealing_key", "sealing_key_text", words::SEALING_KEY),
             ("capacity", "capacity_text", words::CAPACITY),
             ("paper", "paper_text", words::PAPER),
             ("legal_value", "legal_value_text", words::LEGAL_VALUE),

@@ -270,7 +270,11 @@ pub(super) async fn work(
         }
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::DiskFull => Err(Problem::disk_full()),
-        Answer::Dispatched { .. } | Answer::Kept | Answer::Incomplete | Answer::Imported(_) => {
+        Answer::Dispatched { .. }
+        | Answer::Kept
+        | Answer::Incomplete
+        | Answer::Imported(_)
+        | Answer::SealingKey { .. } => {
             unreachable!("the core answers work with what became of the work")
         }
     }

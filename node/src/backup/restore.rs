@@ -205,8 +205,9 @@ fn settings(folder: &DataFolder, from: &Path) -> Result<(Config, Brought), Backu
     Ok((config, Some((settings, registry))))
 }
 
-/// What others have sealed for this office meanwhile is opened by the keys of the backup, where the machine has none. Those that this
-/// signing key does not open are of no use: new ones are made and announced then.
+/// What others have sealed for this office meanwhile is opened by the keys of the backup, beside those that the machine has; the newest
+/// of the two comes first. Those that this signing key does not open are of no use: the machine's own are used, or new ones made and
+/// announced.
 fn bring_sealing_keys(
     config: &Config,
     from: &Path,
@@ -214,16 +215,29 @@ fn bring_sealing_keys(
     opener: &SigningKey,
 ) -> Result<(), BackupError> {
     let (place, brought) = (config.sealing_keys(), from.join(SEALING_FILE));
-    let Some(expected) = seal.sealing.filter(|_| !place.exists()) else { return Ok(()) };
+    let Some(expected) = seal.sealing else { return Ok(()) };
     let bytes = read_bounded(&brought, SEALING_KEYS_BYTES_MAX)?;
     same(&brought, digest_of(&bytes), expected)?;
-    match SealingKeys::unsealed(&bytes, opener, &brought) {
-        Ok(keys) => keys.write(&place).map_err(BackupError::Sealing),
+    let carried = match SealingKeys::unsealed(&bytes, opener, &brought) {
+        Ok(carried) => carried,
         Err(error) => {
             tracing::warn!(error = with_causes(&error), "the sealing keys of the backup are not used");
-            Ok(())
+            return Ok(());
         }
-    }
+    };
+    let joined = || {
+        if !place.exists() {
+            return carried.write(&place);
+        }
+        let present = SealingKeys::open(&place)?;
+        match (present.hold_all_of(&carried), carried.hold_all_of(&present)) {
+            (true, _) => Ok(()),
+            // What the enrolment brought here is older than what the station made of it since.
+            (false, true) => carried.write(&place),
+            (false, false) => present.joined_with(&carried)?.write(&place),
+        }
+    };
+    joined().map_err(BackupError::Sealing)
 }
 
 /// Refuses when the present store may know things that the backup does not.

@@ -11,8 +11,8 @@ use schema::registry::{KeyStanding, NodeKey, Registry};
 use serde_json::{Value, json};
 
 use crate::cli::backup::Answer;
-use crate::cli::client::CliError;
-use crate::cli::show::{field, line, say};
+use crate::cli::client::{CliError, Client};
+use crate::cli::show::{field, line, say, sealing_key_renewed};
 use crate::cli::unlock::{UnlockArgs, refused};
 use crate::config::{Config, DataFolder};
 use crate::keyring::change::{self, Changed};
@@ -71,6 +71,12 @@ pub(super) enum KeyCommand {
         #[arg(long, value_name = "PATH")]
         new_passphrase_file: Option<PathBuf>,
     },
+    /// Make a new key under which others seal what they send here, and announce it (thay khóa niêm phong); once a year.
+    ///
+    /// The station must run: the key is announced in its chain in the same step, and senders use it as soon as they hear of it. Earlier
+    /// keys stay in `sealing.keys`, for what was sealed under them. Make a backup afterwards: an earlier one does not open
+    /// what is sealed under the new key. An administrator of the office may do so with `--as`.
+    RenewSealing,
     /// Take the passphrase off: whoever reads the file can then sign as the office.
     Unprotect {
         /// Yes, leave the key unencrypted.
@@ -81,7 +87,13 @@ pub(super) enum KeyCommand {
     },
 }
 
-pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Result<Answer, CliError> {
+/// `token` is the file of whoever asks a running station; without it, it is the machine.
+pub(super) fn key(
+    folder: &DataFolder,
+    command: KeyCommand,
+    token: Option<&Path>,
+    lang: Lang,
+) -> Result<Answer, CliError> {
     let config = Config::read(folder).map_err(|error| refused(&error, lang))?;
     // A station that is not enrolled yet has none.
     let registry = match config.registry.exists() {
@@ -92,6 +104,10 @@ pub(super) fn key(folder: &DataFolder, command: KeyCommand, lang: Lang) -> Resul
     match command {
         KeyCommand::Show { check, unlock } => station.show(check, unlock),
         KeyCommand::Next { unlock } => station.next(unlock),
+        KeyCommand::RenewSealing => {
+            let renewed = Client::of(folder, lang, token)?.post("/sealing-key", &json!({}))?;
+            Ok((renewed, sealing_key_renewed))
+        }
         KeyCommand::Replace { lost: false, .. } => Err(CliError::Refused {
             code: "not-lost".to_owned(),
             message: word(UNLOCK, "not-lost", lang).to_owned(),

@@ -391,7 +391,7 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Run(_) => Ok(()),
         Command::Init(args) => output.show(&init::init(folder, args, output.lang)?, show::made),
         Command::Key(command) => {
-            let (answer, text) = key::key(folder, command, output.lang)?;
+            let (answer, text) = key::key(folder, command, token, output.lang)?;
             output.show(&answer, text)
         }
         Command::Registry(command) => {

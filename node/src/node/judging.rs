@@ -311,17 +311,20 @@ impl Node {
         Ok(())
     }
 
-    /// Announces the key under which others seal for this office, unless they know it.
-    fn announce_sealing_key(&mut self, now: Millis, work: &mut Work) -> Result<(), StepError> {
-        let Some(key) = self.sealing.as_ref().map(|sealing| sealing.key()) else { return Ok(()) };
+    /// Announces the key under which others seal for this office, unless they know it. Says whether it is announced.
+    pub(super) fn announce_sealing_key(&mut self, now: Millis, work: &mut Work) -> Result<bool, StepError> {
+        let Some(key) = self.sealing.as_ref().map(|sealing| sealing.key()) else { return Ok(false) };
         let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
         let announced = self.sealing_announced == Some((key, present));
-        let known = self.registry.sealing_key(&me) == Some(key) || announced;
-        if known || self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
-            return Ok(());
+        if self.registry.sealing_key(&me) == Some(key) || announced {
+            return Ok(true);
+        }
+        if self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
+            return Ok(false);
         }
         self.sealing_announced = Some((key, present));
-        self.say_of_key(KeyPurpose::Sealing, key.0, now, work)
+        self.say_of_key(KeyPurpose::Sealing, key.0, now, work)?;
+        Ok(true)
     }
 
     fn say_of_key(

@@ -431,6 +431,10 @@ impl Node {
             }
             Input::Examined { blob, found } => self.examined(blob, found, now, work)?,
             Input::BlobMissing { relay, blob, chunks } => self.upload(&relay, blob, chunks, now, work)?,
+            Input::SealingKeyRenewed { ticket } => {
+                let announced = self.announce_sealing_key(now, work)?;
+                work.effects.push(Effect::Answer { ticket, answer: Answer::SealingKey { announced } });
+            }
             Input::Registry { registry, items } => self.use_registry(registry, &items, now, work)?,
             Input::Tick => {}
         }
@@ -512,7 +516,8 @@ fn ticket_of(input: &Input) -> Option<Ticket> {
         Input::Command { ticket, .. }
         | Input::Imported { ticket, .. }
         | Input::Brought { ticket, .. }
-        | Input::Enclosed { ticket, .. } => Some(*ticket),
+        | Input::Enclosed { ticket, .. }
+        | Input::SealingKeyRenewed { ticket } => Some(*ticket),
         _ => None,
     }
 }

@@ -162,6 +162,7 @@ fn bytes_of(input: &Input) -> usize {
         | Input::Enclosed { .. }
         | Input::Examined { .. }
         | Input::BlobMissing { .. }
+        | Input::SealingKeyRenewed { .. }
         | Input::Tick => 0,
     }
 }

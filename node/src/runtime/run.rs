@@ -23,7 +23,7 @@ use crate::content::Contents;
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
 use crate::people::People;
-use crate::sealing::{Sealing, SealingKeys};
+use crate::sealing::{KeptKeys, Sealing};
 use crate::signing::{Desk, keep_polling};
 use crate::step::{Effect, Input, Ticket};
 use crate::store::{Inspection, Search, Store, StoreError};
@@ -109,7 +109,8 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     } else {
         tracing::warn!(key = %key_file, "the signing key lies unencrypted; `tram-node key protect` encrypts it");
     }
-    let sealing: Arc<dyn Sealing> = Arc::new(SealingKeys::open_or_make(&config.sealing_keys())?);
+    let kept_keys = Arc::new(KeptKeys::open_or_make(&config.sealing_keys())?);
+    let sealing: Arc<dyn Sealing> = Arc::clone(&kept_keys) as _;
     let (recorded, registry, unrecorded) = with_kept(config, &registry, &store)?;
     let changed_people = changed_people(folder, &store)?;
     let keeper = Keeper::new(config.office, config.registry.clone(), Arc::clone(&registry))
@@ -154,8 +155,16 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     }
     let (stop, stopping) = watch::channel(false);
     let search = Arc::new(Search::new(folder.search()));
-    let door =
-        open_door(folder, config, &inputs, &links, &keeper, (&desk, &search, &contents), stopping).await;
+    let door = open_door(
+        folder,
+        config,
+        &inputs,
+        &links,
+        &keeper,
+        (&desk, &search, &contents, &kept_keys),
+        stopping,
+    )
+    .await;
     let door = match door {
         Ok(door) => door,
         Err(error) => {
@@ -237,7 +246,7 @@ async fn open_door(
     inputs: &Inputs,
     links: &Links,
     keeper: &Keeper,
-    (desk, search, contents): (&Arc<Desk>, &Arc<Search>, &Arc<Contents>),
+    (desk, search, contents, sealing): (&Arc<Desk>, &Arc<Search>, &Arc<Contents>, &Arc<KeptKeys>),
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let listen = config.api.listen;
@@ -263,6 +272,7 @@ async fn open_door(
         desk: Arc::clone(desk),
         search: Arc::clone(search),
         contents: Arc::clone(contents),
+        sealing: Arc::clone(sealing),
     };
     let door = tokio::spawn(api::serve(listener, api::router(setting), stopping));
     let known = ApiAddress { address, token, pid: std::process::id() };

@@ -8,6 +8,7 @@
 //! was sealed under them.
 
 mod file;
+mod kept;
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -32,12 +33,16 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::file::hash_of;
 pub use self::file::{PIECE_BYTES, SealFileError, holds_file, open_file, seal_file};
+pub use self::kept::KeptKeys;
 use crate::keyring::{self, KeyringError};
 
 /// Most keys in a file: one a year, and what was replaced early.
 const KEYS_MAX: usize = 128;
 /// Largest file of keys, in bytes; a key has 75.
 pub const SEALING_KEYS_BYTES_MAX: u64 = 32 * 1024;
+/// Days after which a sealing key is to be renewed: once a year, and some weeks to get to it. The longer it is in use, the more whoever
+/// steals it reads.
+pub const SEALING_KEY_DAYS_MAX: u64 = 400;
 /// Keeps the key that opens the file from being used for anything else.
 const FILE_KEY_CONTEXT: &[u8] = b"tram/sealing-keys/v1";
 
@@ -82,6 +87,9 @@ pub enum SealingKeysError {
     /// The signing key does not open them, or they cannot be sealed for it.
     #[error("the sealing keys cannot be carried")]
     Carried(#[from] SealError),
+    /// There is no room for another one.
+    #[error("the file of sealing keys holds {KEYS_MAX} keys and takes no further one")]
+    Full,
     /// It holds something else.
     #[error("the sealing keys `{}` cannot be read: {found}", path.display())]
     Format {
@@ -93,6 +101,7 @@ pub enum SealingKeysError {
 }
 
 /// The sealing keys of an office: the newest one is announced, the others open what came before.
+#[derive(Clone)]
 pub struct SealingKeys {
     /// Newest first.
     identities: Vec<Identity>,
@@ -127,12 +136,56 @@ impl SealingKeys {
     /// When the file cannot be read or written, others can read it, or it holds something else.
     pub fn open_or_make(path: &Path) -> Result<Self, SealingKeysError> {
         if path.try_exists().unwrap_or(true) {
-            let text = keyring::read_private_of(path, SEALING_KEYS_BYTES_MAX)?;
-            return Self::parse(&text, path);
+            return Self::open(path);
         }
         let keys = Self::generate()?;
         keys.write(path)?;
         Ok(keys)
+    }
+
+    /// Reads the keys in a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, others can read it, or it holds something else.
+    pub fn open(path: &Path) -> Result<Self, SealingKeysError> {
+        let text = keyring::read_private_of(path, SEALING_KEYS_BYTES_MAX)?;
+        Self::parse(&text, path)
+    }
+
+    /// These keys, and a new one before them.
+    ///
+    /// # Errors
+    /// When they are as many as a file may hold.
+    pub fn renewed(&self) -> Result<Self, SealingKeysError> {
+        Self::generate()?.joined_with(self)
+    }
+
+    /// These keys, and after them those of the others that are not among them.
+    ///
+    /// # Errors
+    /// When they are more than a file may hold.
+    pub fn joined_with(&self, others: &Self) -> Result<Self, SealingKeysError> {
+        let mut identities = self.identities.clone();
+        identities.extend(others.identities.iter().filter(|other| !self.holds(other)).cloned());
+        match identities.len() > KEYS_MAX {
+            true => Err(SealingKeysError::Full),
+            false => Ok(Self { identities, key: self.key }),
+        }
+    }
+
+    /// Whether all of these keys are among them.
+    pub fn hold_all_of(&self, others: &Self) -> bool {
+        others.identities.iter().all(|other| self.holds(other))
+    }
+
+    fn holds(&self, other: &Identity) -> bool {
+        let public = other.to_public();
+        self.identities.iter().any(|identity| identity.to_public() == public)
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.identities.len()
     }
 
     /// Puts the keys into a file, in place of an earlier one.

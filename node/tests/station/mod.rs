@@ -17,6 +17,7 @@ use node::config::{ApiConfig, DataFolder, Volumes};
 use node::content::Contents;
 use node::keyring::Login;
 use node::runtime::{Core, Keeper, Links, now, start_core};
+use node::sealing::KeptKeys;
 use node::signing::Desk;
 use node::store::{Search, Store};
 use schema::directory::{Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Validity};
@@ -122,6 +123,7 @@ impl Station {
                 links.serve(vec![("p01".parse().expect("a region"), url.to_owned())], &inputs);
             }
             let desk = Arc::new(Desk::open(&database, &[], now()).expect("a desk"));
+            let sealing = KeptKeys::open_or_make(&folder.path().join("sealing.keys")).expect("made");
             let setting = ApiSetting {
                 office: office_id(n),
                 folder: DataFolder::new(folder.path()),
@@ -137,6 +139,7 @@ impl Station {
                 desk,
                 search: Arc::new(Search::new(folder.path().join("search.db"))),
                 contents,
+                sealing: Arc::new(sealing),
             };
             tokio::spawn(serve(listener, router(setting), stopping));
             (address, links)

@@ -12,7 +12,7 @@
 //! good: then it is part of a history that others saw in another order, and only what was provably there before the
 //! successor began enters under it. What an uncounted key says about itself or others is no evidence of anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
@@ -136,8 +136,9 @@ pub(super) struct OfficeKeys {
     /// A key, and one that said it had signed before: a key that counted then.
     confirmed: BTreeSet<(KeyId, KeyId)>,
     /// Keys under which others seal for it: where its chain says so, which key, and which key said so: one that counted then. Two that
-    /// stand at one place, because a life was lost or a key is in two hands, are told apart, so that all come to the same.
-    sealing: BTreeSet<((Incarnation, Seq), SealingKey, KeyId)>,
+    /// stand at one place, because a life was lost or a key is in two hands, are told apart, so that all come to the same. And when
+    /// its station first said so, by its own clock.
+    sealing: BTreeMap<((Incarnation, Seq), SealingKey, KeyId), Millis>,
     /// How many times anything was said.
     statements: usize,
 }
@@ -180,7 +181,7 @@ impl OfficeKeys {
     /// Notes what one key said about another. It may say so twice, in two lives of its station: both are kept, so that all
     /// come to hold the same.
     pub(super) fn note(&mut self, statement: &Statement) {
-        let Statement { key, by, purpose, place, public } = *statement;
+        let Statement { key, by, purpose, place, public, said_at } = *statement;
         self.statements += 1;
         match purpose {
             KeyPurpose::Signing => {
@@ -190,7 +191,8 @@ impl OfficeKeys {
                 self.confirmed.insert((key, by));
             }
             KeyPurpose::Sealing => {
-                self.sealing.insert((place, SealingKey(public), by));
+                let first = self.sealing.entry((place, SealingKey(public), by)).or_insert(said_at);
+                *first = said_at.min(*first);
             }
         }
     }
@@ -199,7 +201,13 @@ impl OfficeKeys {
     /// steals a signing key could name one of his own until that is found out.
     pub(super) fn sealing_key(&self, trust: &TrustStore) -> Option<SealingKey> {
         let counts = |by: KeyId| self.key(by).is_some_and(|by| by.standing.counts() && !by.is_revoked(trust));
-        self.sealing.iter().rev().find(|(_, _, by)| counts(*by)).map(|(_, key, _)| *key)
+        self.sealing.keys().rev().find(|(_, _, by)| counts(*by)).map(|(_, key, _)| *key)
+    }
+
+    /// When its station first said that others are to seal under this key. It is said again when the signing key that said so is
+    /// revoked, and is no younger for that.
+    pub(super) fn sealing_key_said_at(&self, key: SealingKey) -> Option<Millis> {
+        self.sealing.iter().filter(|((_, said, _), _)| *said == key).map(|(_, at)| *at).min()
     }
 
     /// Keys that announced this one.
@@ -267,6 +275,8 @@ pub(super) struct Statement {
     pub(super) place: (Incarnation, Seq),
     /// The key itself.
     pub(super) public: [u8; 32],
+    /// When, by the clock of its station.
+    pub(super) said_at: Millis,
 }
 
 fn said_of(statements: &BTreeSet<(KeyId, KeyId)>, key: KeyId) -> impl Iterator<Item = KeyId> {

@@ -470,6 +470,7 @@ impl Registry {
             purpose: announcement.purpose,
             place: (claims.incarnation, claims.seq),
             public,
+            said_at: claims.claimed_at,
         };
         let office = event.claims().office;
         let key = self.usable_key(&office, statement.by, &SigningTime::default())?;
@@ -511,6 +512,12 @@ impl Registry {
     /// The key under which others seal for this office; none while its station has announced none.
     pub fn sealing_key(&self, office: &OfficeId) -> Option<SealingKey> {
         self.offices.get(office)?.sealing_key(&self.trust)
+    }
+
+    /// When this office first announced this key as one to seal for it under, by its own clock; none when it has not. The key may have
+    /// been followed by another one since.
+    pub fn sealing_key_said_at(&self, office: &OfficeId, key: SealingKey) -> Option<Millis> {
+        self.offices.get(office)?.sealing_key_said_at(key)
     }
 
     /// The key of this office with this id, when it is no contested one. Its certificates may be over.

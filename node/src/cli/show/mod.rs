@@ -16,7 +16,7 @@ use crate::words::Lang;
 pub(super) use documents::{
     damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved, why,
 };
-pub(super) use station::{alarms, offices, quarantine, status};
+pub(super) use station::{alarms, offices, quarantine, sealing_key_renewed, status};
 pub(super) use store::{backed_up, backup_checked, broken, damaged_store, restored, verified};
 pub(super) use work::{
     draft, drafts, due, page_written, people, person_added, person_limited, person_removed, register,

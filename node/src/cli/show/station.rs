@@ -90,6 +90,7 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
         line!(text, "{last} {}, {}", time(check, "at"), outcome(check, lang));
     }
     line!(text, "{}", field(value, "key_protection_text"));
+    sealing_key(&mut text, &value["sealing"], lang);
     let chain = say(lang, "chuỗi: lần", "chain: incarnation");
     line!(
         text,
@@ -98,6 +99,54 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
         field(value, "seq"),
         field(value, "head")
     );
+    text
+}
+
+/// Since when others seal for this office under its present key.
+fn sealing_key(text: &mut String, sealing: &Value, lang: Lang) {
+    let name = say(lang, "khóa niêm phong:", "sealing key:");
+    let state = field(sealing, "sealing_key_text");
+    let since = match sealing["since"].is_null() {
+        true => String::new(),
+        false => format!("{} {}, ", say(lang, "từ", "since"), time(sealing, "since")),
+    };
+    line!(text, "{name} {since}{state}");
+}
+
+/// What a new sealing key means.
+pub(in crate::cli) fn sealing_key_renewed(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let done = match value["made"] == Value::Bool(true) {
+        true => say(lang, "Đã thay khóa niêm phong:", "Renewed the sealing key:"),
+        false => say(
+            lang,
+            "Khóa niêm phong mới đã có sẵn và đang chờ công bố, không tạo thêm:",
+            "A new sealing key was there and waited to be announced; none was made:",
+        ),
+    };
+    line!(text, "{done} {}", field(value, "recipient"));
+    sealing_key(&mut text, value, lang);
+    line!(
+        text,
+        "  {} {}",
+        say(lang, "số khóa trong tệp, kể cả khóa cũ:", "keys in the file, earlier ones too:"),
+        field(value, "keys")
+    );
+    let next = match value["announced"] == Value::Bool(true) {
+        true => say(
+            lang,
+            "Đã công bố trong chuỗi của đơn vị; nơi gửi dùng khóa mới khi nhận được tin. Khóa cũ vẫn mở những gì đã niêm phong trước đó. Hãy sao lưu lại: bản sao lưu cũ \
+             không mở được những gì niêm phong bằng khóa mới.",
+            "It is announced in the office's chain; senders use it as soon as they hear of it. Earlier keys still open what was sealed under them. Make a \
+             backup now: an earlier one does not open what is sealed under the new key.",
+        ),
+        false => say(
+            lang,
+            "CHƯA công bố được: chưa có khóa ký nào của đơn vị được công nhận. Trạm tự công bố khi chứng thư về tới; khóa cũ vẫn dùng.",
+            "It is NOT announced yet: no signing key of the office counts. The station announces it once the certificate has come; the earlier key stays in use.",
+        ),
+    };
+    line!(text, "{next}");
     text
 }
 
