@@ -108,13 +108,13 @@ pub enum Input {
         found: Found,
     },
     /// Answer to [`Effect::OfferBlob`] and to the last [`Effect::StoreChunk`] of a run.
-    BlobMissing {
+    Offered {
         /// The relay that answered.
         relay: RegionId,
         /// The attachment.
         blob: BlobRef,
-        /// The chunks it lacks; none when it has the whole; `None` when it did not answer.
-        chunks: Option<Vec<u32>>,
+        /// What it said.
+        offered: Offered,
     },
     /// The office has a new key under which others are to seal for it; answered by [`Effect::Answer`].
     SealingKeyRenewed {
@@ -130,6 +130,17 @@ pub enum Input {
     },
     /// Time has passed.
     Tick,
+}
+
+/// What a relay said about an attachment that it was offered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Offered {
+    /// It lacks these chunks; none when it has the whole.
+    Lacks(Vec<u32>),
+    /// It does not take it: in its words.
+    Refused(String),
+    /// It did not answer.
+    Unknown,
 }
 
 /// What became of a chunk that was asked for.

@@ -156,7 +156,8 @@ impl Default for LimitSettings {
             mailbox_messages_max: 100_000,
             quarantine_bytes_max: 256 * MIB,
             content_bytes_max: 20 * GIB,
-            partial_bytes_max: 2 * GIB,
+            // Three of the largest.
+            partial_bytes_max: 7 * GIB,
             connections_max: 2_500,
             mailboxes_max: 2_000,
             office_events_per_hour: core.office.events_per_hour,

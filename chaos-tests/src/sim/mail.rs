@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use node::sealing::open_contents;
-use node::step::{Came, Delivery, Effect, Found, Input, PublishOutcome};
+use node::step::{Came, Delivery, Effect, Found, Input, Offered, PublishOutcome};
 use schema::id::{BlobHash, OfficeId};
 use schema::inbound;
 use schema::time::Millis;
@@ -183,7 +183,8 @@ impl World<'_> {
                     .filter(|_| !content.whole.contains(&blob.hash))
                     .filter(|index| here.is_none_or(|here| !here.contains_key(index)))
                     .collect();
-                Input::BlobMissing { relay: region, blob, chunks: answered.then_some(missing) }
+                let offered = if answered { Offered::Lacks(missing) } else { Offered::Unknown };
+                Input::Offered { relay: region, blob, offered }
             }
             Effect::StoreChunk { blob, index, .. } => {
                 if answered && let Some(bytes) = self.stations[number].contents.chunk(&blob.hash, index) {

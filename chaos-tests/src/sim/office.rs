@@ -409,7 +409,7 @@ fn kind_of(input: &Input) -> String {
         Input::Brought { .. } => "brought".to_owned(),
         Input::Enclosed { .. } => "enclosed".to_owned(),
         Input::Examined { found, .. } => format!("examined {found:?}"),
-        Input::BlobMissing { chunks, .. } => format!("missing {chunks:?}"),
+        Input::Offered { offered, .. } => format!("offered: {offered:?}"),
         Input::SealingKeyRenewed { .. } => "sealing key renewed".to_owned(),
         Input::Registry { items, .. } => format!("registry, {} new items", items.len()),
         Input::Tick => "tick".to_owned(),

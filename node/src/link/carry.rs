@@ -32,7 +32,7 @@ use super::pace::{Pace, patience};
 use super::{Connection, Ended, Job, LinkSetting};
 use crate::content::{ContentError, Contents};
 use crate::runtime::{Inputs, Keeper};
-use crate::step::{Came, Delivery, Input, Publication, PublishOutcome};
+use crate::step::{Came, Delivery, Input, Offered, Publication, PublishOutcome};
 use crate::words::with_causes;
 
 /// A message that is being opened.
@@ -69,7 +69,7 @@ struct Unacked {
 /// What became of a job that was on its way.
 enum Done {
     Publish { job: Job, bytes: usize, took: Duration, outcome: PublishOutcome },
-    Offer { blob: BlobRef, chunks: Option<Vec<u32>> },
+    Offer { blob: BlobRef, offered: Offered },
     Store { blob: BlobRef, urgency: Urgency, bytes: usize, took: Duration, stored: bool },
     Fetch { job: Job, took: Duration, answered: bool, came: Came },
 }
@@ -451,11 +451,12 @@ impl Carrier<'_> {
     fn start_offer(&mut self, blob: BlobRef) {
         let asker = self.asker(patience(self.upload_bytes));
         self.under_way.push(Box::pin(async move {
-            let chunks = match asker.ask(&BlobRequest::Offer { blob }).await {
-                Some(BlobReply::Missing { chunks }) => Some(chunks),
-                _ => None,
+            let offered = match asker.ask(&BlobRequest::Offer { blob }).await {
+                Some(BlobReply::Missing { chunks }) => Offered::Lacks(chunks),
+                Some(BlobReply::Refused { reason }) => Offered::Refused(reason),
+                _ => Offered::Unknown,
             };
-            Done::Offer { blob, chunks }
+            Done::Offer { blob, offered }
         }));
     }
 
@@ -544,9 +545,9 @@ impl Carrier<'_> {
                 };
                 Some(Input::Published { publication, outcome })
             }
-            Done::Offer { blob, chunks } => {
+            Done::Offer { blob, offered } => {
                 self.promised.offers.remove(&blob.hash);
-                Some(Input::BlobMissing { relay, blob, chunks })
+                Some(Input::Offered { relay, blob, offered })
             }
             Done::Store { blob, urgency, bytes, took, stored } => {
                 self.express_ended(urgency);
@@ -567,7 +568,7 @@ impl Carrier<'_> {
                 self.promised.stores.remove(&blob.hash);
                 if !progressed {
                     // A relay that takes nothing is not asked in a circle: the core comes back later.
-                    return Some(Input::BlobMissing { relay, blob, chunks: None });
+                    return Some(Input::Offered { relay, blob, offered: Offered::Unknown });
                 }
                 // The run is over: the relay says what it still lacks.
                 self.promised.offers.insert(blob.hash, blob);
@@ -598,8 +599,11 @@ impl Carrier<'_> {
             .map(|publication| Input::Published { publication, outcome: PublishOutcome::Unknown });
         let mut blobs = promised.offers;
         blobs.extend(promised.stores.into_iter().map(|(hash, run)| (hash, run.blob)));
-        let offers =
-            blobs.into_values().map(|blob| Input::BlobMissing { relay: relay.clone(), blob, chunks: None });
+        let offers = blobs.into_values().map(|blob| Input::Offered {
+            relay: relay.clone(),
+            blob,
+            offered: Offered::Unknown,
+        });
         let fetches = promised.fetches.into_values().filter_map(|job| job.failed(relay));
         publishes.chain(offers).chain(fetches).collect()
     }

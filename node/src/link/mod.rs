@@ -8,7 +8,7 @@
 //!
 //! What the core may rely on: after [`Input::Connected`], every [`Effect::Publish`], [`Effect::OfferBlob`]
 //! and [`Effect::FetchChunk`] is answered exactly once, and every run of [`Effect::StoreChunk`] by one
-//! [`Input::BlobMissing`], either with what the relay said or, when the line was lost, with "unknown" before
+//! [`Input::Offered`], either with what the relay said or, when the line was lost, with "unknown" before
 //! [`Input::Disconnected`]. So the core needs no timer of its own for an answer of the link.
 //!
 //! All of async-nats is behind this door. Each connection is a client of its own on a runtime of its own, and
@@ -46,7 +46,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::content::Contents;
 use crate::keyring::Login;
 use crate::runtime::{Inputs, Keeper};
-use crate::step::{Came, Delivery, Effect, Input, Publication, PublishOutcome};
+use crate::step::{Came, Delivery, Effect, Input, Offered, Publication, PublishOutcome};
 
 /// Effects that wait for one link. The core's own windows are far below; when it is full all the same, the
 /// core answers for the link ([`Job::failed`]) instead of waiting for it.
@@ -139,7 +139,7 @@ impl Job {
             }
             Self::Ack(_) => return None,
             Self::Offer(blob) | Self::Store { blob, .. } => {
-                Input::BlobMissing { relay: relay.clone(), blob: *blob, chunks: None }
+                Input::Offered { relay: relay.clone(), blob: *blob, offered: Offered::Unknown }
             }
             Self::Fetch { blob, index, .. } => {
                 Input::Chunk { blob: *blob, index: *index, came: Came::Absent }
@@ -505,7 +505,7 @@ mod tests {
         assert!(unknown, "{failed:?}");
         let urgency = Urgency::Normal;
         for job in [Job::Offer(blob), Job::Store { blob, index: 0, urgency }] {
-            assert!(matches!(job.failed(&relay()), Some(Input::BlobMissing { chunks: None, .. })));
+            assert!(matches!(job.failed(&relay()), Some(Input::Offered { offered: Offered::Unknown, .. })));
         }
         let fetch = Job::Fetch { blob, index: 3, sender: OfficeId::new([2; 16]), urgency };
         assert!(matches!(fetch.failed(&relay()), Some(Input::Chunk { index: 3, came: Came::Absent, .. })));

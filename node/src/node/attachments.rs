@@ -12,7 +12,7 @@ use schema::time::Millis;
 
 use super::receive::owe;
 use super::{Node, StepError, Work};
-use crate::step::{Answer, Came, Effect, Found, Opening, Ticket};
+use crate::step::{Answer, Came, Effect, Found, Offered, Opening, Ticket};
 use crate::store::{AwaitedBlob, DueRow, StoreError, openings};
 
 /// Attachments being uploaded to one relay at a time; an express document may start one more.
@@ -220,7 +220,7 @@ impl Node {
         &mut self,
         relay: &RegionId,
         blob: BlobRef,
-        chunks: Option<Vec<u32>>,
+        offered: Offered,
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
@@ -228,8 +228,8 @@ impl Node {
         let Some(upload) = self.transfers.uploads.get_mut(&key) else {
             return Ok(());
         };
-        match chunks {
-            Some(chunks) if chunks.is_empty() => {
+        match offered {
+            Offered::Lacks(chunks) if chunks.is_empty() => {
                 upload.complete_at = Some(now);
                 for (row, attempts) in std::mem::take(&mut upload.waiting) {
                     self.store.schedule(&row, now, attempts)?;
@@ -241,13 +241,24 @@ impl Node {
                     .uploads
                     .retain(|_, upload| upload.complete_at.is_none_or(|at| now.since(at) < cutoff));
             }
-            Some(chunks) => {
+            Offered::Lacks(chunks) => {
                 let Upload { blob, urgency, .. } = *upload;
                 for index in chunks.into_iter().take(CHUNKS_PER_RUN) {
                     work.effects.push(Effect::StoreChunk { relay: relay.clone(), blob, index, urgency });
                 }
             }
-            None => self.abandon_uploads(relay, Some(&blob.hash), now)?,
+            Offered::Refused(reason) => {
+                let upload = self.transfers.uploads.remove(&key);
+                let waiting = upload.map(|upload| upload.waiting).unwrap_or_default();
+                for (row, attempts) in &waiting {
+                    // An attempt: the next one is with another relay, if there is one, and later.
+                    self.store.schedule(row, now, attempts + 1)?;
+                }
+                let rows: Vec<SentPlace> = waiting.into_iter().map(|(row, _)| row).collect();
+                self.refused_rows(relay, &rows, &reason, now, work)?;
+                self.readmit(now)?;
+            }
+            Offered::Unknown => self.abandon_uploads(relay, Some(&blob.hash), now)?,
         }
         Ok(())
     }

@@ -430,7 +430,7 @@ impl Node {
                 work.effects.push(Effect::Answer { ticket, answer });
             }
             Input::Examined { blob, found } => self.examined(blob, found, now, work)?,
-            Input::BlobMissing { relay, blob, chunks } => self.upload(&relay, blob, chunks, now, work)?,
+            Input::Offered { relay, blob, offered } => self.upload(&relay, blob, offered, now, work)?,
             Input::SealingKeyRenewed { ticket } => {
                 let announced = self.announce_sealing_key(now, work)?;
                 work.effects.push(Effect::Answer { ticket, answer: Answer::SealingKey { announced } });

@@ -303,14 +303,26 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        const REASON_CHARS_MAX: usize = 500;
         tracing::warn!(%relay, event = ?id, reason, "relay refused an event");
         let found = self.sending.recent.iter().position(|(recent, _)| Some(*recent) == id);
         let Some((_, rows)) = found.and_then(|index| self.sending.recent.remove(index)) else {
             return Ok(());
         };
         // It may lack news that are on their way to it, such as the certificate of a new key.
-        for row in &rows {
+        self.refused_rows(relay, &rows, reason, now, work)
+    }
+
+    /// A relay does not take what these rows say: it is tried again, ever more seldom, and the reason is recorded for people.
+    pub(super) fn refused_rows(
+        &mut self,
+        relay: &RegionId,
+        rows: &[SentPlace],
+        reason: &str,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        const REASON_CHARS_MAX: usize = 500;
+        for row in rows {
             if let Some(attempts) = self.store.attempts(row)? {
                 let wait = (RETRY_WAIT_MS << attempts.min(20)).min(RECEIPT_WAIT_MAX_MS);
                 self.store.schedule(row, now.plus(wait), attempts)?;
@@ -318,7 +330,7 @@ impl Node {
         }
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
         let code = TransportCode::RefusedByRelay;
-        for draft in self.exchange.status_drafts(code, &rows, Some(relay), Some(&reason)) {
+        for draft in self.exchange.status_drafts(code, rows, Some(relay), Some(&reason)) {
             self.record(&draft, now, work)?;
         }
         Ok(())

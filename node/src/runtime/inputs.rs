@@ -161,7 +161,7 @@ fn bytes_of(input: &Input) -> usize {
         | Input::Brought { .. }
         | Input::Enclosed { .. }
         | Input::Examined { .. }
-        | Input::BlobMissing { .. }
+        | Input::Offered { .. }
         | Input::SealingKeyRenewed { .. }
         | Input::Tick => 0,
     }
