@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schema::id::{DocumentId, OfficeId, hex};
+use schema::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, DataFolder};
 use crate::keyring::Unlock;
 use crate::node::StepError;
+use crate::pdf::child;
 use crate::people;
 use crate::store::StoreError;
 use crate::words::{Lang, with_causes};
@@ -206,6 +208,16 @@ enum Command {
     /// Carry the same bytes in a file, on a USB stick.
     #[command(subcommand)]
     Courier(CourierCommand),
+    /// Judge the signatures inside the PDF on standard input, within limits; the station starts this for itself.
+    #[command(hide = true)]
+    JudgePdf {
+        /// Folder with the root certificates that are believed.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+        /// By when the file exists, in milliseconds since 1970.
+        #[arg(long)]
+        at: u64,
+    },
 }
 
 #[derive(Args)]
@@ -307,6 +319,15 @@ pub fn main() -> ExitCode {
             }
         };
     }
+    if let Command::JudgePdf { trust, at } = cli.command {
+        return match child::serve(trust.as_deref(), Millis(at)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("tram-node: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let output = Output { json: cli.json, lang };
     let token = cli
         .as_file
@@ -388,7 +409,7 @@ impl Output {
 fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Output) -> Result<(), CliError> {
     let client = || Client::of(folder, output.lang, token);
     match command {
-        Command::Run(_) => Ok(()),
+        Command::Run(_) | Command::JudgePdf { .. } => Ok(()),
         Command::Init(args) => output.show(&init::init(folder, args, output.lang)?, show::made),
         Command::Key(command) => {
             let (answer, text) = key::key(folder, command, output.lang)?;
