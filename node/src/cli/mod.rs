@@ -176,6 +176,13 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Say what the signatures inside a document's PDF attachments are worth: a verdict beside that of Trạm itself.
+    Signatures {
+        /// The document's id.
+        document: DocumentId,
+        /// Which attachment, from 1; all of them when left out.
+        attachment: Option<usize>,
+    },
     /// Make a backup of the station, running or not, in a new folder; or check one.
     ///
     /// It holds the store, the settings and the registry, sealed with the office's key. It does NOT
@@ -467,6 +474,9 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
             output.show(&client()?.get(&path)?, show::offices)
         }
         Command::Fetch { document, out } => output.show(&fetch(&client()?, &document, &out)?, show::fetched),
+        Command::Signatures { document, attachment } => {
+            output.show(&signatures(&client()?, &document, attachment)?, show::signatures)
+        }
         Command::Backup(args) => {
             let (answer, text) = backup::backup(folder, args, output.lang)?;
             output.show(&answer, text)
@@ -501,6 +511,24 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
 fn page_path(path: &str, page: &PageArgs) -> String {
     let before = page.before.map(|before| format!("&before={before}")).unwrap_or_default();
     format!("{path}?limit={}{before}", page.limit)
+}
+
+/// What the signatures inside one attachment, or inside all of them, are worth.
+fn signatures(client: &Client, document: &DocumentId, attachment: Option<usize>) -> Result<Value, CliError> {
+    let of = |n: usize| -> Result<Value, CliError> {
+        let mut judged = client.get(&format!("/documents/{document}/attachments/{n}/signatures"))?;
+        judged["attachment"] = json!(n);
+        Ok(judged)
+    };
+    let judged = match attachment {
+        Some(n) => vec![of(n)?],
+        None => {
+            let view = client.get(&format!("/documents/{document}"))?;
+            let count = view["attachments"].as_array().map_or(0, Vec::len);
+            (1..=count).map(of).collect::<Result<_, _>>()?
+        }
+    };
+    Ok(json!({ "document": document, "attachments": judged }))
 }
 
 fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, CliError> {

@@ -68,6 +68,18 @@ pub enum PdfOutcome {
     Invalid,
 }
 
+impl PdfOutcome {
+    /// Its code for programs; stable. Also the key of its words.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Undetermined => "undetermined",
+            Self::ChangedAfterSigning => "changed-after-signing",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// One signature in a file, judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PdfSignature {
@@ -128,4 +140,19 @@ pub enum PdfError {
     /// The process that reads PDF files cannot be started.
     #[error("the program that reads PDF files cannot be started, or was cut off")]
     NoReader,
+}
+
+impl PdfError {
+    /// Its code for programs; stable. Also the key of its words.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotPdf => "not-pdf",
+            Self::TooLarge => "too-large",
+            Self::Unreadable => "unreadable",
+            Self::Encrypted => "encrypted",
+            Self::TooManySignatures => "too-many-signatures",
+            Self::TooCostly => "too-costly",
+            Self::NoReader => "no-reader",
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::PdfOutcome;
 use super::range::RangeFault;
 use super::revision::Change;
 use crate::api::time_in_vietnam;
+use crate::words::Lang;
 
 /// One sentence in both languages, with a code for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,16 @@ pub struct Remark {
     pub vi: String,
     /// English.
     pub en: String,
+}
+
+impl Remark {
+    /// The sentence in one language.
+    pub fn of(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::Vi => &self.vi,
+            Lang::En => &self.en,
+        }
+    }
 }
 
 /// A reason or a warning.
@@ -306,13 +317,6 @@ impl Reason {
                     ),
                 );
             }
-            _ => self.fixed_words(),
-        };
-        (fixed.0.to_owned(), fixed.1.to_owned())
-    }
-
-    const fn fixed_words(&self) -> (&'static str, &'static str) {
-        match self {
             Self::NotInItsRevision => (
                 "Chữ ký không hợp lệ: phần tệp được ký không chứa chữ ký này. Không dùng tệp này.",
                 "The signature is not valid: the signed part of the file does not hold it. Do not use the file.",
@@ -388,9 +392,8 @@ impl Reason {
             Self::NoClaimedTime => {
                 ("Chữ ký không ghi thời gian ký.", "The signature does not say when it was made.")
             }
-            // Those whose words hold something of the file are told above.
-            _ => ("", ""),
-        }
+        };
+        (fixed.0.to_owned(), fixed.1.to_owned())
     }
 }
 
