@@ -175,6 +175,33 @@ fn forged_byte_ranges_are_invalid() {
     assert_ne!(with(&[0, first, second, rest - 1]).outcome, Valid);
 }
 
+/// The same signature with indefinite lengths, as some signing services write it: what was signed does not include it.
+#[test]
+fn signature_in_ber_is_the_same_signature() {
+    let mut bytes = sample("p384");
+    let gap = position(&bytes, b"/Contents <") + b"/Contents <".len();
+    let end = gap + position(&bytes[gap..], b">");
+    let digits = std::str::from_utf8(&bytes[gap..end]).expect("digits");
+    let octet = |n: usize| u8::from_str_radix(&digits[n..n + 2], 16).expect("two digits");
+    let der: Vec<u8> = (0..digits.len()).step_by(2).map(octet).collect();
+    let value = |bytes: &[u8]| {
+        assert_eq!(bytes[1], 0x82, "a length of two bytes");
+        bytes[4..4 + usize::from(bytes[2]) * 256 + usize::from(bytes[3])].to_vec()
+    };
+    let message = value(&der);
+    let (kind, rest) = message.split_at(11);
+    let data = value(&value(rest));
+    let ber = [&[0x30, 0x80], kind, &[0xa0, 0x80, 0x30, 0x80], &data, &[0; 6]].concat();
+    let text = schema::id::hex(&ber);
+    bytes[gap..end].fill(b'0');
+    bytes[gap..gap + text.len()].copy_from_slice(text.as_bytes());
+    assert_eq!(judge(&bytes).expect("a PDF").signatures[0].outcome, Valid);
+    // Something else behind it in its own place is no padding.
+    bytes[end - 1] = b'1';
+    let judged = &judge(&bytes).expect("a PDF").signatures[0];
+    assert_eq!((judged.outcome, codes(judged)[0]), (Undetermined, "signature-unread"));
+}
+
 #[test]
 fn every_flipped_byte_of_what_is_signed_is_found() {
     let sound = sample("p256");

@@ -15,7 +15,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::blob::{Enclosure, FILE_BYTES_MAX, FileRef};
 use schema::document::{Attachment, Secrecy};
 use schema::handling::Standing;
-use schema::id::FileHash;
+use schema::id::{DocumentId, FileHash};
+use schema::time::Millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use super::documents::require_allowed;
 use super::guard::Caller;
 use super::problem::Problem;
+use super::registry::judged_as_sent;
 use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
 use super::{PATIENCE, SharedApi, body_of, check_length, document_id, lang_of, no_document, parsed};
 use crate::content::{ContentError, Contents};
@@ -33,7 +35,7 @@ use crate::pdf::{PdfError, PdfReport, Remark};
 use crate::runtime::now;
 use crate::sealing::{PIECE_BYTES, open_file};
 use crate::step::{Answer, Input, Opening};
-use crate::store::{AttachmentState, AttachmentView};
+use crate::store::{AttachmentState, AttachmentView, Reader};
 use crate::words::{Lang, PDF_OUTCOME, PDF_UNJUDGED, word};
 
 #[derive(Deserialize)]
@@ -148,7 +150,7 @@ pub(super) async fn give(
     Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let attachment = attachment_of(&api, &caller, path).await?;
+    let (_, attachment) = attachment_of(&api, &caller, path).await?;
     let AttachmentView { attachment: Attachment { name, file, .. }, opening, .. } = attachment;
     let enclosure = opening.enclosure;
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
@@ -181,7 +183,7 @@ async fn attachment_of(
     api: &SharedApi,
     caller: &Caller,
     path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<AttachmentView, Problem> {
+) -> Result<(DocumentId, AttachmentView), Problem> {
     let Path((id, n)) = parsed(path)?;
     let id = document_id(Ok(Path(id)))?;
     let n: usize = parsed(n.parse())?;
@@ -195,26 +197,39 @@ async fn attachment_of(
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-attachment"));
     };
     match attachment.state {
-        AttachmentState::Here => Ok(attachment),
+        AttachmentState::Here => Ok((id, attachment)),
         AttachmentState::Arriving => Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
         AttachmentState::Unreadable => Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable")),
     }
 }
 
-/// Judges the signatures inside an attachment: by the corrected clock, because the signers' own word about the time proves nothing.
-/// A file that is not judged is no refusal: the answer says why.
+/// By when the document, and so every file that it names, provably existed: a relay's stamp on the event that brought it.
+async fn proven_at(api: &SharedApi, id: DocumentId) -> Result<Option<Millis>, Problem> {
+    let at = now();
+    let read = move |reader: &Reader| {
+        Ok((reader.document(&id, at)?, reader.judgement(&id)?, reader.stamps_of_sent(&id)?))
+    };
+    let (view, judgement, sent) = api.read(read).await?;
+    let judged = judgement.or_else(|| judged_as_sent(&api.keeper.verifier(), sent));
+    let (Some(view), Some(judged)) = (view, judged) else { return Ok(None) };
+    Ok(api.keeper.registry().sound_proof(&view.from, judged.key, &judged.judgement.stamps))
+}
+
+/// Judges the signatures inside an attachment, as of when the document provably existed, or else of now: the signers' own word
+/// about the time proves nothing. A file that is not judged is no refusal: the answer says why.
 pub(super) async fn signatures(
     State(api): State<SharedApi>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let attachment = attachment_of(&api, &caller, path).await?;
+    let (id, attachment) = attachment_of(&api, &caller, path).await?;
     let AttachmentView { attachment: Attachment { name, file, .. }, opening, .. } = attachment;
+    let here = api.corrected_clock().now;
+    let at = proven_at(&api, id).await?.map_or(here, |proven| proven.min(here));
     let permit = timeout(PATIENCE, Arc::clone(&api.pdf_checks).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else { return Err(Problem::busy()) };
-    let (contents, checker, at) =
-        (Arc::clone(&api.contents), Arc::clone(&api.pdf), api.corrected_clock().now);
+    let (contents, checker) = (Arc::clone(&api.contents), Arc::clone(&api.pdf));
     let checking = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let Enclosure { blob, identity, .. } = opening.enclosure;
@@ -227,7 +242,9 @@ pub(super) async fn signatures(
         tracing::error!(file = %file.hash, %error, "attachment could not be read for its signatures");
         broken()
     })?;
-    Ok(Json(told(&name, judged, lang_of(&headers))).into_response())
+    let mut answer = told(&name, judged, lang_of(&headers));
+    answer["judged_as_of"] = json!(at);
+    Ok(Json(answer).into_response())
 }
 
 /// A report in the words of one language.

@@ -1,10 +1,12 @@
 //! Each signature by itself, then all together.
 
+use std::sync::Arc;
+
 use schema::time::Millis;
 use schema::trust::certificate::CertificateValidity;
 use schema::trust::pades::signature::{Made, signs_documents};
 use schema::trust::pades::{Binding, OpenSignature};
-use schema::trust::path::PathError;
+use schema::trust::path::{Above, PathError};
 use schema::trust::{Certificate, Reason as TrustReason};
 
 use super::file::{PdfFile, SignatureEntry, byte_ranges_named};
@@ -200,11 +202,12 @@ impl Scene<'_> {
         let chain = |outcome, code, error| Reason::Trust(outcome, code, TrustReason::NoPath(error));
         let reason = match self.trust.roots.paths(certificate, others) {
             Ok(paths) => {
-                // What is pinned is believed as long as it is pinned.
-                let counts = |path: &&schema::trust::path::Above| {
-                    let below_root = path.iter().rev().skip(1);
-                    below_root.into_iter().all(|authority| authority.validity().covers(signed_at))
+                // What is pinned is believed as long as it is pinned. An authority that is over issues nothing any more, whatever
+                // the claimed time: its key may have come into other hands.
+                let covers = |authority: &Arc<Certificate>| {
+                    [signed_at, self.at].iter().all(|at| authority.validity().covers(*at))
                 };
+                let counts = |path: &&Above| path.iter().rev().skip(1).all(covers);
                 match paths.iter().find(counts).and_then(|path| path.last()) {
                     Some(root) => {
                         let root = root.subject().to_string();

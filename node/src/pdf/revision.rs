@@ -264,3 +264,183 @@ fn same_but(before: &Dictionary, after: &Dictionary, keys: &[&[u8]]) -> bool {
     let kept = before.iter().all(|(key, value)| free(key) || after.get(key).ok() == Some(value));
     kept && after.iter().all(|(key, _)| free(key) || before.has(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use lopdf::{Stream, dictionary};
+
+    use super::*;
+
+    const CATALOGUE: ObjectId = (1, 0);
+    const PAGE: ObjectId = (2, 0);
+    const SAID: ObjectId = (3, 0);
+    const FORM: ObjectId = (4, 0);
+    const FIELD: ObjectId = (5, 0);
+    const SIGNATURE: ObjectId = (6, 0);
+    const INFORMATION: ObjectId = (7, 0);
+    const WAITING: ObjectId = (8, 0);
+    const METADATA: ObjectId = (9, 0);
+    const TEXT: ObjectId = (10, 0);
+    const MORE: ObjectId = (20, 0);
+    const VALUE: ObjectId = (21, 0);
+
+    fn refer(ids: &[ObjectId]) -> Object {
+        Object::Array(ids.iter().map(|id| Object::Reference(*id)).collect())
+    }
+
+    fn stream(dictionary: Dictionary, content: &[u8]) -> Object {
+        Stream::new(dictionary, content.to_vec()).into()
+    }
+
+    fn signature() -> Dictionary {
+        dictionary! { "Type" => "Sig", "ByteRange" => vec![0.into(), 1.into(), 2.into(), 3.into()] }
+    }
+
+    fn field(value: Option<ObjectId>) -> Dictionary {
+        let corners: Vec<Object> = vec![0.into(), 0.into(), 9.into(), 9.into()];
+        let mut field =
+            dictionary! { "FT" => "Sig", "Type" => "Annot", "Subtype" => "Widget", "Rect" => corners };
+        if let Some(value) = value {
+            field.set("V", value);
+        }
+        field
+    }
+
+    /// A page with one signature, a field that waits for another, and a text field.
+    fn signed() -> Document {
+        let mut document = Document::new();
+        let text = dictionary! { "FT" => "Tx", "Subtype" => "Widget", "V" => Object::string_literal("100") };
+        let fields = || refer(&[FIELD, WAITING, TEXT]);
+        let objects: [(ObjectId, Object); 10] = [
+            (
+                CATALOGUE,
+                dictionary! { "Type" => "Catalog", "AcroForm" => FORM, "Metadata" => METADATA }.into(),
+            ),
+            (PAGE, dictionary! { "Type" => "Page", "Contents" => SAID, "Annots" => fields() }.into()),
+            (SAID, stream(Dictionary::new(), b"100")),
+            (FORM, dictionary! { "Fields" => fields(), "SigFlags" => 3 }.into()),
+            (FIELD, field(Some(SIGNATURE)).into()),
+            (SIGNATURE, signature().into()),
+            (INFORMATION, dictionary! { "Title" => "x", "Producer" => "y" }.into()),
+            (WAITING, field(None).into()),
+            (METADATA, stream(dictionary! { "Type" => "Metadata" }, b"<x/>")),
+            (TEXT, text.into()),
+        ];
+        document.objects.extend(objects);
+        document.trailer = dictionary! { "Root" => CATALOGUE, "Info" => INFORMATION };
+        document
+    }
+
+    fn with(change: impl FnOnce(&mut Document)) -> Result<Additions, Change> {
+        let mut now = signed();
+        change(&mut now);
+        additions(&signed(), &now)
+    }
+
+    fn set(document: &mut Document, id: ObjectId, key: &str, value: impl Into<Object>) {
+        document.get_dictionary_mut(id).expect("a dictionary").set(key, value);
+    }
+
+    /// A further signature in a field of its own, as signing programs add it.
+    fn sign(document: &mut Document, field: Dictionary) {
+        document.objects.insert(MORE, field.into());
+        document.objects.insert(VALUE, signature().into());
+        set(document, FORM, "Fields", refer(&[FIELD, WAITING, TEXT, MORE]));
+        set(document, PAGE, "Annots", refer(&[FIELD, WAITING, TEXT, MORE]));
+    }
+
+    #[test]
+    fn further_signatures_and_what_nobody_sees_are_let_through() {
+        assert_eq!(with(|_| ()), Ok(Additions::default()));
+        let visible = Ok(Additions { signatures: true, visible: true });
+        assert_eq!(with(|now| sign(now, field(Some(VALUE)))), visible);
+        let mut hidden = field(Some(VALUE));
+        hidden.set("Rect", vec![0.into(), 0.into(), 0.into(), 0.into()]);
+        assert_eq!(with(|now| sign(now, hidden)), Ok(Additions { signatures: true, visible: false }));
+        let filled = with(|now| {
+            now.objects.insert(VALUE, signature().into());
+            set(now, WAITING, "V", VALUE);
+        });
+        assert_eq!(filled, visible);
+        let harmless: [fn(&mut Document); 4] = [
+            |now| set(now, INFORMATION, "Producer", "z"),
+            |now| set(now, CATALOGUE, "DSS", MORE),
+            |now| drop(now.objects.insert(MORE, Object::Integer(1))),
+            |now| drop(now.objects.insert(METADATA, stream(dictionary! { "Type" => "Metadata" }, b"<y/>"))),
+        ];
+        for change in harmless {
+            assert_eq!(with(change), Ok(Additions::default()));
+        }
+    }
+
+    #[test]
+    fn later_field_that_is_more_than_a_signature_is_found() {
+        for (key, value) in [
+            ("AA", Object::Dictionary(Dictionary::new())),
+            ("A", Object::Dictionary(Dictionary::new())),
+            ("Kids", refer(&[SAID])),
+            ("Parent", FIELD.into()),
+            ("FT", "Tx".into()),
+            ("Subtype", "FreeText".into()),
+            ("V", SIGNATURE.into()),
+            ("V", SAID.into()),
+        ] {
+            let mut field = field(Some(VALUE));
+            field.set(key, value);
+            let found = with(|now| sign(now, field));
+            assert!(matches!(found, Err(Change::Overridden(_))), "{key}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_else_changes_is_found() {
+        type Case = (&'static str, fn(&mut Document), Change);
+        let cases: [Case; 14] = [
+            (
+                "words",
+                |now| drop(now.objects.insert(SAID, stream(Dictionary::new(), b"900"))),
+                Change::Overridden(SAID),
+            ),
+            ("gone", |now| drop(now.objects.remove(&SAID)), Change::Removed(SAID)),
+            ("contents", |now| set(now, PAGE, "Contents", MORE), Change::Overridden(PAGE)),
+            ("size", |now| set(now, PAGE, "MediaBox", refer(&[])), Change::Overridden(PAGE)),
+            (
+                "order",
+                |now| set(now, PAGE, "Annots", refer(&[WAITING, FIELD, TEXT])),
+                Change::Overridden(PAGE),
+            ),
+            ("fewer", |now| set(now, FORM, "Fields", refer(&[FIELD])), Change::Overridden(FORM)),
+            (
+                "old",
+                |now| set(now, PAGE, "Annots", refer(&[FIELD, WAITING, TEXT, FIELD])),
+                Change::Overridden(PAGE),
+            ),
+            ("filled", |now| set(now, TEXT, "V", Object::string_literal("900")), Change::Overridden(TEXT)),
+            ("looks", |now| set(now, FIELD, "AP", Dictionary::new()), Change::Overridden(FIELD)),
+            ("form", |now| set(now, FORM, "NeedAppearances", true), Change::Overridden(FORM)),
+            ("action", |now| set(now, CATALOGUE, "OpenAction", MORE), Change::Overridden(CATALOGUE)),
+            ("title", |now| set(now, INFORMATION, "Title", "z"), Change::Overridden(INFORMATION)),
+            ("signature", |now| set(now, SIGNATURE, "Name", "z"), Change::Overridden(SIGNATURE)),
+            ("root", |now| now.trailer.set("Root", MORE), Change::Structure),
+        ];
+        for (what, change, expected) in cases {
+            assert_eq!(with(change), Err(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn one_object_in_two_places_is_no_disguise() {
+        // The words of the page are also the file's description for machines.
+        let mut before = signed();
+        set(&mut before, PAGE, "Contents", METADATA);
+        let mut now = before.clone();
+        now.objects.insert(METADATA, stream(dictionary! { "Type" => "Metadata" }, b"900"));
+        assert_eq!(additions(&before, &now), Err(Change::Overridden(METADATA)));
+        // The page names an object that comes later.
+        let mut before = signed();
+        set(&mut before, PAGE, "Contents", refer(&[SAID, MORE]));
+        let mut now = before.clone();
+        now.objects.insert(MORE, stream(Dictionary::new(), b"900"));
+        assert_eq!(additions(&before, &now), Err(Change::Supplied(MORE)));
+    }
+}
