@@ -97,6 +97,53 @@ fn certificates_count_in_their_period_and_for_what_they_are() {
 }
 
 #[test]
+fn certificate_that_was_exchanged_for_another_one_of_the_same_key_is_found() {
+    check("exchanged", &[(Invalid, "certificate-exchanged")]);
+    let [signature] = &signatures("exchanged")[..] else { panic!("one signature") };
+    assert!(codes(signature).contains(&"signature-made"), "the key is the same");
+    assert!(!signature.identified);
+}
+
+/// A later revision with these objects, as any program would write it.
+fn updated(bytes: &[u8], objects: &[(u32, String)]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let number_after = |what: &str| -> usize {
+        let after = &text[text.rfind(what).expect("it is there") + what.len()..];
+        after.split_whitespace().next().expect("a number").parse().expect("a number")
+    };
+    let (previous, size) = (number_after("startxref"), number_after("/Size"));
+    let (mut bytes, mut table, mut size) =
+        (bytes.to_vec(), String::new(), u32::try_from(size).expect("small"));
+    for (number, object) in objects {
+        table.push_str(&format!("{number} 1\n{:010} 00000 n \n", bytes.len()));
+        bytes.extend_from_slice(format!("{number} 0 obj\n{object}\nendobj\n").as_bytes());
+        size = size.max(number + 1);
+    }
+    let xref = bytes.len();
+    let trailer = format!("<</Size {size}/Root 1 0 R/Info 6 0 R/Prev {previous}>>");
+    bytes
+        .extend_from_slice(format!("xref\n{table}trailer\n{trailer}\nstartxref\n{xref}\n%%EOF\n").as_bytes());
+    bytes
+}
+
+/// The signature of one revision, named once more by a later one.
+#[test]
+fn signature_that_its_own_revision_does_not_have_is_invalid() {
+    let sound = sample("rsa-pades");
+    let untouched = updated(&sound, &[(30, "<</Any 1>>".to_owned())]);
+    let [signature] = &judge(&untouched).expect("a PDF").signatures[..] else { panic!("one signature") };
+    assert_eq!((signature.outcome, codes(signature)[0]), (Undetermined, "end-not-covered"));
+
+    let gap = position(&sound, b"/Contents <");
+    let begin = gap - sound[..gap].iter().rev().position(|byte| *byte == b'<').expect("a dictionary") - 2;
+    let end = gap + position(&sound[gap..], b"endobj");
+    let copy = String::from_utf8(sound[begin..end].to_vec()).expect("ASCII").trim().to_owned();
+    let report = judge(&updated(&sound, &[(30, copy)])).expect("a PDF");
+    let outcomes: Vec<_> = report.signatures.iter().map(|one| (one.outcome, codes(one)[0])).collect();
+    assert_eq!(outcomes, [(Undetermined, "end-not-covered"), (Invalid, "not-in-its-revision")]);
+}
+
+#[test]
 fn further_signatures_leave_the_first_one_valid_and_warn() {
     check("two", &[(Valid, "later-signature-visible"), (Valid, "whole-file")]);
     check("prepared-fields", &[(Valid, "only-signatures-follow"), (Valid, "whole-file")]);

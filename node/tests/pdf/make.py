@@ -8,7 +8,7 @@ import datetime
 import io
 import pathlib
 
-from asn1crypto import algos, keys, x509 as asn1_x509
+from asn1crypto import algos, cms, keys, x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -137,6 +137,7 @@ def fill_the_gap(writer):
     stream = generic.StreamObject(stream_data=OTHER.replace(b"700", b"660"))
     writer.objects[(0, 90)] = stream
     stream.container_ref = generic.Reference(90, 0, writer)
+    writer._lastobj_id = 90
 
 
 def other_catalogue(writer):
@@ -149,6 +150,21 @@ def other_catalogue(writer):
     pages[pdf_name("/Kids")] = generic.ArrayObject([writer.add_object(page)])
     writer.root[pdf_name("/Pages")] = above
     writer.update_root()
+
+
+def with_other_certificate(pdf, other):
+    """Puts another certificate of the same key in the place of the one that was signed with."""
+    start = pdf.index(b"/Contents <") + len(b"/Contents <")
+    end = pdf.index(b">", start)
+    message = cms.ContentInfo.load(bytes.fromhex(pdf[start:end].decode()))
+    data = message["content"]
+    signer = data["signer_infos"][0]["sid"].chosen["serial_number"].native
+    other = asn1_x509.Certificate.load(other.der())
+    data["certificates"] = [
+        other if choice.chosen.serial_number == signer else choice.chosen for choice in data["certificates"]]
+    data["signer_infos"][0]["sid"].chosen["serial_number"] = other.serial_number
+    digits = message.dump(force=True).hex().encode()
+    return pdf[:start] + digits.ljust(end - start, b"0") + pdf[end:]
 
 
 def stray(writer):
@@ -196,6 +212,8 @@ def main():
     made["imposter"] = sign(plain(), imposter.signer([namesake]))
     made["expired"] = sign(plain(), expired.signer([curve_root]))
     made["other-usage"] = sign(plain(), no_signer.signer([curve_root]))
+
+    made["exchanged"] = with_other_certificate(made["p256"], Party("Trần Thị Bình (khác)", curve_root, second.key))
 
     once = made["rsa-pades"]
     made["two"] = sign(once, binh, field="Ky2", box=(300, 60, 500, 120))
