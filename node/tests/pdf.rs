@@ -166,6 +166,7 @@ fn shadow_attacks_and_changes_after_signing_are_called_so() {
     check("changed", &[(ChangedAfterSigning, "object-overridden")]);
     check("shadow-hidden", &[(ChangedAfterSigning, "object-supplied")]);
     check("shadow-replaced", &[(ChangedAfterSigning, "object-overridden")]);
+    check("certified-then-signed", &[(ChangedAfterSigning, "changes-forbidden"), (Valid, "whole-file")]);
     // Somebody else's sound signature over a change does not make the first one whole.
     check("changed-then-signed", &[(ChangedAfterSigning, "object-overridden"), (Valid, "whole-file")]);
 }

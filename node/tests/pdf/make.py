@@ -234,6 +234,9 @@ def main():
     made["dss"] = out.getvalue()
 
     made["certified"] = sign(plain(), an, certify=True, docmdp_permissions=fields.MDPPerm.NO_CHANGES)
+    # pyHanko will not do it of itself; somebody else's program will.
+    signers.PdfSigner._enforce_certification_constraints = lambda *_: None
+    made["certified-then-signed"] = sign(made["certified"], binh, field="Ky2")
 
     writer = PdfFileWriter()
     writer.insert_page(generic.DictionaryObject({
