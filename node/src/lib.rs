@@ -11,6 +11,7 @@ pub mod content;
 pub mod keyring;
 pub mod link;
 pub mod node;
+pub mod pdf;
 pub mod people;
 pub mod runtime;
 pub mod sealing;

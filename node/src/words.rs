@@ -15,6 +15,7 @@ macro_rules! table {
 mod handling;
 mod order;
 mod paper;
+mod pdf;
 mod rules;
 
 pub use handling::{
@@ -23,6 +24,7 @@ pub use handling::{
 };
 pub use order::VietnameseOrder;
 pub use paper::{CHECKED, COPY_FORM, PLACEMENT, SLIP_PART, TIME_WORD};
+pub use pdf::{PDF_OUTCOME, PDF_UNJUDGED};
 pub use rules::rule;
 
 /// The language of a text.
@@ -696,6 +698,8 @@ mod tests {
             PLACEMENT,
             SLIP_PART,
             TIME_WORD,
+            PDF_OUTCOME,
+            PDF_UNJUDGED,
         ] {
             for (key, text) in table {
                 assert!(!text.vi.is_empty() && !text.en.is_empty(), "{key}");

@@ -1,4 +1,4 @@
-//! Attachments in and out: sealed on the way to the disk, opened on the way from it.
+//! Attachments in and out: sealed on the way to the disk, opened on the way from it; and what the signatures inside them are worth.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -15,9 +15,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::blob::{Enclosure, FILE_BYTES_MAX, FileRef};
 use schema::document::{Attachment, Secrecy};
 use schema::handling::Standing;
-use schema::id::FileHash;
+use schema::id::{DocumentId, FileHash};
+use schema::time::Millis;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -26,13 +27,16 @@ use tokio::time::timeout;
 use super::documents::require_allowed;
 use super::guard::Caller;
 use super::problem::Problem;
+use super::registry::judged_as_sent;
 use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
-use super::{PATIENCE, SharedApi, body_of, check_length, document_id, no_document, parsed};
+use super::{PATIENCE, SharedApi, body_of, check_length, document_id, lang_of, no_document, parsed};
 use crate::content::{ContentError, Contents};
+use crate::pdf::{PdfError, PdfReport, Remark};
 use crate::runtime::now;
 use crate::sealing::{PIECE_BYTES, open_file};
 use crate::step::{Answer, Input, Opening};
-use crate::store::{AttachmentState, AttachmentView};
+use crate::store::{AttachmentState, AttachmentView, Reader};
+use crate::words::{Lang, PDF_OUTCOME, PDF_UNJUDGED, word};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,25 +154,7 @@ pub(super) async fn give(
     Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path((id, n)) = parsed(path)?;
-    let id = document_id(Ok(Path(id)))?;
-    let n: usize = parsed(n.parse())?;
-    let view = api.read(move |reader| reader.document(&id, now())).await?.ok_or_else(|| no_document(&id))?;
-    let standing = view.progress.as_ref().map(|progress| progress.standing);
-    if matches!(standing, Some(Standing::Recalled | Standing::TakenBack)) && !caller.is_auditor() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "content-blocked"));
-    }
-    let attachment = n.checked_sub(1).and_then(|index| view.attachments.into_iter().nth(index));
-    let Some(attachment) = attachment else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "no-attachment"));
-    };
-    match attachment.state {
-        AttachmentState::Here => {}
-        AttachmentState::Arriving => return Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
-        AttachmentState::Unreadable => {
-            return Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable"));
-        }
-    }
+    let (_, attachment) = attachment_of(&api, &caller, path).await?;
     let AttachmentView { attachment: Attachment { name, file, .. }, opening, .. } = attachment;
     let enclosure = opening.enclosure;
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
@@ -194,6 +180,112 @@ pub(super) async fn give(
         (header::ETAG, text(format!("\"{}\"", file.hash))),
     ];
     Ok((headers, body).into_response())
+}
+
+/// The attachment that the address names, if it is here and whoever asks may have it.
+async fn attachment_of(
+    api: &SharedApi,
+    caller: &Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<(DocumentId, AttachmentView), Problem> {
+    let Path((id, n)) = parsed(path)?;
+    let id = document_id(Ok(Path(id)))?;
+    let n: usize = parsed(n.parse())?;
+    let view = api.read(move |reader| reader.document(&id, now())).await?.ok_or_else(|| no_document(&id))?;
+    let standing = view.progress.as_ref().map(|progress| progress.standing);
+    if matches!(standing, Some(Standing::Recalled | Standing::TakenBack)) && !caller.is_auditor() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "content-blocked"));
+    }
+    let attachment = n.checked_sub(1).and_then(|index| view.attachments.into_iter().nth(index));
+    let Some(attachment) = attachment else {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no-attachment"));
+    };
+    match attachment.state {
+        AttachmentState::Here => Ok((id, attachment)),
+        AttachmentState::Arriving => Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
+        AttachmentState::Unreadable => Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable")),
+    }
+}
+
+/// By when the document, and so every file that it names, provably existed: a relay's stamp on the event that brought it.
+async fn proven_at(api: &SharedApi, id: DocumentId) -> Result<Option<Millis>, Problem> {
+    let at = now();
+    let read = move |reader: &Reader| {
+        Ok((reader.document(&id, at)?, reader.judgement(&id)?, reader.stamps_of_sent(&id)?))
+    };
+    let (view, judgement, sent) = api.read(read).await?;
+    let judged = judgement.or_else(|| judged_as_sent(&api.keeper.verifier(), sent));
+    let (Some(view), Some(judged)) = (view, judged) else { return Ok(None) };
+    Ok(api.keeper.registry().sound_proof(&view.from, judged.key, &judged.judgement.stamps))
+}
+
+/// Judges the signatures inside an attachment, as of when the document provably existed, or else of now: the signers' own word
+/// about the time proves nothing. A file that is not judged is no refusal: the answer says why.
+pub(super) async fn signatures(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (id, attachment) = attachment_of(&api, &caller, path).await?;
+    let AttachmentView { attachment: Attachment { name, file, .. }, opening, .. } = attachment;
+    let here = api.corrected_clock().now;
+    let at = proven_at(&api, id).await?.map_or(here, |proven| proven.min(here));
+    let permit = timeout(PATIENCE, Arc::clone(&api.pdf_checks).acquire_owned()).await;
+    let Ok(Ok(permit)) = permit else { return Err(Problem::busy()) };
+    let (contents, checker) = (Arc::clone(&api.contents), Arc::clone(&api.pdf));
+    let checking = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let Enclosure { blob, identity, .. } = opening.enclosure;
+        let sealed = contents.whole(&blob).map_err(io::Error::other)?;
+        let opened = open_file(&identity, sealed).map_err(io::Error::other)?;
+        checker.check(&mut opened.take(file.length), file.length, at)
+    });
+    let broken = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store");
+    let judged = checking.await.map_err(|_| broken())?.map_err(|error| {
+        tracing::error!(file = %file.hash, %error, "attachment could not be read for its signatures");
+        broken()
+    })?;
+    let mut answer = told(&name, judged, lang_of(&headers));
+    answer["judged_as_of"] = json!(at);
+    Ok(Json(answer).into_response())
+}
+
+/// A report in the words of one language.
+fn told(name: &str, judged: Result<PdfReport, PdfError>, lang: Lang) -> Value {
+    let remarks = |remarks: &[Remark]| -> Vec<Value> {
+        remarks.iter().map(|remark| json!({ "code": remark.code, "text": remark.of(lang) })).collect()
+    };
+    let report = match judged {
+        Ok(report) => report,
+        Err(error) => {
+            let unjudged = json!({ "code": error.code(), "text": word(PDF_UNJUDGED, error.code(), lang) });
+            return json!({ "name": name, "judged": false, "unjudged": unjudged, "signatures": [], "warnings": [] });
+        }
+    };
+    let signatures = report.signatures.iter().map(|signature| {
+        json!({
+            "outcome": signature.outcome,
+            "outcome_text": word(PDF_OUTCOME, signature.outcome.code(), lang),
+            "signer": signature.signer,
+            "unit": signature.unit,
+            "issuer": signature.issuer,
+            "identified": signature.identified,
+            "claimed_at": signature.claimed_at,
+            "covers_whole_file": signature.covers_whole_file,
+            "signed_bytes": signature.signed_bytes,
+            "reasons": remarks(&signature.reasons),
+            "warnings": remarks(&signature.warnings),
+        })
+    });
+    let signatures: Vec<Value> = signatures.collect();
+    json!({
+        "name": name,
+        "judged": true,
+        "unjudged": null,
+        "signatures": signatures,
+        "warnings": remarks(&report.warnings),
+    })
 }
 
 fn give_pieces(

@@ -11,6 +11,7 @@
 //! | `GET /api/v1/documents/{id}/appearance` | which signatures are shown on it: who, when, where, and what each is worth |
 //! | `GET /api/v1/documents/{id}/slip` (`?from=`), `/registers/incoming/{book}/{year}/{number}/slip` | the stamp *ĐẾN* and the slip of a registered document |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
+//! | `GET /api/v1/documents/{id}/attachments/{n}/signatures` | what the signatures inside it are worth, if it is a PDF: a verdict beside ours |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents. Whoever has had no answer repeats it: `document`, `business` and, for paper and cancelled numbers, `id` are chosen by whoever asks, so that asking twice is asking once |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
 //! | `GET /api/v1/waiting` (`?limit=&asked_after=&without_document_after=`) | what waits for a person; with `all=true` also what was set aside |
@@ -76,6 +77,7 @@ use crate::config::{DataFolder, Volumes};
 use crate::content::Contents;
 use crate::keyring::{self, Protection};
 use crate::link::{ClockView, LinkBoard};
+use crate::pdf::Checker;
 use crate::runtime::{Inputs, Keeper, now};
 use crate::sealing::KeptKeys;
 use crate::signing::Desk;
@@ -98,6 +100,8 @@ const READERS_KEPT: usize = 3;
 const READS_MAX: usize = 8;
 /// Long transfers (downloads, courier files) at the same time; each holds a thread.
 const TRANSFERS_MAX: usize = 6;
+/// PDF files that are judged at the same time; each may take 768 MiB.
+const PDF_CHECKS_MAX: usize = 1;
 /// Officers who are asked for a signature at the same time; each holds a thread.
 const ASKS_MAX: usize = 4;
 /// Rows of a page unless told otherwise.
@@ -124,6 +128,8 @@ pub struct Api {
     sealing: Arc<KeptKeys>,
     asks: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
+    pdf: Arc<Checker>,
+    pdf_checks: Arc<Semaphore>,
     /// Which list of people the chain knows; none before the first look.
     people: tokio::sync::Mutex<Option<[u8; 32]>>,
 }
@@ -160,6 +166,8 @@ pub struct ApiSetting {
     pub contents: Arc<Contents>,
     /// The keys under which others seal for the office.
     pub sealing: Arc<KeptKeys>,
+    /// Judges signatures inside PDF files.
+    pub pdf: Checker,
 }
 
 type SharedApi = Arc<Api>;
@@ -198,6 +206,7 @@ pub fn router(setting: ApiSetting) -> Router {
         search,
         contents,
         sealing,
+        pdf,
     } = setting;
     let api = Arc::new(Api {
         office,
@@ -219,6 +228,8 @@ pub fn router(setting: ApiSetting) -> Router {
         sealing,
         asks: Arc::new(Semaphore::new(ASKS_MAX)),
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
+        pdf: Arc::new(pdf),
+        pdf_checks: Arc::new(Semaphore::new(PDF_CHECKS_MAX)),
         people: tokio::sync::Mutex::new(None),
     });
     let v1 = Router::new()
@@ -230,6 +241,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/documents/{id}/appearance", get(paper::appearance))
         .route("/documents/{id}/slip", get(paper::slip))
         .route("/documents/{id}/attachments/{n}", get(attachments::give))
+        .route("/documents/{id}/attachments/{n}/signatures", get(attachments::signatures))
         .route("/incoming", get(lists::incoming))
         .route("/outgoing", get(lists::outgoing))
         .route("/status", get(status))

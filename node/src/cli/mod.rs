@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schema::id::{DocumentId, OfficeId, hex};
+use schema::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, DataFolder};
 use crate::keyring::Unlock;
 use crate::node::StepError;
+use crate::pdf::child;
 use crate::people;
 use crate::store::StoreError;
 use crate::words::{Lang, with_causes};
@@ -174,6 +176,13 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Say what the signatures inside a document's PDF attachments are worth: a verdict beside that of Trạm itself.
+    Signatures {
+        /// The document's id.
+        document: DocumentId,
+        /// Which attachment, from 1; all of them when left out.
+        attachment: Option<usize>,
+    },
     /// Make a backup of the station, running or not, in a new folder; or check one.
     ///
     /// It holds the store, the settings and the registry, sealed with the office's key. It does NOT
@@ -206,6 +215,16 @@ enum Command {
     /// Carry the same bytes in a file, on a USB stick.
     #[command(subcommand)]
     Courier(CourierCommand),
+    /// Judge the signatures inside the PDF on standard input, within limits; the station starts this for itself.
+    #[command(hide = true)]
+    JudgePdf {
+        /// Folder with the root certificates that are believed.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+        /// By when the file exists, in milliseconds since 1970.
+        #[arg(long)]
+        at: u64,
+    },
 }
 
 #[derive(Args)]
@@ -307,6 +326,15 @@ pub fn main() -> ExitCode {
             }
         };
     }
+    if let Command::JudgePdf { trust, at } = cli.command {
+        return match child::serve(trust.as_deref(), Millis(at)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("tram-node: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let output = Output { json: cli.json, lang };
     let token = cli
         .as_file
@@ -388,7 +416,7 @@ impl Output {
 fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Output) -> Result<(), CliError> {
     let client = || Client::of(folder, output.lang, token);
     match command {
-        Command::Run(_) => Ok(()),
+        Command::Run(_) | Command::JudgePdf { .. } => Ok(()),
         Command::Init(args) => output.show(&init::init(folder, args, output.lang)?, show::made),
         Command::Key(command) => {
             let (answer, text) = key::key(folder, command, token, output.lang)?;
@@ -446,6 +474,9 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
             output.show(&client()?.get(&path)?, show::offices)
         }
         Command::Fetch { document, out } => output.show(&fetch(&client()?, &document, &out)?, show::fetched),
+        Command::Signatures { document, attachment } => {
+            output.show(&signatures(&client()?, &document, attachment)?, show::signatures)
+        }
         Command::Backup(args) => {
             let (answer, text) = backup::backup(folder, args, output.lang)?;
             output.show(&answer, text)
@@ -480,6 +511,24 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
 fn page_path(path: &str, page: &PageArgs) -> String {
     let before = page.before.map(|before| format!("&before={before}")).unwrap_or_default();
     format!("{path}?limit={}{before}", page.limit)
+}
+
+/// What the signatures inside one attachment, or inside all of them, are worth.
+fn signatures(client: &Client, document: &DocumentId, attachment: Option<usize>) -> Result<Value, CliError> {
+    let of = |n: usize| -> Result<Value, CliError> {
+        let mut judged = client.get(&format!("/documents/{document}/attachments/{n}/signatures"))?;
+        judged["attachment"] = json!(n);
+        Ok(judged)
+    };
+    let judged = match attachment {
+        Some(n) => vec![of(n)?],
+        None => {
+            let view = client.get(&format!("/documents/{document}"))?;
+            let count = view["attachments"].as_array().map_or(0, Vec::len);
+            (1..=count).map(of).collect::<Result<_, _>>()?
+        }
+    };
+    Ok(json!({ "document": document, "attachments": judged }))
 }
 
 fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, CliError> {

@@ -110,6 +110,9 @@ pub struct Config {
     pub rules: Rules,
     /// How the registers are bound. Prevents a volume that was printed and bound from being printed with other numbers.
     pub volumes: Volumes,
+    /// The folder with the root certificates that are believed about signatures inside PDF files. Prevents them from being mixed with
+    /// Trạm's own: without it, nobody who signed a PDF is identified.
+    pub pdf_trust: Option<PathBuf>,
     /// Working days and hours. Prevents documents from being called late on a day off.
     pub calendar: Calendar,
 }
@@ -159,6 +162,14 @@ struct RawConfig {
     authority: RawAuthority,
     #[serde(default)]
     calendar: RawCalendar,
+    #[serde(default)]
+    pdf: RawPdf,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawPdf {
+    trust: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -219,6 +230,7 @@ impl Config {
             signers: Vec::new(),
             rules: Rules::default(),
             volumes: Volumes::default(),
+            pdf_trust: None,
             calendar: Calendar::default(),
         }
     }
@@ -300,6 +312,7 @@ impl Config {
             signers,
             rules,
             volumes,
+            pdf_trust: raw.pdf.trust.map(|path| folder.path().join(path)),
             calendar,
             ..usual
         })
@@ -367,6 +380,10 @@ impl Config {
         );
         render_rules(&self.rules, &self.volumes, &mut text);
         render_calendar(&self.calendar, &mut text);
+        text.push_str("\n[pdf]\n# trust = \"folder\" with the root certificates (PEM, DER) believed about signatures inside PDF files.\n");
+        if let Some(folder) = &self.pdf_trust {
+            let _ = writeln!(text, "trust = {}", path(folder));
+        }
         text.push_str("\n[relays]\n# region = \"nats://host:port\" replaces the address in the directory.\n");
         for (region, url) in &self.relays {
             let _ = writeln!(text, "{} = {}", toml_string(region.as_str()), toml_string(url));
@@ -606,6 +623,7 @@ mod tests {
             config.signing_key = folder.path().join(&key);
             config.public_key = remote.then_some(root);
             config.passphrase_file = remote.then(|| PathBuf::from("/mnt").join(&key));
+            config.pdf_trust = remote.then(|| folder.path().join(&key));
             let (certificate, chain) = (folder.path().join(&key), vec![folder.path().join("ca.pem")]);
             let kinds = [
                 SignerKind::File { key: folder.path().join("officer.key") },

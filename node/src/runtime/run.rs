@@ -22,6 +22,7 @@ use crate::config::{Config, DataFolder, read_bounded};
 use crate::content::Contents;
 use crate::keyring::{self, KeyringError, Login, OpenedKey, Passphrase, Unlock, change, rotation};
 use crate::node::{Node, StepError};
+use crate::pdf::{Checker, child};
 use crate::people::People;
 use crate::sealing::{KeptKeys, Sealing};
 use crate::signing::{Desk, keep_polling};
@@ -273,6 +274,7 @@ async fn open_door(
         search: Arc::clone(search),
         contents: Arc::clone(contents),
         sealing: Arc::clone(sealing),
+        pdf: Checker::new(child::THIS_PROGRAM.into(), config.pdf_trust.clone()),
     };
     let door = tokio::spawn(api::serve(listener, api::router(setting), stopping));
     let known = ApiAddress { address, token, pid: std::process::id() };

@@ -16,6 +16,7 @@ use node::api::{ApiSetting, router, serve};
 use node::config::{ApiConfig, DataFolder, Volumes};
 use node::content::Contents;
 use node::keyring::Login;
+use node::pdf::Checker;
 use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::sealing::KeptKeys;
 use node::signing::Desk;
@@ -140,6 +141,7 @@ impl Station {
                 search: Arc::new(Search::new(folder.path().join("search.db"))),
                 contents,
                 sealing: Arc::new(sealing),
+                pdf: Checker::new(env!("CARGO_BIN_EXE_tram-node").into(), Some(pdf_roots())),
             };
             tokio::spawn(serve(listener, router(setting), stopping));
             (address, links)
@@ -215,6 +217,11 @@ impl Station {
         assert_eq!(sent.json()["status"], "queued");
         sent.json()["document"].as_str().expect("an id").to_owned()
     }
+}
+
+/// The roots that the samples of signed PDF files hang from.
+pub fn pdf_roots() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pdf/trust")
 }
 
 #[derive(Debug)]

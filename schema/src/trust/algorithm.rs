@@ -166,6 +166,16 @@ enum Kind {
     P384(Vec<u8>),
 }
 
+/// The key as ring takes it; Ed25519 is for [`PublicKey::verifies`] alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyBytes<'a> {
+    Ed25519,
+    /// The RSAPublicKey of PKCS#1.
+    Rsa(&'a [u8]),
+    P256(&'a [u8]),
+    P384(&'a [u8]),
+}
+
 impl PublicKey {
     /// Reads a SubjectPublicKeyInfo that has passed the strict DER check.
     ///
@@ -232,6 +242,16 @@ impl PublicKey {
             Kind::Rsa { .. } => SignatureAlgorithm::RsaSha256,
             Kind::P256(_) => SignatureAlgorithm::EcdsaSha256,
             Kind::P384(_) => SignatureAlgorithm::EcdsaSha384,
+        }
+    }
+
+    /// What it is made of, for whoever verifies signatures in more ways than certificates are signed in.
+    pub(super) fn bytes(&self) -> KeyBytes<'_> {
+        match &self.0 {
+            Kind::Ed25519(_) => KeyBytes::Ed25519,
+            Kind::Rsa { der, .. } => KeyBytes::Rsa(der),
+            Kind::P256(point) => KeyBytes::P256(point),
+            Kind::P384(point) => KeyBytes::P384(point),
         }
     }
 

@@ -14,6 +14,7 @@
 //! | [`path`] | does a chain lead to a pinned root, within everybody's limits? |
 //! | [`verdict`] | valid, invalid or undetermined *at the moment the signature provably existed*? |
 //! | [`cms`] | an officer's signature on a document: what to sign, what was signed, what it is worth |
+//! | [`pades`] | a signature that another program put into a PDF file: who is said to have signed what, and does the key fit? |
 //! | [`reason`] | what to tell a clerk, in Vietnamese and in English |
 //! | [`store`] | all of that for what a station holds: start with [`TrustStore::judge`], for documents with [`TrustStore::judge_signature`] |
 //!
@@ -27,6 +28,7 @@ pub mod crl;
 mod der;
 pub mod extension;
 pub mod name;
+pub mod pades;
 pub mod path;
 pub mod profile;
 pub mod reason;

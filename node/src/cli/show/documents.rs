@@ -272,6 +272,52 @@ pub(super) fn timeline(text: &mut String, steps: &[Value], lang: Lang) {
     }
 }
 
+pub(in crate::cli) fn signatures(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let attachments = rows(value, "attachments");
+    if attachments.is_empty() {
+        line!(text, "{}", say(lang, "Văn bản không có tệp đính kèm.", "The document has no attachments."));
+    }
+    for attachment in attachments {
+        line!(text, "{}. {}", field(attachment, "attachment"), field(attachment, "name"));
+        if attachment["judged"] == Value::Bool(false) {
+            line!(text, "   {}", field(&attachment["unjudged"], "text"));
+            continue;
+        }
+        let signatures = rows(attachment, "signatures");
+        if signatures.is_empty() {
+            line!(
+                text,
+                "   {}",
+                say(lang, "Tệp không có chữ ký bên trong.", "There is no signature inside the file.")
+            );
+        }
+        for signature in signatures {
+            let who = match signature["identified"] == Value::Bool(true) {
+                true => say(lang, "người ký:", "signer:"),
+                false => {
+                    say(lang, "người ký (tự khai, chưa được xác thực):", "signer (as claimed, not proven):")
+                }
+            };
+            line!(text, "   {}", field(signature, "outcome_text"));
+            line!(text, "     {who} {}", field(signature, "signer"));
+            let claimed =
+                say(lang, "thời gian ký (theo người ký khai):", "time of signing (as the signer says):");
+            line!(text, "     {claimed} {}", time(signature, "claimed_at"));
+            for reason in rows(signature, "reasons") {
+                line!(text, "     - {}", field(reason, "text"));
+            }
+            for warning in rows(signature, "warnings") {
+                line!(text, "     {} {}", say(lang, "lưu ý:", "note:"), field(warning, "text"));
+            }
+        }
+        for warning in rows(attachment, "warnings") {
+            line!(text, "   {} {}", say(lang, "lưu ý:", "note:"), field(warning, "text"));
+        }
+    }
+    text
+}
+
 pub(in crate::cli) fn why(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let recipients = rows(value, "recipients");
