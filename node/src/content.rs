@@ -199,6 +199,10 @@ impl Contents {
         if !part.missing.contains(&index) {
             return Ok(());
         }
+        if self.has_whole(blob)? {
+            self.forget(&blob.hash);
+            return Ok(());
+        }
         let path = self.part_path(&blob.hash);
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(disk("open", &path))?;
@@ -234,20 +238,23 @@ impl Contents {
         let path = self.part_path(&blob.hash);
         if !self.has_whole(blob)? {
             let part = self.part(blob)?;
-            let missing: Vec<u32> = lock(&part).missing.iter().copied().collect();
-            if !missing.is_empty() {
-                return Ok(Found::Missing(missing));
+            // Held to the end: a chunk that comes late must not be written into what was hashed already.
+            let part = lock(&part);
+            if !part.missing.is_empty() {
+                return Ok(Found::Missing(part.missing.iter().copied().collect()));
             }
             let mut file = File::open(&path).map_err(disk("open", &path))?;
             let found = hash_of(&mut file).map_err(disk("read", &path))?;
+            let is_it = found == (*blob.hash.as_bytes(), blob.length);
+            if is_it {
+                file.sync_all().map_err(disk("sync", &path))?;
+                self.place(&path, &blob.hash)?;
+            }
+            self.remove_part(&blob.hash)?;
             self.forget(&blob.hash);
-            if found != (*blob.hash.as_bytes(), blob.length) {
-                self.remove_part(&blob.hash)?;
+            if !is_it {
                 return Ok(Found::Other);
             }
-            file.sync_all().map_err(disk("sync", &path))?;
-            self.place(&path, &blob.hash)?;
-            self.remove_part(&blob.hash)?;
         }
         let mut opened = Vec::new();
         for opening in openings {
@@ -272,9 +279,12 @@ impl Contents {
         if let Some(part) = parts.get(&blob.hash) {
             return Ok(Arc::clone(part));
         }
-        if parts.len() >= PARTS_MAX {
+        if parts.len() >= PARTS_MAX
+            && let Some(idle) = parts.iter().find(|(_, part)| Arc::strong_count(part) == 1)
+        {
             // What it had not synced is fetched again.
-            parts.pop_first();
+            let idle = *idle.0;
+            parts.remove(&idle);
         }
         let map = map_path(&self.part_path(&blob.hash));
         let kept = match fs::read(&map) {
@@ -507,6 +517,27 @@ mod tests {
         let other = Opening { file: FileRef { length: 1, ..file }, ..opening };
         let found = recipient.examine(&blob, &[other]).expect("looked");
         assert_eq!(found, Found::Whole(vec![(other, false)]), "the document names another file");
+    }
+
+    /// A relay that answers late, with something else.
+    #[test]
+    fn chunk_that_comes_late_changes_nothing_that_was_looked_at() {
+        let (folder, contents) = contents();
+        let bytes: Vec<u8> = (0..=250).cycle().take(40 * CHUNK).collect();
+        for n in 0..20 {
+            let bytes = [&[n][..], &bytes].concat();
+            let blob = blob_of(&bytes);
+            chunks(&bytes).for_each(|(index, chunk)| contents.keep_chunk(&blob, index, chunk).expect("kept"));
+            std::thread::scope(|scope| {
+                scope.spawn(|| contents.examine(&blob, &[]).expect("looked"));
+                for index in 0..blob.chunks() - 1 {
+                    contents.keep_chunk(&blob, index, &[7; CHUNK]).expect("passed over");
+                }
+            });
+            assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Whole(vec![]));
+            check_whole(&contents.whole_folder(), &blob).expect("sound");
+        }
+        assert!(names(&folder.path().join("part")).is_empty(), "a late chunk began it anew");
     }
 
     #[test]

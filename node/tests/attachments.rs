@@ -182,6 +182,23 @@ fn document_that_comes_during_a_look_gets_a_look_of_its_own() {
     assert!(!is_receipted(&second), "{second:?}");
 }
 
+/// A courier brings the event and then its attachment, while somebody still looks for what the event made wanted.
+#[test]
+fn what_is_brought_during_a_look_is_looked_at_again() {
+    let mut inbox = Inbox::new();
+    let one = opening(1);
+    let (blob, hash) = (one.enclosure.blob, one.enclosure.blob.hash);
+    inbox.comes(1, Urgency::Normal, one);
+    let answered = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Answer { .. }));
+    assert!(!answered(&inbox.step(Input::Brought { ticket: Ticket(5), blob })), "before anybody has looked");
+    let early = inbox.examined(one, Found::Missing(vec![0, 1]));
+    assert!(!answered(&early), "of what was there before it was brought");
+    assert_eq!(looked_at(&early), [hash]);
+    let whole = inbox.examined(one, Found::Whole(vec![(one, true)]));
+    assert!(whole.contains(&Effect::Answer { ticket: Ticket(5), answer: Answer::Kept }), "{whole:?}");
+    assert!(is_receipted(&whole));
+}
+
 #[test]
 fn chunks_that_do_not_come_are_asked_for_again_and_what_is_false_begins_anew() {
     let mut inbox = Inbox::new();

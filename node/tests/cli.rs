@@ -53,6 +53,14 @@ fn clerk_sends_while_offline_and_nothing_is_lost_by_kill() {
         fs::read(Path::new(&out).join("Công văn số 7.pdf")).expect("there"),
         fs::read(&file).expect("there")
     );
+    // As relays carry it, opened by the age of the system.
+    let sealed = office.path("sealed");
+    let fetched = office.json(&["fetch", &document, "--out", &sealed, "--sealed"]);
+    let [blob, key] = ["file", "identity"].map(|name| fetched["files"][0][name].as_str().expect("a path"));
+    let opened = std::process::Command::new("age").args(["-d", "-i", key, blob]).output();
+    let opened = opened.expect("age is installed");
+    assert_eq!(opened.stdout, fs::read(&file).expect("there"), "{}", String::from_utf8_lossy(&opened.stderr));
+    assert!(!fs::read(blob).expect("there").windows(4).any(|four| four == b"%PDF"), "it is not sealed");
     assert_eq!(office.stop("-TERM"), Some(0));
     assert!(!office.data().join("api.json").exists(), "the address of a stopped station is left behind");
 }

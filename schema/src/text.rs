@@ -79,6 +79,25 @@ fn is_unseen(c: char) -> bool {
     turns || c.is_control()
 }
 
+/// Whether a name becomes one file on whatever system a clerk has, in the folder that he chose: no path, no character that Windows
+/// reserves, no name of a device there (Microsoft, "Naming Files, Paths, and Namespaces"), nothing that it drops at the end.
+pub fn is_file_name(name: &str) -> bool {
+    const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    let reserved = |c: char| matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    if name.trim().is_empty() || name.ends_with(['.', ' ']) || name.contains(reserved) {
+        return false;
+    }
+    // `NUL.tar.gz` is the device too.
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    let numbered = |prefix: &str| {
+        let number = stem.get(..3).filter(|start| start.eq_ignore_ascii_case(prefix)).and(stem.get(3..));
+        let mut digits = number.unwrap_or_default().chars();
+        matches!(digits.next(), Some('0'..='9' | '¹' | '²' | '³')) && digits.next().is_none()
+    };
+    let device = DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device));
+    !(device || numbered("COM") || numbered("LPT"))
+}
+
 /// As [`require_nfc`], and without control characters or characters that turn the direction of writing: those make
 /// `exe.pdf` of `fdp.exe` and break lines in lists and logs.
 ///
@@ -138,6 +157,48 @@ fn without_zeros(word: &str) -> &str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn file_name_is_one_file_on_every_system() {
+        for good in [
+            "Công văn 47.pdf",
+            ".htaccess",
+            "a",
+            "CONG.pdf",
+            "COM10.txt",
+            "LPT.txt",
+            "com.pdf",
+            "Phụ lục (1).xlsx",
+        ] {
+            assert!(is_file_name(good), "{good}");
+        }
+        for bad in [
+            "",
+            " ",
+            ".",
+            "..",
+            "a/b",
+            "a\\b",
+            "a:b",
+            "a*",
+            "a?",
+            "\"a",
+            "a<b",
+            "a|b",
+            "a.",
+            "a ",
+            "CON",
+            "nul.pdf",
+            "NUL.tar.gz",
+            "com1",
+            "LPT9.txt",
+            "COM¹.txt",
+            "Aux .txt",
+            "conin$",
+        ] {
+            assert!(!is_file_name(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn every_vietnamese_letter_folds_to_its_plain_one() {

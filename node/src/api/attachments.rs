@@ -1,6 +1,6 @@
 //! Attachments in and out: sealed on the way to the disk, opened on the way from it; and what the signatures inside them are worth.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use axum::Json;
@@ -33,7 +33,7 @@ use super::{PATIENCE, SharedApi, body_of, check_length, document_id, lang_of, no
 use crate::content::{ContentError, Contents};
 use crate::pdf::{PdfError, PdfReport, Remark};
 use crate::runtime::now;
-use crate::sealing::{PIECE_BYTES, open_file};
+use crate::sealing::{PIECE_BYTES, identity_text, open_file};
 use crate::step::{Answer, Input, Opening};
 use crate::store::{AttachmentState, AttachmentView, Reader};
 use crate::words::{Lang, PDF_OUTCOME, PDF_UNJUDGED, word};
@@ -157,29 +157,70 @@ pub(super) async fn give(
     let (_, attachment) = attachment_of(&api, &caller, path).await?;
     let AttachmentView { attachment: Attachment { name, file, .. }, opening, .. } = attachment;
     let enclosure = opening.enclosure;
+    let headers = told_by(&format!("\"{}\"", file.hash), file.length, &name);
+    let body = pieces_of(&api, move |contents, writer| give_pieces(contents, &enclosure, &file, writer))?;
+    Ok((headers, body).into_response())
+}
+
+/// Gives an attachment as relays carry it; its hash is in the event, so whoever has that can check it.
+pub(super) async fn give_sealed(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (_, attachment) = attachment_of(&api, &caller, path).await?;
+    let blob = attachment.opening.enclosure.blob;
+    let name = format!("{}.age", attachment.attachment.name);
+    let headers = told_by(&format!("\"{}\"", blob.hash), blob.length, &name);
+    let body = pieces_of(&api, move |contents, writer| {
+        let mut sealed = contents.whole(&blob).map_err(io::Error::other)?;
+        io::copy(&mut sealed, writer)?;
+        writer.flush()
+    })?;
+    Ok((headers, body).into_response())
+}
+
+/// What opens an attachment as relays carry it, for `age -d -i`.
+pub(super) async fn identity(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (_, attachment) = attachment_of(&api, &caller, path).await?;
+    let text = identity_text(&attachment.opening.enclosure.identity);
+    Ok(Json(json!({ "identity": text.as_str(), "blob": attachment.opening.enclosure.blob })).into_response())
+}
+
+/// Writes a body on a thread of its own; one that fails is visibly cut.
+fn pieces_of(
+    api: &SharedApi,
+    write: impl FnOnce(&Contents, &mut PieceWriter) -> io::Result<()> + Send + 'static,
+) -> Result<Body, Problem> {
     let permit = Arc::clone(&api.transfers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
     let (handle, contents) = (Handle::current(), Arc::clone(&api.contents));
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let writer = PieceWriter::new(handle, sender);
-        if let Err(error) = give_pieces(&contents, &enclosure, &file, &writer) {
-            tracing::error!(blob = %enclosure.blob.hash, %error, "attachment could not be given whole");
+        let mut writer = PieceWriter::new(handle, sender);
+        if let Err(error) = write(&contents, &mut writer) {
+            tracing::error!(%error, "attachment could not be given whole");
             writer.broken(error);
         }
     });
-    let body = Body::from_stream(stream::unfold(pieces, async |mut pieces| {
+    Ok(Body::from_stream(stream::unfold(pieces, async |mut pieces| {
         pieces.recv().await.map(|piece| (piece, pieces))
-    }));
+    })))
+}
+
+/// How a file is given: never with the sender's media type, because a browser must not be told to run what came from outside.
+fn told_by(tag: &str, length: u64, name: &str) -> [(header::HeaderName, HeaderValue); 4] {
     let text = |value: String| HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("attachment"));
-    let headers = [
-        // Never the sender's media type: a browser must not be told to run what came from outside.
+    [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
-        (header::CONTENT_LENGTH, HeaderValue::from(file.length)),
-        (header::CONTENT_DISPOSITION, text(format!("attachment; filename*=UTF-8''{}", percent(&name)))),
-        (header::ETAG, text(format!("\"{}\"", file.hash))),
-    ];
-    Ok((headers, body).into_response())
+        (header::CONTENT_LENGTH, HeaderValue::from(length)),
+        (header::CONTENT_DISPOSITION, text(format!("attachment; filename*=UTF-8''{}", percent(name)))),
+        (header::ETAG, text(tag.to_owned())),
+    ]
 }
 
 /// The attachment that the address names, if it is here and whoever asks may have it.
@@ -292,7 +333,7 @@ fn give_pieces(
     contents: &Contents,
     enclosure: &Enclosure,
     file: &FileRef,
-    writer: &PieceWriter,
+    writer: &mut PieceWriter,
 ) -> io::Result<()> {
     let sealed = contents.whole(&enclosure.blob).map_err(io::Error::other)?;
     let mut opened = open_file(&enclosure.identity, sealed).map_err(io::Error::other)?;

@@ -11,6 +11,8 @@
 //! | `GET /api/v1/documents/{id}/appearance` | which signatures are shown on it: who, when, where, and what each is worth |
 //! | `GET /api/v1/documents/{id}/slip` (`?from=`), `/registers/incoming/{book}/{year}/{number}/slip` | the stamp *ĐẾN* and the slip of a registered document |
 //! | `GET /api/v1/documents/{id}/attachments/{n}` | an attachment (from 1), its hash checked |
+//! | `GET /api/v1/documents/{id}/attachments/{n}/sealed` | the same as relays carry it: an age file |
+//! | `GET /api/v1/documents/{id}/attachments/{n}/identity` | what opens that: an age identity |
 //! | `GET /api/v1/documents/{id}/attachments/{n}/signatures` | what the signatures inside it are worth, if it is a PDF: a verdict beside ours |
 //! | `POST /api/v1/work` | accept, refuse, assign, finish, take back, recall …: what people do with documents. Whoever has had no answer repeats it: `document`, `business` and, for paper and cancelled numbers, `id` are chosen by whoever asks, so that asking twice is asking once |
 //! | `GET /api/v1/drafts`, `/drafts/{id}` | documents on their way out: drafted, approved, signed, numbered |
@@ -242,6 +244,8 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/documents/{id}/slip", get(paper::slip))
         .route("/documents/{id}/attachments/{n}", get(attachments::give))
         .route("/documents/{id}/attachments/{n}/signatures", get(attachments::signatures))
+        .route("/documents/{id}/attachments/{n}/sealed", get(attachments::give_sealed))
+        .route("/documents/{id}/attachments/{n}/identity", get(attachments::identity))
         .route("/incoming", get(lists::incoming))
         .route("/outgoing", get(lists::outgoing))
         .route("/status", get(status))

@@ -33,7 +33,7 @@ use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, DataFolder};
-use crate::keyring::Unlock;
+use crate::keyring::{Unlock, replace_private};
 use crate::node::StepError;
 use crate::pdf::child;
 use crate::people;
@@ -175,6 +175,9 @@ enum Command {
         /// Where to; made if it is not there.
         #[arg(long)]
         out: PathBuf,
+        /// As relays carry them, and what opens each of them: `age -d -i NAME.key NAME.age`.
+        #[arg(long)]
+        sealed: bool,
     },
     /// Say what the signatures inside a document's PDF attachments are worth: a verdict beside that of Trạm itself.
     Signatures {
@@ -473,7 +476,9 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
             };
             output.show(&client()?.get(&path)?, show::offices)
         }
-        Command::Fetch { document, out } => output.show(&fetch(&client()?, &document, &out)?, show::fetched),
+        Command::Fetch { document, out, sealed } => {
+            output.show(&fetch(&client()?, &document, &out, sealed)?, show::fetched)
+        }
         Command::Signatures { document, attachment } => {
             output.show(&signatures(&client()?, &document, attachment)?, show::signatures)
         }
@@ -531,7 +536,7 @@ fn signatures(client: &Client, document: &DocumentId, attachment: Option<usize>)
     Ok(json!({ "document": document, "attachments": judged }))
 }
 
-fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, CliError> {
+fn fetch(client: &Client, document: &DocumentId, out: &Path, sealed: bool) -> Result<Value, CliError> {
     let view = client.get(&format!("/documents/{document}"))?;
     fs::create_dir_all(out).map_err(|source| CliError::File {
         attempted: "create",
@@ -546,13 +551,17 @@ fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, Cl
         // Two attachments may have one name, and a name from outside chooses no folder.
         let name =
             Path::new(name).file_name().map_or(format!("{n}"), |name| name.to_string_lossy().into_owned());
-        let path = out.join(&name);
-        let path = if path.exists() { out.join(format!("{n}-{name}")) } else { path };
-        let expected = attachment["sha256"].as_str().unwrap_or_default();
+        let kept = if sealed { format!("{name}.age") } else { name.clone() };
+        let path = out.join(&kept);
+        let path = if path.exists() { out.join(format!("{n}-{kept}")) } else { path };
+        let from = format!("/documents/{document}/attachments/{n}");
+        let opener = if sealed { Some(client.get(&format!("{from}/identity"))?) } else { None };
+        let expected = opener.as_ref().map_or(&attachment["sha256"], |opener| &opener["blob"]["hash"]);
+        let expected = expected.as_str().unwrap_or_default();
+        let from = if sealed { format!("{from}/sealed") } else { from };
         let bytes = write_whole(&path, |file| {
             let mut hashing = Hashing { file, hash: Sha256::new() };
-            let bytes =
-                client.receive(false, &format!("/documents/{document}/attachments/{n}"), &mut hashing)?;
+            let bytes = client.receive(false, &from, &mut hashing)?;
             let found = hex(&hashing.hash.finalize());
             if found == expected {
                 Ok(bytes)
@@ -562,7 +571,14 @@ fn fetch(client: &Client, document: &DocumentId, out: &Path) -> Result<Value, Cl
                 )))
             }
         })?;
-        files.push(json!({ "file": path, "bytes": bytes, "sha256": expected }));
+        let mut row = json!({ "file": path, "bytes": bytes, "sha256": expected });
+        if let Some(opener) = &opener {
+            let key = path.with_extension("key");
+            let text = format!("{}\n", opener["identity"].as_str().unwrap_or_default());
+            replace_private(&key, text.as_bytes()).map_err(|error| CliError::Words(with_causes(&error)))?;
+            row["identity"] = json!(key);
+        }
+        files.push(row);
     }
     Ok(json!({ "document": document, "files": files }))
 }

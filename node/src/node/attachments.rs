@@ -42,10 +42,18 @@ pub(super) struct Transfers {
     /// Rows whose attachments found no room among the uploads: they are looked at again when one ends.
     crowded_out: BTreeMap<SentPlace, u32>,
     downloads: BTreeMap<BlobHash, Download>,
-    /// Somebody looks at what is on the disk of these, and who waits for what is found.
-    examining: BTreeMap<BlobHash, Vec<Ticket>>,
+    /// Somebody looks at what is on the disk of these.
+    examining: BTreeMap<BlobHash, Look>,
     /// There is room for what else is awaited.
     refill: bool,
+}
+
+/// Who waits for what is found.
+#[derive(Default)]
+struct Look {
+    waiting: Vec<Ticket>,
+    /// These have brought something since the look began: it may not have seen that.
+    again: Vec<Ticket>,
 }
 
 struct Upload {
@@ -95,7 +103,8 @@ impl Transfers {
 
     /// Forgets everything, because the tables say something else; whoever waits is to be told.
     pub(super) fn start_anew(&mut self) -> Vec<Ticket> {
-        std::mem::take(self).examining.into_values().flatten().collect()
+        let looks = std::mem::take(self).examining.into_values();
+        looks.flat_map(|look| look.waiting.into_iter().chain(look.again)).collect()
     }
 
     /// What else is awaited is looked for at the end of this step.
@@ -324,7 +333,7 @@ impl Node {
         let unknown: Vec<BlobRef> =
             self.transfers.downloads.values().filter(unknown).map(|d| d.awaited.blob).collect();
         for blob in unknown {
-            self.examine(blob, None, work)?;
+            self.examine(blob, Vec::new(), work)?;
         }
         let up = self.relays_up();
         if up.is_empty() {
@@ -353,11 +362,11 @@ impl Node {
     pub(super) fn examine(
         &mut self,
         blob: BlobRef,
-        ticket: Option<Ticket>,
+        waiting: Vec<Ticket>,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        if let Some(waiting) = self.transfers.examining.get_mut(&blob.hash) {
-            waiting.extend(ticket);
+        if let Some(look) = self.transfers.examining.get_mut(&blob.hash) {
+            look.again.extend(waiting);
             return Ok(());
         }
         let mut openings: Vec<Opening> = Vec::new();
@@ -365,7 +374,7 @@ impl Node {
             let opening = self.opening_at(awaiting.position, &blob)?;
             openings.extend(opening.filter(|opening| !openings.contains(opening)));
         }
-        self.transfers.examining.insert(blob.hash, ticket.into_iter().collect());
+        self.transfers.examining.insert(blob.hash, Look { waiting, again: Vec::new() });
         work.effects.push(Effect::Examine { blob, openings });
         Ok(())
     }
@@ -385,8 +394,12 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let waiting = self.transfers.examining.remove(&blob.hash).unwrap_or_default();
-        let answer = if matches!(found, Found::Whole(_)) { Answer::Kept } else { Answer::Incomplete };
+        let Look { mut waiting, mut again } = self.transfers.examining.remove(&blob.hash).unwrap_or_default();
+        let is_whole = matches!(found, Found::Whole(_));
+        if is_whole {
+            waiting.append(&mut again);
+        }
+        let answer = if is_whole { Answer::Kept } else { Answer::Incomplete };
         let answers = waiting.into_iter().map(|ticket| Effect::Answer { ticket, answer: answer.clone() });
         work.effects.extend(answers);
         let download = self.transfers.downloads.get_mut(&blob.hash);
@@ -408,6 +421,9 @@ impl Node {
             }
             (Found::Missing(_) | Found::Unknown, None) => {}
             (Found::Whole(opened), _) => self.is_whole(&blob, &opened, work)?,
+        }
+        if !again.is_empty() {
+            self.examine(blob, again, work)?;
         }
         Ok(())
     }

@@ -424,7 +424,7 @@ impl Node {
                 work.effects.push(Effect::Answer { ticket, answer: Answer::Imported(summary) });
             }
             Input::Chunk { blob, index, came } => self.chunk(blob, index, came, now),
-            Input::Brought { ticket, blob } => self.examine(blob, Some(ticket), work)?,
+            Input::Brought { ticket, blob } => self.examine(blob, vec![ticket], work)?,
             Input::Enclosed { ticket, opening } => {
                 let answer = self.enclosed(&opening)?;
                 work.effects.push(Effect::Answer { ticket, answer });

@@ -7,7 +7,7 @@
 //! | module | answers |
 //! |---|---|
 //! | [`range`] | which bytes does a signature cover, exactly? |
-//! | [`file`] | what is in the file: its signatures, its objects (lopdf) |
+//! | [`mod@file`] | what is in the file: its signatures, its objects (lopdf) |
 //! | [`revision`] | what was added behind a signature: further signatures, or something that can change what is shown? |
 //! | [`judge`] | valid, undetermined, changed after signing, invalid: each signature by itself, then all together |
 //! | [`reason`] | why, in Vietnamese and in English |

@@ -35,7 +35,10 @@ const RULES: &[(&str, &str)] = &[
         "an update or replacement is of another document, and says why",
         "văn bản cập nhật hoặc thay thế phải nêu một văn bản khác và lý do",
     ),
-    ("a file name without a path", "tên tệp không được có đường dẫn hoặc các ký tự / \\ :"),
+    (
+        "a file name that every system takes, without a path",
+        "tên tệp không được có đường dẫn, các ký tự / \\ : * ? \" < > |, dấu chấm hoặc dấu cách ở cuối, hay là tên riêng của máy như CON, NUL, COM1",
+    ),
     ("at most 50 attachments", "nhiều nhất 50 tệp đính kèm"),
     ("attachments have 1 byte to 2 GiB", "mỗi tệp đính kèm có 1 byte đến 2 GiB"),
     ("each attachment is named once", "một tệp đính kèm có mặt hai lần"),

@@ -292,11 +292,8 @@ impl Manifest {
         for attachment in &self.attachments {
             text::require_plain(&attachment.name, NAME_CHARS_MAX)?;
             text::require_plain(&attachment.media_type, NAME_CHARS_MAX)?;
-            // A name becomes a file on the recipient's disk.
-            if attachment.name.contains(['/', '\\', ':'])
-                || matches!(attachment.name.as_str(), "" | "." | "..")
-            {
-                return Err(rule("a file name without a path"));
+            if !text::is_file_name(&attachment.name) {
+                return Err(rule("a file name that every system takes, without a path"));
             }
         }
         blob::check_files(self.attachments.iter().map(|attachment| &attachment.file)).map_err(rule)

@@ -75,6 +75,11 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
         ("open", "chưa có biên nhận", "without a receipt"),
         ("overdue", "quá hạn biên nhận", "overdue"),
         ("awaited_attachments", "tệp đang chờ", "awaited attachments"),
+        (
+            "unreadable_attachments",
+            "tệp không đúng tệp văn bản nêu",
+            "attachments that are not what their documents name",
+        ),
         ("alarms", "cảnh báo", "alarms"),
         ("quarantined", "bị từ chối ở cửa", "refused at the door"),
     ];

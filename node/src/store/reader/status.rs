@@ -39,6 +39,8 @@ pub struct StatusView {
     pub overdue: u64,
     /// Attachments that are awaited.
     pub awaited_attachments: u64,
+    /// Attachments that are here and are not what their documents name; these have not arrived.
+    pub unreadable_attachments: u64,
     /// Refused items kept.
     pub quarantined: u64,
     /// Alarms.
@@ -71,7 +73,10 @@ impl Reader {
             queued: open.queued,
             oldest_open_at: open.oldest_at.map(millis),
             overdue: open.late,
-            awaited_attachments: self.count("SELECT count(DISTINCT blob) FROM awaited")?,
+            awaited_attachments: self
+                .count("SELECT count(DISTINCT blob) FROM awaited WHERE unreadable = 0")?,
+            unreadable_attachments: self
+                .count("SELECT count(DISTINCT blob) FROM awaited WHERE unreadable = 1")?,
             quarantined: self.count("SELECT count(*) FROM quarantine")?,
             alarms: self.count("SELECT count(*) FROM alarm")?,
             store_bytes: self
