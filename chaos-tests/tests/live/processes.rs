@@ -35,12 +35,12 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
-    /// How it ended; `None` while it runs.
     /// Its number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
+    /// How it ended; `None` while it runs.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of this test")
     }

@@ -108,7 +108,7 @@ fn attachment_goes_on_where_the_line_broke() {
             let sent = country.press_send_with(OTHER, &[COMMUNE], number, "normal", &file);
             assert_eq!(sent, Sending::Saved);
             let (mut done, mut cut_at) = (0, Instant::now() + each);
-            wait_for("the attachment", 60 + (cuts + 2) as u64 * 12, || {
+            wait_for("the attachment", 60 + (length / 800_000 + cuts * 4) as u64, || {
                 if done < cuts && Instant::now() >= cut_at {
                     // Both ends are told that the connection is gone, as a router does that has forgotten it.
                     run("nft add table inet cut");
