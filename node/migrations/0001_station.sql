@@ -259,12 +259,14 @@ CREATE TABLE quarantine (
     bytes     BLOB    NOT NULL
 ) STRICT;
 
--- Sealed attachments. The bytes are in files; complete says that they are on the disk and have their hash.
+-- Sealed attachments. The bytes are in files; complete says that they are on the disk and have their hash. Whoever names one may lie
+-- about its length: what another event says of the same hash is another row.
 CREATE TABLE blob (
     no       INTEGER PRIMARY KEY,
-    hash     BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+    hash     BLOB    NOT NULL CHECK (length(hash) = 32),
     length   INTEGER NOT NULL CHECK (length > 0),
-    complete INTEGER NOT NULL CHECK (complete IN (0, 1))
+    complete INTEGER NOT NULL CHECK (complete IN (0, 1)),
+    UNIQUE (hash, length)
 ) STRICT;
 
 -- Which file a complete blob holds when it is opened so: somebody has looked. Own ones were sealed here.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! content/whole/<hash>   complete: hashed, synced, renamed; what the store says is here
-//! content/part/<hash>    on its way, sparse; beside it `.map`, one byte for each chunk that is safely there
+//! content/part/<hash>-<length>  on its way, sparse; beside it `.map`, one byte for each chunk that is safely there
 //! content/new/<n>        a person's file that is being sealed
 //! ```
 //!
@@ -95,7 +95,7 @@ impl ContentError {
 /// The attachments of a station. Its calls block.
 pub struct Contents {
     root: PathBuf,
-    parts: Mutex<BTreeMap<BlobHash, Arc<Mutex<Part>>>>,
+    parts: Mutex<BTreeMap<BlobRef, Arc<Mutex<Part>>>>,
     sealing: AtomicU64,
 }
 
@@ -200,10 +200,10 @@ impl Contents {
             return Ok(());
         }
         if self.has_whole(blob)? {
-            self.forget(&blob.hash);
+            self.forget(blob);
             return Ok(());
         }
-        let path = self.part_path(&blob.hash);
+        let path = self.part_path(blob);
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(disk("open", &path))?;
         file.write_all_at(bytes, offset(index)).map_err(disk("write", &path))?;
@@ -217,7 +217,7 @@ impl Contents {
 
     /// Has the disk keep what was written, then notes what it keeps.
     fn sync_part(&self, part: &mut Part, file: &File) -> Result<(), ContentError> {
-        let path = self.part_path(&part.blob.hash);
+        let path = self.part_path(&part.blob);
         file.sync_data().map_err(disk("sync", &path))?;
         let path = map_path(&path);
         let map = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -235,7 +235,7 @@ impl Contents {
     /// # Errors
     /// When the disk fails.
     pub fn examine(&self, blob: &BlobRef, openings: &[Opening]) -> Result<Found, ContentError> {
-        let path = self.part_path(&blob.hash);
+        let path = self.part_path(blob);
         if !self.has_whole(blob)? {
             let part = self.part(blob)?;
             // Held to the end: a chunk that comes late must not be written into what was hashed already.
@@ -250,8 +250,8 @@ impl Contents {
                 file.sync_all().map_err(disk("sync", &path))?;
                 self.place(&path, &blob.hash)?;
             }
-            self.remove_part(&blob.hash)?;
-            self.forget(&blob.hash);
+            self.remove_part(blob)?;
+            self.forget(blob);
             if !is_it {
                 return Ok(Found::Other);
             }
@@ -276,7 +276,7 @@ impl Contents {
 
     fn part(&self, blob: &BlobRef) -> Result<Arc<Mutex<Part>>, ContentError> {
         let mut parts = lock(&self.parts);
-        if let Some(part) = parts.get(&blob.hash) {
+        if let Some(part) = parts.get(blob) {
             return Ok(Arc::clone(part));
         }
         if parts.len() >= PARTS_MAX
@@ -286,7 +286,7 @@ impl Contents {
             let idle = *idle.0;
             parts.remove(&idle);
         }
-        let map = map_path(&self.part_path(&blob.hash));
+        let map = map_path(&self.part_path(blob));
         let kept = match fs::read(&map) {
             Ok(kept) => kept,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -296,16 +296,16 @@ impl Contents {
         let missing = (0..blob.chunks()).filter(missing).collect();
         let part = Part { blob: *blob, missing, unsynced: Vec::new(), synced_at: Instant::now() };
         let part = Arc::new(Mutex::new(part));
-        parts.insert(blob.hash, Arc::clone(&part));
+        parts.insert(*blob, Arc::clone(&part));
         Ok(part)
     }
 
-    fn forget(&self, hash: &BlobHash) {
-        lock(&self.parts).remove(hash);
+    fn forget(&self, blob: &BlobRef) {
+        lock(&self.parts).remove(blob);
     }
 
-    fn remove_part(&self, hash: &BlobHash) -> Result<(), ContentError> {
-        let part = self.part_path(hash);
+    fn remove_part(&self, blob: &BlobRef) -> Result<(), ContentError> {
+        let part = self.part_path(blob);
         for path in [map_path(&part), part] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -317,8 +317,8 @@ impl Contents {
         Ok(())
     }
 
-    fn part_path(&self, hash: &BlobHash) -> PathBuf {
-        self.root.join("part").join(hash.to_string())
+    fn part_path(&self, blob: &BlobRef) -> PathBuf {
+        self.root.join("part").join(format!("{}-{}", blob.hash, blob.length))
     }
 }
 

@@ -182,6 +182,26 @@ fn document_that_comes_during_a_look_gets_a_look_of_its_own() {
     assert!(!is_receipted(&second), "{second:?}");
 }
 
+/// Somebody who knows the hash of a circular's attachment names it with another length, before the circular comes, or behind it.
+#[test]
+fn lie_about_a_length_neither_keeps_the_true_one_away_nor_gets_a_receipt() {
+    let one = opening(1);
+    let mut enclosure = one.enclosure;
+    enclosure.blob.length += 1;
+    let lie = Opening { enclosure, ..one };
+    for (first, second) in [(lie, one), (one, lie)] {
+        let mut inbox = Inbox::new();
+        inbox.comes(1, Urgency::Normal, first);
+        let came = inbox.comes(2, Urgency::Normal, second);
+        assert!(came.contains(&Effect::Examine { blob: second.enclosure.blob, openings: vec![second] }));
+        assert_eq!(asked_for(&inbox.examined(one, Found::Missing(vec![0, 1]))).len(), 2);
+        assert!(is_receipted(&inbox.examined(one, Found::Whole(vec![(one, true)]))));
+        // Of the other one there is nothing that has its hash.
+        assert!(!is_receipted(&inbox.examined(lie, Found::Missing(vec![0, 1]))));
+        assert!(!is_receipted(&inbox.examined(lie, Found::Other)));
+    }
+}
+
 /// A courier brings the event and then its attachment, while somebody still looks for what the event made wanted.
 #[test]
 fn what_is_brought_during_a_look_is_looked_at_again() {

@@ -428,7 +428,7 @@ fn check_attachments(
     let owed: BTreeSet<BlobRef> = events.iter().filter_map(|id| blobs.get(id)).flatten().copied().collect();
     let broken = |found: String| Ok((owed.len() as u64, Some(Violation { promise: "P6", found })));
     for blob in &owed {
-        if !reader.has_blob(&blob.hash)? {
+        if !reader.has_blob(blob)? {
             return broken(format!("attachment {} is not complete", blob.hash));
         }
         if let Err(error) = check_whole(folder, blob) {

@@ -474,7 +474,7 @@ impl World<'_> {
         for blob in blobs_of(sender, position)? {
             let mut somewhere = false;
             for node in self.stations.iter().filter_map(|station| station.node.as_ref()) {
-                somewhere |= node.store().has_blob(&blob.hash).map_err(unreadable)?;
+                somewhere |= node.store().has_blob(&blob).map_err(unreadable)?;
             }
             if !somewhere {
                 return Ok(true);

@@ -28,7 +28,7 @@ use super::documents::require_allowed;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::registry::judged_as_sent;
-use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
+use super::stream::{Cut, PIECES_MAX, PieceReader, PieceWriter, STALLED, feed};
 use super::{PATIENCE, SharedApi, body_of, check_length, document_id, lang_of, no_document, parsed};
 use crate::content::{ContentError, Contents};
 use crate::pdf::{PdfError, PdfReport, Remark};
@@ -97,27 +97,11 @@ async fn seal(api: &SharedApi, file: FileRef, body: Body) -> Result<Enclosure, P
         let _permit = permit;
         contents.seal(&mut PieceReader::new(handle, pieces), &file)
     });
-    let mut pieces = body.into_data_stream();
-    let mut broken = None;
-    let mut passed = 0;
-    while passed <= file.length {
-        match timeout(STALLED, pieces.next()).await {
-            Ok(Some(Ok(piece))) => {
-                passed += piece.len() as u64;
-                if sender.send(piece).await.is_err() {
-                    // Whoever seals has seen enough, and says why.
-                    break;
-                }
-            }
-            Ok(None) => break,
-            Ok(Some(Err(error))) => {
-                broken = Some(error.to_string());
-                break;
-            }
-            Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
-        }
-    }
-    drop(sender);
+    let broken = match feed(body, sender, file.length).await {
+        Ok(()) => None,
+        Err(Cut::Broken(found)) => Some(found),
+        Err(Cut::Stalled) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow")),
+    };
     let sealed = sealing.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
     sealed.map_err(|error| match error {
         ContentError::OtherFile { found, .. } if found.length < file.length => {

@@ -10,7 +10,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use schema::blob::BlobRef;
 use schema::courier::{CourierError, CourierReader, Record};
 use schema::id::OfficeId;
@@ -19,10 +19,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::stream::{PIECES_MAX, PieceReader, PieceWriter, STALLED};
+use super::stream::{Cut, PIECES_MAX, PieceReader, PieceWriter, feed};
 use super::{PATIENCE, SharedApi, body_of, day_in_vietnam, parsed, resolve};
 use crate::content::{ContentError, Contents};
 use crate::runtime::{Inputs, Keeper, now};
@@ -94,28 +93,11 @@ pub(super) async fn import(State(api): State<SharedApi>, request: Request) -> Re
         let _permit = permit;
         taker.take(PieceReader::new(handle, pieces))
     });
-    let mut body = body_of(request).into_data_stream();
-    let mut broken = None;
-    loop {
-        match timeout(STALLED, body.next()).await {
-            Ok(Some(Ok(piece))) => {
-                if sender.send(piece).await.is_err() {
-                    // The reader has seen enough, and says why.
-                    break;
-                }
-            }
-            Ok(None) => break,
-            Ok(Some(Err(error))) => {
-                broken = Some(error.to_string());
-                break;
-            }
-            Err(_) => {
-                broken = Some("no bytes came for a minute".to_owned());
-                break;
-            }
-        }
-    }
-    drop(sender);
+    let broken = match feed(body_of(request), sender, u64::MAX).await {
+        Ok(()) => None,
+        Err(Cut::Broken(found)) => Some(found),
+        Err(Cut::Stalled) => Some("no bytes came for a minute".to_owned()),
+    };
     let (taken, store, stopped) =
         taking.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store"))?;
     api.give_reader_back(store);
@@ -225,7 +207,7 @@ impl Taker {
         bytes: &[u8],
     ) -> Result<(), Problem> {
         if current.is_none_or(|current| current.blob != blob) {
-            let awaited = self.store.is_awaited(&blob.hash)?;
+            let awaited = self.store.is_awaited(&blob)?;
             // The last one taken is asked about when the next begins.
             self.finish(current.replace(Current { blob, awaited }))?;
         }

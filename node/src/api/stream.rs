@@ -4,7 +4,9 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -61,6 +63,35 @@ impl Write for PieceWriter {
         let piece = self.buffer.split().freeze();
         self.piece(piece)
     }
+}
+
+/// Why a request body ended before its end.
+pub(super) enum Cut {
+    /// The connection broke.
+    Broken(String),
+    /// Nothing came any more.
+    Stalled,
+}
+
+/// Hands a request body on to a [`PieceReader`], a little more than `most` bytes of it at most. Ends without a word when the reader has
+/// seen enough: it says why.
+pub(super) async fn feed(body: Body, to: mpsc::Sender<Bytes>, most: u64) -> Result<(), Cut> {
+    let mut pieces = body.into_data_stream();
+    let mut passed = 0;
+    while passed <= most {
+        match timeout(STALLED, pieces.next()).await {
+            Ok(Some(Ok(piece))) => {
+                passed += piece.len() as u64;
+                if to.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Ok(Some(Err(error))) => return Err(Cut::Broken(error.to_string())),
+            Err(_) => return Err(Cut::Stalled),
+        }
+    }
+    Ok(())
 }
 
 /// Reads what a request body brings.

@@ -18,7 +18,7 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use minicbor::bytes::ByteVec;
 use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::event::Urgency;
-use schema::id::{BlobHash, RegionId};
+use schema::id::RegionId;
 use schema::inbound::{Opened, Refused};
 use schema::wire;
 use schema::words::Bilingual;
@@ -132,16 +132,15 @@ struct Carrier<'a> {
 struct Promised {
     publishes: usize,
     publications: BTreeSet<Publication>,
-    offers: BTreeMap<BlobHash, BlobRef>,
+    offers: BTreeSet<BlobRef>,
     /// Chunks of a run that are waiting or under way.
-    stores: BTreeMap<BlobHash, Run>,
+    stores: BTreeMap<BlobRef, Run>,
     storing: usize,
-    fetches: BTreeMap<(BlobHash, u32), Job>,
+    fetches: BTreeMap<(BlobRef, u32), Job>,
 }
 
 /// Chunks of one attachment that the core gave together.
 struct Run {
-    blob: BlobRef,
     left: usize,
     stored: usize,
 }
@@ -357,16 +356,16 @@ impl Carrier<'_> {
                 self.publishes.push_back(job);
             }
             Job::Offer(blob) => {
-                self.promised.offers.insert(blob.hash, *blob);
+                self.promised.offers.insert(*blob);
                 self.requests.push_back(job);
             }
             Job::Store { blob, urgency, .. } => {
-                let run = Run { blob: *blob, left: 0, stored: 0 };
-                self.promised.stores.entry(blob.hash).or_insert(run).left += 1;
+                let run = Run { left: 0, stored: 0 };
+                self.promised.stores.entry(*blob).or_insert(run).left += 1;
                 self.stores.push(*urgency, job);
             }
             Job::Fetch { blob, index, urgency, .. } => {
-                self.promised.fetches.insert((blob.hash, *index), job.clone());
+                self.promised.fetches.insert((*blob, *index), job.clone());
                 self.fetches.push(*urgency, job);
             }
         }
@@ -546,7 +545,7 @@ impl Carrier<'_> {
                 Some(Input::Published { publication, outcome })
             }
             Done::Offer { blob, offered } => {
-                self.promised.offers.remove(&blob.hash);
+                self.promised.offers.remove(&blob);
                 Some(Input::Offered { relay, blob, offered })
             }
             Done::Store { blob, urgency, bytes, took, stored } => {
@@ -558,20 +557,20 @@ impl Carrier<'_> {
                 } else {
                     self.store_pace.missed();
                 }
-                let run = self.promised.stores.get_mut(&blob.hash)?;
+                let run = self.promised.stores.get_mut(&blob)?;
                 run.left -= 1;
                 run.stored += usize::from(stored);
                 if run.left > 0 {
                     return None;
                 }
                 let progressed = run.stored > 0;
-                self.promised.stores.remove(&blob.hash);
+                self.promised.stores.remove(&blob);
                 if !progressed {
                     // A relay that takes nothing is not asked in a circle: the core comes back later.
                     return Some(Input::Offered { relay, blob, offered: Offered::Unknown });
                 }
                 // The run is over: the relay says what it still lacks.
-                self.promised.offers.insert(blob.hash, blob);
+                self.promised.offers.insert(blob);
                 self.requests.push_back(Job::Offer(blob));
                 None
             }
@@ -583,7 +582,7 @@ impl Carrier<'_> {
                 }
                 let Job::Fetch { blob, index, urgency, .. } = job else { return None };
                 self.express_ended(urgency);
-                self.promised.fetches.remove(&(blob.hash, index));
+                self.promised.fetches.remove(&(blob, index));
                 Some(Input::Chunk { blob, index, came })
             }
         }
@@ -598,8 +597,8 @@ impl Carrier<'_> {
             .into_iter()
             .map(|publication| Input::Published { publication, outcome: PublishOutcome::Unknown });
         let mut blobs = promised.offers;
-        blobs.extend(promised.stores.into_iter().map(|(hash, run)| (hash, run.blob)));
-        let offers = blobs.into_values().map(|blob| Input::Offered {
+        blobs.extend(promised.stores.into_keys());
+        let offers = blobs.into_iter().map(|blob| Input::Offered {
             relay: relay.clone(),
             blob,
             offered: Offered::Unknown,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::blob::{BLOB_BYTES_MAX, BlobRef};
 use schema::body::{Place, SentPlace};
 use schema::event::{Event, Urgency};
-use schema::id::{BlobHash, Position, RegionId};
+use schema::id::{Position, RegionId};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
@@ -38,12 +38,12 @@ const DISK_WAIT_MS: u64 = Millis::MINUTE;
 /// What is being uploaded and fetched. Not recorded: after a start it begins anew where the chunks end.
 #[derive(Default)]
 pub(super) struct Transfers {
-    uploads: BTreeMap<(RegionId, BlobHash), Upload>,
+    uploads: BTreeMap<(RegionId, BlobRef), Upload>,
     /// Rows whose attachments found no room among the uploads: they are looked at again when one ends.
     crowded_out: BTreeMap<SentPlace, u32>,
-    downloads: BTreeMap<BlobHash, Download>,
+    downloads: BTreeMap<BlobRef, Download>,
     /// Somebody looks at what is on the disk of these.
-    examining: BTreeMap<BlobHash, Look>,
+    examining: BTreeMap<BlobRef, Look>,
     /// There is room for what else is awaited.
     refill: bool,
 }
@@ -97,7 +97,7 @@ impl Transfers {
     /// When the next attachment may be asked for.
     pub(super) fn wakeup(&self) -> Option<Millis> {
         let idle =
-            |(hash, d): &(&BlobHash, &Download)| d.in_flight.is_empty() && !self.examining.contains_key(hash);
+            |(blob, d): &(&BlobRef, &Download)| d.in_flight.is_empty() && !self.examining.contains_key(blob);
         self.downloads.iter().filter(idle).map(|(_, d)| d.not_before).min()
     }
 
@@ -120,7 +120,7 @@ impl Transfers {
     }
 
     /// There is news of this one: it is asked for at once.
-    pub(super) fn hasten(&mut self, blob: &BlobHash, now: Millis) {
+    pub(super) fn hasten(&mut self, blob: &BlobRef, now: Millis) {
         if let Some(download) = self.downloads.get_mut(blob) {
             download.not_before = download.not_before.min(now);
         }
@@ -161,7 +161,7 @@ impl Node {
             let opening = openings.iter().find(|opening| opening.enclosure.blob == *blob);
             let here = match opening {
                 Some(opening) => self.store.opens(opening)?,
-                None => self.store.has_blob(&blob.hash)?,
+                None => self.store.has_blob(blob)?,
             };
             if !here {
                 self.store.await_blob(blob, &event.office, place, event.urgency)?;
@@ -187,12 +187,12 @@ impl Node {
         const FRESH_MS: u64 = 30 * Millis::SECOND;
         let mut found = BlobsAt::Relay;
         for blob in blobs {
-            if !self.store.has_blob(&blob.hash)? {
+            if !self.store.has_blob(blob)? {
                 return Ok(BlobsAt::UnderWay);
             }
         }
         for blob in blobs {
-            let key = (relay.clone(), blob.hash);
+            let key = (relay.clone(), *blob);
             let running = self
                 .transfers
                 .uploads
@@ -233,7 +233,7 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let key = (relay.clone(), blob.hash);
+        let key = (relay.clone(), blob);
         let Some(upload) = self.transfers.uploads.get_mut(&key) else {
             return Ok(());
         };
@@ -267,7 +267,7 @@ impl Node {
                 self.refused_rows(relay, &rows, &reason, now, work)?;
                 self.readmit(now)?;
             }
-            Offered::Unknown => self.abandon_uploads(relay, Some(&blob.hash), now)?,
+            Offered::Unknown => self.abandon_uploads(relay, Some(&blob), now)?,
         }
         Ok(())
     }
@@ -285,13 +285,13 @@ impl Node {
     pub(super) fn abandon_uploads(
         &mut self,
         relay: &RegionId,
-        blob: Option<&BlobHash>,
+        blob: Option<&BlobRef>,
         now: Millis,
     ) -> Result<(), StepError> {
         let abandoned = self
             .transfers
             .uploads
-            .extract_if(.., |(region, hash), _| region == relay && blob.is_none_or(|blob| blob == hash))
+            .extract_if(.., |(region, offered), _| region == relay && blob.is_none_or(|blob| blob == offered))
             .flat_map(|(_, upload)| upload.waiting);
         for (row, attempts) in abandoned.collect::<Vec<_>>() {
             self.store.schedule(&row, now.plus(QUEUE_WAIT_MS), attempts)?;
@@ -302,17 +302,17 @@ impl Node {
     /// Begins to fetch an attachment when there is room; a more urgent one takes the place of the least urgent.
     pub(super) fn start_download(&mut self, awaited: AwaitedBlob, now: Millis) {
         let downloads = &mut self.transfers.downloads;
-        if awaited.blob.length > BLOB_BYTES_MAX || downloads.contains_key(&awaited.blob.hash) {
+        if awaited.blob.length > BLOB_BYTES_MAX || downloads.contains_key(&awaited.blob) {
             return;
         }
         if downloads.len() >= DOWNLOADS_MAX {
             let least = downloads.iter().min_by_key(|(_, download)| download.awaited.urgency);
             let gives_way = least.filter(|(_, download)| download.awaited.urgency < awaited.urgency);
-            let Some(hash) = gives_way.map(|(hash, _)| *hash) else { return };
+            let Some(bulk) = gives_way.map(|(blob, _)| *blob) else { return };
             // It goes on where it was once there is room again.
-            downloads.remove(&hash);
+            downloads.remove(&bulk);
         }
-        downloads.insert(awaited.blob.hash, Download::new(awaited, now));
+        downloads.insert(awaited.blob, Download::new(awaited, now));
     }
 
     fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {
@@ -365,16 +365,16 @@ impl Node {
         waiting: Vec<Ticket>,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        if let Some(look) = self.transfers.examining.get_mut(&blob.hash) {
+        if let Some(look) = self.transfers.examining.get_mut(&blob) {
             look.again.extend(waiting);
             return Ok(());
         }
         let mut openings: Vec<Opening> = Vec::new();
-        for awaiting in self.store.awaiting(&blob.hash)? {
+        for awaiting in self.store.awaiting(&blob)? {
             let opening = self.opening_at(awaiting.position, &blob)?;
             openings.extend(opening.filter(|opening| !openings.contains(opening)));
         }
-        self.transfers.examining.insert(blob.hash, Look { waiting, again: Vec::new() });
+        self.transfers.examining.insert(blob, Look { waiting, again: Vec::new() });
         work.effects.push(Effect::Examine { blob, openings });
         Ok(())
     }
@@ -394,7 +394,7 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let Look { mut waiting, mut again } = self.transfers.examining.remove(&blob.hash).unwrap_or_default();
+        let Look { mut waiting, mut again } = self.transfers.examining.remove(&blob).unwrap_or_default();
         let is_whole = matches!(found, Found::Whole(_));
         if is_whole {
             waiting.append(&mut again);
@@ -402,7 +402,7 @@ impl Node {
         let answer = if is_whole { Answer::Kept } else { Answer::Incomplete };
         let answers = waiting.into_iter().map(|ticket| Effect::Answer { ticket, answer: answer.clone() });
         work.effects.extend(answers);
-        let download = self.transfers.downloads.get_mut(&blob.hash);
+        let download = self.transfers.downloads.get_mut(&blob);
         match (found, download) {
             (Found::Missing(chunks), Some(download)) => {
                 download.missing = Some(&chunks.into_iter().collect() - &download.in_flight);
@@ -435,13 +435,13 @@ impl Node {
         opened: &[(Opening, bool)],
         work: &mut Work,
     ) -> Result<(), StepError> {
-        self.transfers.downloads.remove(&blob.hash);
+        self.transfers.downloads.remove(blob);
         self.transfers.refill = true;
         self.store.complete_blob(blob)?;
         for (opening, _) in opened.iter().filter(|(_, holds)| *holds) {
             self.store.keep_opening(opening, false)?;
         }
-        for awaiting in self.store.awaiting(&blob.hash)? {
+        for awaiting in self.store.awaiting(blob)? {
             let readable = match self.opening_at(awaiting.position, blob)? {
                 None => true,
                 Some(opening) => match opened.iter().find(|(tried, _)| *tried == opening) {
@@ -452,8 +452,8 @@ impl Node {
             };
             if !readable {
                 tracing::error!(from = %awaiting.from, blob = %blob.hash, "an attachment is not the file that its document names");
-                self.store.is_unreadable(&blob.hash, &awaiting)?;
-            } else if self.store.stop_awaiting(&blob.hash, &awaiting)? {
+                self.store.is_unreadable(blob, &awaiting)?;
+            } else if self.store.stop_awaiting(blob, &awaiting)? {
                 owe(work, awaiting.from, awaiting.place);
             }
         }
@@ -468,7 +468,7 @@ impl Node {
     }
 
     pub(super) fn chunk(&mut self, blob: BlobRef, index: u32, came: Came, now: Millis) {
-        let Some(download) = self.transfers.downloads.get_mut(&blob.hash) else { return };
+        let Some(download) = self.transfers.downloads.get_mut(&blob) else { return };
         if !download.in_flight.remove(&index) || came == Came::Kept {
             return;
         }

@@ -225,10 +225,10 @@ impl Node {
             None if !row.kind.wants_receipt() => owe(work, fields.office, row.place),
             None => {
                 for blob in blobs {
-                    if !self.store.has_blob(&blob.hash)? {
+                    if !self.store.has_blob(blob)? {
                         let (sender, urgency) = (fields.office, fields.urgency);
                         self.start_download(AwaitedBlob { blob: *blob, sender, urgency }, now);
-                        self.transfers.hasten(&blob.hash, now);
+                        self.transfers.hasten(blob, now);
                     }
                 }
             }

@@ -40,8 +40,8 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn has_blob(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        has_blob(&self.db, hash)
+    pub fn has_blob(&self, blob: &BlobRef) -> Result<bool, StoreError> {
+        has_blob(&self.db, blob)
     }
 
     /// Whether an attachment is here completely, and holds its file when it is opened so.
@@ -64,7 +64,7 @@ impl Store {
         self.db
             .prepare_cached(
                 "INSERT INTO blob (hash, length, complete) VALUES (?1, ?2, 0)
-                 ON CONFLICT DO UPDATE SET length = length RETURNING no",
+                 ON CONFLICT (hash, length) DO UPDATE SET complete = complete RETURNING no",
             )
             .and_then(|mut s| {
                 s.query_row(params![blob.hash.as_bytes(), blob.length as i64], |row| row.get(0))
@@ -129,16 +129,17 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn awaiting(&self, blob: &BlobHash) -> Result<Vec<Awaiting>, StoreError> {
+    pub fn awaiting(&self, blob: &BlobRef) -> Result<Vec<Awaiting>, StoreError> {
         let sql = "SELECT peer.office, held.incarnation, held.counter, held.id, held.position FROM awaited
                    JOIN held USING (peer, incarnation, counter) JOIN peer ON peer.no = awaited.peer
-                   WHERE awaited.blob = (SELECT no FROM blob WHERE hash = ?1) AND awaited.unreadable = 0
+                   WHERE awaited.blob = ?1 AND awaited.unreadable = 0
                    ORDER BY held.position LIMIT ?2";
+        let no = self.blob_number(blob)?;
         let mut awaiting = Vec::new();
         self.db
             .prepare_cached(sql)
             .and_then(|mut statement| {
-                let mut rows = statement.query(params![blob.as_bytes(), AWAITING_MAX])?;
+                let mut rows = statement.query(params![no, AWAITING_MAX])?;
                 while let Some(row) = rows.next()? {
                     awaiting.push(awaiting_of(row)?);
                 }
@@ -152,16 +153,17 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn stop_awaiting(&self, blob: &BlobHash, awaiting: &Awaiting) -> Result<bool, StoreError> {
+    pub fn stop_awaiting(&self, blob: &BlobRef, awaiting: &Awaiting) -> Result<bool, StoreError> {
+        let no = self.blob_number(blob)?;
         let Awaiting { from, place, .. } = awaiting;
         let (peer, incarnation, counter) =
             (self.number_of(from)?, place.incarnation.number() as i64, place.counter.0 as i64);
         let attempted = "settle what waited for an attachment";
-        let sql = "DELETE FROM awaited WHERE blob = (SELECT no FROM blob WHERE hash = ?1)
+        let sql = "DELETE FROM awaited WHERE blob = ?1
                    AND peer = ?2 AND incarnation = ?3 AND counter = ?4";
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.execute(params![blob.as_bytes(), peer, incarnation, counter]))
+            .and_then(|mut s| s.execute(params![no, peer, incarnation, counter]))
             .attempted(attempted)?;
         let sql = "SELECT 1 FROM awaited WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
         let waits = self
@@ -176,15 +178,16 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn is_unreadable(&self, blob: &BlobHash, awaiting: &Awaiting) -> Result<(), StoreError> {
+    pub fn is_unreadable(&self, blob: &BlobRef, awaiting: &Awaiting) -> Result<(), StoreError> {
+        let no = self.blob_number(blob)?;
         let Awaiting { from, place, .. } = awaiting;
         let (peer, incarnation, counter) =
             (self.number_of(from)?, place.incarnation.number() as i64, place.counter.0 as i64);
-        let sql = "UPDATE awaited SET unreadable = 1 WHERE blob = (SELECT no FROM blob WHERE hash = ?1)
+        let sql = "UPDATE awaited SET unreadable = 1 WHERE blob = ?1
                    AND peer = ?2 AND incarnation = ?3 AND counter = ?4";
         self.db
             .prepare_cached(sql)
-            .and_then(|mut s| s.execute(params![blob.as_bytes(), peer, incarnation, counter]))
+            .and_then(|mut s| s.execute(params![no, peer, incarnation, counter]))
             .attempted("note an attachment that is not what its document says")?;
         Ok(())
     }
@@ -232,18 +235,18 @@ pub(super) fn blob_of(row: &Row<'_>) -> rusqlite::Result<BlobRef> {
     Ok(BlobRef { hash: BlobHash::new(row.get(0)?), length: row.get::<_, i64>(1)?.unsigned_abs() })
 }
 
-pub(super) fn has_blob(db: &Connection, hash: &BlobHash) -> Result<bool, StoreError> {
-    db.prepare_cached("SELECT 1 FROM blob WHERE hash = ?1 AND complete = 1")
-        .and_then(|mut s| s.exists([hash.as_bytes()]))
+pub(super) fn has_blob(db: &Connection, blob: &BlobRef) -> Result<bool, StoreError> {
+    db.prepare_cached("SELECT 1 FROM blob WHERE hash = ?1 AND length = ?2 AND complete = 1")
+        .and_then(|mut s| s.exists(params![blob.hash.as_bytes(), blob.length as i64]))
         .attempted("look up an attachment")
 }
 
 /// Whether a held event waits for an attachment, or has waited in vain, because it is not what the event says.
-pub(super) fn is_awaited(db: &Connection, hash: &BlobHash, unreadable: bool) -> Result<bool, StoreError> {
-    let sql =
-        "SELECT 1 FROM awaited JOIN blob ON blob.no = awaited.blob WHERE blob.hash = ?1 AND unreadable = ?2";
+pub(super) fn is_awaited(db: &Connection, blob: &BlobRef, unreadable: bool) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM awaited JOIN blob ON blob.no = awaited.blob
+         WHERE blob.hash = ?1 AND blob.length = ?2 AND unreadable = ?3";
     db.prepare_cached(sql)
-        .and_then(|mut s| s.exists(params![hash.as_bytes(), unreadable]))
+        .and_then(|mut s| s.exists(params![blob.hash.as_bytes(), blob.length as i64, unreadable]))
         .attempted("look up who waits for an attachment")
 }
 

@@ -70,7 +70,7 @@ impl Reader {
             blobs.sort_unstable();
             blobs.dedup();
             for blob in blobs {
-                if !self.has_blob(&blob.hash)? {
+                if !self.has_blob(&blob)? {
                     continue;
                 }
                 let sealed = contents.whole(&blob)?;

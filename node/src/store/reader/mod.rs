@@ -17,10 +17,10 @@ mod timeline;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
-use schema::blob::Enclosure;
+use schema::blob::{BlobRef, Enclosure};
 use schema::body::{Body, Dispatch};
 use schema::event::RecordedEvent;
-use schema::id::{BlobHash, FileHash, Position};
+use schema::id::{FileHash, Position};
 use schema::time::Millis;
 use serde::Serialize;
 
@@ -125,8 +125,8 @@ impl Reader {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn has_blob(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        blobs::has_blob(&self.db, hash)
+    pub fn has_blob(&self, blob: &BlobRef) -> Result<bool, StoreError> {
+        blobs::has_blob(&self.db, blob)
     }
 
     /// A file that was sealed here, to be sent.
@@ -141,17 +141,17 @@ impl Reader {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn is_awaited(&self, hash: &BlobHash) -> Result<bool, StoreError> {
-        blobs::is_awaited(&self.db, hash, false)
+    pub fn is_awaited(&self, blob: &BlobRef) -> Result<bool, StoreError> {
+        blobs::is_awaited(&self.db, blob, false)
     }
 
     /// Where an attachment of a document is. What this office sent is judged when it is read: it was here before it left.
     fn state_of(&self, opening: &Opening, outgoing: bool) -> Result<AttachmentState, StoreError> {
-        let hash = &opening.enclosure.blob.hash;
+        let blob = &opening.enclosure.blob;
         Ok(match outgoing {
-            true if blobs::has_blob(&self.db, hash)? => AttachmentState::Here,
+            true if blobs::has_blob(&self.db, blob)? => AttachmentState::Here,
             false if blobs::opens(&self.db, opening)? => AttachmentState::Here,
-            _ if blobs::is_awaited(&self.db, hash, true)? => AttachmentState::Unreadable,
+            _ if blobs::is_awaited(&self.db, blob, true)? => AttachmentState::Unreadable,
             _ => AttachmentState::Arriving,
         })
     }
