@@ -70,7 +70,7 @@ CREATE TABLE sent (
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
 CREATE INDEX sent_code ON sent (code_key, peer, document) WHERE code_key IS NOT NULL;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
-CREATE INDEX sent_waiting ON sent (position) WHERE open = 1 AND receipt IS NULL AND kind NOT IN (6, 7);
+CREATE INDEX sent_waiting ON sent (position) WHERE open = 1 AND kind NOT IN (6, 7);
 
 -- How many sends wait for a receipt, by the stretch of 256 journal entries in which they were saved: a station that was cut off
 -- for weeks has a million of them, and its status does not walk them all. The triggers keep it; the checks of a store count anew.
@@ -278,6 +278,15 @@ CREATE TABLE opening (
     own      INTEGER NOT NULL CHECK (own IN (0, 1)),
     PRIMARY KEY (file, blob, length, identity)
 ) STRICT, WITHOUT ROWID;
+
+-- Which relays keep which attachments for what this station has sent, until all receipts are there. For the sender's clockwork only.
+CREATE TABLE kept (
+    relay    TEXT    NOT NULL,
+    blob     INTEGER NOT NULL REFERENCES blob,
+    position INTEGER NOT NULL REFERENCES journal,          -- of the event that names it
+    PRIMARY KEY (relay, blob, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX kept_for ON kept (position);
 
 -- Which held events wait for which attachments. Unreadable: it is here, and is not the file that the document names.
 CREATE TABLE awaited (

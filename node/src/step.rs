@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::blob::{BlobRef, Enclosure, FileRef};
+use schema::blob::{BlobLimits, BlobRef, Enclosure, FileRef};
 use schema::document::Code;
 use schema::event::Urgency;
 use schema::exchange::{Command, Refusal};
@@ -116,6 +116,27 @@ pub enum Input {
         /// What it said.
         offered: Offered,
     },
+    /// What a relay takes of this office's attachments.
+    Takes {
+        /// The relay.
+        relay: RegionId,
+        /// In its own words; it may be configured otherwise later.
+        limits: BlobLimits,
+    },
+    /// What a relay keeps for this office: answer to [`Effect::AskKept`].
+    Keeps {
+        /// The relay.
+        relay: RegionId,
+        /// In order; [`schema::blob::KEPT_MAX`] of them when there may be more.
+        blobs: Vec<BlobRef>,
+    },
+    /// A relay has done an [`Effect::Release`]. Without an answer the next connection asks again.
+    Released {
+        /// The relay.
+        relay: RegionId,
+        /// The attachments that it keeps for this office no more.
+        blobs: Vec<BlobRef>,
+    },
     /// The office has a new key under which others are to seal for it; answered by [`Effect::Answer`].
     SealingKeyRenewed {
         /// Names the request.
@@ -216,6 +237,23 @@ pub enum Effect {
         relay: RegionId,
         /// The attachment.
         blob: BlobRef,
+        /// How urgent the document is: a relay that is full still takes express.
+        urgency: Urgency,
+    },
+    /// Every recipient of what was sent with these attachments has given a receipt: the relay need not keep them
+    /// ([`schema::blob::BlobRequest::Release`]).
+    Release {
+        /// The relay.
+        relay: RegionId,
+        /// At most [`schema::blob::BLOBS_MAX`] attachments.
+        blobs: Vec<BlobRef>,
+    },
+    /// Ask what the relay keeps for this office ([`schema::blob::BlobRequest::Kept`]): not what this station believes.
+    AskKept {
+        /// The relay.
+        relay: RegionId,
+        /// What follows this one.
+        after: Option<BlobRef>,
     },
     /// Upload a chunk from the disk; after the last one of the run the edge offers the attachment again.
     StoreChunk {

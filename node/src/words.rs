@@ -236,6 +236,16 @@ table! {
                           văn bản được gửi lại khi danh bạ có trạm.",
             "One recipient has no relay in the directory yet; the others get it. Ask whoever keeps the directory; it is sent \
              again once there is one.";
+        "attachment-too-large" => "Tệp đính kèm lớn hơn mức trạm chuyển tiếp nhận. Thu hồi và gửi lại bằng các tệp nhỏ hơn, hoặc đề nghị người vận hành nâng mức.",
+            "An attachment is larger than what the relay takes. Recall it and send smaller files, or ask its operator for more.";
+        "attachment-quota" => "Các tệp đơn vị này đã gửi mà nơi nhận chưa có biên nhận đã dùng hết phần chỗ tại trạm chuyển tiếp. Văn bản vẫn an toàn, \
+                               được gửi lại khi có biên nhận; văn bản hỏa tốc vẫn đi được.",
+            "What this office has sent and has no receipts yet has used up its share at the relay. The document is safe and is sent again \
+             when receipts come; express documents still go.";
+        "attachments-full" => "Trạm chuyển tiếp hết chỗ cho tệp đính kèm: các tệp đang chờ nơi nhận. Biên nhận và văn bản hỏa tốc vẫn đi được; văn bản này \
+                               vẫn an toàn và được gửi lại. Báo người vận hành nếu kéo dài.",
+            "The relay has no room for attachments: those it has wait for their recipients. Receipts and express documents still go; this one is \
+             safe and is sent again. Tell its operator if that lasts.";
         "no-room" => "Trạm chuyển tiếp hết chỗ. Báo người vận hành trạm chuyển tiếp; văn bản vẫn an toàn và được gửi lại.",
             "The relay is full. Tell its operator; the document is safe and is sent again.";
     }
@@ -407,6 +417,8 @@ table! {
             "The document is not acceptable; nothing was saved.";
         "attachment-missing" => "Tệp đính kèm chưa có đủ tại trạm; hãy tải lên rồi gửi lại.",
             "An attachment is not here completely; upload it, then try again.";
+        "attachment-too-large" => "Tệp đính kèm lớn hơn mức cho phép, sẽ không tới được nơi nhận; chưa có gì được lưu. Hãy chia nhỏ tệp hoặc giảm dung lượng.",
+            "An attachment is larger than what is taken, and would never arrive; nothing was saved. Split it or make it smaller.";
         "signature-invalid" => "Một chữ ký số của cá nhân trên văn bản không hợp lệ, nơi nhận sẽ không chấp nhận; chưa có \
             gì được lưu. Hãy ký lại.",
             "A person's signature on the document is not valid, and no recipient would accept it; nothing was saved. \

@@ -4,13 +4,13 @@
 mod station;
 
 use node::Node;
-use node::step::{Answer, Came, Delivery, Effect, Found, Input, Offered, Opening, Ticket};
+use node::step::{Answer, Came, Delivery, Effect, Found, Input, Offered, Opening, PublishOutcome, Ticket};
 use node::store::Store;
-use schema::blob::{BlobIdentity, BlobRef, Enclosure, FileRef};
-use schema::body::{Body, Dispatch};
+use schema::blob::{BlobIdentity, BlobLimits, BlobRef, Enclosure, FileRef, KEPT_MAX, fingerprint};
+use schema::body::{Body, Dispatch, Heads, Place, Receipt};
 use schema::document::{Attachment, DocumentType, Manifest, Signer};
-use schema::event::{Addressee, Event, Kind, Urgency, Verifier, seal};
-use schema::exchange::Command;
+use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, Verifier, seal};
+use schema::exchange::{Command, Refusal};
 use schema::id::{BlobHash, Counter, DocumentId, EventId, FileHash, Incarnation, RegionId, Seq};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
@@ -116,7 +116,7 @@ fn is_receipted(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Publish { message, .. } => match Message::parse(message) {
             Ok(Message::Pack(items)) => items.iter().any(|item| {
-                let event = schema::event::RecordedEvent::read(&item.event).expect("an event");
+                let event = RecordedEvent::read(&item.event).expect("an event");
                 event.event.kind == Kind::Receipt
             }),
             _ => false,
@@ -262,38 +262,230 @@ fn express_document_takes_the_place_of_bulk() {
     assert!(is_receipted(&room) && looked_at(&room).len() == 1, "{room:?}");
 }
 
+/// The sender's station, which sends letters with attachments.
+struct Outbox {
+    node: Node,
+    now: Millis,
+    /// The recipient's chain, and its newest event.
+    receipts: (u64, EventId),
+    folder: tempfile::TempDir,
+}
+
+impl Outbox {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut outbox =
+            Self { node: Self::open(&folder, DAY), now: DAY, receipts: (0, EventId::NONE), folder };
+        outbox.step(Input::Connected(relay()));
+        outbox
+    }
+
+    fn open(folder: &tempfile::TempDir, now: Millis) -> Node {
+        let store = Store::open(&folder.path().join("tram.db")).expect("a store");
+        let (registry, me) = (registry("nats://127.0.0.1:1"), office_id(SENDER));
+        Node::open(store, key(SENDER), registry, me, [1; 32], now).expect("a node")
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Effect> {
+        self.now = self.now.plus(1);
+        self.node.step(vec![input], self.now).expect("a step")
+    }
+
+    /// The process is killed and started again, and the line is back.
+    fn starts_again(&mut self) -> Vec<Effect> {
+        self.node = Self::open(&self.folder, self.now);
+        self.step(Input::Connected(relay()))
+    }
+
+    fn sends(&mut self, n: u8, urgency: Urgency, one: Opening) -> Vec<Effect> {
+        let kept = self.step(Input::Enclosed { ticket: Ticket(1), opening: one });
+        assert_eq!(kept, [Effect::Answer { ticket: Ticket(1), answer: Answer::Kept }]);
+        let dispatch = Box::new(Dispatch::unsigned(manifest(SENDER, n, urgency, one.file)));
+        let to = vec![office_id(RECIPIENT)];
+        let command = Command::Dispatch { by: None, to, dispatch, reference_only: true };
+        self.step(Input::Command { ticket: Ticket(2), command })
+    }
+
+    fn offered(&mut self, one: Opening, offered: Offered) -> Vec<Effect> {
+        self.step(Input::Offered { relay: relay(), blob: one.enclosure.blob, offered })
+    }
+
+    /// A letter leaves: the relay has its attachment already.
+    fn leaves(&mut self, n: u8, one: Opening) -> EventId {
+        let effects = self.sends(n, Urgency::Normal, one);
+        let left = match is_offered(&effects, one) {
+            true => self.offered(one, Offered::Lacks(Vec::new())),
+            // It was there a moment ago.
+            false => effects,
+        };
+        let published = left.iter().find_map(|effect| match effect {
+            Effect::Publish { publication, message, .. } => Some((*publication, message.clone())),
+            _ => None,
+        });
+        let (publication, message) = published.expect("it leaves");
+        self.step(Input::Published { publication, outcome: PublishOutcome::Stored });
+        let Ok(Message::Pack(items)) = Message::parse(&message) else { panic!("a pack") };
+        let event = RecordedEvent::read(&items.last().expect("an event").event).expect("an event");
+        assert_eq!(event.event.kind, Kind::Dispatch);
+        event.id
+    }
+
+    /// The recipient's receipt comes for the letter that left as the `counter`-th.
+    fn is_receipted(&mut self, counter: u64, id: EventId) -> Vec<Effect> {
+        let (seq, prev) = (self.receipts.0 + 1, self.receipts.1);
+        let place = Place { incarnation: Incarnation::FIRST, counter: Counter(counter), id };
+        let receipt = Receipt { entries: vec![place], heads: Heads::default(), stamps: Vec::new() };
+        let event = Event {
+            office: office_id(RECIPIENT),
+            incarnation: Incarnation::FIRST,
+            seq: Seq(seq),
+            prev,
+            claimed_at: DAY,
+            kind: Kind::Receipt,
+            urgency: Urgency::Normal,
+            to: vec![Addressee { office: office_id(SENDER), counter: Counter(seq) }],
+            seen: Vec::new(),
+            blobs: Vec::new(),
+            body: Body::Receipt(receipt).encode().expect("a body"),
+            sealed: None,
+            content: None,
+        };
+        let event = seal(event, &key(RECIPIENT)).expect("a sound event");
+        self.receipts = (seq, event.id());
+        let verifier = Verifier::new(registry("nats://127.0.0.1:1"));
+        let pack = Message::Pack(vec![PackItem::new(0, event.bytes())]).encode();
+        let opened = inbound::open(&verifier, &pack).expect("a pack");
+        self.step(Input::Delivered { relay: relay(), delivery: Delivery(seq), opened })
+    }
+}
+
+fn is_offered(effects: &[Effect], one: Opening) -> bool {
+    let blob = one.enclosure.blob;
+    effects.iter().any(|effect| matches!(effect, Effect::OfferBlob { blob: found, .. } if *found == blob))
+}
+
+fn released(effects: &[Effect]) -> Vec<BlobRef> {
+    let released = effects.iter().filter_map(|effect| match effect {
+        Effect::Release { blobs, .. } => Some(blobs.clone()),
+        _ => None,
+    });
+    released.flatten().collect()
+}
+
 /// The relay says why, people can read it, and it is asked ever more seldom.
 #[test]
 fn attachment_that_a_relay_does_not_take_is_offered_ever_more_seldom_and_said() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let database = folder.path().join("tram.db");
-    let store = Store::open(&database).expect("a store");
-    let (registry, me) = (registry("nats://127.0.0.1:1"), office_id(SENDER));
-    let mut node = Node::open(store, key(SENDER), registry, me, [1; 32], DAY).expect("a node");
+    let mut outbox = Outbox::new();
     let one = opening(1);
-    let kept = node.step(vec![Input::Enclosed { ticket: Ticket(1), opening: one }], DAY).expect("a step");
-    assert_eq!(kept, [Effect::Answer { ticket: Ticket(1), answer: Answer::Kept }]);
-    let dispatch = Box::new(Dispatch::unsigned(manifest(SENDER, 7, Urgency::Normal, one.file)));
-    let to = vec![office_id(RECIPIENT)];
-    let command = Command::Dispatch { by: None, to, dispatch, reference_only: true };
-    let mut effects = node
-        .step(vec![Input::Connected(relay()), Input::Command { ticket: Ticket(2), command }], DAY)
-        .expect("a step");
-    let (blob, mut now, mut waits) = (one.enclosure.blob, DAY, Vec::new());
+    let mut effects = outbox.sends(7, Urgency::Normal, one);
+    let mut waits = Vec::new();
     for _ in 0..6 {
-        assert!(effects.contains(&Effect::OfferBlob { relay: relay(), blob }), "{effects:?}");
-        let offered = Offered::Refused("larger than the 5 bytes set aside here".to_owned());
-        let after = node.step(vec![Input::Offered { relay: relay(), blob, offered }], now).expect("a step");
-        assert!(!after.iter().any(|effect| matches!(effect, Effect::OfferBlob { .. })), "at once: {after:?}");
-        let again = node.wakeup().expect("it is tried again");
-        waits.push(again.since(now));
-        now = again;
-        effects = node.step(vec![Input::Tick], now).expect("a step");
+        assert!(is_offered(&effects, one), "{effects:?}");
+        let after = outbox.offered(one, Offered::Refused("attachments-full: 5 bytes wait here".to_owned()));
+        assert!(!is_offered(&after, one), "at once: {after:?}");
+        let again = outbox.node.wakeup().expect("it is tried again");
+        waits.push(again.since(outbox.now));
+        outbox.now = again;
+        effects = outbox.step(Input::Tick);
     }
     assert!(waits.windows(2).all(|pair| pair[1] > pair[0]), "{waits:?}");
-    let reader = node::store::Reader::open(&database).expect("a reader");
-    let why = reader.why(&DocumentId::new([7; 16]), now).expect("readable").expect("it is there");
+    let reader = node::store::Reader::open(&outbox.folder.path().join("tram.db")).expect("a reader");
+    let why = reader.why(&DocumentId::new([7; 16]), outbox.now).expect("readable").expect("it is there");
     assert_eq!((why[0].cause, why[0].who), ("refused-by-relay", "relay-operator"));
     let reason = why[0].reason.as_deref().unwrap_or_default();
-    assert!(reason.contains("larger than the 5 bytes"), "{reason}");
+    assert!(reason.starts_with("attachments-full: "), "{reason}");
+}
+
+#[test]
+fn relay_may_let_go_of_an_attachment_once_every_document_with_it_has_its_receipt() {
+    let mut outbox = Outbox::new();
+    let (one, other) = (opening(1), opening(2));
+    let (first, second, third) = (outbox.leaves(1, one), outbox.leaves(2, one), outbox.leaves(3, other));
+    assert!(released(&outbox.is_receipted(1, first)).is_empty(), "another document waits with it");
+    assert_eq!(released(&outbox.is_receipted(3, third)), [other.enclosure.blob]);
+    assert_eq!(released(&outbox.is_receipted(2, second)), [one.enclosure.blob]);
+}
+
+/// The relay may never have heard of it, and this station may have been killed meanwhile.
+#[test]
+fn relay_is_told_with_every_connection_until_it_has_answered() {
+    let mut outbox = Outbox::new();
+    let one = opening(1);
+    let blob = one.enclosure.blob;
+    let first = outbox.leaves(1, one);
+    outbox.step(Input::Disconnected(relay()));
+    assert!(released(&outbox.is_receipted(1, first)).is_empty(), "nobody is there to be told");
+    assert_eq!(released(&outbox.starts_again()), [blob]);
+    assert_eq!(released(&outbox.starts_again()), [blob]);
+    outbox.step(Input::Released { relay: relay(), blobs: vec![blob] });
+    assert!(released(&outbox.starts_again()).is_empty());
+}
+
+/// Otherwise the word that came late would let go of what waits again.
+#[test]
+fn attachment_that_is_sent_again_is_offered_again_and_not_forgotten() {
+    let mut outbox = Outbox::new();
+    let one = opening(1);
+    let blob = one.enclosure.blob;
+    let first = outbox.leaves(1, one);
+    assert_eq!(released(&outbox.is_receipted(1, first)), [blob]);
+    assert!(is_offered(&outbox.sends(2, Urgency::Express, one), one), "the relay may have let go of it");
+    outbox.step(Input::Released { relay: relay(), blobs: vec![blob] });
+    let left = outbox.offered(one, Offered::Lacks(Vec::new()));
+    assert!(left.iter().any(|effect| matches!(effect, Effect::Publish { .. })), "{left:?}");
+    assert!(released(&outbox.starts_again()).is_empty(), "the second document waits with it");
+}
+
+fn limits(blob_bytes_max: u64, office_fingerprint: u64) -> BlobLimits {
+    BlobLimits { blob_bytes_max, office_bytes_max: u64::MAX, office_bytes_used: 0, office_fingerprint }
+}
+
+/// A restore, or chunks that came late, made one of the two forget.
+#[test]
+fn relay_lets_go_of_what_the_station_does_not_know_that_it_keeps() {
+    let mut outbox = Outbox::new();
+    let (one, other) = (opening(1).enclosure.blob, opening(2).enclosure.blob);
+    outbox.leaves(1, opening(1));
+    let same = outbox.step(Input::Takes { relay: relay(), limits: limits(u64::MAX, fingerprint(&one)) });
+    assert!(same.is_empty(), "{same:?}");
+    let both = fingerprint(&one) ^ fingerprint(&other);
+    let asked = outbox.step(Input::Takes { relay: relay(), limits: limits(u64::MAX, both) });
+    assert_eq!(asked, [Effect::AskKept { relay: relay(), after: None }]);
+    let told = outbox.step(Input::Keeps { relay: relay(), blobs: vec![one, other] });
+    assert_eq!(told, [Effect::Release { relay: relay(), blobs: vec![other] }]);
+    let many = vec![one; KEPT_MAX];
+    let more = outbox.step(Input::Keeps { relay: relay(), blobs: many });
+    assert_eq!(more, [Effect::AskKept { relay: relay(), after: Some(one) }]);
+}
+
+/// The event went over another relay, and its receipt came before the upload to this one had ended.
+#[test]
+fn upload_that_nobody_waits_for_any_more_is_stopped_before_the_relay_lets_go() {
+    let mut outbox = Outbox::new();
+    let one = opening(1);
+    let first = outbox.leaves(1, one);
+    outbox.step(Input::Disconnected(relay()));
+    outbox.now = outbox.now.plus(Millis::HOUR);
+    let mut offered = outbox.step(Input::Connected(relay()));
+    offered.extend(outbox.step(Input::Tick));
+    assert!(is_offered(&offered, one), "{offered:?}");
+    assert!(released(&outbox.is_receipted(1, first)).is_empty(), "chunks are on their way");
+    let stopped = outbox.offered(one, Offered::Lacks(vec![0, 1]));
+    assert_eq!(released(&stopped), [one.enclosure.blob]);
+    assert!(!stopped.iter().any(|effect| matches!(effect, Effect::StoreChunk { .. })), "{stopped:?}");
+}
+
+#[test]
+fn attachment_that_no_relay_takes_is_refused_before_anything_is_recorded() {
+    let mut outbox = Outbox::new();
+    let one = opening(1);
+    let found = one.enclosure.blob.length;
+    let limits = |blob_bytes_max| limits(blob_bytes_max, 0);
+    outbox.step(Input::Takes { relay: relay(), limits: limits(found - 1) });
+    let refused = outbox.sends(1, Urgency::Express, one);
+    let refusal = Refusal::AttachmentTooLarge { office: None, found, max: found - 1 };
+    assert_eq!(refused, [Effect::Answer { ticket: Ticket(2), answer: Answer::Refused(refusal) }]);
+    // The operator has set it higher since.
+    outbox.step(Input::Takes { relay: relay(), limits: limits(found) });
+    assert!(is_offered(&outbox.sends(1, Urgency::Express, one), one));
 }

@@ -194,7 +194,7 @@ async fn serve_blobs(client: async_nats::Client) -> Result<(), async_nats::Error
     let mut requests = client.subscribe("t.rq.*.blob").await?;
     while let Some(message) = requests.next().await {
         let reply = match parse_blob_message(&message.payload)? {
-            BlobRequest::Offer { blob } => {
+            BlobRequest::Offer { blob, .. } => {
                 let missing = |index: &u32| !chunks.contains_key(&(blob.hash, *index));
                 BlobReply::Missing { chunks: (0..blob.chunks()).filter(missing).collect() }
             }
@@ -206,6 +206,11 @@ async fn serve_blobs(client: async_nats::Client) -> Result<(), async_nats::Error
                 Some(bytes) => BlobReply::Chunk { bytes: bytes.clone() },
                 None => BlobReply::Absent,
             },
+            BlobRequest::Release { .. } => BlobReply::Released,
+            // A relay that knows nothing of that.
+            BlobRequest::Limits | BlobRequest::Kept { .. } => {
+                BlobReply::Refused { reason: "the request cannot be read".to_owned() }
+            }
         };
         if let Some(to) = message.reply {
             client.publish(to, encode_blob_message(&reply).into()).await?;

@@ -293,12 +293,7 @@ pub async fn courier_export<W: Write>(
         Ok(())
     })
     .await?;
-    let limits = &config.limits;
-    let content = Content::open_to_read(
-        &config.data_dir.join("content"),
-        limits.content_bytes_max,
-        limits.partial_bytes_max,
-    )?;
+    let content = Content::open_to_read(&config.data_dir.join("content"), config.limits.content())?;
     for blob in blobs {
         if content.chunk(&blob, 0)?.is_none() {
             exported.missing_attachments += 1;

@@ -13,6 +13,7 @@ use schema::trust::CertificateHash;
 use serde::Deserialize;
 
 use crate::admission::Quota;
+use crate::content::ContentLimits;
 use crate::step::Limits;
 
 /// Most root certificates that are pinned: one, its successor, and room for a mistake.
@@ -127,10 +128,11 @@ pub struct LimitSettings {
     pub mailbox_messages_max: u32,
     /// Most bytes in quarantine; the oldest give way, because their senders still have them.
     pub quarantine_bytes_max: u64,
-    /// Most bytes of complete attachments; the oldest give way, because their senders still have them.
+    /// Most bytes of attachments, complete or not. Copies give way, the one that was used the longest ago first; what offices here have sent
+    /// and has no receipt yet does not: then further ones are refused, and the last tenth is for express documents.
     pub content_bytes_max: u64,
-    /// Most bytes of incomplete attachments of one uploader.
-    pub partial_bytes_max: u64,
+    /// Of them, most bytes kept for one office. Prevents one office that sends to stations which are off from taking everybody's room.
+    pub content_office_bytes_max: u64,
     /// Most connections to the supervised server at once.
     pub connections_max: u32,
     /// Most mailboxes; the server refuses the 1,001st consumer of a stream unless told otherwise.
@@ -157,7 +159,7 @@ impl Default for LimitSettings {
             quarantine_bytes_max: 256 * MIB,
             content_bytes_max: 20 * GIB,
             // Three of the largest.
-            partial_bytes_max: 7 * GIB,
+            content_office_bytes_max: 7 * GIB,
             connections_max: 2_500,
             mailboxes_max: 2_000,
             office_events_per_hour: core.office.events_per_hour,
@@ -169,6 +171,11 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
+    /// The bounds of the content store.
+    pub fn content(&self) -> ContentLimits {
+        ContentLimits { bytes_max: self.content_bytes_max, office_bytes_max: self.content_office_bytes_max }
+    }
+
     /// The bounds of the core.
     pub fn core(&self) -> Limits {
         Limits {

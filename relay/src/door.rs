@@ -15,14 +15,12 @@ use schema::pack::{MESSAGE_BYTES_MAX, Message};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::content::Content;
+use crate::content::{Content, Source};
 use crate::status::{Book, Status};
 use crate::worker::{CourierAnswer, CourierPack};
 
 /// Largest record of a courier file, in bytes.
 const RECORD_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
-/// Under whose name chunks from courier files are collected.
-const FROM_COURIER: &str = "courier";
 
 /// What the door needs.
 pub(crate) struct Door {
@@ -110,7 +108,8 @@ async fn courier(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes)
         Record::Chunk { blob, index, bytes } => {
             let content = Arc::clone(&door.content);
             let stored =
-                tokio::task::spawn_blocking(move || content.store(FROM_COURIER, &blob, index, &bytes)).await;
+                tokio::task::spawn_blocking(move || content.store(Source::Courier, &blob, index, &bytes))
+                    .await;
             match stored {
                 Ok(Ok(())) => Json(CourierAnswer::Kept).into_response(),
                 Ok(Err(error)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),

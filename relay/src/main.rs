@@ -303,13 +303,29 @@ fn describe(status: &Status) -> String {
     }
     let _ = writeln!(
         text,
-        "attachments: {} ({} bytes); guard resets: {}; server restarts: {}; alarms: {}",
+        "attachments: {} ({} bytes, {} wait for receipts), {} bytes set aside for what is coming; guard resets: {}; \
+         server restarts: {}; alarms: {}",
         status.content_blobs,
         status.content_bytes,
+        status.content_held_bytes,
+        status.content_partial_bytes,
         status.guard_resets,
         status.server_restarts,
         status.alarms_total
     );
+    if let Some(since) = status.content_full_since_ms {
+        let since = time(i64::try_from(since / 1000).unwrap_or_default());
+        let _ = writeln!(
+            text,
+            "attachments are refused since {since}: everything here waits for receipts; raise `content_bytes_max`"
+        );
+    }
+    for office in &status.content_offices_full {
+        let _ = writeln!(
+            text,
+            "attachments of office {office} are refused: it has used `content_office_bytes_max`"
+        );
+    }
     for alarm in status.alarms.iter().rev().take(10) {
         let at = time(i64::try_from(alarm.at_ms / 1000).unwrap_or_default());
         let _ = writeln!(text, "alarm {at} {}: {}", alarm.sort, alarm.text);

@@ -15,6 +15,7 @@ use async_nats::jetstream::message::{AckKind, PublishMessage};
 use async_nats::jetstream::{self};
 use futures_util::{FutureExt as _, StreamExt as _};
 use schema::blob::{BlobRef, BlobRequest, encode_blob_message};
+use schema::event::Urgency;
 use schema::id::{BlobHash, RegionId};
 use schema::pack::Message;
 use schema::wire;
@@ -175,7 +176,10 @@ async fn keep_link(
     let Some(peer) = pushing.peers.peer(&region) else { return };
     let subject = wire::peer_blob_request(&pushing.config.region);
     let nothing = BlobRef { hash: BlobHash::new([0; 32]), length: 1 };
-    let question = bytes::Bytes::from(encode_blob_message(&BlobRequest::Offer { blob: nothing }));
+    let question = bytes::Bytes::from(encode_blob_message(&BlobRequest::Offer {
+        blob: nothing,
+        urgency: Urgency::Normal,
+    }));
     loop {
         let connected = state.borrow_and_update().connected;
         let up = connected && {

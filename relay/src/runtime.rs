@@ -113,13 +113,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let reloads = reload.subscribe();
     let keeper =
         Arc::new(Keeper::new(Arc::clone(&config), registry, reload, key.public_key(), Arc::clone(&book)));
-    let content = Arc::new(Content::open(
-        &config.data_dir.join("content"),
-        config.limits.content_bytes_max,
-        config.limits.partial_bytes_max,
-    )?);
-    let (blobs, bytes) = content.size();
-    book.change(|status| (status.content_blobs, status.content_bytes) = (blobs, bytes));
+    let content = Arc::new(Content::open(&config.data_dir.join("content"), config.limits.content())?);
+    book.content(content.size());
     let listener = tokio::net::TcpListener::bind(config.status)
         .await
         .map_err(|source| RunError::Door { address: config.status, source })?;

@@ -14,7 +14,7 @@ use schema::time::Millis;
 use schema::wire;
 use tokio::sync::Semaphore;
 
-use crate::content::{Content, ContentError, FROM_PEERS};
+use crate::content::{Content, ContentError, NoRoom, Offered, Source};
 use crate::pusher::Peers;
 use crate::registry::{Asker, Keeper};
 use crate::status::{Book, now_ms};
@@ -44,7 +44,16 @@ pub(crate) async fn serve(serving: Arc<Serving>, client: Client) -> Result<(), a
     }
     let mut requests = futures_util::stream::select_all(subscriptions);
     let gate = Arc::new(Semaphore::new(ANSWERS_AT_ONCE));
-    while let Some(request) = requests.next().await {
+    let mut known = serving.keeper.subscribe();
+    loop {
+        let request = tokio::select! {
+            request = requests.next() => request,
+            Ok(()) = known.changed() => {
+                serving.release_others().await;
+                continue;
+            }
+        };
+        let Some(request) = request else { return Ok(()) };
         let Some(reply) = request.reply else { continue };
         let Ok(permit) = Arc::clone(&gate).acquire_owned().await else { return Ok(()) };
         let (serving, client) = (Arc::clone(&serving), client.clone());
@@ -66,7 +75,6 @@ pub(crate) async fn serve(serving: Arc<Serving>, client: Client) -> Result<(), a
             drop(permit);
         });
     }
-    Ok(())
 }
 
 /// What is asked about.
@@ -96,20 +104,39 @@ impl Serving {
             }
         };
         match (request, asker) {
-            (BlobRequest::Offer { blob }, Asker::Office(office)) => {
-                let uploader = office.to_string();
-                match self.blocking(move |content| content.missing(&uploader, &blob)).await {
-                    Ok(chunks) => BlobReply::Missing { chunks },
+            (BlobRequest::Offer { blob, urgency }, Asker::Office(office)) => {
+                let office = *office;
+                let offered = self.blocking(move |content| content.offer(office, &blob, urgency)).await;
+                match offered {
+                    Ok(Offered { missing, began }) => {
+                        if began && !urgency.overtakes() {
+                            self.book.content_has_room(&office);
+                        }
+                        BlobReply::Missing { chunks: missing }
+                    }
                     Err(refused) => refused,
                 }
             }
             (BlobRequest::Store { blob, index, bytes }, Asker::Office(office)) => {
-                let uploader = office.to_string();
-                let stored =
-                    self.blocking(move |content| content.store(&uploader, &blob, index, &bytes)).await;
-                let (blobs, bytes) = self.content.size();
-                self.book.change(|status| (status.content_blobs, status.content_bytes) = (blobs, bytes));
+                let source = Source::Office(*office);
+                let stored = self.blocking(move |content| content.store(source, &blob, index, &bytes)).await;
+                self.book.content(self.content.size());
                 stored.map_or_else(|refused| refused, |()| BlobReply::Stored)
+            }
+            (BlobRequest::Release { blobs }, Asker::Office(office)) => {
+                let office = *office;
+                let release = move |content: &Content| {
+                    for blob in &blobs {
+                        content.release(office, blob);
+                    }
+                    Ok(())
+                };
+                let released = self.blocking(release).await;
+                self.book.content(self.content.size());
+                released.map_or_else(|refused| refused, |()| BlobReply::Released)
+            }
+            (BlobRequest::Limits, Asker::Office(office)) => {
+                BlobReply::Limits { limits: self.content.limits_for(office) }
             }
             (BlobRequest::Fetch { blob, index, sender }, asker) => {
                 match self.blocking(move |content| content.chunk(&blob, index)).await {
@@ -118,11 +145,31 @@ impl Serving {
                     Err(refused) => refused,
                 }
             }
-            // Also how a peer tests the line.
-            (BlobRequest::Offer { .. } | BlobRequest::Store { .. }, Asker::Peer(_)) => {
-                BlobReply::Refused { reason: "peers fetch attachments; they do not bring them".to_owned() }
+            (BlobRequest::Kept { after }, Asker::Office(office)) => {
+                BlobReply::Kept { blobs: self.content.kept_for(*office, after) }
             }
+            // Also how a peer tests the line.
+            (
+                BlobRequest::Offer { .. }
+                | BlobRequest::Store { .. }
+                | BlobRequest::Release { .. }
+                | BlobRequest::Limits
+                | BlobRequest::Kept { .. },
+                Asker::Peer(_),
+            ) => BlobReply::Refused { reason: "peers fetch attachments; they do not bring them".to_owned() },
         }
+    }
+
+    /// Offices that are served elsewhere now cannot say that they need their attachments no more.
+    async fn release_others(&self) {
+        let (registry, me) = (self.keeper.registry(), self.me.clone());
+        let release = move |content: &Content| {
+            content.release_others(|office| registry.directory().home_regions(office).contains(&me));
+            Ok(())
+        };
+        // It fails at no disk: what cannot be removed is found again at the next start.
+        let _ = self.blocking(release).await;
+        self.book.content(self.content.size());
     }
 
     async fn blocking<T: Send + 'static>(
@@ -134,17 +181,26 @@ impl Serving {
         match done {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                if matches!(error, ContentError::Disk { .. }) {
-                    tracing::error!(error = &error as &dyn std::error::Error, "content store");
-                }
-                Err(BlobReply::Refused { reason: error.to_string() })
+                let reason = match &error {
+                    ContentError::NoRoom(why @ (NoRoom::Full { .. } | NoRoom::Quota { .. })) => {
+                        self.book.content_is_full(why);
+                        error.to_string()
+                    }
+                    ContentError::Disk { source, .. } => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "content store");
+                        let full = source.kind() == std::io::ErrorKind::StorageFull;
+                        if full { format!("no-room: {error}: {source}") } else { error.to_string() }
+                    }
+                    _ => error.to_string(),
+                };
+                Err(BlobReply::Refused { reason })
             }
             Err(error) => Err(BlobReply::Refused { reason: error.to_string() }),
         }
     }
 
     /// Asks the sender's home regions, or over a third relay when none of them is in reach; keeps what they
-    /// give.
+    /// give, if there is room.
     async fn ask_peers(
         self: &Arc<Self>,
         asker: &Asker,
@@ -163,12 +219,26 @@ impl Serving {
             };
             let Ok(BlobReply::Chunk { bytes }) = parse_blob_message(&answer.payload) else { continue };
             let kept = bytes.clone();
-            let stored = self.blocking(move |content| content.store(FROM_PEERS, &blob, index, &kept)).await;
-            match stored {
-                Ok(()) => return BlobReply::Chunk { bytes },
-                Err(reason) => {
-                    tracing::warn!(%region, blob = %blob.hash, index, ?reason, "a peer's chunk is not kept");
+            let content = Arc::clone(&self.content);
+            let store = move || content.store(Source::Peers, &blob, index, &kept);
+            match tokio::task::spawn_blocking(store).await {
+                Ok(Ok(())) => return BlobReply::Chunk { bytes },
+                // Without room, or a disk, to keep it: whoever asks gets it all the same, and looks at its hash.
+                Ok(Err(ContentError::NoRoom(why))) => {
+                    tracing::debug!(%region, %why, "a peer's chunk is handed on and not kept");
+                    return BlobReply::Chunk { bytes };
                 }
+                Ok(Err(error @ ContentError::Disk { .. })) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a peer's chunk is handed on and not kept"
+                    );
+                    return BlobReply::Chunk { bytes };
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%region, blob = %blob.hash, index, %error, "a peer's chunk is not taken");
+                }
+                Err(error) => tracing::error!(%error, "keeping a peer's chunk panicked"),
             }
         }
         BlobReply::Absent

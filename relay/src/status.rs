@@ -1,10 +1,12 @@
 //! What the relay knows about itself, and its loopback door.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use schema::id::OfficeId;
 use serde::{Deserialize, Serialize};
 
+use crate::content::{ContentSize, NoRoom};
 use crate::step::{Alarm, Tally};
 use crate::streams::StreamStatus;
 
@@ -16,7 +18,7 @@ const ALARMS_MAX: usize = 100;
 pub struct AlarmEntry {
     /// Milliseconds since 1970.
     pub at_ms: u64,
-    /// `fork`, `contested-key`, `contradicting-list`, `no-room`, `guard-reset`, `server` or `trouble`.
+    /// `fork`, `contested-key`, `contradicting-list`, `no-room`, `attachments-full`, `attachment-quota`, `guard-reset`, `server` or `trouble`.
     pub sort: String,
     /// In words.
     pub text: String,
@@ -72,6 +74,14 @@ pub struct Status {
     pub content_bytes: u64,
     /// How many they are.
     pub content_blobs: u64,
+    /// Of these bytes, those that are kept until their recipients have given receipts. The others give way.
+    pub content_held_bytes: u64,
+    /// Bytes set aside for attachments that are not complete yet.
+    pub content_partial_bytes: u64,
+    /// Since when attachments that are not express are refused because everything here is waited for, in milliseconds since 1970.
+    pub content_full_since_ms: Option<u64>,
+    /// Offices whose attachments are refused because they have used their share.
+    pub content_offices_full: BTreeSet<String>,
     /// Alarms since the start.
     pub alarms_total: u64,
     /// The newest ones.
@@ -138,6 +148,42 @@ impl Book {
     pub(crate) fn trouble(&self, text: String) {
         tracing::warn!(%text, "trouble with a NATS server");
         self.alarm("trouble", text);
+    }
+
+    pub(crate) fn content(&self, size: ContentSize) {
+        let mut status = self.lock();
+        status.content_blobs = size.blobs;
+        status.content_bytes = size.bytes;
+        status.content_held_bytes = size.held_bytes;
+        status.content_partial_bytes = size.partial_bytes;
+    }
+
+    /// An attachment was refused: an alarm once, until one is taken again.
+    pub(crate) fn content_is_full(&self, why: &NoRoom) {
+        let sort = {
+            let mut status = self.lock();
+            match why {
+                NoRoom::Quota { office, .. } => {
+                    status.content_offices_full.insert(office.to_string()).then_some("attachment-quota")
+                }
+                NoRoom::Full { .. } if status.content_full_since_ms.is_none() => {
+                    status.content_full_since_ms = Some(now_ms());
+                    Some("attachments-full")
+                }
+                NoRoom::Full { .. } | NoRoom::TooLarge { .. } => None,
+            }
+        };
+        if let Some(sort) = sort {
+            tracing::error!(%why, "attachments are refused");
+            self.alarm(sort, why.to_string());
+        }
+    }
+
+    /// An attachment that is not express was taken from this office.
+    pub(crate) fn content_has_room(&self, office: &OfficeId) {
+        let mut status = self.lock();
+        status.content_full_since_ms = None;
+        status.content_offices_full.remove(&office.to_string());
     }
 
     pub(crate) fn tally(&self, tally: &Tally) {

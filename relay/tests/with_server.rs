@@ -15,7 +15,8 @@ use country::{
 };
 use futures_util::future::join_all;
 use relay::admin;
-use schema::blob::{BlobRef, BlobReply, BlobRequest, CHUNK_BYTES};
+use schema::blob::{BlobLimits, BlobRef, BlobReply, BlobRequest, CHUNK_BYTES, fingerprint};
+use schema::event::Urgency;
 use schema::id::BlobHash;
 use schema::pack::{Message, PackItem};
 use schema::registry::talk::{
@@ -339,7 +340,7 @@ async fn attachment_brought_in_one_region_is_fetched_in_another_by_hash() {
     let bytes = vec![7; CHUNK_BYTES as usize * 2 + 5];
     let blob = BlobRef { hash: BlobHash::new(Sha256::digest(&bytes).into()), length: bytes.len() as u64 };
     assert_eq!(
-        sender.blob(&BlobRequest::Offer { blob }).await,
+        sender.blob(&BlobRequest::Offer { blob, urgency: Urgency::Normal }).await,
         Some(BlobReply::Missing { chunks: vec![0, 1, 2] })
     );
     let absent = far.blob(&BlobRequest::Fetch { blob, index: 0, sender: office(1) }).await;
@@ -348,7 +349,10 @@ async fn attachment_brought_in_one_region_is_fetched_in_another_by_hash() {
         let request = BlobRequest::Store { blob, index, bytes: chunk.to_vec().into() };
         assert_eq!(sender.blob(&request).await, Some(BlobReply::Stored));
     }
-    assert_eq!(sender.blob(&BlobRequest::Offer { blob }).await, Some(BlobReply::Missing { chunks: vec![] }));
+    assert_eq!(
+        sender.blob(&BlobRequest::Offer { blob, urgency: Urgency::Normal }).await,
+        Some(BlobReply::Missing { chunks: vec![] })
+    );
     let mut fetched = Vec::new();
     for index in 0..blob.chunks() {
         match far.blob(&BlobRequest::Fetch { blob, index, sender: office(1) }).await {
@@ -361,6 +365,100 @@ async fn attachment_brought_in_one_region_is_fetched_in_another_by_hash() {
     a.stop().await;
     let kept = far.blob(&BlobRequest::Fetch { blob, index: 0, sender: office(1) }).await;
     assert!(matches!(kept, Some(BlobReply::Chunk { .. })));
+    b.stop().await;
+}
+
+/// Bytes that are their own, and how they are named.
+fn attachment(fill: u8, length: usize) -> (Vec<u8>, BlobRef) {
+    let bytes = vec![fill; length];
+    let blob = BlobRef { hash: BlobHash::new(Sha256::digest(&bytes).into()), length: length as u64 };
+    (bytes, blob)
+}
+
+async fn brings(
+    from: &OfficeClient,
+    (bytes, blob): (Vec<u8>, BlobRef),
+    urgency: Urgency,
+) -> Option<BlobReply> {
+    let offered = from.blob(&BlobRequest::Offer { blob, urgency }).await;
+    if offered != Some(BlobReply::Missing { chunks: vec![0] }) {
+        return offered;
+    }
+    from.blob(&BlobRequest::Store { blob, index: 0, bytes: bytes.into() }).await
+}
+
+/// Everything that a relay has is waited for: bulk is refused with words, at both ends, and express, receipts and what peers have go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_whose_attachments_are_all_waited_for_takes_no_more_bulk_and_still_takes_express_and_events() {
+    let Some(country) = Country::new() else { return };
+    let limits = "[limits]\ncontent_bytes_max = 1000\ncontent_office_bytes_max = 800\n";
+    let (a, b) = (country.start_with("a", limits).await, country.start("b").await);
+    let (one, two) = (country.office(1, "a").await, country.office(2, "a").await);
+    let far = country.office(3, "b").await;
+    let status = || async { a.status().await.expect("a status") };
+    let refused = |reply: Option<BlobReply>| match reply {
+        Some(BlobReply::Refused { reason }) => reason.split(':').next().unwrap_or_default().to_owned(),
+        other => panic!("taken: {other:?}"),
+    };
+
+    let takes = BlobLimits {
+        blob_bytes_max: 720,
+        office_bytes_max: 800,
+        office_bytes_used: 0,
+        office_fingerprint: 0,
+    };
+    assert_eq!(one.blob(&BlobRequest::Limits).await, Some(BlobReply::Limits { limits: takes }));
+    let large = brings(&one, attachment(1, 721), Urgency::Express).await;
+    assert_eq!(refused(large), "attachment-too-large");
+    let first = attachment(1, 600);
+    assert_eq!(brings(&one, first.clone(), Urgency::Normal).await, Some(BlobReply::Stored));
+    let quota = brings(&one, attachment(2, 200), Urgency::Urgent).await;
+    assert_eq!(refused(quota), "attachment-quota");
+    assert_eq!(brings(&two, attachment(3, 300), Urgency::Normal).await, Some(BlobReply::Stored));
+    let full = brings(&two, attachment(4, 50), Urgency::Normal).await;
+    assert_eq!(refused(full), "attachments-full");
+    let told = status().await;
+    assert_eq!((told.content_held_bytes, told.content_full_since_ms.is_some()), (900, true));
+    assert!(told.content_offices_full.contains(&office(1).to_string()), "{told:?}");
+    let sorts: Vec<_> = told.alarms.iter().map(|alarm| alarm.sort.as_str()).collect();
+    assert_eq!(sorts, ["attachment-quota", "attachments-full"]);
+
+    assert_eq!(brings(&two, attachment(5, 100), Urgency::Express).await, Some(BlobReply::Stored));
+    let event = event(1, 1, &[2], b"bien nhan");
+    one.publish(&pack(&[&event])).await;
+    two.expect(event.id()).await;
+    // What comes from another region is handed on although there is no room to keep it.
+    let (bytes, blob) = attachment(6, 500);
+    assert_eq!(brings(&far, (bytes.clone(), blob), Urgency::Normal).await, Some(BlobReply::Stored));
+    eventually("the other region is in reach", || async {
+        one.blob(&BlobRequest::Fetch { blob, index: 0, sender: office(3) }).await
+            == Some(BlobReply::Chunk { bytes: bytes.clone().into() })
+    })
+    .await;
+    assert_eq!(status().await.content_bytes, 1000);
+
+    let kept = one.blob(&BlobRequest::Kept { after: None }).await;
+    assert_eq!(kept, Some(BlobReply::Kept { blobs: vec![first.1] }));
+    let takes = BlobLimits { office_bytes_used: 600, office_fingerprint: fingerprint(&first.1), ..takes };
+    assert_eq!(one.blob(&BlobRequest::Limits).await, Some(BlobReply::Limits { limits: takes }));
+    let kept = one.blob(&BlobRequest::Kept { after: Some(first.1) }).await;
+    assert_eq!(kept, Some(BlobReply::Kept { blobs: vec![] }));
+
+    // Receipts have come: there is room again, through a restart too.
+    assert_eq!(one.blob(&BlobRequest::Release { blobs: vec![first.1] }).await, Some(BlobReply::Released));
+    assert_eq!(status().await.content_held_bytes, 400);
+    a.stop().await;
+    let a = country.start_with("a", limits).await;
+    assert_eq!(a.status().await.expect("a status").content_held_bytes, 400);
+    let two = country.office(2, "a").await;
+    let kept = two.blob(&BlobRequest::Fetch { blob: first.1, index: 0, sender: office(1) }).await;
+    assert!(matches!(kept, Some(BlobReply::Chunk { .. })), "a copy, as long as there is room: {kept:?}");
+    assert_eq!(brings(&two, attachment(4, 320), Urgency::Normal).await, Some(BlobReply::Stored));
+    let gone = two.blob(&BlobRequest::Fetch { blob: first.1, index: 0, sender: office(1) }).await;
+    assert_eq!(gone, Some(BlobReply::Absent));
+    let status = a.status().await.expect("a status");
+    assert_eq!((status.content_held_bytes, status.content_full_since_ms), (720, None));
+    a.stop().await;
     b.stop().await;
 }
 

@@ -12,6 +12,7 @@ use minicbor::{Decode, Decoder, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::cose::infallible;
+use crate::event::Urgency;
 use crate::id::{BlobHash, FileHash, OfficeId};
 
 /// Size of a chunk, in bytes. On a 64 kbit/s line one chunk takes eight seconds, which bounds how long an express
@@ -145,6 +146,9 @@ pub enum BlobRequest {
         /// The attachment.
         #[n(0)]
         blob: BlobRef,
+        /// How urgent the document is that names it: a relay that is full still takes express.
+        #[n(1)]
+        urgency: Urgency,
     },
     /// Keep this chunk.
     #[n(1)]
@@ -172,6 +176,49 @@ pub enum BlobRequest {
         #[n(2)]
         sender: OfficeId,
     },
+    /// Every recipient of what I sent with these has given a receipt: you need not keep them for me.
+    #[n(3)]
+    Release {
+        /// The attachments; at most [`BLOBS_MAX`].
+        #[cbor(n(0), decode_with = "few_blobs")]
+        blobs: Vec<BlobRef>,
+    },
+    /// What do you take from me?
+    #[n(4)]
+    Limits,
+    /// What do you keep for me? In order, those after this one; from the beginning when there is none.
+    #[n(5)]
+    Kept {
+        /// The last one of the answer before.
+        #[n(0)]
+        after: Option<BlobRef>,
+    },
+}
+
+/// Most attachments in one answer to [`BlobRequest::Kept`].
+pub const KEPT_MAX: usize = 256;
+
+/// What a relay takes of one office's attachments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct BlobLimits {
+    /// The largest blob, in bytes.
+    #[n(0)]
+    pub blob_bytes_max: u64,
+    /// Most bytes that are kept for the office until their recipients have given receipts; nine tenths of it for what is not express.
+    #[n(1)]
+    pub office_bytes_max: u64,
+    /// How many of them are used.
+    #[n(2)]
+    pub office_bytes_used: u64,
+    /// Of what is kept for the office: the [`fingerprint`]s of its attachments, combined by exclusive or.
+    #[n(3)]
+    pub office_fingerprint: u64,
+}
+
+/// Tells which attachments a relay keeps without naming them all; no defence against anybody.
+pub fn fingerprint(blob: &BlobRef) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *blob.hash.as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// What the relay answers.
@@ -204,6 +251,23 @@ pub enum BlobReply {
         #[n(0)]
         reason: String,
     },
+    /// They are kept for this office no more.
+    #[n(5)]
+    Released,
+    /// What it takes.
+    #[n(6)]
+    Limits {
+        /// From this office.
+        #[n(0)]
+        limits: BlobLimits,
+    },
+    /// What is kept for this office, or set aside for what it is bringing.
+    #[n(7)]
+    Kept {
+        /// At most [`KEPT_MAX`]; when it is as many, there may be more.
+        #[cbor(n(0), decode_with = "kept_blobs")]
+        blobs: Vec<BlobRef>,
+    },
 }
 
 /// Largest request or reply, in bytes.
@@ -223,6 +287,18 @@ pub fn parse_blob_message<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, m
         return Err(minicbor::decode::Error::message("bytes after the message").at(d.position()));
     }
     Ok(message)
+}
+
+fn few_blobs<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Vec<BlobRef>, minicbor::decode::Error> {
+    let count = d.array()?.filter(|count| *count <= BLOBS_MAX as u64);
+    let count = count.ok_or_else(|| minicbor::decode::Error::message("more than 50 attachments"))?;
+    (0..count).map(|_| d.decode()).collect()
+}
+
+fn kept_blobs<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Vec<BlobRef>, minicbor::decode::Error> {
+    let count = d.array()?.filter(|count| *count <= KEPT_MAX as u64);
+    let count = count.ok_or_else(|| minicbor::decode::Error::message("more than 256 attachments"))?;
+    (0..count).map(|_| d.decode()).collect()
 }
 
 fn chunk_numbers<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Vec<u32>, minicbor::decode::Error> {

@@ -787,7 +787,7 @@ mod attachments {
             |bytes: &[u8]| parse_blob_message::<BlobRequest>(bytes).map(drop).map_err(|e| e.to_string());
         let big = vec![0x82; BLOB_MESSAGE_BYTES_MAX + 1];
         assert_eq!(error(&big), Err("decode error: larger than a chunk and its envelope".to_owned()));
-        let mut bytes = encode_blob_message(&BlobRequest::Offer { blob: blob(1) });
+        let mut bytes = encode_blob_message(&BlobRequest::Offer { blob: blob(1), urgency: Urgency::Normal });
         bytes.push(0);
         assert!(error(&bytes).is_err_and(|words| words.contains("bytes after the message")));
         assert!(error(b"").is_err());

@@ -11,11 +11,11 @@ use std::path::PathBuf;
 
 use ed25519_dalek::Signer as _;
 use fixture::*;
-use schema::blob::{BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
+use schema::blob::{BlobLimits, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::body::Body;
 use schema::courier::{CourierReader, CourierWriter, Record};
 use schema::directory::{DirectoryDelta, DirectorySnapshot, open_directory, sign_directory};
-use schema::event::{Event, Kind, Proof, RecordedEvent, UnverifiedEvent, seal};
+use schema::event::{Event, Kind, Proof, RecordedEvent, UnverifiedEvent, Urgency, seal};
 use schema::id::{EventId, hex};
 use schema::pack::{Message, Notice, PackItem};
 use schema::time::Millis;
@@ -78,12 +78,15 @@ fn records() -> Vec<Record> {
 
 fn requests() -> Vec<(&'static str, BlobRequest)> {
     vec![
-        ("blob-request-offer", BlobRequest::Offer { blob: blob(0x77) }),
+        ("blob-request-offer", BlobRequest::Offer { blob: blob(0x77), urgency: Urgency::Express }),
         (
             "blob-request-store",
             BlobRequest::Store { blob: blob(0x77), index: 1, bytes: b"%PDF-1.7".to_vec().into() },
         ),
         ("blob-request-fetch", BlobRequest::Fetch { blob: blob(0x77), index: 1, sender: SENDER }),
+        ("blob-request-release", BlobRequest::Release { blobs: vec![blob(0x77)] }),
+        ("blob-request-limits", BlobRequest::Limits),
+        ("blob-request-kept", BlobRequest::Kept { after: Some(blob(0x77)) }),
     ]
 }
 
@@ -94,6 +97,19 @@ fn replies() -> Vec<(&'static str, BlobReply)> {
         ("blob-reply-chunk", BlobReply::Chunk { bytes: b"%PDF-1.7".to_vec().into() }),
         ("blob-reply-absent", BlobReply::Absent),
         ("blob-reply-refused", BlobReply::Refused { reason: "the chunk has another length".to_owned() }),
+        ("blob-reply-released", BlobReply::Released),
+        ("blob-reply-kept", BlobReply::Kept { blobs: vec![blob(0x77)] }),
+        (
+            "blob-reply-limits",
+            BlobReply::Limits {
+                limits: BlobLimits {
+                    blob_bytes_max: 1 << 31,
+                    office_bytes_max: 1 << 32,
+                    office_bytes_used: 7,
+                    office_fingerprint: 0x7777,
+                },
+            },
+        ),
     ]
 }
 

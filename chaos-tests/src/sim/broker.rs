@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use relay::guard::{Sequences, Verdict, judge};
+use schema::blob::BlobRef;
+use schema::id::OfficeId;
 use schema::time::Millis;
 
 /// How long a consumer waits for an acknowledgement before it delivers again, in milliseconds.
@@ -130,6 +132,23 @@ impl Stream {
 pub(super) struct Content {
     /// Chunks by attachment.
     pub(super) chunks: BTreeMap<schema::id::BlobHash, BTreeMap<u32, Bytes>>,
-    /// Attachments whose hash was checked.
-    pub(super) whole: BTreeSet<schema::id::BlobHash>,
+    /// For which offices each attachment is kept.
+    pub(super) held: BTreeMap<BlobRef, BTreeSet<OfficeId>>,
+}
+
+impl Content {
+    pub(super) fn held_for(&self, office: &OfficeId) -> Vec<BlobRef> {
+        self.held.iter().filter(|(_, offices)| offices.contains(office)).map(|(blob, _)| *blob).collect()
+    }
+
+    /// An office needs it no more. This relay has never any room to spare: what nobody needs is gone at once.
+    pub(super) fn release(&mut self, office: &OfficeId, blob: &BlobRef) {
+        if let Some(holders) = self.held.get_mut(blob) {
+            holders.remove(office);
+            if holders.is_empty() {
+                self.held.remove(blob);
+                self.chunks.remove(&blob.hash);
+            }
+        }
+    }
 }

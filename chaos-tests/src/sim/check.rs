@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::Node;
-use node::store::openings;
+use node::store::{KeptFor, openings};
 use schema::blob::BlobRef;
 use schema::body::{Ask, Body, Judgement, Place, Status};
 use schema::event::RecordedEvent;
@@ -370,6 +370,7 @@ impl World<'_> {
         self.clones_are_alarmed()?;
         self.receipts_mean_held()?;
         self.senders_know_what_arrived()?;
+        self.relays_will_let_go()?;
         self.check_work()?;
         for station in &self.stations {
             let Some(node) = &station.node else { continue };
@@ -385,6 +386,35 @@ impl World<'_> {
                 let found =
                     format!("{} has no receipt of {} for event {}", station.office, row.to, row.place.id);
                 return Err(Violation { promise: "P5", found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever a relay keeps for an office waits for a receipt, or the office's station knows that it has to tell the relay: otherwise it
+    /// would be kept for ever.
+    pub(super) fn relays_will_let_go(&self) -> Result<(), Violation> {
+        for relay in &self.relays {
+            for (blob, offices) in &relay.content.held {
+                for office in offices {
+                    let stations = self.stations.iter().filter(|station| station.office == *office);
+                    let mut known = false;
+                    for node in stations.filter_map(|station| station.node.as_ref()) {
+                        let in_vain =
+                            node.store().kept_in_vain(KeptFor::At(&relay.region)).map_err(unreadable)?;
+                        known |= in_vain.iter().any(|(_, kept)| kept == blob);
+                        for row in sent_rows(node)?.iter().filter(|row| row.open) {
+                            known |= blobs_of(node, row.position)?.contains(blob);
+                        }
+                    }
+                    if !known {
+                        let (region, blob) = (&relay.region, blob.hash);
+                        let found = format!(
+                            "relay {region} keeps attachment {blob} for {office}, which does not know it"
+                        );
+                        return Err(Violation { promise: "P5", found });
+                    }
+                }
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use node::sealing::open_contents;
 use node::step::{Came, Delivery, Effect, Found, Input, Offered, PublishOutcome};
+use schema::blob::{BlobLimits, fingerprint};
 use schema::id::{BlobHash, OfficeId};
 use schema::inbound;
 use schema::time::Millis;
@@ -64,6 +65,8 @@ impl World<'_> {
                 self.at(delay, Event::Inputs(number, epoch, vec![Input::Examined { blob, found }]));
             }
             Effect::OfferBlob { ref relay, .. }
+            | Effect::Release { ref relay, .. }
+            | Effect::AskKept { ref relay, .. }
             | Effect::StoreChunk { ref relay, .. }
             | Effect::FetchChunk { ref relay, .. } => {
                 let relay = self.relay_of(relay);
@@ -177,23 +180,51 @@ impl World<'_> {
         let answered = self.relays[relay].relay.is_some() && self.passes(number, relay);
         let input = match *effect {
             Effect::OfferBlob { blob, .. } => {
-                let content = &self.relays[relay].content;
-                let here = content.chunks.get(&blob.hash);
-                let missing: Vec<u32> = (0..blob.chunks())
-                    .filter(|_| !content.whole.contains(&blob.hash))
-                    .filter(|index| here.is_none_or(|here| !here.contains_key(index)))
-                    .collect();
-                let offered = if answered { Offered::Lacks(missing) } else { Offered::Unknown };
+                let offered = match answered {
+                    false => Offered::Unknown,
+                    true if self.faulty && chance(&mut self.rng, 30) => {
+                        Offered::Refused("attachments-full: everything here waits for receipts".to_owned())
+                    }
+                    true => {
+                        let content = &mut self.relays[relay].content;
+                        let office = self.stations[number].office;
+                        content.held.entry(blob).or_default().insert(office);
+                        let here = content.chunks.get(&blob.hash);
+                        let lacks = |index: &u32| here.is_none_or(|here| !here.contains_key(index));
+                        Offered::Lacks((0..blob.chunks()).filter(lacks).collect())
+                    }
+                };
                 Input::Offered { relay: region, blob, offered }
             }
-            Effect::StoreChunk { blob, index, .. } => {
+            Effect::AskKept { .. } => {
+                if !answered {
+                    return;
+                }
+                let office = self.stations[number].office;
+                Input::Keeps { relay: region, blobs: self.relays[relay].content.held_for(&office) }
+            }
+            Effect::Release { ref blobs, .. } => {
+                if !answered {
+                    return;
+                }
+                let office = self.stations[number].office;
+                for blob in blobs {
+                    self.relays[relay].content.release(&office, blob);
+                }
+                // The relay has done it, and nobody may ever hear of it.
+                if !self.passes(number, relay) {
+                    return;
+                }
+                Input::Released { relay: region, blobs: blobs.clone() }
+            }
+            Effect::StoreChunk { blob, index, urgency, .. } => {
                 if answered && let Some(bytes) = self.stations[number].contents.chunk(&blob.hash, index) {
                     self.relays[relay].content.chunks.entry(blob.hash).or_default().insert(index, bytes);
                 }
                 // The edge offers again after each run.
                 let delay = if answered { 1 } else { TIME_OUT_MS };
                 let station = number;
-                let effect = Effect::OfferBlob { relay: region, blob };
+                let effect = Effect::OfferBlob { relay: region, blob, urgency };
                 self.at(delay, Event::Blob { relay, station, epoch, effect });
                 return;
             }
@@ -220,6 +251,32 @@ impl World<'_> {
         };
         let delay = if answered { self.delay() } else { TIME_OUT_MS };
         self.at(delay, Event::Inputs(number, epoch, vec![input]));
+    }
+
+    /// The link asks what the relay takes, at each connection and once a day.
+    pub(super) fn ask_limits(&mut self, relay: usize, number: usize) {
+        if self.relays[relay].relay.is_none() || !self.passes(number, relay) {
+            return;
+        }
+        let station = &self.stations[number];
+        let held = self.relays[relay].content.held_for(&station.office);
+        let limits = BlobLimits {
+            blob_bytes_max: u64::MAX,
+            office_bytes_max: u64::MAX,
+            office_bytes_used: held.iter().map(|blob| blob.length).sum(),
+            office_fingerprint: held.iter().fold(0, |all, blob| all ^ fingerprint(blob)),
+        };
+        let (epoch, region) = (station.epoch, self.relays[relay].region.clone());
+        let delay = self.delay();
+        self.at(delay, Event::Inputs(number, epoch, vec![Input::Takes { relay: region, limits }]));
+    }
+
+    pub(super) fn ask_all_limits(&mut self) {
+        for station in 0..self.stations.len() {
+            for relay in self.stations[station].linked.clone() {
+                self.ask_limits(relay, station);
+            }
+        }
     }
 
     fn chunk_at(&mut self, relay: usize, hash: &BlobHash, index: u32) -> Option<Bytes> {

@@ -186,6 +186,7 @@ impl World<'_> {
             let delay = self.delay();
             self.talk_in(1, Holder::Station(station), Holder::Relay(relay));
             self.at(delay, Event::Inputs(station, epoch, vec![Input::Connected(region)]));
+            self.ask_limits(relay, station);
             self.poll_in(delay + 1, relay, station);
         }
     }
@@ -410,6 +411,9 @@ fn kind_of(input: &Input) -> String {
         Input::Enclosed { .. } => "enclosed".to_owned(),
         Input::Examined { found, .. } => format!("examined {found:?}"),
         Input::Offered { offered, .. } => format!("offered: {offered:?}"),
+        Input::Takes { limits, .. } => format!("takes {limits:?}"),
+        Input::Keeps { blobs, .. } => format!("keeps {}", blobs.len()),
+        Input::Released { blobs, .. } => format!("released {}", blobs.len()),
         Input::SealingKeyRenewed { .. } => "sealing key renewed".to_owned(),
         Input::Registry { items, .. } => format!("registry, {} new items", items.len()),
         Input::Tick => "tick".to_owned(),

@@ -417,7 +417,12 @@ impl<'a> World<'a> {
             Event::Retire(station) => self.retire(station)?,
             Event::Heal => self.heal()?,
             Event::Look => {
-                self.quiet = self.is_quiet()?;
+                let quiet = self.is_quiet()?;
+                self.quiet = quiet && self.relays_will_let_go().is_ok();
+                if quiet && !self.quiet {
+                    // The day on which every link asks what its relay keeps comes before the end.
+                    self.ask_all_limits();
+                }
                 self.at(LOOK_EVERY_MS, Event::Look);
             }
         }

@@ -21,6 +21,7 @@ impl From<Refusal> for Problem {
             Refusal::UnknownRecipient { .. } => (UNPROCESSABLE, "unknown-recipient"),
             Refusal::NotEnrolled { .. } => (UNPROCESSABLE, "not-enrolled"),
             Refusal::NoSealingKey { .. } => (StatusCode::CONFLICT, "no-sealing-key"),
+            Refusal::AttachmentTooLarge { .. } => (UNPROCESSABLE, "attachment-too-large"),
             Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
             Refusal::Unsigned => (UNPROCESSABLE, "unsigned"),
             Refusal::SameNumber { .. } => (StatusCode::CONFLICT, "number-sent"),
@@ -151,6 +152,20 @@ fn told_of(refusal: &Refusal) -> Option<Told> {
         Refusal::AttachmentMissing { hash } => {
             Told { vi: format!("Tệp có mã băm {hash}"), en: format!("The file with hash {hash}") }
         }
+        Refusal::AttachmentTooLarge { office, found, max } => Told {
+            vi: match office {
+                Some(office) => {
+                    format!("Nơi nhận {office} nhận tệp tối đa {max} byte; tệp đã mã hóa có {found} byte")
+                }
+                None => format!("Trạm chuyển tiếp nhận tệp tối đa {max} byte; tệp đã mã hóa có {found} byte"),
+            },
+            en: match office {
+                Some(office) => format!(
+                    "Recipient {office} takes files of at most {max} bytes; the sealed file has {found}"
+                ),
+                None => format!("The relay takes files of at most {max} bytes; the sealed file has {found}"),
+            },
+        },
         Refusal::SignatureInvalid { number, why } => Told {
             vi: format!("Chữ ký thứ {number}: {}", why.told(Language::Vietnamese)),
             en: format!("Signature {number}: {}", why.told(Language::English)),

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use minicbor::bytes::ByteVec;
-use schema::blob::{BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
+use schema::blob::{BlobLimits, BlobRef, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
 use schema::event::Urgency;
 use schema::id::RegionId;
 use schema::inbound::{Opened, Refused};
@@ -46,6 +46,8 @@ const PUBLISHES_MAX: usize = 16;
 const CHUNKS_MAX: usize = 16;
 /// How long the line is kept free after the last chunk of an express document: its event or its receipt is about to follow.
 const EXPRESS_LINGERS: Duration = Duration::from_secs(1);
+/// How often the relay is asked what it takes and keeps, beside at the beginning of each connection.
+const LIMITS_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// A message that the core has not acknowledged after this time is forgotten here; the relay delivers it
 /// again.
 const UNACKED_FORGOTTEN: Duration = Duration::from_secs(600);
@@ -70,6 +72,9 @@ struct Unacked {
 enum Done {
     Publish { job: Job, bytes: usize, took: Duration, outcome: PublishOutcome },
     Offer { blob: BlobRef, offered: Offered },
+    Release { blobs: Vec<BlobRef>, released: bool },
+    Limits { limits: Option<BlobLimits> },
+    Kept { blobs: Option<Vec<BlobRef>> },
     Store { blob: BlobRef, urgency: Urgency, bytes: usize, took: Duration, stored: bool },
     Fetch { job: Job, took: Duration, answered: bool, came: Came },
 }
@@ -120,6 +125,8 @@ struct Carrier<'a> {
     express: usize,
     /// What follows them, the receipt above all, is waited for until then.
     express_until: Instant,
+    /// When the relay is asked what it takes.
+    limits_at: Instant,
     unacked: BTreeMap<Delivery, Unacked>,
     unacked_bytes: usize,
     /// The server's last "permissions violation" for a publish: it explains publishes that are never
@@ -141,6 +148,7 @@ struct Promised {
 
 /// Chunks of one attachment that the core gave together.
 struct Run {
+    urgency: Urgency,
     left: usize,
     stored: usize,
 }
@@ -174,6 +182,7 @@ pub(super) async fn carry(
         fetch_pace: Pace::of_chunks(CHUNKS_MAX),
         express: 0,
         express_until: Instant::now(),
+        limits_at: Instant::now(),
         unacked: BTreeMap::new(),
         unacked_bytes: 0,
         not_permitted: None,
@@ -207,6 +216,10 @@ impl Carrier<'_> {
             self.start();
             let now = Instant::now();
             self.forget_unacked(now);
+            if self.limits_at <= now {
+                self.limits_at = now + LIMITS_EVERY;
+                self.start_limits();
+            }
             let rests_until = *self.setting.rests_until.borrow();
             let wake_at = match mailbox.next(self.unacked_bytes, rests_until, now) {
                 Next::Lost(words) => return Ended::NoMailbox(words),
@@ -214,7 +227,7 @@ impl Carrier<'_> {
                 Next::Wait(until) if self.waiting() > 0 && now < self.express_until => {
                     until.min(self.express_until)
                 }
-                Next::Wait(until) => until,
+                Next::Wait(until) => until.min(self.limits_at),
                 Next::Pull => {
                     if let Err(error) = consumer.request_batch(Mailbox::request(), reply.clone()).await {
                         return Ended::LineLost(error.to_string());
@@ -355,12 +368,13 @@ impl Carrier<'_> {
                 self.promised.publications.insert(*publication);
                 self.publishes.push_back(job);
             }
-            Job::Offer(blob) => {
+            Job::Offer { blob, .. } => {
                 self.promised.offers.insert(*blob);
                 self.requests.push_back(job);
             }
+            Job::Release(_) | Job::AskKept(_) => self.requests.push_back(job),
             Job::Store { blob, urgency, .. } => {
-                let run = Run { left: 0, stored: 0 };
+                let run = Run { urgency: *urgency, left: 0, stored: 0 };
                 self.promised.stores.entry(*blob).or_insert(run).left += 1;
                 self.stores.push(*urgency, job);
             }
@@ -381,8 +395,12 @@ impl Carrier<'_> {
             self.start_publish(job);
         }
         while let Some(job) = self.requests.pop_front() {
-            if let Job::Offer(blob) = job {
-                self.start_offer(blob);
+            match job {
+                Job::Offer { blob, urgency } => self.start_offer(blob, urgency),
+                Job::Release(blobs) => self.start_release(blobs),
+                Job::AskKept(after) => self.start_kept(after),
+                // These have lanes of their own.
+                Job::Publish { .. } | Job::Ack(_) | Job::Store { .. } | Job::Fetch { .. } => {}
             }
         }
         while self.promised.storing < self.store_pace.window() && self.publishes.is_empty() {
@@ -447,10 +465,40 @@ impl Carrier<'_> {
         }));
     }
 
-    fn start_offer(&mut self, blob: BlobRef) {
+    fn start_limits(&mut self) {
         let asker = self.asker(patience(self.upload_bytes));
         self.under_way.push(Box::pin(async move {
-            let offered = match asker.ask(&BlobRequest::Offer { blob }).await {
+            let limits = match asker.ask(&BlobRequest::Limits).await {
+                Some(BlobReply::Limits { limits }) => Some(limits),
+                _ => None,
+            };
+            Done::Limits { limits }
+        }));
+    }
+
+    fn start_kept(&mut self, after: Option<BlobRef>) {
+        let asker = self.asker(patience(self.upload_bytes));
+        self.under_way.push(Box::pin(async move {
+            let blobs = match asker.ask(&BlobRequest::Kept { after }).await {
+                Some(BlobReply::Kept { blobs }) => Some(blobs),
+                _ => None,
+            };
+            Done::Kept { blobs }
+        }));
+    }
+
+    fn start_release(&mut self, blobs: Vec<BlobRef>) {
+        let asker = self.asker(patience(self.upload_bytes));
+        self.under_way.push(Box::pin(async move {
+            let reply = asker.ask(&BlobRequest::Release { blobs: blobs.clone() }).await;
+            Done::Release { blobs, released: matches!(reply, Some(BlobReply::Released)) }
+        }));
+    }
+
+    fn start_offer(&mut self, blob: BlobRef, urgency: Urgency) {
+        let asker = self.asker(patience(self.upload_bytes));
+        self.under_way.push(Box::pin(async move {
+            let offered = match asker.ask(&BlobRequest::Offer { blob, urgency }).await {
                 Some(BlobReply::Missing { chunks }) => Offered::Lacks(chunks),
                 Some(BlobReply::Refused { reason }) => Offered::Refused(reason),
                 _ => Offered::Unknown,
@@ -487,7 +535,7 @@ impl Carrier<'_> {
                     tracing::warn!(blob = %blob.hash, index, reason, "the relay refused a chunk");
                     false
                 }
-                Some(BlobReply::Chunk { .. } | BlobReply::Absent) | None => false,
+                Some(_) | None => false,
             };
             done(stored)
         }));
@@ -548,6 +596,13 @@ impl Carrier<'_> {
                 self.promised.offers.remove(&blob);
                 Some(Input::Offered { relay, blob, offered })
             }
+            Done::Release { blobs, released } => released.then_some(Input::Released { relay, blobs }),
+            Done::Kept { blobs } => Some(Input::Keeps { relay, blobs: blobs? }),
+            Done::Limits { limits } => {
+                let limits = limits?;
+                self.setting.board.change(&relay, |report| report.takes = Some(limits));
+                Some(Input::Takes { relay, limits })
+            }
             Done::Store { blob, urgency, bytes, took, stored } => {
                 self.express_ended(urgency);
                 self.upload_bytes -= bytes;
@@ -563,7 +618,7 @@ impl Carrier<'_> {
                 if run.left > 0 {
                     return None;
                 }
-                let progressed = run.stored > 0;
+                let (progressed, urgency) = (run.stored > 0, run.urgency);
                 self.promised.stores.remove(&blob);
                 if !progressed {
                     // A relay that takes nothing is not asked in a circle: the core comes back later.
@@ -571,7 +626,7 @@ impl Carrier<'_> {
                 }
                 // The run is over: the relay says what it still lacks.
                 self.promised.offers.insert(blob);
-                self.requests.push_back(Job::Offer(blob));
+                self.requests.push_back(Job::Offer { blob, urgency });
                 None
             }
             Done::Fetch { job, took, answered, came } => {

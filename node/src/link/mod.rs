@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What the core may rely on: after [`Input::Connected`], every [`Effect::Publish`], [`Effect::OfferBlob`]
-//! and [`Effect::FetchChunk`] is answered exactly once, and every run of [`Effect::StoreChunk`] by one
+//! and [`Effect::FetchChunk`] (not [`Effect::Release`] and [`Effect::AskKept`]) is answered exactly once, and every run of [`Effect::StoreChunk`] by one
 //! [`Input::Offered`], either with what the relay said or, when the line was lost, with "unknown" before
 //! [`Input::Disconnected`]. So the core needs no timer of its own for an answer of the link.
 //!
@@ -33,7 +33,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use bytes::Bytes;
-use schema::blob::BlobRef;
+use schema::blob::{BlobLimits, BlobRef};
 use schema::event::Urgency;
 use schema::id::{OfficeId, RegionId};
 use schema::time::Millis;
@@ -84,7 +84,16 @@ pub enum Job {
     /// [`Effect::Ack`].
     Ack(Delivery),
     /// [`Effect::OfferBlob`].
-    Offer(BlobRef),
+    Offer {
+        /// The attachment.
+        blob: BlobRef,
+        /// How urgent it is.
+        urgency: Urgency,
+    },
+    /// [`Effect::Release`].
+    Release(Vec<BlobRef>),
+    /// [`Effect::AskKept`].
+    AskKept(Option<BlobRef>),
     /// [`Effect::StoreChunk`].
     Store {
         /// The attachment.
@@ -115,7 +124,9 @@ impl Job {
                 (relay, Self::Publish { publication, message_id, message })
             }
             Effect::Ack { relay, delivery } => (relay, Self::Ack(delivery)),
-            Effect::OfferBlob { relay, blob } => (relay, Self::Offer(blob)),
+            Effect::OfferBlob { relay, blob, urgency } => (relay, Self::Offer { blob, urgency }),
+            Effect::Release { relay, blobs } => (relay, Self::Release(blobs)),
+            Effect::AskKept { relay, after } => (relay, Self::AskKept(after)),
             Effect::StoreChunk { relay, blob, index, urgency } => {
                 (relay, Self::Store { blob, index, urgency })
             }
@@ -130,15 +141,16 @@ impl Job {
         })
     }
 
-    /// What the core is told when the job cannot be done. A lost acknowledgement needs no word: the relay
-    /// delivers again.
+    /// What the core is told when the job cannot be done. A lost acknowledgement needs no word, because the relay
+    /// delivers again; nor does a lost release or
+    /// question, because the next connection brings it again.
     pub fn failed(&self, relay: &RegionId) -> Option<Input> {
         Some(match self {
             Self::Publish { publication, .. } => {
                 Input::Published { publication: *publication, outcome: PublishOutcome::Unknown }
             }
-            Self::Ack(_) => return None,
-            Self::Offer(blob) | Self::Store { blob, .. } => {
+            Self::Ack(_) | Self::Release(_) | Self::AskKept(_) => return None,
+            Self::Offer { blob, .. } | Self::Store { blob, .. } => {
                 Input::Offered { relay: relay.clone(), blob: *blob, offered: Offered::Unknown }
             }
             Self::Fetch { blob, index, .. } => {
@@ -180,6 +192,8 @@ pub struct LinkReport {
     pub last_error: Option<String>,
     /// How far the relay's clock was from this machine's when it was last asked.
     pub clock: Option<ClockReading>,
+    /// What it takes of this office's attachments, as of the last connection.
+    pub takes: Option<BlobLimits>,
 }
 
 /// How all links stand.
@@ -245,6 +259,7 @@ pub async fn run(setting: LinkSetting, inputs: Inputs, mut jobs: mpsc::Receiver<
         since: crate::runtime::now().0,
         last_error: None,
         clock: None,
+        takes: None,
     };
     board.0.lock().unwrap_or_else(PoisonError::into_inner).insert(relay.clone(), report);
     match url.parse::<ServerAddr>() {
@@ -493,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn every_job_but_an_ack_is_answered_when_it_fails() {
+    fn every_job_that_is_awaited_is_answered_when_it_fails() {
         let blob = BlobRef { hash: BlobHash::new([1; 32]), length: 1 };
         let publish =
             Job::Publish { publication: Publication(7), message_id: String::new(), message: Bytes::new() };
@@ -504,11 +519,13 @@ mod tests {
         );
         assert!(unknown, "{failed:?}");
         let urgency = Urgency::Normal;
-        for job in [Job::Offer(blob), Job::Store { blob, index: 0, urgency }] {
+        for job in [Job::Offer { blob, urgency }, Job::Store { blob, index: 0, urgency }] {
             assert!(matches!(job.failed(&relay()), Some(Input::Offered { offered: Offered::Unknown, .. })));
         }
         let fetch = Job::Fetch { blob, index: 3, sender: OfficeId::new([2; 16]), urgency };
         assert!(matches!(fetch.failed(&relay()), Some(Input::Chunk { index: 3, came: Came::Absent, .. })));
         assert!(Job::Ack(Delivery(1)).failed(&relay()).is_none());
+        assert!(Job::Release(vec![blob]).failed(&relay()).is_none());
+        assert!(Job::AskKept(None).failed(&relay()).is_none());
     }
 }

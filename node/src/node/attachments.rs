@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schema::blob::{BLOB_BYTES_MAX, BlobRef};
+use schema::blob::{BLOB_BYTES_MAX, BLOBS_MAX, BlobRef, KEPT_MAX};
 use schema::body::{Place, SentPlace};
 use schema::event::{Event, Urgency};
-use schema::id::{Position, RegionId};
+use schema::exchange::Records as _;
+use schema::id::{Counter, Incarnation, OfficeId, Position, RegionId};
 use schema::mutant::{self, Mutant};
 use schema::time::Millis;
 
 use super::receive::owe;
 use super::{Node, StepError, Work};
 use crate::step::{Answer, Came, Effect, Found, Offered, Opening, Ticket};
-use crate::store::{AwaitedBlob, DueRow, StoreError, openings};
+use crate::store::{AwaitedBlob, DueRow, KeptFor, StoreError, openings};
 
 /// Attachments being uploaded to one relay at a time; an express document may start one more.
 pub const UPLOADS_MAX: usize = 2;
@@ -46,6 +47,10 @@ pub(super) struct Transfers {
     examining: BTreeMap<BlobRef, Look>,
     /// There is room for what else is awaited.
     refill: bool,
+    /// Relays keep these for this office, and every recipient has given a receipt.
+    to_release: BTreeSet<(RegionId, BlobRef)>,
+    /// Whether any relay keeps any; learnt when it is first asked.
+    kept_anywhere: Option<bool>,
 }
 
 /// Who waits for what is found.
@@ -191,7 +196,13 @@ impl Node {
                 return Ok(BlobsAt::UnderWay);
             }
         }
+        let position = rows.first().map(|row| row.position);
         for blob in blobs {
+            // Before the first chunk is there: whatever becomes of the upload, the relay is told one day that it may let go.
+            if let Some(position) = position {
+                self.store.note_kept(relay, blob, position)?;
+                self.transfers.kept_anywhere = Some(true);
+            }
             let key = (relay.clone(), *blob);
             let running = self
                 .transfers
@@ -211,7 +222,7 @@ impl Node {
                     let waiting = waiting.collect();
                     let upload = Upload { blob: *blob, urgency, complete_at: None, waiting };
                     self.transfers.uploads.insert(key, upload);
-                    work.effects.push(Effect::OfferBlob { relay: relay.clone(), blob: *blob });
+                    work.effects.push(Effect::OfferBlob { relay: relay.clone(), blob: *blob, urgency });
                     found = found.max(BlobsAt::UnderWay);
                 }
                 _ => {
@@ -234,6 +245,15 @@ impl Node {
         work: &mut Work,
     ) -> Result<(), StepError> {
         let key = (relay.clone(), blob);
+        if !self.transfers.uploads.contains_key(&key) {
+            return Ok(());
+        }
+        if self.store.is_kept_in_vain(relay, &blob)? {
+            // Receipts have come meanwhile, another way.
+            self.transfers.uploads.remove(&key);
+            self.transfers.to_release.insert(key);
+            return self.readmit(now);
+        }
         let Some(upload) = self.transfers.uploads.get_mut(&key) else {
             return Ok(());
         };
@@ -297,6 +317,84 @@ impl Node {
             self.store.schedule(&row, now.plus(QUEUE_WAIT_MS), attempts)?;
         }
         self.readmit(now)
+    }
+
+    /// A send has its receipt: perhaps it was the last one that its attachments were kept at relays for.
+    pub(super) fn receipted(
+        &mut self,
+        to: &OfficeId,
+        incarnation: Incarnation,
+        counter: Counter,
+    ) -> Result<(), StoreError> {
+        let kept = match self.transfers.kept_anywhere {
+            Some(kept) => kept,
+            None => self.store.is_anything_kept()?,
+        };
+        self.transfers.kept_anywhere = Some(kept);
+        if kept && let Some(row) = self.store.sent(to, incarnation, counter)? {
+            self.transfers.to_release.extend(self.store.kept_in_vain(KeptFor::Sent(row.position))?);
+        }
+        Ok(())
+    }
+
+    /// What a relay keeps and need not is told to it with every connection: a word that was lost comes again.
+    pub(super) fn release_again(&mut self, relay: &RegionId) -> Result<(), StoreError> {
+        let kept = self.store.kept_in_vain(KeptFor::At(relay))?;
+        self.transfers.to_release.extend(kept);
+        Ok(())
+    }
+
+    /// What a relay keeps for this office. A crash or a restore may have made this station forget some of it, and late chunks may have
+    /// reached a relay after it had let go: nobody else would ever tell it.
+    pub(super) fn keeps(
+        &mut self,
+        relay: &RegionId,
+        blobs: &[BlobRef],
+        work: &mut Work,
+    ) -> Result<(), StoreError> {
+        for blob in blobs {
+            if !self.store.is_kept(relay, blob)? {
+                self.transfers.to_release.insert((relay.clone(), *blob));
+            }
+        }
+        if blobs.len() >= KEPT_MAX {
+            let after = blobs.last().copied();
+            work.effects.push(Effect::AskKept { relay: relay.clone(), after });
+        }
+        Ok(())
+    }
+
+    /// Tells relays what they need not keep any more. One that is out of reach is told when it is back.
+    pub(super) fn release(&mut self, work: &mut Work) {
+        if self.transfers.to_release.is_empty() {
+            return;
+        }
+        let up = self.relays_up();
+        let mut told: BTreeMap<RegionId, Vec<BlobRef>> = BTreeMap::new();
+        for (relay, blob) in std::mem::take(&mut self.transfers.to_release) {
+            let key = (relay, blob);
+            // One that is on its way is stopped first: chunks that come later would have it kept again.
+            let is_under_way = self.transfers.uploads.get(&key).is_some_and(|up| up.complete_at.is_none());
+            if up.contains(&key.0) && !is_under_way {
+                // It is offered anew before it is relied on again.
+                self.transfers.uploads.remove(&key);
+                told.entry(key.0).or_default().push(blob);
+            }
+        }
+        for (relay, blobs) in told {
+            for blobs in blobs.chunks(BLOBS_MAX) {
+                work.effects.push(Effect::Release { relay: relay.clone(), blobs: blobs.to_vec() });
+            }
+        }
+    }
+
+    /// A relay keeps these no more; what was sent with them meanwhile is on its way there again.
+    pub(super) fn released(&mut self, relay: &RegionId, blobs: &[BlobRef]) -> Result<(), StoreError> {
+        for blob in blobs {
+            self.store.forget_kept(relay, blob)?;
+        }
+        self.transfers.kept_anywhere = None;
+        Ok(())
     }
 
     /// Begins to fetch an attachment when there is room; a more urgent one takes the place of the least urgent.

@@ -403,6 +403,7 @@ impl Node {
             self.publish(now, work)?;
         }
         self.fetch(now, work)?;
+        self.release(work);
         self.store.save_exchange(&self.exchange, &work.touched)?;
         self.look_at_outbox(now)
     }
@@ -431,6 +432,9 @@ impl Node {
             }
             Input::Examined { blob, found } => self.examined(blob, found, now, work)?,
             Input::Offered { relay, blob, offered } => self.upload(&relay, blob, offered, now, work)?,
+            Input::Takes { relay, limits } => self.takes(relay, limits, work)?,
+            Input::Keeps { relay, blobs } => self.keeps(&relay, &blobs, work)?,
+            Input::Released { relay, blobs } => self.released(&relay, &blobs)?,
             Input::SealingKeyRenewed { ticket } => {
                 let announced = self.announce_sealing_key(now, work)?;
                 work.effects.push(Effect::Answer { ticket, answer: Answer::SealingKey { announced } });
@@ -497,6 +501,9 @@ impl Node {
                 }
                 Change::Answered { from, .. } => {
                     work.touched.insert(*from);
+                }
+                Change::Receipted { to, incarnation, counter, .. } => {
+                    self.receipted(to, *incarnation, *counter)?;
                 }
                 Change::Case(case) => {
                     work.recalls |= case.progress.unconfirmed_recalls().next().is_some();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use schema::blob::BlobLimits;
 use schema::body::{SentPlace, TransportCode};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Records as _;
@@ -51,6 +52,8 @@ pub(super) struct Sending {
 #[derive(Default)]
 struct Link {
     up: bool,
+    /// What the relay takes of this office's attachments, as it said last.
+    takes: Option<BlobLimits>,
     /// When it went down; `None` before the first connection.
     down_at: Option<Millis>,
 }
@@ -85,12 +88,13 @@ impl Node {
     }
 
     pub(super) fn connected(&mut self, relay: RegionId, now: Millis) -> Result<(), StepError> {
-        let link = self.sending.links.entry(relay).or_default();
+        let link = self.sending.links.entry(relay.clone()).or_default();
         let long_away = link.down_at.is_none_or(|at| now.since(at) >= GREETING_AFTER_MS);
         link.up = true;
         // Backing off was for a line that was down; it is up.
         self.store.hasten(None, now)?;
         self.transfers.line_is_up(now);
+        self.release_again(&relay)?;
         if long_away {
             self.greet(now);
         }
@@ -117,6 +121,28 @@ impl Node {
         self.abandon_uploads(relay, None, now)?;
         self.transfers.line_is_down();
         Ok(())
+    }
+
+    pub(super) fn takes(
+        &mut self,
+        relay: RegionId,
+        limits: BlobLimits,
+        work: &mut Work,
+    ) -> Result<(), StoreError> {
+        self.release_again(&relay)?;
+        if self.store.kept_fingerprint(&relay)? != limits.office_fingerprint {
+            work.effects.push(Effect::AskKept { relay: relay.clone(), after: None });
+        }
+        self.sending.links.entry(relay).or_default().takes = Some(limits);
+        Ok(())
+    }
+
+    /// The largest attachment that any home relay takes, sealed, in bytes; `None` while one of them has not said.
+    pub(super) fn blob_bytes_max(&self) -> Option<u64> {
+        let home = self.registry.directory().home_regions(&self.exchange.me());
+        let taken = |region| self.sending.links.get(region)?.takes.map(|limits| limits.blob_bytes_max);
+        let taken: Option<Vec<u64>> = home.iter().map(taken).collect();
+        taken?.into_iter().max()
     }
 
     /// Home relays whose link is up, in the directory's order of preference.

@@ -74,8 +74,8 @@ impl Node {
             }
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
-        if let Some(office) = self.without_sealing_key(&drafts) {
-            return Ok(Answer::Refused(Refusal::NoSealingKey { office }));
+        if let Some(refusal) = self.cannot_leave(&drafts) {
+            return Ok(Answer::Refused(refusal));
         }
         let mut done = Done::default();
         for draft in &drafts {
@@ -114,8 +114,8 @@ impl Node {
             Ok(drafts) => drafts,
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
-        if let Some(office) = self.without_sealing_key(&drafts) {
-            return Ok(Answer::Refused(Refusal::NoSealingKey { office }));
+        if let Some(refusal) = self.cannot_leave(&drafts) {
+            return Ok(Answer::Refused(refusal));
         }
         let mut recipients = 0;
         for draft in &drafts {
@@ -166,6 +166,17 @@ impl Node {
         }
         work.recalls = false;
         Ok(())
+    }
+
+    /// Why drafts would never reach their recipients: that is said before they are recorded.
+    fn cannot_leave(&self, drafts: &[Draft]) -> Option<Refusal> {
+        if let Some(office) = self.without_sealing_key(drafts) {
+            return Some(Refusal::NoSealingKey { office });
+        }
+        let max = self.blob_bytes_max()?;
+        let mut blobs = drafts.iter().flat_map(|draft| &draft.blobs);
+        let found = blobs.find(|blob| blob.length > max)?.length;
+        Some(Refusal::AttachmentTooLarge { office: None, found, max })
     }
 
     /// The first signature of a person that would be invalid everywhere. One that nobody can tell about yet leaves.

@@ -162,6 +162,9 @@ fn bytes_of(input: &Input) -> usize {
         | Input::Enclosed { .. }
         | Input::Examined { .. }
         | Input::Offered { .. }
+        | Input::Takes { .. }
+        | Input::Keeps { .. }
+        | Input::Released { .. }
         | Input::SealingKeyRenewed { .. }
         | Input::Tick => 0,
     }

@@ -8,6 +8,7 @@ mod blobs;
 mod handled;
 mod inspect;
 mod judgements;
+mod kept;
 mod outbox;
 mod reader;
 mod records;
@@ -31,6 +32,7 @@ use schema::words::Bilingual;
 
 pub use blobs::{AwaitedBlob, Awaiting, openings};
 pub use inspect::{Inspection, Outline};
+pub use kept::KeptFor;
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, AttachmentState, AttachmentView, BookView, DifferenceView,

@@ -58,6 +58,10 @@ pub enum Command {
     },
 }
 
+fn taker(office: Option<OfficeId>) -> String {
+    office.map_or_else(|| "the relays of this office".to_owned(), |office| format!("office `{office}`"))
+}
+
 /// What decisions depend on besides the station's own state.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -146,6 +150,16 @@ pub enum Refusal {
     NoSealingKey {
         /// The recipient.
         office: OfficeId,
+    },
+    /// No relay of this office, or a recipient does not, takes so large an attachment.
+    #[error("a sealed attachment has {found} bytes, at most {max} are taken by {}", taker(*office))]
+    AttachmentTooLarge {
+        /// The recipient; none for the relays of this office.
+        office: Option<OfficeId>,
+        /// Its length in bytes.
+        found: u64,
+        /// The limit in bytes.
+        max: u64,
     },
     /// This office does not send to that one.
     #[error("this office is not entitled to send to office `{office}`")]
