@@ -279,6 +279,24 @@ CREATE TABLE opening (
     PRIMARY KEY (file, blob, length, identity)
 ) STRICT, WITHOUT ROWID;
 
+-- Which journal entries name which attachments, and of which document; none where nobody here could read it. What no document names
+-- that is kept here is not kept either.
+CREATE TABLE named (
+    blob     INTEGER NOT NULL REFERENCES blob,
+    position INTEGER NOT NULL REFERENCES journal,
+    issuer   BLOB    NOT NULL CHECK (length(issuer) = 16),
+    document BLOB    CHECK (length(document) = 16),
+    PRIMARY KEY (blob, position)
+) STRICT, WITHOUT ROWID;
+
+-- Documents whose content is erased here, and the entry that says so.
+CREATE TABLE erased (
+    issuer   BLOB    NOT NULL CHECK (length(issuer) = 16),
+    document BLOB    NOT NULL CHECK (length(document) = 16),
+    position INTEGER NOT NULL REFERENCES journal,
+    PRIMARY KEY (issuer, document)
+) STRICT, WITHOUT ROWID;
+
 -- Which held events wait for which attachments. Unreadable: it is here, and is not the file that the document names.
 CREATE TABLE awaited (
     blob        INTEGER NOT NULL REFERENCES blob,

@@ -152,6 +152,7 @@ table! {
         "instruction" => "lãnh đạo phân công", "assigned by the leader";
         "set-aside" => "bỏ qua thông tin về văn bản chưa có tại đây", "set aside what was said while the document is not here";
         "opinion" => "cho ý kiến", "an opinion on it";
+        "erased" => "đã tiêu hủy nội dung tại đơn vị này", "its content was erased at this office";
     }
 }
 
@@ -190,6 +191,8 @@ table! {
         "accepted-undetermined" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "instruction" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "opinion" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "erased" => "Nhật ký của đơn vị này; mã băm, chữ ký và dòng trong sổ vẫn giữ.",
+            "This station's own journal; hashes, signatures and the line in the register stay.";
     }
 }
 

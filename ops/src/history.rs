@@ -178,6 +178,9 @@ fn deed(deed: &Deed) -> String {
         Deed::PersonSet { person } => format!("{} may do and send: {}", person.name, allowed(person)),
         Deed::PersonRemoved { name } => format!("{name} works here no more"),
         Deed::SetAside { document, .. } => format!("set aside what was said about document {document}"),
+        Deed::Erased { issuer, document, erasure } => {
+            format!("erased the content of document {document} of office {issuer}: {}", erasure.decision)
+        }
         Deed::HighestStated { entry, .. } => {
             format!("highest number of `{}` in {} stated: {entry}", entry.book, entry.year)
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use schema::blob::{Enclosure, FILE_BYTES_MAX, FileRef};
+use schema::blob::{BlobRef, Enclosure, FILE_BYTES_MAX, FileRef};
 use schema::document::{Attachment, Secrecy};
 use schema::handling::Standing;
 use schema::id::{DocumentId, FileHash};
@@ -68,7 +69,9 @@ pub(super) async fn keep(
     }
     let file = FileRef { hash, length };
     let kept = (StatusCode::CREATED, Json(json!(file)));
-    if api.read(move |reader| reader.enclosure(&hash)).await?.is_some() {
+    if let Some(enclosure) = api.read(move |reader| reader.enclosure(&hash)).await?
+        && is_here(&api, enclosure.blob).await
+    {
         pass_over(length, body_of(request)).await?;
         return Ok(kept.into_response());
     }
@@ -82,10 +85,18 @@ pub(super) async fn keep(
         | Answer::Done(_)
         | Answer::Imported(_)
         | Answer::Incomplete
+        | Answer::Discarded(_)
         | Answer::SealingKey { .. } => {
             unreachable!("the core keeps what was sealed, or says why not")
         }
     }
+}
+
+/// Whether what the store says is here is on the disk; from now on it counts as brought just now.
+async fn is_here(api: &SharedApi, blob: BlobRef) -> bool {
+    let contents = Arc::clone(&api.contents);
+    let touched = tokio::task::spawn_blocking(move || contents.touch(&blob, SystemTime::now()));
+    matches!(touched.await, Ok(Ok(())))
 }
 
 /// Takes the file as it comes, and seals it on the way to the disk.
@@ -228,6 +239,7 @@ async fn attachment_of(
     match attachment.state {
         AttachmentState::Here => Ok((id, attachment)),
         AttachmentState::Arriving => Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
+        AttachmentState::Erased => Err(Problem::new(StatusCode::GONE, "content-erased")),
         AttachmentState::Unreadable => Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable")),
     }
 }

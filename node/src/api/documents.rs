@@ -271,6 +271,7 @@ pub(super) async fn send(
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Done(_)
         | Answer::Kept
+        | Answer::Discarded(_)
         | Answer::Incomplete
         | Answer::Imported(_)
         | Answer::SealingKey { .. } => {

@@ -470,6 +470,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "late": due.late,
         "due": due.due,
         "full_check": full_check,
+        "swept": api.contents.swept(),
         "key_protection": key_protection,
         "sealing": sealing::view(&api.sealing.held(), &api.keeper.registry(), &api.office, now()),
     });

@@ -165,7 +165,11 @@ impl Known<'_> {
         // The first attachment is the document itself.
         for (n, held) in (1..).zip(&self.view.attachments).skip(1) {
             let lines = vec![self.view.number.clone().unwrap_or_default()];
-            let awaited = (held.state != AttachmentState::Here).then_some("file-awaited");
+            let awaited = match held.state {
+                AttachmentState::Here => None,
+                AttachmentState::Erased => Some("file-erased"),
+                AttachmentState::Arriving | AttachmentState::Unreadable => Some("file-awaited"),
+            };
             let mut block = self.block("attachment", &seal, lines, awaited.as_slice());
             block["attachment"] = json!({ "n": n, "name": held.attachment.name });
             blocks.push(block);

@@ -125,6 +125,7 @@ impl Job {
             Effect::Answer { .. }
             | Effect::Rest { .. }
             | Effect::Examine { .. }
+            | Effect::Discard { .. }
             | Effect::Announce { .. }
             | Effect::KeyChanged { .. } => return None,
         })

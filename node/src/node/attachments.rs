@@ -13,7 +13,7 @@ use schema::time::Millis;
 use super::receive::owe;
 use super::{Node, StepError, Work};
 use crate::step::{Answer, Came, Effect, Found, Offered, Opening, Ticket};
-use crate::store::{AwaitedBlob, DueRow, StoreError, openings};
+use crate::store::{AwaitedBlob, Claim, DueRow, StoreError, openings};
 
 /// Attachments being uploaded to one relay at a time; an express document may start one more.
 pub const UPLOADS_MAX: usize = 2;
@@ -158,6 +158,10 @@ impl Node {
         }
         let openings = openings(version, event);
         for blob in &event.blobs {
+            // What was erased is not fetched again, whoever sends or gives back its document.
+            if self.store.claim_on(blob)? == Claim::Released {
+                continue;
+            }
             let opening = openings.iter().find(|opening| opening.enclosure.blob == *blob);
             let here = match opening {
                 Some(opening) => self.store.opens(opening)?,
@@ -186,12 +190,16 @@ impl Node {
         /// A relay that had an attachment this long ago is asked again before the event is sent again.
         const FRESH_MS: u64 = 30 * Millis::SECOND;
         let mut found = BlobsAt::Relay;
+        let mut offered = Vec::new();
         for blob in blobs {
-            if !self.store.has_blob(blob)? {
+            if self.store.has_blob(blob)? {
+                offered.push(blob);
+            } else if self.store.is_awaited(blob)? {
                 return Ok(BlobsAt::UnderWay);
             }
+            // Else it was erased, here or by whoever gave its event back: that goes alone.
         }
-        for blob in blobs {
+        for blob in offered {
             let key = (relay.clone(), *blob);
             let running = self
                 .transfers
@@ -313,6 +321,11 @@ impl Node {
             downloads.remove(&bulk);
         }
         downloads.insert(awaited.blob, Download::new(awaited, now));
+    }
+
+    /// Whether an attachment is being fetched, or looked at.
+    pub(super) fn is_fetched(&self, blob: &BlobRef) -> bool {
+        self.transfers.downloads.contains_key(blob) || self.transfers.examining.contains_key(blob)
     }
 
     fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! The station itself: [`Node::step`].
 
 mod attachments;
+mod erasing;
 mod heads;
 mod judging;
 mod lives;
@@ -413,6 +414,10 @@ impl Node {
                 let answer = self.command(&command, now, work)?;
                 work.effects.push(Effect::Answer { ticket, answer });
             }
+            Input::Rehearse { ticket, command } => {
+                let answer = self.rehearse(&command, now)?;
+                work.effects.push(Effect::Answer { ticket, answer });
+            }
             Input::Connected(relay) => self.connected(relay, now)?,
             Input::Disconnected(relay) => self.disconnected(&relay, now)?,
             Input::Published { publication, outcome } => self.published(publication, &outcome, now, work)?,
@@ -427,6 +432,11 @@ impl Node {
             Input::Brought { ticket, blob } => self.examine(blob, vec![ticket], work)?,
             Input::Enclosed { ticket, opening } => {
                 let answer = self.enclosed(&opening)?;
+                work.effects.push(Effect::Answer { ticket, answer });
+            }
+            Input::Leftovers { ticket, blobs } => {
+                let discarded = self.discard_leftovers(&blobs, work)?;
+                let answer = Answer::Discarded(discarded);
                 work.effects.push(Effect::Answer { ticket, answer });
             }
             Input::Examined { blob, found } => self.examined(blob, found, now, work)?,
@@ -498,6 +508,7 @@ impl Node {
                 Change::Answered { from, .. } => {
                     work.touched.insert(*from);
                 }
+                Change::Erased(row) => self.erase_content(row, work)?,
                 Change::Case(case) => {
                     work.recalls |= case.progress.unconfirmed_recalls().next().is_some();
                 }
@@ -514,9 +525,11 @@ impl Node {
 fn ticket_of(input: &Input) -> Option<Ticket> {
     match input {
         Input::Command { ticket, .. }
+        | Input::Rehearse { ticket, .. }
         | Input::Imported { ticket, .. }
         | Input::Brought { ticket, .. }
         | Input::Enclosed { ticket, .. }
+        | Input::Leftovers { ticket, .. }
         | Input::SealingKeyRenewed { ticket } => Some(*ticket),
         _ => None,
     }

@@ -7,12 +7,13 @@ use schema::exchange::{
     Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX,
     SentRow, StateDigest,
 };
-use schema::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
+use schema::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow, Side};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
 use schema::trust::Outcome;
 
+use super::erased::{all_erased, erased};
 use super::handled::{people, person_row};
 use super::outbox::check_open_sends;
 use super::{Attempted, JournalEntry, Store, StoreError};
@@ -287,6 +288,17 @@ impl Records for Store {
         people(&self.db)
     }
 
+    fn erased(&self, issuer: &OfficeId, document: &DocumentId) -> Result<Option<ErasedRow>, StoreError> {
+        erased(&self.db, issuer, document)
+    }
+
+    fn is_on_its_way(&self, document: &DocumentId) -> Result<bool, StoreError> {
+        self.db
+            .prepare_cached("SELECT 1 FROM sent INDEXED BY sent_document WHERE document = ?1 AND open = 1")
+            .and_then(|mut s| s.exists([document.as_bytes()]))
+            .attempted("look up who a document has not reached")
+    }
+
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
         let sql = "SELECT document FROM handled INDEXED BY handled_code
                    WHERE code_key = ?2 AND peer = ?1 ORDER BY document LIMIT ?3";
@@ -412,6 +424,7 @@ impl Store {
             Change::Line { direction, line, used } => self.use_line(*direction, line, *used),
             Change::Drafted(row) => self.save_draft(row, entry),
             Change::Person(row) => self.save_person(row),
+            Change::Erased(row) => self.save_erased(row),
             Change::Answered {
                 from,
                 incarnation,
@@ -582,6 +595,7 @@ impl Store {
         self.each_line(|direction, line, used| digest.line(direction, &line, used))?;
         self.each_draft(|row| digest.drafted(&row))?;
         people(&self.db)?.iter().for_each(|row| digest.person(row));
+        all_erased(&self.db)?.iter().for_each(|row| digest.erased(row));
         Ok(digest.finish())
     }
 

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::{HeldRow, Judged, LineUse, SentRow};
 use crate::body::{Body, Place};
 use crate::event::Event;
-use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
 use crate::registry::ItemId;
 use crate::trust::Outcome;
@@ -185,6 +185,8 @@ pub enum Change {
     Drafted(Box<DraftedRow>),
     /// Somebody of this office.
     Person(PersonRow),
+    /// The content of a document is erased.
+    Erased(ErasedRow),
     /// Someone must look at this.
     Alarm(Alarm),
 }

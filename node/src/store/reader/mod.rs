@@ -20,12 +20,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use schema::blob::{BlobRef, Enclosure};
 use schema::body::{Body, Dispatch};
 use schema::event::RecordedEvent;
-use schema::id::{FileHash, Position};
+use schema::id::{BlobHash, FileHash, Position};
 use schema::time::Millis;
 use serde::Serialize;
 
 use super::inspect::{entry_columns, recorded, recorded_with};
-use super::{Attempted, StoreError, blobs};
+use super::{Attempted, Claim, StoreError, blobs, erased};
 use crate::step::Opening;
 
 pub use alarms::{AlarmView, NamedDocument, QuarantineView};
@@ -45,7 +45,7 @@ pub(super) use searched::Concern;
 pub use slip::{Said, SlipNote, SlipPartView, SlipView};
 pub use status::StatusView;
 pub use timeline::{
-    AttachmentState, AttachmentView, DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind,
+    AttachmentState, AttachmentView, DocumentView, ErasedView, JudgementView, RecipientView, SentStamp, Step, StepKind,
     WhyView,
 };
 
@@ -143,6 +143,22 @@ impl Reader {
     /// When the store cannot be read.
     pub fn is_awaited(&self, blob: &BlobRef) -> Result<bool, StoreError> {
         blobs::is_awaited(&self.db, blob, false)
+    }
+
+    /// For what an attachment is kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn claim_on(&self, blob: &BlobRef) -> Result<Claim, StoreError> {
+        erased::claim_on(&self.db, blob)
+    }
+
+    /// With which lengths an attachment of this hash is known.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lengths_of_blob(&self, hash: &BlobHash) -> Result<Vec<u64>, StoreError> {
+        erased::lengths_of(&self.db, hash)
     }
 
     /// Where an attachment of a document is. What this office sent is judged when it is read: it was here before it left.

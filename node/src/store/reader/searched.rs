@@ -303,6 +303,8 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         | Deed::Sealed { .. }
         | Deed::Drafted { .. }
         | Deed::HighestStated { .. }
+        // Lists show what documents say, and that stays.
+        | Deed::Erased { .. }
         | Deed::SetAside { .. }
         | Deed::PersonSet { .. }
         | Deed::PersonRemoved { .. } => return None,

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use super::{HeldRow, LineUse, Records, SAME_CODE_MAX, SentRow, StateDigest};
 use crate::body::Place;
 use crate::exchange::{Alarm, Change, Exchange};
-use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow, Side};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 
 /// The rows of one channel. Counters have no gaps as a rule: their rows stand side by side, found without searching.
@@ -117,6 +117,7 @@ pub struct MemoryRecords {
     registered_codes: BTreeMap<(OfficeId, u64), BTreeSet<DocumentId>>,
     drafted: BTreeMap<DocumentId, DraftedRow>,
     people: BTreeMap<String, PersonRow>,
+    erased: BTreeMap<(OfficeId, DocumentId), ErasedRow>,
 }
 
 impl Records for MemoryRecords {
@@ -236,6 +237,14 @@ impl Records for MemoryRecords {
         Ok(self.people.values().cloned().collect())
     }
 
+    fn erased(&self, issuer: &OfficeId, document: &DocumentId) -> Result<Option<ErasedRow>, Infallible> {
+        Ok(self.erased.get(&(*issuer, *document)).copied())
+    }
+
+    fn is_on_its_way(&self, document: &DocumentId) -> Result<bool, Infallible> {
+        Ok(self.sent_rows().any(|row| row.open && row.document == Some(*document)))
+    }
+
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
         Ok(first_documents(self.registered_codes.get(&(*from, code_key))))
     }
@@ -325,6 +334,9 @@ impl MemoryRecords {
             Change::Person(row) => {
                 self.people.insert(row.name.clone(), row.clone());
             }
+            Change::Erased(row) => {
+                self.erased.insert((row.issuer, row.document), *row);
+            }
             Change::Held(row) => {
                 if let Some(document) = row.document {
                     let place = (row.place.incarnation, row.place.counter);
@@ -401,6 +413,7 @@ impl MemoryRecords {
         }
         self.drafted.values().for_each(|row| digest.drafted(row));
         self.people.values().for_each(|row| digest.person(row));
+        self.erased.values().for_each(|row| digest.erased(row));
         digest.finish()
     }
 }
