@@ -24,7 +24,7 @@ pub use handling::{
 };
 pub use order::VietnameseOrder;
 pub use paper::{CHECKED, COPY_FORM, PLACEMENT, SLIP_PART, TIME_WORD};
-pub use pdf::{PDF_OUTCOME, PDF_UNJUDGED};
+pub use pdf::{FILE_WARNING, PDF_OUTCOME, PDF_UNJUDGED};
 pub use rules::rule;
 
 /// The language of a text.

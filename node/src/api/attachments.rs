@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use super::documents::require_allowed;
 use super::guard::Caller;
+use super::kinds;
 use super::problem::Problem;
 use super::registry::judged_as_sent;
 use super::stream::{Cut, PIECES_MAX, PieceReader, PieceWriter, STALLED, feed};
@@ -43,6 +44,8 @@ use crate::words::{Lang, PDF_OUTCOME, PDF_UNJUDGED, word};
 #[serde(deny_unknown_fields)]
 pub(super) struct KeepQuery {
     length: u64,
+    /// What the file is called, for what is told of it.
+    name: Option<String>,
     /// Of the document that it belongs to: bytes that must not be here are refused before one of them is read.
     secrecy: Secrecy,
 }
@@ -56,7 +59,7 @@ pub(super) async fn keep(
 ) -> Result<Response, Problem> {
     let Path(hash) = parsed(path)?;
     let hash: FileHash = parsed(hash.parse())?;
-    let Query(KeepQuery { length, secrecy }) = parsed(query)?;
+    let Query(KeepQuery { length, name, secrecy }) = parsed(query)?;
     require_allowed(secrecy)?;
     if length == 0 {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty-file"));
@@ -68,17 +71,23 @@ pub(super) async fn keep(
         return Err(Problem::parameter("the content length is not the length in the address"));
     }
     let file = FileRef { hash, length };
-    let kept = (StatusCode::CREATED, Json(json!(file)));
+    let lang = lang_of(request.headers());
+    let kept = async |enclosure: Enclosure| {
+        let found = kinds::of_file(&api, (enclosure, file), name.clone(), lang).await;
+        let mut told = json!(file);
+        told["found"] = found;
+        (StatusCode::CREATED, Json(told)).into_response()
+    };
     if let Some(enclosure) = api.read(move |reader| reader.enclosure(&hash)).await?
         && is_here(&api, enclosure.blob).await
     {
         pass_over(length, body_of(request)).await?;
-        return Ok(kept.into_response());
+        return Ok(kept(enclosure).await);
     }
     let enclosure = seal(&api, file, body_of(request)).await?;
     let opening = Opening { enclosure, file };
     match api.inputs.ask(PATIENCE, |ticket| Input::Enclosed { ticket, opening }).await? {
-        Answer::Kept => Ok(kept.into_response()),
+        Answer::Kept => Ok(kept(enclosure).await),
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::Dispatched { .. }

@@ -37,6 +37,7 @@ mod attachments;
 mod courier;
 mod documents;
 mod guard;
+mod kinds;
 mod lists;
 mod paper;
 mod people;
@@ -132,6 +133,7 @@ pub struct Api {
     transfers: Arc<Semaphore>,
     pdf: Arc<Checker>,
     pdf_checks: Arc<Semaphore>,
+    kinds: kinds::Kinds,
     /// Which list of people the chain knows; none before the first look.
     people: tokio::sync::Mutex<Option<[u8; 32]>>,
 }
@@ -232,6 +234,7 @@ pub fn router(setting: ApiSetting) -> Router {
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
         pdf: Arc::new(pdf),
         pdf_checks: Arc::new(Semaphore::new(PDF_CHECKS_MAX)),
+        kinds: kinds::Kinds::default(),
         people: tokio::sync::Mutex::new(None),
     });
     let v1 = Router::new()

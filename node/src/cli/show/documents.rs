@@ -182,6 +182,14 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
         let (name, length) = (field(attachment, "name"), field(attachment, "length"));
         line!(text, "  {} {}: {name}, {length} B{awaited}", say(lang, "tệp", "attachment"), index + 1);
         line!(text, "      sha256 {}", field(attachment, "sha256"));
+        let found = &attachment["found"];
+        if !found["media_type"].is_null() {
+            let of_bytes = say(lang, "loại tệp theo nội dung:", "type by its content:");
+            line!(text, "      {of_bytes} {}", field(found, "media_type"));
+        }
+        for warning in rows(found, "warnings") {
+            line!(text, "      {} {}", say(lang, "CẢNH BÁO:", "WARNING:"), field(warning, "text"));
+        }
     }
     verdict(&mut text, &value["verdict"], lang);
     for signature in rows(value, "signatures") {
