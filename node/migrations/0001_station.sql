@@ -131,6 +131,7 @@ CREATE TABLE held (
     outcome             INTEGER CHECK (outcome IN (0, 1, 2)), -- valid, undetermined, invalid
     judged_open         INTEGER CHECK (judged_open IN (0, 1)),
     code_key            INTEGER,                           -- number, symbol and year of its document
+    forgone             INTEGER NOT NULL DEFAULT 0 CHECK (forgone IN (0, 1)), -- its sender has erased the attachments that are missing
     unsettled           INTEGER NOT NULL DEFAULT 0,        -- shown, and neither accepted nor refused, recalled, taken back
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;

@@ -127,7 +127,12 @@ impl Contents {
             let path = left.map_err(disk("list", &new))?.path();
             fs::remove_file(&path).map_err(disk("remove", &path))?;
         }
-        Ok(Self { root: root.to_owned(), parts: Mutex::default(), sealing: AtomicU64::new(0), swept: Mutex::default() })
+        Ok(Self {
+            root: root.to_owned(),
+            parts: Mutex::default(),
+            sealing: AtomicU64::new(0),
+            swept: Mutex::default(),
+        })
     }
 
     /// The folder of what is complete.

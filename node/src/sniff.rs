@@ -43,10 +43,13 @@ const ALSO_CALLED: [(&str, &[&str]); 12] = [
     ("mp4", &["m4v", "m4a", "mov"]),
     ("pem", &["crt", "cer", "key"]),
     ("der", &["crt", "cer"]),
-    ("zip", &[
-        "docx", "docm", "dotx", "dotm", "xlsx", "xlsm", "xltx", "pptx", "pptm", "ppsx", "odt", "ods", "odp",
-        "odg", "epub", "kmz", "asice", "bdoc", "jar", "apk", "xps", "vsdx",
-    ]),
+    (
+        "zip",
+        &[
+            "docx", "docm", "dotx", "dotm", "xlsx", "xlsm", "xltx", "pptx", "pptm", "ppsx", "odt", "ods",
+            "odp", "odg", "epub", "kmz", "asice", "bdoc", "jar", "apk", "xps", "vsdx",
+        ],
+    ),
 ];
 /// What the older container is called.
 const OLE_ENDINGS: [&str; 13] =
@@ -134,7 +137,9 @@ impl Kind {
         Self {
             media_type,
             ending,
-            runs: is(&["wasm", "elf", "exe", "dll", "class", "mach", "dex", "dey", "msi", "deb", "rpm", "crx", "swf"]),
+            runs: is(&[
+                "wasm", "elf", "exe", "dll", "class", "mach", "dex", "dey", "msi", "deb", "rpm", "crx", "swf",
+            ]),
             is_script: is(&["sh", "html"]),
             has_macros: false,
             cut: false,
@@ -299,7 +304,11 @@ mod tests {
 
     #[test]
     fn no_beginning_of_a_file_is_too_short_or_too_odd() {
-        let samples = [zip(&["[Content_Types].xml", "word/"], 3), OLE_HEAD.to_vec(), b"\xCA\xFE\xBA\xBE\0\0\0\x40".to_vec()];
+        let samples = [
+            zip(&["[Content_Types].xml", "word/"], 3),
+            OLE_HEAD.to_vec(),
+            b"\xCA\xFE\xBA\xBE\0\0\0\x40".to_vec(),
+        ];
         for sample in samples {
             for length in 0..sample.len() {
                 kind(&sample[..length]);

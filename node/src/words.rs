@@ -202,6 +202,8 @@ table! {
         "waiting-for-line" => "chưa rời đơn vị: đang chờ đường truyền tới trạm chuyển tiếp",
             "it has not left: waiting for the line to a relay";
         "refused-by-relay" => "trạm chuyển tiếp từ chối", "a relay refused it";
+        "content-erased" => "nội dung đã được tiêu hủy tại đây sau khi nơi nhận đã có biên nhận; nơi nhận nay mất dữ liệu",
+            "its content was erased here after the recipient had given its receipt; the recipient has lost its data since";
         "waiting-for-recipient" => "đã rời đơn vị, nơi nhận chưa gửi biên nhận",
             "it has left, the recipient has given no receipt yet";
     }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use office::{LETTER, Office};
 use office::pair::{CLERK, LEADER, OFFICER, Pair, refused};
+use office::{LETTER, Office};
 
 const DECISION: [&str; 4] = ["--decision", "15/QĐ-UBND ngày 02/01/2025", "--reason", "Hết giá trị"];
 
@@ -81,10 +81,14 @@ fn content_is_erased_and_hashes_line_and_signatures_stay() {
         assert_eq!(before[kept], after[kept], "{kept}");
     }
     let attachment = &after["attachments"][0];
-    assert_eq!((&attachment["state"], &attachment["sha256"]), (&"erased".into(), &before["attachments"][0]["sha256"]));
+    assert_eq!(
+        (&attachment["state"], &attachment["sha256"]),
+        (&"erased".into(), &before["attachments"][0]["sha256"])
+    );
     assert_eq!(after["erased"]["kept_until"], "2025-01-31");
     let text = office.text(&["show", &document]);
-    for words in ["ĐÃ TIÊU HỦY NỘI DUNG", "31/01/2025", "15/QĐ-UBND ngày 02/01/2025", "Vàng A Sáng"] {
+    for words in ["ĐÃ TIÊU HỦY NỘI DUNG", "31/01/2025", "15/QĐ-UBND ngày 02/01/2025", "Vàng A Sáng"]
+    {
         assert!(text.contains(words), "`{words}` is not in\n{text}");
     }
     let english = office.text(&["--lang", "en", "show", &document]);
@@ -93,6 +97,9 @@ fn content_is_erased_and_hashes_line_and_signatures_stay() {
     assert!(register.contains("V/v tiêu hủy hồ sơ hết giá trị"), "{register}");
     assert_eq!(office.json(&["incoming", "tieu", "huy"])["rows"][0]["document"], document.as_str());
     assert_eq!(office.json(&["verify"])["broken"], serde_json::Value::Null);
+    // Nothing is old enough; what was recorded this year is kept.
+    let old = office.json(&[&["erase", "--kept-years", "5", "--as", LEADER][..], &DECISION[..]].concat());
+    assert_eq!(old["documents"], serde_json::json!([]));
     // Its sender has its own copy, and decides by itself.
     pair.sender.text(&["fetch", &document, "--out", &pair.sender.path("own")]);
 }

@@ -7,11 +7,13 @@ use node::Node;
 use node::step::{Answer, Delivery, Effect, Found, Input, LEFTOVERS_MAX, Offered, Opening, Ticket};
 use node::store::{AttachmentState, Claim, Reader, Store};
 use schema::blob::{BlobIdentity, BlobRef, Enclosure, FileRef};
-use schema::body::{Ask, Body, Dispatch, Heads, Place, Receipt, RestoreReason, Restored};
+use schema::body::{
+    Ask, Body, Dispatch, ErasedContent, Heads, Place, Receipt, RestoreReason, Restored, Status,
+};
 use schema::document::{Attachment, DocumentType, Manifest, Signer};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, Verifier, seal};
 use schema::exchange::{Arrival, Command, Work, WorkRefusal};
-use schema::handling::{Actor, Erasure, ErasureGround, Recipients, RefusalReason, Role};
+use schema::handling::{Actor, Direction, Erasure, ErasureGround, Recipients, RefusalReason, Role};
 use schema::id::{BlobHash, Counter, DocumentId, EventId, FileHash, Incarnation, RegionId, Seq};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
@@ -174,7 +176,7 @@ fn discarded(effects: &[Effect]) -> Vec<BlobRef> {
     discarded.flatten().collect()
 }
 
-fn published(effects: &[Effect]) -> Vec<Event> {
+fn published(effects: &[Effect]) -> Vec<RecordedEvent> {
     let packs = effects.iter().filter_map(|effect| match effect {
         Effect::Publish { message, .. } => match Message::parse(message) {
             Ok(Message::Pack(items)) => Some(items),
@@ -182,11 +184,19 @@ fn published(effects: &[Effect]) -> Vec<Event> {
         },
         _ => None,
     });
-    packs.flatten().map(|item| RecordedEvent::read(&item.event).expect("an event").event).collect()
+    packs.flatten().map(|item| RecordedEvent::read(&item.event).expect("an event")).collect()
+}
+
+/// The first event of this kind that leaves, and its place in the channel.
+fn of_kind(effects: &[Effect], kind: Kind) -> Option<(RecordedEvent, Place)> {
+    let event = published(effects).into_iter().find(|recorded| recorded.event.kind == kind)?;
+    let (incarnation, counter) = (event.event.incarnation, event.event.to[0].counter);
+    let place = Place { incarnation, counter, id: event.id };
+    Some((event, place))
 }
 
 fn is_receipted(effects: &[Effect]) -> bool {
-    published(effects).iter().any(|event| event.kind == Kind::Receipt)
+    of_kind(effects, Kind::Receipt).is_some()
 }
 
 fn is_looked_for(effects: &[Effect]) -> bool {
@@ -260,11 +270,9 @@ fn what_was_erased_is_given_back_without_its_attachments() {
         let offered = Offered::Lacks(Vec::new());
         effects.extend(desk.step(Input::Offered { relay: relay(), blob: kept, offered }));
     }
-    let returned: Vec<Event> =
-        published(&effects).into_iter().filter(|event| event.kind == Kind::Returned).collect();
-    assert!(!returned.is_empty(), "{effects:?}");
-    let named: Vec<BlobRef> = returned.iter().flat_map(|event| event.blobs.clone()).collect();
-    assert_eq!(named, [kept]);
+    let returned = published(&effects).into_iter().filter(|recorded| recorded.event.kind == Kind::Returned);
+    let named: Vec<BlobRef> = returned.flat_map(|recorded| recorded.event.blobs).collect();
+    assert_eq!(named, [kept], "{effects:?}");
 }
 
 /// Sends a letter and has the receipt for it.
@@ -278,26 +286,10 @@ fn sent(n: u8, opening: Opening) -> Desk {
     let blob = opening.enclosure.blob;
     let offered = Offered::Lacks(Vec::new());
     let left = desk.step(Input::Offered { relay: relay(), blob, offered });
-    let event = published(&left).into_iter().find(|event| event.kind == Kind::Dispatch).expect("it left");
-    let id = RecordedEvent::read(&desk_bytes(&left)).expect("an event").id;
-    let place = Place { incarnation: event.incarnation, counter: event.to[0].counter, id };
+    let (_, place) = of_kind(&left, Kind::Dispatch).expect("it left");
     let body = Body::Receipt(Receipt { entries: vec![place], heads: Heads::default(), stamps: Vec::new() });
     desk.comes(Kind::Receipt, Vec::new(), &body);
     desk
-}
-
-fn desk_bytes(effects: &[Effect]) -> Vec<u8> {
-    let packs = effects.iter().filter_map(|effect| match effect {
-        Effect::Publish { message, .. } => match Message::parse(message) {
-            Ok(Message::Pack(items)) => Some(items),
-            _ => None,
-        },
-        _ => None,
-    });
-    let dispatched = packs.flatten().find(|item| {
-        RecordedEvent::read(&item.event).is_ok_and(|recorded| recorded.event.kind == Kind::Dispatch)
-    });
-    dispatched.expect("a letter").event.to_vec()
 }
 
 #[test]
@@ -315,8 +307,49 @@ fn own_document_that_is_erased_is_sent_again_without_its_attachments() {
         heads: Heads::default(),
     };
     let again = desk.comes(Kind::Restored, Vec::new(), &Body::Restored(restored));
-    assert!(published(&again).iter().any(|event| event.kind == Kind::Dispatch), "{again:?}");
+    let (_, place) = of_kind(&again, Kind::Dispatch).expect("it is sent again");
     assert!(!again.iter().any(|effect| matches!(effect, Effect::OfferBlob { .. })), "{again:?}");
+    // The recipient says what it lacks, and is told that it does not come.
+    let heads = Heads { incomplete: vec![place], ..Heads::default() };
+    let told = desk.comes(Kind::Head, Vec::new(), &Body::Head(heads));
+    let (told, _) = of_kind(&told, Kind::Status).expect("it is told");
+    let erased = ErasedContent { entries: vec![place] };
+    assert_eq!(Body::read(told.version, &told.event), Ok(Body::Status(Status::Erased(erased))));
+    let why = desk.reader().why(&document(1), desk.now).expect("readable").expect("it was sent");
+    assert!(why.iter().all(|why| why.cause == "content-erased"), "{why:?}");
+    desk.state_is_replayed();
+}
+
+/// What its sender has erased is not waited for: later documents have their turn. It gets no receipt for that.
+#[test]
+fn document_whose_attachments_its_sender_has_erased_holds_up_no_other_one() {
+    let mut desk = Desk::new();
+    let (lost, later) = (opening(1), opening(2));
+    desk.letter_comes(1, lost);
+    let place = Place { incarnation: desk.life, counter: Counter(1), id: desk.head };
+    desk.letter_comes(2, later);
+    let (blob, found) = (later.enclosure.blob, Found::Whole(vec![(later, true)]));
+    assert!(is_receipted(&desk.step(Input::Examined { blob, found })));
+    let shown = |desk: &Desk| desk.reader().incoming(None, 10, true).expect("a list").rows.len();
+    assert_eq!(shown(&desk), 0, "it waits for its turn");
+    let says = |desk: &mut Desk, id| {
+        let erased = ErasedContent { entries: vec![Place { id, ..place }] };
+        desk.comes(Kind::Status, Vec::new(), &Body::Status(Status::Erased(erased)))
+    };
+    says(&mut desk, EventId::new([9; 32]));
+    assert_eq!(shown(&desk), 0, "of another event");
+    let told = says(&mut desk, place.id);
+    assert_eq!(shown(&desk), 1);
+    let receipts = published(&told).into_iter().filter(|recorded| recorded.event.kind == Kind::Receipt);
+    for receipt in receipts {
+        let Ok(Body::Receipt(receipt)) = Body::read(receipt.version, &receipt.event) else { unreachable!() };
+        assert!(!receipt.entries.contains(&place), "a receipt for attachments that never came");
+    }
+    assert_eq!(desk.reader().status(desk.now).expect("a status").awaited_attachments, 0);
+    let view = desk.reader().document(&document(1), DAY).expect("readable").expect("its event is here");
+    assert_eq!(view.attachments[0].state, AttachmentState::Gone);
+    desk.now = desk.now.plus(Millis::HOUR);
+    assert!(!is_looked_for(&desk.step(Input::Tick)), "nobody has it");
     desk.state_is_replayed();
 }
 
@@ -342,7 +375,8 @@ fn files_that_nobody_needs_go_and_those_that_somebody_needs_stay() {
     desk.works(Role::Officer, Work::Discard { document: document(1), reason: "Không cần".to_owned() });
     assert_eq!(desk.asks_about(&found), [drafted.enclosure.blob, uploaded.enclosure.blob]);
     // What is asked about at a time is bounded.
-    let many: Vec<BlobRef> = (0..LEFTOVERS_MAX as u64 + 9).map(|n| BlobRef { length: n + 1, ..unknown }).collect();
+    let many: Vec<BlobRef> =
+        (0..LEFTOVERS_MAX as u64 + 9).map(|n| BlobRef { length: n + 1, ..unknown }).collect();
     assert_eq!(desk.asks_about(&many).len(), LEFTOVERS_MAX);
     desk.state_is_replayed();
 }
@@ -364,4 +398,30 @@ fn rehearsal_records_nothing() {
     assert_eq!(refused, [Effect::Answer { ticket: Ticket(3), answer: Answer::Refused(not_here.into()) }]);
     assert_eq!(desk.node.exchange().seq(), before);
     assert_eq!(desk.reader().claim_on(&opening(1).enclosure.blob).expect("readable"), Claim::Needed);
+}
+
+/// Kept for five years, counted from the end of the one in which the work ended.
+#[test]
+fn documents_whose_time_is_over_are_listed_in_both_directions() {
+    /// 2031-01-01T00:00:00+07:00.
+    const OVER: Millis = Millis(1_924_966_800_000);
+    let mut came = Desk::new();
+    came.settled(1, opening(1));
+    let mut went = sent(1, opening(1));
+    for (desk, direction, issuer) in
+        [(&mut came, Direction::Incoming, SENDER), (&mut went, Direction::Outgoing, SENDER)]
+    {
+        let listed =
+            |desk: &Desk, years, now| desk.reader().erasable(direction, years, 0, now).expect("a list");
+        assert!(listed(desk, 5, Millis(OVER.0 - 1)).rows.is_empty(), "its last day is not over");
+        let rows = listed(desk, 5, OVER).rows;
+        assert_eq!((rows.len(), rows[0].document, rows[0].issuer), (1, document(1), office_id(issuer)));
+        assert_eq!(
+            (rows[0].ended_on.to_string(), rows[0].kept_until.to_string()),
+            ("10/06/2025".to_owned(), "31/12/2030".to_owned())
+        );
+        assert!(listed(desk, 6, OVER).rows.is_empty());
+        desk.erase(SENDER, 1);
+        assert!(listed(desk, 5, OVER).rows.is_empty(), "it is erased already");
+    }
 }

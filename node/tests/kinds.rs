@@ -14,7 +14,8 @@ fn codes(found: &serde_json::Value) -> Vec<&str> {
 fn sent(station: &Station, name: &str, bytes: &[u8]) -> String {
     let (hash, kept) = station.upload(bytes);
     assert_eq!(kept.status, 201, "{kept:?}");
-    let named = json!([{ "sha256": hash, "length": bytes.len(), "name": name, "media_type": "application/pdf" }]);
+    let named =
+        json!([{ "sha256": hash, "length": bytes.len(), "name": name, "media_type": "application/pdf" }]);
     let sent = station.post(
         "/documents",
         &json!({
@@ -40,7 +41,10 @@ fn program_that_is_called_pdf_is_told_in_both_languages() {
     assert!(found["warnings"][0]["text"].as_str().is_some_and(|text| text.contains("KHÔNG mở")), "{found}");
     let english = station.head("GET", &format!("/documents/{document}"), "Accept-Language: en\r\n");
     let found = &station.send(english.as_bytes()).json()["attachments"][0]["found"];
-    assert!(found["warnings"][0]["text"].as_str().is_some_and(|text| text.contains("Do NOT open")), "{found}");
+    assert!(
+        found["warnings"][0]["text"].as_str().is_some_and(|text| text.contains("Do NOT open")),
+        "{found}"
+    );
 
     let honest = sent(&station, "vanban.pdf", b"%PDF-1.7\n1 0 obj");
     let found = &station.get(&format!("/documents/{honest}")).json()["attachments"][0]["found"];

@@ -203,6 +203,9 @@ pub(crate) fn says(recorded: &RecordedEvent) -> String {
             let region = status.region.map_or_else(|| "courier".to_owned(), |region| region.to_string());
             format!("code {}: {} events at {region}", status.code.number(), status.entries.len())
         }
+        Ok(Body::Status(Status::Erased(erased))) => {
+            format!("the content of {} events was erased at their sender", erased.entries.len())
+        }
         Ok(Body::Receipt(receipt)) => format!("for {} events", receipt.entries.len()),
         Ok(Body::Head(heads)) => {
             let sent = heads.sent.map_or(0, |place| place.counter.0);

@@ -248,6 +248,7 @@ async fn attachment_of(
     match attachment.state {
         AttachmentState::Here => Ok((id, attachment)),
         AttachmentState::Arriving => Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
+        AttachmentState::Gone => Err(Problem::new(StatusCode::GONE, "attachment-gone")),
         AttachmentState::Erased => Err(Problem::new(StatusCode::GONE, "content-erased")),
         AttachmentState::Unreadable => Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable")),
     }

@@ -69,7 +69,11 @@ pub(super) async fn of_file(
 }
 
 /// What the attachments of a document are, in their order; null for one that is not here, or cannot be read.
-pub(super) async fn of_attachments(api: &SharedApi, attachments: &[AttachmentView], lang: Lang) -> Vec<Value> {
+pub(super) async fn of_attachments(
+    api: &SharedApi,
+    attachments: &[AttachmentView],
+    lang: Lang,
+) -> Vec<Value> {
     let (looking, wanted) = (Arc::clone(api), attachments.to_vec());
     let looked = tokio::task::spawn_blocking(move || {
         let kinds = wanted.iter().map(|view| {

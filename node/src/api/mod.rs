@@ -257,6 +257,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/offices", get(offices))
         .route("/registry", get(registry::show).post(registry::import))
         .route("/work", post(work::work))
+        .route("/erasable", get(work::erasable))
         .route("/drafts", get(work::drafts))
         .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))

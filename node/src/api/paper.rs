@@ -172,6 +172,7 @@ impl Known<'_> {
             let awaited = match held.state {
                 AttachmentState::Here => None,
                 AttachmentState::Erased => Some("file-erased"),
+                AttachmentState::Gone => Some("file-gone"),
                 AttachmentState::Arriving | AttachmentState::Unreadable => Some("file-awaited"),
             };
             let mut block = self.block("attachment", &seal, lines, awaited.as_slice());

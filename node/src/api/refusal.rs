@@ -263,9 +263,10 @@ fn told_of_work(refusal: &WorkRefusal) -> Option<Told> {
         | WorkRefusal::StillOnItsWay { document }
         | WorkRefusal::StillAtWork { document }
         | WorkRefusal::NoDraft { document } => document_told(document),
-        WorkRefusal::StillKept { kept_until } => {
-            Told { vi: format!("Bảo quản đến hết ngày {kept_until}"), en: format!("Kept until {kept_until}") }
-        }
+        WorkRefusal::StillKept { kept_until } => Told {
+            vi: format!("Bảo quản đến hết ngày {kept_until}"),
+            en: format!("Kept until {kept_until}"),
+        },
         WorkRefusal::AlreadyAsked { office } | WorkRefusal::AskedTooOften { office } => office_told(office),
         WorkRefusal::BookFull { book } | WorkRefusal::NoSymbol { book } => book_told(book),
         WorkRefusal::Text(error) => told_of_body(error),

@@ -24,7 +24,7 @@ use super::{
     parsed, random_bytes, resolve,
 };
 use crate::step::{Answer, Done, Input};
-use crate::store::{LineView, WaitingPages};
+use crate::store::{LineView, RETENTION_YEARS_MAX, WaitingPages};
 
 /// What somebody asks for. `from` is the sender of a document that came in, id or code; it is needed only where two offices
 /// have chosen one id.
@@ -264,7 +264,9 @@ impl WorkRequest {
                 let ground = match (kept_until, ordered) {
                     (Some(kept_until), false) => ErasureGround::RetentionEnded { kept_until },
                     (None, true) => ErasureGround::Ordered,
-                    _ => return Err(Problem::parameter("exactly one of `kept_until` and `ordered` is given")),
+                    _ => {
+                        return Err(Problem::parameter("exactly one of `kept_until` and `ordered` is given"));
+                    }
                 };
                 let issuer = issuer(api, document, from).await?;
                 Work::Erase { issuer, document, erasure: Erasure { ground, decision, reason } }
@@ -358,6 +360,32 @@ pub(super) async fn due(State(api): State<SharedApi>, headers: HeaderMap) -> Res
         answer.insert("tet_unknown".to_owned(), api.calendar.unknown_tet(clock.now).into());
     }
     Ok(api.presented(&headers, &answer))
+}
+
+/// Which documents may be old enough.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ErasableQuery {
+    direction: Direction,
+    /// For how many years they are kept.
+    years: u8,
+    #[serde(default)]
+    after: u64,
+}
+
+/// Documents that are kept no longer, if they are kept for so many years.
+pub(super) async fn erasable(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    query: Result<Query<ErasableQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(ErasableQuery { direction, years, after }) = parsed(query)?;
+    if years > RETENTION_YEARS_MAX {
+        return Err(Problem::parameter("documents that are kept for more than 100 years are kept for ever"));
+    }
+    let now = api.corrected_clock().now;
+    let page = api.read(move |reader| reader.erasable(direction, years, after, now)).await?;
+    Ok(api.presented(&headers, &page))
 }
 
 /// Documents on their way out.

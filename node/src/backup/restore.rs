@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use schema::body::Act;
 use schema::backup::{BackupSeal, open_backup_seal, seal_backup};
+use schema::body::Act;
 use schema::handling::ErasedRow;
 use schema::id::{Incarnation, Position};
 use schema::registry::REGISTRY_BYTES_MAX;
@@ -200,7 +200,10 @@ fn erased_before(database: &Path) -> Vec<(ErasedRow, Act)> {
         Ok(erased) => erased,
         Err(error) => {
             let error = with_causes(&error);
-            tracing::warn!(error, "the present store does not say whose content it has erased: erase it again");
+            tracing::warn!(
+                error,
+                "the present store does not say whose content it has erased: erase it again"
+            );
             Vec::new()
         }
     }

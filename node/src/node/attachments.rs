@@ -328,6 +328,18 @@ impl Node {
         self.transfers.downloads.contains_key(blob) || self.transfers.examining.contains_key(blob)
     }
 
+    /// What is awaited no more is fetched no more.
+    pub(super) fn drop_downloads(&mut self) -> Result<(), StoreError> {
+        let under_way: Vec<BlobRef> = self.transfers.downloads.keys().copied().collect();
+        for blob in under_way {
+            if !self.store.is_awaited(&blob)? {
+                self.transfers.downloads.remove(&blob);
+                self.transfers.refill = true;
+            }
+        }
+        Ok(())
+    }
+
     fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {
         if self.transfers.downloads.len() < DOWNLOADS_MAX {
             for awaited in self.store.awaited_blobs(DOWNLOADS_MAX)? {

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use schema::blob::BlobRef;
-use schema::body::Act;
+use schema::body::{Act, Place};
 use schema::exchange::Records as _;
 use schema::handling::ErasedRow;
-use schema::id::FileHash;
+use schema::id::{FileHash, OfficeId};
 use schema::time::Millis;
 
 use super::{Node, StepError, Work};
@@ -24,6 +24,20 @@ impl Node {
         }
         let drafts = self.store.files_of_drafts()?;
         self.discard(blobs, &drafts, work)?;
+        Ok(())
+    }
+
+    /// Tells a recipient that has lost attachments which of them do not come any more.
+    pub(super) fn tell_erased(
+        &mut self,
+        to: OfficeId,
+        lacking: &[Place],
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        if let Some(draft) = self.exchange.erased_since(&self.store, to, lacking)? {
+            self.record(&draft, now, work)?;
+        }
         Ok(())
     }
 

@@ -509,6 +509,7 @@ impl Node {
                     work.touched.insert(*from);
                 }
                 Change::Erased(row) => self.erase_content(row, work)?,
+                Change::Forgone { .. } => self.drop_downloads()?,
                 Change::Case(case) => {
                     work.recalls |= case.progress.unconfirmed_recalls().next().is_some();
                 }

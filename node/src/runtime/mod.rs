@@ -190,7 +190,10 @@ impl Examiner {
         for blob in blobs {
             if let Err(error) = self.contents.discard(blob) {
                 let error = with_causes(&error);
-                tracing::error!(error, "an attachment that is needed no more was not removed; the next sweep does it");
+                tracing::error!(
+                    error,
+                    "an attachment that is needed no more was not removed; the next sweep does it"
+                );
             }
         }
     }

@@ -62,7 +62,9 @@ impl Sweeping {
                     self.contents.count(None, gone.map(|leftover| leftover.bytes));
                 }
                 Ok(_) => {
-                    tracing::warn!("the attachments are swept when the disk has room for the station's store");
+                    tracing::warn!(
+                        "the attachments are swept when the disk has room for the station's store"
+                    );
                     return;
                 }
                 Err(error) => {

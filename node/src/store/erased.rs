@@ -77,7 +77,11 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn entries_with(&self, issuer: &OfficeId, document: &DocumentId) -> Result<Vec<Position>, StoreError> {
+    pub fn entries_with(
+        &self,
+        issuer: &OfficeId,
+        document: &DocumentId,
+    ) -> Result<Vec<Position>, StoreError> {
         let sql = "SELECT position FROM held JOIN peer ON peer.no = held.peer
                    WHERE document = ?2 AND peer.office = ?1
                    UNION SELECT position FROM sent WHERE document = ?2

@@ -36,10 +36,11 @@ pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, AttachmentState, AttachmentView, BookView, DifferenceView,
-    DocumentView, DraftView, DueView, DueViews, ErasedView, ExportError, IncomingView, JudgementView, LineView,
-    NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader, RecipientView,
-    RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView, StatusView, Step, StepKind, Task,
-    WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
+    DocumentView, DraftView, DueView, DueViews, ErasableView, ErasedView, ExportError, IncomingView,
+    JudgementView, LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView,
+    RETENTION_YEARS_MAX, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView,
+    SlipView, StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView, WaitingViews,
+    WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{

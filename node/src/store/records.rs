@@ -23,7 +23,7 @@ const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.positi
                             sent.code_key";
 const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
                             held.receipt, held.receipt_incarnation, held.ordinal, held.in_order, held.judged, \
-                            held.outcome, held.judged_open, held.code_key";
+                            held.outcome, held.judged_open, held.code_key, held.forgone";
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
@@ -78,6 +78,7 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
         in_order: row.get(9)?,
         judged: judged(row, 10)?,
         code_key: row.get::<_, Option<i64>>(13)?.map(i64::unsigned_abs),
+        forgone: row.get(14)?,
     })
 }
 
@@ -440,6 +441,13 @@ impl Store {
                     &[&(position.0 as i64), &(mine.number() as i64)],
                 )
             }
+            Change::Forgone { from, incarnation, counter } => {
+                let key = (from, *incarnation, *counter);
+                let sql = "UPDATE held SET forgone = 1 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                self.change_row(sql, key, &[])?;
+                let sql = "DELETE FROM awaited WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                self.change_row(sql, key, &[])
+            }
             Change::Presented {
                 from,
                 incarnation,
@@ -624,7 +632,7 @@ impl Store {
              ORDER BY peer.office, held.incarnation, held.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(held_row(OfficeId::new(row.get(14)?), row)?);
+            each(held_row(OfficeId::new(row.get(15)?), row)?);
             Ok(())
         })
     }

@@ -229,6 +229,8 @@ table! {
             "A document with this number, symbol and year went to that recipient before. To correct it, send an update or a replacement.";
         "recipient-not-allowed" => "Đơn vị không có thẩm quyền gửi cho nơi nhận này (cấu hình `[authority]`); chưa có gì được lưu.",
             "This office is not entitled to send to that recipient (settings, `[authority]`); nothing was saved.";
+        "attachment-gone" => "Tệp này đã mất tại đây và bên kia đã tiêu hủy bản của họ; chỉ còn mã băm.",
+            "This file was lost here, and the other office has erased its copy; only its hash is kept.";
         "content-erased" => "Nội dung văn bản đã được tiêu hủy tại đây theo quyết định (xem `tram-node show`); mã băm, chữ ký và dòng trong sổ vẫn giữ.",
             "The content of this document was erased here by decision (see `tram-node show`); hashes, signatures and its line in the register stay.";
         "already-erased" => "Nội dung văn bản đã được tiêu hủy từ trước; không ghi lần thứ hai.",

@@ -12,8 +12,8 @@ use crate::document::{
 };
 use crate::event::{Event, Kind};
 use crate::handling::{
-    ACTOR_CHARS_MAX, Actor, Direction, Entry, Erasure, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow, Recipients, Side,
-    WORDS_CHARS_MAX,
+    ACTOR_CHARS_MAX, Actor, Direction, Entry, Erasure, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow,
+    Recipients, Side, WORDS_CHARS_MAX,
 };
 use crate::id::{DocumentId, OfficeId, WorkId};
 use crate::text;

@@ -146,6 +146,15 @@ pub enum Change {
         /// This station's incarnation.
         mine: Incarnation,
     },
+    /// The attachments that a held event lacks will not come: its sender has erased them.
+    Forgone {
+        /// The sender.
+        from: OfficeId,
+        /// The sender's incarnation.
+        incarnation: Incarnation,
+        /// The number among its events to this station.
+        counter: Counter,
+    },
     /// A document is shown to the clerk.
     Presented {
         /// The sender.

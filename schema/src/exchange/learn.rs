@@ -4,7 +4,9 @@ use super::change::{Alarm, Change, Entry};
 use super::{Exchange, LineUse, Records};
 use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue, cancelling_key};
 use crate::document::Amends;
-use crate::handling::{self, CaseRow, Direction, DraftStage, DraftedRow, ErasedRow, Fact, PersonRow, STEPS_MAX, Side};
+use crate::handling::{
+    self, CaseRow, Direction, DraftStage, DraftedRow, ErasedRow, Fact, PersonRow, STEPS_MAX, Side,
+};
 use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 
 /// What a document that amends an earlier one says about that.

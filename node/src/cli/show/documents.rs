@@ -176,6 +176,9 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
                 " (KHÔNG đúng tệp mà văn bản nêu; hãy đề nghị đơn vị gửi gửi lại)",
                 " (NOT the file that the document names; ask its sender to send it anew)",
             ),
+            Some("gone") => {
+                say(lang, " (đã mất; bên kia đã tiêu hủy)", " (lost; the other office has erased it)")
+            }
             Some("erased") => say(lang, " (đã tiêu hủy nội dung)", " (content erased)"),
             _ => say(lang, " (đang về)", " (arriving)"),
         };
@@ -217,7 +220,12 @@ fn erasure(text: &mut String, value: &Value, lang: Lang) {
     let (at, by) = (time(value, "at"), field(value, "by"));
     line!(text, "  {} {at}, {by}", say(lang, "ĐÃ TIÊU HỦY NỘI DUNG:", "CONTENT ERASED:"));
     let ground = match value["kept_until"].is_null() {
-        true => say(lang, "theo quyết định, trước khi hết thời hạn bảo quản", "ordered before its time of keeping had ended").to_owned(),
+        true => say(
+            lang,
+            "theo quyết định, trước khi hết thời hạn bảo quản",
+            "ordered before its time of keeping had ended",
+        )
+        .to_owned(),
         false => {
             let kept = say(lang, "hết thời hạn bảo quản ngày", "was to be kept until");
             format!("{kept} {}", day(&value["kept_until"]))

@@ -4,6 +4,7 @@ mod alarms;
 mod amended;
 mod drafts;
 mod due;
+mod erasable;
 mod export;
 mod handled;
 mod incoming;
@@ -32,6 +33,7 @@ pub use alarms::{AlarmView, NamedDocument, QuarantineView};
 pub use amended::{AmendsView, DifferenceView};
 pub use drafts::DraftView;
 pub use due::{DueView, DueViews, Task};
+pub use erasable::{ErasableView, RETENTION_YEARS_MAX};
 pub use export::ExportError;
 pub use handled::{
     AskedView, LineView, ProgressView, WaitingCursor, WaitingPages, WaitingView, WaitingViews,
@@ -45,8 +47,8 @@ pub(super) use searched::Concern;
 pub use slip::{Said, SlipNote, SlipPartView, SlipView};
 pub use status::StatusView;
 pub use timeline::{
-    AttachmentState, AttachmentView, DocumentView, ErasedView, JudgementView, RecipientView, SentStamp, Step, StepKind,
-    WhyView,
+    AttachmentState, AttachmentView, DocumentView, ErasedView, JudgementView, RecipientView, SentStamp, Step,
+    StepKind, WhyView,
 };
 
 /// Most rows of one page.
@@ -168,7 +170,8 @@ impl Reader {
             true if blobs::has_blob(&self.db, blob)? => AttachmentState::Here,
             false if blobs::opens(&self.db, opening)? => AttachmentState::Here,
             _ if blobs::is_awaited(&self.db, blob, true)? => AttachmentState::Unreadable,
-            _ => AttachmentState::Arriving,
+            _ if blobs::is_awaited(&self.db, blob, false)? => AttachmentState::Arriving,
+            _ => AttachmentState::Gone,
         })
     }
 

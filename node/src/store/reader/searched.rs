@@ -144,7 +144,7 @@ impl Reader {
             Body::Act(_)
             | Body::Receipt(_)
             | Body::Verdict(_)
-            | Body::Status(Status::Transport(_))
+            | Body::Status(Status::Transport(_) | Status::Erased(_))
             | Body::Head(_)
             | Body::Restored(_)
             | Body::Returned(_)

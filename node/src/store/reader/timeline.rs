@@ -218,6 +218,8 @@ pub enum AttachmentState {
     Arriving,
     /// Here, and not the file that the document names: it was not sealed as it should have been.
     Unreadable,
+    /// Not here, and not on its way: it was lost, and whoever could bring it had erased it.
+    Gone,
     /// The content of the document was erased here, whatever another document still needs of it.
     Erased,
 }
@@ -588,6 +590,8 @@ impl Reader {
         for recipient in view.recipients.iter().filter(|recipient| !recipient.arrived) {
             let reason = self.refusal_of(&recipient.office, &recipient.place)?;
             let (hop, cause, who) = match (&reason, recipient.left) {
+                // It has a receipt from before it lost what it had.
+                _ if view.erased.is_some() => ("recipient", "content-erased", "nobody"),
                 (Some(_), _) => ("relay", "refused-by-relay", "relay-operator"),
                 (None, false) => ("this-office", "waiting-for-line", "this-office"),
                 (None, true) => ("relay", "waiting-for-recipient", "recipient"),

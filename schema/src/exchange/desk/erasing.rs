@@ -2,7 +2,7 @@
 //! is kept has ended, or whoever may do so has ordered it before that.
 
 use super::{Decided, Desk, WorkRefusal};
-use crate::body::{Act, Body, Deed};
+use crate::body::{Act, Body, Deed, ErasedContent, Place, Status};
 use crate::event::Kind;
 use crate::exchange::{Draft, Exchange, Records};
 use crate::handling::{CaseRow, Erasure, ErasureGround, Side, Stage, Standing};
@@ -67,6 +67,31 @@ impl<R: Records> Desk<'_, R> {
 }
 
 impl Exchange {
+    /// Tells a recipient that lacks attachments which of them do not come, because they are erased here.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn erased_since<R: Records>(
+        &self,
+        records: &R,
+        to: OfficeId,
+        lacking: &[Place],
+    ) -> Result<Option<Draft>, R::Error> {
+        let mut entries = Vec::new();
+        for place in lacking {
+            let row = records.sent(&to, place.incarnation, place.counter)?;
+            let Some(document) = row.filter(|row| row.place.id == place.id).and_then(|row| row.document)
+            else {
+                continue;
+            };
+            if records.erased(&self.me(), &document)?.is_some() {
+                entries.push(*place);
+            }
+        }
+        let told = |entries| Body::Status(Status::Erased(ErasedContent { entries }));
+        Ok((!entries.is_empty()).then(|| self.draft(vec![to], Kind::Status, &told(entries))))
+    }
+
     /// Says again, in this life of the station, what somebody did in an earlier one.
     pub fn act_again(&self, act: Act) -> Draft {
         self.draft(Vec::new(), Kind::Act, &Body::Act(act))

@@ -20,7 +20,8 @@ use crate::body::{
 use crate::document::Manifest;
 use crate::event::{Event, Kind};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Erasure, Fact, PersonRow, Recipients, RefusalReason, Role, Side,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Erasure, Fact, PersonRow, Recipients, RefusalReason,
+    Role, Side,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId, WorkId};
 use crate::time::{Day, Millis};

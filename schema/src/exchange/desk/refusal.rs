@@ -254,7 +254,9 @@ pub enum WorkRefusal {
         document: DocumentId,
     },
     /// Somebody has not got it yet.
-    #[error("document `{document}` is still on its way to a recipient: its content is erased once all have it")]
+    #[error(
+        "document `{document}` is still on its way to a recipient: its content is erased once all have it"
+    )]
     StillOnItsWay {
         /// The document.
         document: DocumentId,
@@ -268,7 +270,9 @@ pub enum WorkRefusal {
         document: DocumentId,
     },
     /// The time for which it is kept has not ended.
-    #[error("the document is kept until {kept_until}: before that its content is erased only when that is ordered")]
+    #[error(
+        "the document is kept until {kept_until}: before that its content is erased only when that is ordered"
+    )]
     StillKept {
         /// The last day of it.
         kept_until: Day,

@@ -153,7 +153,7 @@ impl Records for MemoryRecords {
         let first = (*from, Incarnation::FIRST);
         let channels = self.held.range(first..).take_while(|(key, _)| key.0 == *from);
         let rows = channels.flat_map(|(_, rows)| rows.iter());
-        let waiting = rows.filter(|row| row.receipt.is_none() && row.kind.wants_receipt());
+        let waiting = rows.filter(|row| !row.is_settled());
         Ok(waiting.map(|row| row.place).take(limit).collect())
     }
 
@@ -351,6 +351,9 @@ impl MemoryRecords {
                     row.receipt = Some(*position);
                     row.receipt_incarnation = Some(*mine);
                 });
+            }
+            Change::Forgone { from, incarnation, counter } => {
+                change_row(&mut self.held, from, *incarnation, *counter, |row| row.forgone = true);
             }
             Change::Presented { from, incarnation, counter, ordinal, in_order } => {
                 change_row(&mut self.held, from, *incarnation, *counter, |row| {

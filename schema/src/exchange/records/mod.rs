@@ -163,6 +163,16 @@ pub struct HeldRow {
     /// Number and symbol of its document in its year ([`crate::body::Issue::key`]).
     #[n(11)]
     pub code_key: Option<u64>,
+    /// Its sender has erased the attachments that are missing here: it gets no receipt, and nothing waits behind it.
+    #[n(12)]
+    pub forgone: bool,
+}
+
+impl HeldRow {
+    /// Whether what stands behind it in its channel has to wait for it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.receipt.is_some() || !self.kind.wants_receipt() || self.forgone
+    }
 }
 
 /// What the signatures on a document are worth, as of the newest judgement.

@@ -117,9 +117,7 @@ fn erasing_is_for_whoever_decides_it_and_names_its_ground() {
     let silent = Erasure { decision: " ".to_owned(), ..erasure(ErasureGround::Ordered) };
     let work = Work::Erase { issuer: ME, document: document(1), erasure: silent };
     assert!(matches!(pair.receive(LEADER, work), Err(WorkRefusal::Text(_))));
-    let nowhere = Work::Erase {
-        issuer: ME, document: document(9), erasure: erasure(ErasureGround::Ordered)
-    };
+    let nowhere = Work::Erase { issuer: ME, document: document(9), erasure: erasure(ErasureGround::Ordered) };
     assert!(matches!(pair.receive(LEADER, nowhere), Err(WorkRefusal::NotHere { .. })));
     assert!(!is_erased(&pair.recipient));
 }

@@ -213,6 +213,7 @@ fn line(change: &Change) -> String {
         Change::Regained { document, .. } => {
             format!("regained {}", document.map_or_else(String::new, |id| id.as_bytes()[15].to_string()))
         }
+        Change::Forgone { from, counter, .. } => format!("forgone {counter} of {from}"),
         Change::Erased(row) => format!("erased {} of {}", row.document, row.issuer),
         Change::Person(person) => format!("person {}: {:?}", person.name, person.roles),
         Change::Case(case) => {

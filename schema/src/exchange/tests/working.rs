@@ -67,7 +67,11 @@ fn answer(agreed: bool) -> Work {
 }
 
 /// What a station answers to somebody, and the events that follow.
-pub(super) fn works(station: &mut Station, role: Role, work: Work) -> Result<Vec<VerifiedEvent>, WorkRefusal> {
+pub(super) fn works(
+    station: &mut Station,
+    role: Role,
+    work: Work,
+) -> Result<Vec<VerifiedEvent>, WorkRefusal> {
     commanded(station, &Command::Work { by: by(role), work })
 }
 
