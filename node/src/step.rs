@@ -57,7 +57,7 @@ pub enum Input {
         /// Names the request.
         ticket: Ticket,
         /// What would be asked.
-        command: Command,
+        command: Box<Command>,
     },
     /// The link to a relay is up: one request was answered.
     Connected(RegionId),

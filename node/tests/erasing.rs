@@ -388,7 +388,7 @@ fn rehearsal_records_nothing() {
     let by = Actor { name: "Vàng A Sáng".to_owned(), role: Role::Leader };
     let rehearse = |n| Input::Rehearse {
         ticket: Ticket(3),
-        command: Command::Work { by: by.clone(), work: erasure(SENDER, n) },
+        command: Box::new(Command::Work { by: by.clone(), work: erasure(SENDER, n) }),
     };
     let before = desk.node.exchange().seq();
     let done = desk.step(rehearse(1));

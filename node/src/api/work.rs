@@ -291,7 +291,7 @@ pub(super) async fn work(
     };
     let command = Command::Work { by: caller.acting_as(work.roles())?, work };
     let asked = api.inputs.ask(PATIENCE, |ticket| match dry_run {
-        true => Input::Rehearse { ticket, command },
+        true => Input::Rehearse { ticket, command: Box::new(command) },
         false => Input::Command { ticket, command },
     });
     match asked.await? {

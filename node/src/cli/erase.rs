@@ -43,8 +43,8 @@ pub(super) fn erase(client: &Client, args: &EraseArgs) -> Result<Value, CliError
     match args.kept_years {
         None => {
             for document in &args.documents {
-                let asked = args.asking(json!(document), json!(args.from), json!(args.kept_until));
-                rows.push(one(client, asked, args.documents.len() > 1)?);
+                let asked = args.asking(&json!(document), &json!(args.from), &json!(args.kept_until));
+                rows.push(one(client, &asked, args.documents.len() > 1)?);
             }
         }
         Some(years) => {
@@ -54,11 +54,10 @@ pub(super) fn erase(client: &Client, args: &EraseArgs) -> Result<Value, CliError
                     let path = format!("/erasable?direction={direction}&years={years}&after={after}");
                     let page = client.get(&path)?;
                     for row in page["rows"].as_array().into_iter().flatten() {
-                        let [document, issuer, kept_until] =
-                            ["document", "issuer", "kept_until"].map(|name| row[name].clone());
                         // Of what was sent from here, this office is the issuer, and nobody sent it to itself.
-                        let from = if direction == "incoming" { issuer } else { Value::Null };
-                        rows.push(one(client, args.asking(document, from, kept_until), true)?);
+                        let from = if direction == "incoming" { &row["issuer"] } else { &Value::Null };
+                        let asked = args.asking(&row["document"], from, &row["kept_until"]);
+                        rows.push(one(client, &asked, true)?);
                     }
                     match page["next"].as_u64() {
                         Some(next) => after = next,
@@ -72,7 +71,7 @@ pub(super) fn erase(client: &Client, args: &EraseArgs) -> Result<Value, CliError
 }
 
 impl EraseArgs {
-    fn asking(&self, document: Value, from: Value, kept_until: Value) -> Value {
+    fn asking(&self, document: &Value, from: &Value, kept_until: &Value) -> Value {
         json!({
             "work": "erase",
             "document": document,
@@ -87,9 +86,9 @@ impl EraseArgs {
 }
 
 /// What became of one document; a refusal among several is a line of the answer.
-fn one(client: &Client, asked: Value, among_others: bool) -> Result<Value, CliError> {
+fn one(client: &Client, asked: &Value, among_others: bool) -> Result<Value, CliError> {
     let document = &asked["document"];
-    match client.post("/work", &asked) {
+    match client.post("/work", asked) {
         Ok(_) => {
             let erased = asked["dry_run"] == Value::Bool(false);
             Ok(json!({ "document": document, "erased": erased, "allowed": true }))
