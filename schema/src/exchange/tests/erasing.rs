@@ -2,6 +2,7 @@
 
 use super::working::{CLERK, LEADER, Pair, works};
 use super::*;
+use crate::body::{ErasedContent, Place};
 use crate::handling::{BusinessKind, Erasure, ErasureGround, RefusalReason, Role};
 use crate::id::BusinessId;
 use crate::invariant;
@@ -120,4 +121,50 @@ fn erasing_is_for_whoever_decides_it_and_names_its_ground() {
     let nowhere = Work::Erase { issuer: ME, document: document(9), erasure: erasure(ErasureGround::Ordered) };
     assert!(matches!(pair.receive(LEADER, nowhere), Err(WorkRefusal::NotHere { .. })));
     assert!(!is_erased(&pair.recipient));
+}
+
+/// What its sender has erased gets no receipt and is not shown; what waits behind it does not wait for the next event.
+#[test]
+fn what_waits_behind_erased_content_has_its_turn_at_once() {
+    let (mut sender, mut recipient) = (Station::new(ME), Station::new(A));
+    let sent =
+        |sender: &mut Station, n| sender.record(&draft(&[A], &Body::Dispatch(dispatch(ME, n))), Millis(n)).0;
+    let [first, second, third] = [1, 2, 3].map(|n| sent(&mut sender, n));
+    for event in [&first, &second, &third] {
+        recipient.take(Class::Received, event);
+    }
+    let [first, second, third] = [&first, &second, &third].map(|event| place_of(event, A));
+    for receipt in sure(recipient.exchange.receipts(&recipient.records, ME, &[third], &BTreeMap::new())) {
+        recipient.record(&receipt, Millis(4));
+    }
+    let says = |sender: &mut Station, entries: Vec<Place>| {
+        let erased = Body::Status(Status::Erased(ErasedContent { entries }));
+        sender.record(&draft(&[A], &erased), Millis(5)).0
+    };
+    let is_shown =
+        |changes: &[Change]| changes.iter().any(|change| matches!(change, Change::Presented { .. }));
+    // In whatever order they are named.
+    let changes = recipient.take(Class::Received, &says(&mut sender, vec![second, first]));
+    let shown = changes.iter().filter_map(|change| match change {
+        Change::Presented { counter, in_order, .. } => Some((*counter, *in_order)),
+        _ => None,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), [(third.counter, true)]);
+    let again = recipient.take(Class::Received, &says(&mut sender, vec![first, third]));
+    assert!(!is_shown(&again) && again.iter().all(|change| !matches!(change, Change::Forgone { .. })));
+    invariant::replay_gives_live_state(recipient.hash(), recipient.replayed().hash()).expect("P7");
+}
+
+#[test]
+fn erased_content_is_told_to_one_recipient_in_bounded_portions() {
+    let station = Station::new(ME);
+    let place = Place { incarnation: Incarnation::FIRST, counter: Counter(1), id: EventId::new([1; 32]) };
+    let read = |to: &[OfficeId], entries: usize| {
+        let erased = Body::Status(Status::Erased(ErasedContent { entries: vec![place; entries] }));
+        Body::read(crate::event::VERSION, &station.exchange.next_event(&draft(to, &erased), Millis(1)))
+    };
+    assert!(read(&[A], 1).is_ok() && read(&[A], ENTRIES_MAX).is_ok());
+    for (to, entries) in [(&[A][..], 0), (&[A], ENTRIES_MAX + 1), (&[A, B], 1), (&[], 1)] {
+        assert!(read(to, entries).is_err(), "{} recipients, {entries} entries", to.len());
+    }
 }
