@@ -131,6 +131,7 @@ CREATE TABLE held (
     outcome             INTEGER CHECK (outcome IN (0, 1, 2)), -- valid, undetermined, invalid
     judged_open         INTEGER CHECK (judged_open IN (0, 1)),
     code_key            INTEGER,                           -- number, symbol and year of its document
+    forgone             INTEGER NOT NULL DEFAULT 0 CHECK (forgone IN (0, 1)), -- its sender has erased the attachments that are missing
     unsettled           INTEGER NOT NULL DEFAULT 0,        -- shown, and neither accepted nor refused, recalled, taken back
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
@@ -287,6 +288,24 @@ CREATE TABLE kept (
     PRIMARY KEY (relay, blob, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX kept_for ON kept (position);
+
+-- Which journal entries name which attachments, and of which document; none where nobody here could read it. What no document names
+-- that is kept here is not kept either.
+CREATE TABLE named (
+    blob     INTEGER NOT NULL REFERENCES blob,
+    position INTEGER NOT NULL REFERENCES journal,
+    issuer   BLOB    NOT NULL CHECK (length(issuer) = 16),
+    document BLOB    CHECK (length(document) = 16),
+    PRIMARY KEY (blob, position)
+) STRICT, WITHOUT ROWID;
+
+-- Documents whose content is erased here, and the entry that says so.
+CREATE TABLE erased (
+    issuer   BLOB    NOT NULL CHECK (length(issuer) = 16),
+    document BLOB    NOT NULL CHECK (length(document) = 16),
+    position INTEGER NOT NULL REFERENCES journal,
+    PRIMARY KEY (issuer, document)
+) STRICT, WITHOUT ROWID;
 
 -- Which held events wait for which attachments. Unreadable: it is here, and is not the file that the document names.
 CREATE TABLE awaited (

@@ -8,7 +8,9 @@
 //!
 //! Nothing is here in the clear, and nothing is in `whole` that is not all there: a file is hashed, synced and renamed, its folder synced, and
 //! only then does a transaction of the store say that it is here. What lies in `whole` and the store does not know is of no use to
-//! anybody.
+//! anybody, and goes after a while ([`Contents::leftovers`]).
+
+mod leftovers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -24,6 +26,8 @@ use schema::id::BlobHash;
 
 use crate::sealing::{SealFileError, hash_of, holds_file, seal_file};
 use crate::step::{Found, Opening};
+
+pub use leftovers::{FOUND_MAX, Leftover, LeftoversError, Swept, UNCLAIMED_FOR};
 
 /// Chunks that are written before the disk is asked whether it has them; what a power cut takes at most.
 const UNSYNCED_MAX: usize = 64;
@@ -97,6 +101,7 @@ pub struct Contents {
     root: PathBuf,
     parts: Mutex<BTreeMap<BlobRef, Arc<Mutex<Part>>>>,
     sealing: AtomicU64,
+    swept: Mutex<Swept>,
 }
 
 /// An attachment on its way.
@@ -122,7 +127,12 @@ impl Contents {
             let path = left.map_err(disk("list", &new))?.path();
             fs::remove_file(&path).map_err(disk("remove", &path))?;
         }
-        Ok(Self { root: root.to_owned(), parts: Mutex::default(), sealing: AtomicU64::new(0) })
+        Ok(Self {
+            root: root.to_owned(),
+            parts: Mutex::default(),
+            sealing: AtomicU64::new(0),
+            swept: Mutex::default(),
+        })
     }
 
     /// The folder of what is complete.

@@ -16,6 +16,7 @@ pub mod people;
 pub mod runtime;
 pub mod sealing;
 pub mod signing;
+pub mod sniff;
 pub mod step;
 pub mod store;
 pub mod verify;

@@ -16,6 +16,9 @@ use schema::id::{DocumentId, OfficeId, RegionId};
 use schema::inbound::Opened;
 use schema::registry::{Item, Registry};
 
+/// Most files that the core is asked about at a time.
+pub const LEFTOVERS_MAX: usize = 256;
+
 /// Names one publish between its effect and its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Publication(pub u64);
@@ -48,6 +51,13 @@ pub enum Input {
         ticket: Ticket,
         /// What is asked.
         command: Command,
+    },
+    /// A person asks what would become of a command; answered by [`Effect::Answer`], and nothing is recorded.
+    Rehearse {
+        /// Names the request.
+        ticket: Ticket,
+        /// What would be asked.
+        command: Box<Command>,
     },
     /// The link to a relay is up: one request was answered.
     Connected(RegionId),
@@ -99,6 +109,13 @@ pub enum Input {
         ticket: Ticket,
         /// The file, and what opens it.
         opening: Opening,
+    },
+    /// Files among the attachments that nobody seems to need; answered by [`Effect::Answer`].
+    Leftovers {
+        /// Names the request.
+        ticket: Ticket,
+        /// Which attachments they are, at most [`LEFTOVERS_MAX`].
+        blobs: Vec<BlobRef>,
     },
     /// What an [`Effect::Examine`] has found.
     Examined {
@@ -273,6 +290,12 @@ pub enum Effect {
         /// In which ways it is to be opened.
         openings: Vec<Opening>,
     },
+    /// Remove these attachments from the disk: nothing here needs them any more. What is not carried out, because the station stops,
+    /// is found as a leftover at the next start.
+    Discard {
+        /// Which.
+        blobs: Vec<BlobRef>,
+    },
     /// Take what the station says about another key of its own into the registry, and offer it to the relays; the newer
     /// registry comes back in [`Input::Registry`].
     Announce {
@@ -321,6 +344,8 @@ pub enum Answer {
     Incomplete,
     /// What an imported pack brought.
     Imported(ImportSummary),
+    /// Which of the leftovers are discarded.
+    Discarded(Vec<BlobRef>),
     /// Whether the newest sealing key of the office is announced: not while no signing key counts that could say so.
     SealingKey {
         /// It is in the chain.

@@ -24,7 +24,7 @@ pub use handling::{
 };
 pub use order::VietnameseOrder;
 pub use paper::{CHECKED, COPY_FORM, PLACEMENT, SLIP_PART, TIME_WORD};
-pub use pdf::{PDF_OUTCOME, PDF_UNJUDGED};
+pub use pdf::{FILE_WARNING, PDF_OUTCOME, PDF_UNJUDGED};
 pub use rules::rule;
 
 /// The language of a text.
@@ -152,6 +152,7 @@ table! {
         "instruction" => "lãnh đạo phân công", "assigned by the leader";
         "set-aside" => "bỏ qua thông tin về văn bản chưa có tại đây", "set aside what was said while the document is not here";
         "opinion" => "cho ý kiến", "an opinion on it";
+        "erased" => "đã tiêu hủy nội dung tại đơn vị này", "its content was erased at this office";
     }
 }
 
@@ -190,6 +191,8 @@ table! {
         "accepted-undetermined" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "instruction" => "Nhật ký của đơn vị này.", "This station's own journal.";
         "opinion" => "Nhật ký của đơn vị này.", "This station's own journal.";
+        "erased" => "Nhật ký của đơn vị này; mã băm, chữ ký và dòng trong sổ vẫn giữ.",
+            "This station's own journal; hashes, signatures and the line in the register stay.";
     }
 }
 
@@ -199,6 +202,8 @@ table! {
         "waiting-for-line" => "chưa rời đơn vị: đang chờ đường truyền tới trạm chuyển tiếp",
             "it has not left: waiting for the line to a relay";
         "refused-by-relay" => "trạm chuyển tiếp từ chối", "a relay refused it";
+        "content-erased" => "nội dung đã được tiêu hủy tại đây sau khi nơi nhận đã có biên nhận; nơi nhận nay mất dữ liệu",
+            "its content was erased here after the recipient had given its receipt; the recipient has lost its data since";
         "waiting-for-recipient" => "đã rời đơn vị, nơi nhận chưa gửi biên nhận",
             "it has left, the recipient has given no receipt yet";
     }

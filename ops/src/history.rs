@@ -178,6 +178,9 @@ fn deed(deed: &Deed) -> String {
         Deed::PersonSet { person } => format!("{} may do and send: {}", person.name, allowed(person)),
         Deed::PersonRemoved { name } => format!("{name} works here no more"),
         Deed::SetAside { document, .. } => format!("set aside what was said about document {document}"),
+        Deed::Erased { issuer, document, erasure } => {
+            format!("erased the content of document {document} of office {issuer}: {}", erasure.decision)
+        }
         Deed::HighestStated { entry, .. } => {
             format!("highest number of `{}` in {} stated: {entry}", entry.book, entry.year)
         }
@@ -199,6 +202,9 @@ pub(crate) fn says(recorded: &RecordedEvent) -> String {
         Ok(Body::Status(Status::Transport(status))) => {
             let region = status.region.map_or_else(|| "courier".to_owned(), |region| region.to_string());
             format!("code {}: {} events at {region}", status.code.number(), status.entries.len())
+        }
+        Ok(Body::Status(Status::Erased(erased))) => {
+            format!("the content of {} events was erased at their sender", erased.entries.len())
         }
         Ok(Body::Receipt(receipt)) => format!("for {} events", receipt.entries.len()),
         Ok(Body::Head(heads)) => {

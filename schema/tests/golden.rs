@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use ed25519_dalek::Signer as _;
 use fixture::*;
 use schema::blob::{BlobLimits, BlobReply, BlobRequest, encode_blob_message, parse_blob_message};
-use schema::body::Body;
+use schema::body::{Body, ErasedContent, Status};
 use schema::courier::{CourierReader, CourierWriter, Record};
 use schema::directory::{DirectoryDelta, DirectorySnapshot, open_directory, sign_directory};
 use schema::event::{Event, Kind, Proof, RecordedEvent, UnverifiedEvent, Urgency, seal};
@@ -136,6 +136,19 @@ fn status_of_a_document_has_these_bytes_for_ever() {
     let fields = Event { to, body: body.encode().expect("a body"), ..event(Kind::Status) };
     let sealed = seal(fields, &key()).expect("a sound event");
     let bytes = golden("event-status-of-a-document", sealed.bytes());
+    let read = UnverifiedEvent::parse(&bytes).expect("a golden event");
+    let verified = verifier().verify(read, &Proof::default()).expect("its office signed it");
+    assert_eq!(Body::read(1, verified.event()), Ok(body));
+}
+
+/// Of the bodies of a status, the other one that travels.
+#[test]
+fn status_of_erased_content_has_these_bytes_for_ever() {
+    let body = Body::Status(Status::Erased(ErasedContent { entries: vec![place(3), place(4)] }));
+    let to = event(Kind::Receipt).to;
+    let fields = Event { to, body: body.encode().expect("a body"), ..event(Kind::Status) };
+    let sealed = seal(fields, &key()).expect("a sound event");
+    let bytes = golden("event-status-of-erased-content", sealed.bytes());
     let read = UnverifiedEvent::parse(&bytes).expect("a golden event");
     let verified = verifier().verify(read, &Proof::default()).expect("its office signed it");
     assert_eq!(Body::read(1, verified.event()), Ok(body));

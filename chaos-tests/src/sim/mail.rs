@@ -64,6 +64,8 @@ impl World<'_> {
                 let delay = self.delay();
                 self.at(delay, Event::Inputs(number, epoch, vec![Input::Examined { blob, found }]));
             }
+            // Nobody erases here, and nobody sweeps.
+            Effect::Discard { .. } => {}
             Effect::OfferBlob { ref relay, .. }
             | Effect::Release { ref relay, .. }
             | Effect::AskKept { ref relay, .. }

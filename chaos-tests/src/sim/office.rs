@@ -394,6 +394,8 @@ fn places_of(inputs: &[Input], me: &OfficeId) -> Vec<(OfficeId, Place)> {
 fn kind_of(input: &Input) -> String {
     match input {
         Input::Command { .. } => "command".to_owned(),
+        Input::Rehearse { .. } => "rehearsed".to_owned(),
+        Input::Leftovers { .. } => "leftovers".to_owned(),
         Input::Connected(relay) => format!("connected {relay}"),
         Input::Disconnected(relay) => format!("disconnected {relay}"),
         Input::Published { publication, outcome } => format!("published {} {outcome:?}", publication.0),

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use schema::blob::{Enclosure, FILE_BYTES_MAX, FileRef};
+use schema::blob::{BlobRef, Enclosure, FILE_BYTES_MAX, FileRef};
 use schema::document::{Attachment, Secrecy};
 use schema::handling::Standing;
 use schema::id::{DocumentId, FileHash};
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 use super::documents::require_allowed;
 use super::guard::Caller;
+use super::kinds;
 use super::problem::Problem;
 use super::registry::judged_as_sent;
 use super::stream::{Cut, PIECES_MAX, PieceReader, PieceWriter, STALLED, feed};
@@ -42,6 +44,8 @@ use crate::words::{Lang, PDF_OUTCOME, PDF_UNJUDGED, word};
 #[serde(deny_unknown_fields)]
 pub(super) struct KeepQuery {
     length: u64,
+    /// What the file is called, for what is told of it.
+    name: Option<String>,
     /// Of the document that it belongs to: bytes that must not be here are refused before one of them is read.
     secrecy: Secrecy,
 }
@@ -55,7 +59,7 @@ pub(super) async fn keep(
 ) -> Result<Response, Problem> {
     let Path(hash) = parsed(path)?;
     let hash: FileHash = parsed(hash.parse())?;
-    let Query(KeepQuery { length, secrecy }) = parsed(query)?;
+    let Query(KeepQuery { length, name, secrecy }) = parsed(query)?;
     require_allowed(secrecy)?;
     if length == 0 {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty-file"));
@@ -67,25 +71,41 @@ pub(super) async fn keep(
         return Err(Problem::parameter("the content length is not the length in the address"));
     }
     let file = FileRef { hash, length };
-    let kept = (StatusCode::CREATED, Json(json!(file)));
-    if api.read(move |reader| reader.enclosure(&hash)).await?.is_some() {
+    let lang = lang_of(request.headers());
+    let kept = async |enclosure: Enclosure| {
+        let found = kinds::of_file(&api, (enclosure, file), name.clone(), lang).await;
+        let mut told = json!(file);
+        told["found"] = found;
+        (StatusCode::CREATED, Json(told)).into_response()
+    };
+    if let Some(enclosure) = api.read(move |reader| reader.enclosure(&hash)).await?
+        && is_here(&api, enclosure.blob).await
+    {
         pass_over(length, body_of(request)).await?;
-        return Ok(kept.into_response());
+        return Ok(kept(enclosure).await);
     }
     let enclosure = seal(&api, file, body_of(request)).await?;
     let opening = Opening { enclosure, file };
     match api.inputs.ask(PATIENCE, |ticket| Input::Enclosed { ticket, opening }).await? {
-        Answer::Kept => Ok(kept.into_response()),
+        Answer::Kept => Ok(kept(enclosure).await),
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Refused(refusal) => Err(refusal.into()),
         Answer::Dispatched { .. }
         | Answer::Done(_)
         | Answer::Imported(_)
         | Answer::Incomplete
+        | Answer::Discarded(_)
         | Answer::SealingKey { .. } => {
             unreachable!("the core keeps what was sealed, or says why not")
         }
     }
+}
+
+/// Whether what the store says is here is on the disk; from now on it counts as brought just now.
+async fn is_here(api: &SharedApi, blob: BlobRef) -> bool {
+    let contents = Arc::clone(&api.contents);
+    let touched = tokio::task::spawn_blocking(move || contents.touch(&blob, SystemTime::now()));
+    matches!(touched.await, Ok(Ok(())))
 }
 
 /// Takes the file as it comes, and seals it on the way to the disk.
@@ -228,6 +248,8 @@ async fn attachment_of(
     match attachment.state {
         AttachmentState::Here => Ok((id, attachment)),
         AttachmentState::Arriving => Err(Problem::new(StatusCode::CONFLICT, "attachment-awaited")),
+        AttachmentState::Gone => Err(Problem::new(StatusCode::GONE, "attachment-gone")),
+        AttachmentState::Erased => Err(Problem::new(StatusCode::GONE, "content-erased")),
         AttachmentState::Unreadable => Err(Problem::new(StatusCode::CONFLICT, "attachment-unreadable")),
     }
 }

@@ -242,7 +242,11 @@ impl Taker {
             }
             Answer::DiskFull => Err(Problem::disk_full()),
             Answer::Refused(refusal) => Err(refusal.into()),
-            Answer::Dispatched { .. } | Answer::Done(_) | Answer::Imported(_) | Answer::SealingKey { .. } => {
+            Answer::Dispatched { .. }
+            | Answer::Done(_)
+            | Answer::Discarded(_)
+            | Answer::Imported(_)
+            | Answer::SealingKey { .. } => {
                 unreachable!("the core says whether an attachment is whole")
             }
         }
@@ -268,6 +272,7 @@ impl Taker {
             Answer::Dispatched { .. }
             | Answer::Done(_)
             | Answer::Kept
+            | Answer::Discarded(_)
             | Answer::Incomplete
             | Answer::SealingKey { .. } => {
                 unreachable!("the core answers an import with what became of the import")

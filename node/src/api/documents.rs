@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::guard::Caller;
+use super::kinds;
 use super::problem::Problem;
 use super::{
     PATIENCE, SharedApi, day_in_vietnam, document_id, json_body, lang_of, no_document, now, random_bytes,
@@ -271,6 +272,7 @@ pub(super) async fn send(
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Done(_)
         | Answer::Kept
+        | Answer::Discarded(_)
         | Answer::Incomplete
         | Answer::Imported(_)
         | Answer::SealingKey { .. } => {
@@ -310,8 +312,12 @@ pub(super) async fn show(
     let name = |office: &OfficeId| directory.name_at(office, today).unwrap_or_default();
     view.recipients.sort_by(|one, other| order.compare(name(&one.office), name(&other.office)));
     let (registry, lang) = (api.keeper.registry(), lang_of(&headers));
+    let kinds = kinds::of_attachments(&api, &view.attachments, lang).await;
     let judgement = judgement.or_else(|| registry::judged_as_sent(&api.keeper.verifier(), sent));
     let mut answer = serde_json::to_value(&view).unwrap_or_default();
+    for (attachment, kind) in answer["attachments"].as_array_mut().into_iter().flatten().zip(kinds) {
+        attachment["found"] = kind;
+    }
     if let Value::Object(answer) = &mut answer {
         let stamps = judgement.as_ref().map_or(&[][..], |view| &view.judgement.stamps);
         let persons = registry::persons(&registry, &view.dispatch, stamps, now(), lang);

@@ -37,6 +37,7 @@ mod attachments;
 mod courier;
 mod documents;
 mod guard;
+mod kinds;
 mod lists;
 mod paper;
 mod people;
@@ -132,6 +133,7 @@ pub struct Api {
     transfers: Arc<Semaphore>,
     pdf: Arc<Checker>,
     pdf_checks: Arc<Semaphore>,
+    kinds: kinds::Kinds,
     /// Which list of people the chain knows; none before the first look.
     people: tokio::sync::Mutex<Option<[u8; 32]>>,
 }
@@ -232,6 +234,7 @@ pub fn router(setting: ApiSetting) -> Router {
         transfers: Arc::new(Semaphore::new(TRANSFERS_MAX)),
         pdf: Arc::new(pdf),
         pdf_checks: Arc::new(Semaphore::new(PDF_CHECKS_MAX)),
+        kinds: kinds::Kinds::default(),
         people: tokio::sync::Mutex::new(None),
     });
     let v1 = Router::new()
@@ -254,6 +257,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/offices", get(offices))
         .route("/registry", get(registry::show).post(registry::import))
         .route("/work", post(work::work))
+        .route("/erasable", get(work::erasable))
         .route("/drafts", get(work::drafts))
         .route("/drafts/{id}", get(work::draft))
         .route("/waiting", get(work::waiting))
@@ -470,6 +474,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "late": due.late,
         "due": due.due,
         "full_check": full_check,
+        "swept": api.contents.swept(),
         "key_protection": key_protection,
         "sealing": sealing::view(&api.sealing.held(), &api.keeper.registry(), &api.office, now()),
     });

@@ -14,6 +14,7 @@ use schema::trust::{Outcome, SigningTime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::kinds;
 use super::present::{Presenter, signing_time, signing_time_iso};
 use super::problem::Problem;
 use super::work::arrival;
@@ -89,6 +90,8 @@ struct Known<'a> {
     view: &'a DocumentView,
     judgement: Option<&'a JudgementView>,
     office_name: String,
+    /// What the attachments are by their own bytes.
+    kinds: Vec<Value>,
     now: Millis,
     lang: Lang,
 }
@@ -119,6 +122,7 @@ pub(super) async fn appearance(
         view: &view,
         judgement: judgement.as_ref(),
         office_name: office_name.unwrap_or_else(|| view.from.to_string()),
+        kinds: kinds::of_attachments(&api, &view.attachments, lang).await,
         now: at,
         lang,
     };
@@ -165,9 +169,15 @@ impl Known<'_> {
         // The first attachment is the document itself.
         for (n, held) in (1..).zip(&self.view.attachments).skip(1) {
             let lines = vec![self.view.number.clone().unwrap_or_default()];
-            let awaited = (held.state != AttachmentState::Here).then_some("file-awaited");
+            let awaited = match held.state {
+                AttachmentState::Here => None,
+                AttachmentState::Erased => Some("file-erased"),
+                AttachmentState::Gone => Some("file-gone"),
+                AttachmentState::Arriving | AttachmentState::Unreadable => Some("file-awaited"),
+            };
             let mut block = self.block("attachment", &seal, lines, awaited.as_slice());
-            block["attachment"] = json!({ "n": n, "name": held.attachment.name });
+            let found = self.kinds.get(n - 1).cloned().unwrap_or_default();
+            block["attachment"] = json!({ "n": n, "name": held.attachment.name, "found": found });
             blocks.push(block);
         }
         blocks

@@ -42,6 +42,7 @@ pub(super) async fn record(api: &SharedApi) -> Result<(People, usize), Problem> 
             Answer::DiskFull => return Err(Problem::disk_full()),
             Answer::Dispatched { .. }
             | Answer::Kept
+            | Answer::Discarded(_)
             | Answer::Incomplete
             | Answer::Imported(_)
             | Answer::SealingKey { .. } => {

@@ -89,6 +89,10 @@ impl From<&WorkRefusal> for Problem {
             WorkRefusal::AlreadyDiscarded => "already-discarded",
             WorkRefusal::NoMainFile => "no-main-file",
             WorkRefusal::NoSymbol { .. } => "no-symbol",
+            WorkRefusal::AlreadyErased { .. } => "already-erased",
+            WorkRefusal::StillOnItsWay { .. } => "still-on-its-way",
+            WorkRefusal::StillAtWork { .. } => "still-at-work",
+            WorkRefusal::StillKept { .. } => "still-kept",
             WorkRefusal::Text(_) => "work-text",
         };
         let status = match refusal {
@@ -270,7 +274,14 @@ fn told_of_work(refusal: &WorkRefusal) -> Option<Told> {
         WorkRefusal::NotSent { document }
         | WorkRefusal::NothingSaid { document }
         | WorkRefusal::IsDrafted { document }
+        | WorkRefusal::AlreadyErased { document }
+        | WorkRefusal::StillOnItsWay { document }
+        | WorkRefusal::StillAtWork { document }
         | WorkRefusal::NoDraft { document } => document_told(document),
+        WorkRefusal::StillKept { kept_until } => Told {
+            vi: format!("Bảo quản đến hết ngày {kept_until}"),
+            en: format!("Kept until {kept_until}"),
+        },
         WorkRefusal::AlreadyAsked { office } | WorkRefusal::AskedTooOften { office } => office_told(office),
         WorkRefusal::BookFull { book } | WorkRefusal::NoSymbol { book } => book_told(book),
         WorkRefusal::Text(error) => told_of_body(error),

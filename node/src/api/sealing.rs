@@ -40,6 +40,7 @@ pub(super) async fn renew(State(api): State<SharedApi>, headers: HeaderMap) -> R
         Answer::Dispatched { .. }
         | Answer::Done(_)
         | Answer::Kept
+        | Answer::Discarded(_)
         | Answer::Incomplete
         | Answer::Imported(_) => unreachable!("the core says whether the sealing key is announced"),
     };

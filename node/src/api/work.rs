@@ -9,8 +9,9 @@ use axum::response::Response;
 use data_encoding::BASE64;
 use schema::body::{Assignment, IssuedPaper, PaperDocument, SlipPart};
 use schema::exchange::{Arrival, Command, Work};
-use schema::handling::{BookId, BusinessKind, Direction, Recipients, RefusalReason};
+use schema::handling::{BookId, BusinessKind, Direction, Erasure, ErasureGround, Recipients, RefusalReason};
 use schema::id::{BusinessId, DocumentId, OfficeId, WorkId, hex};
+use schema::time::Day;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -23,7 +24,7 @@ use super::{
     parsed, random_bytes, resolve,
 };
 use crate::step::{Answer, Done, Input};
-use crate::store::{LineView, WaitingPages};
+use crate::store::{LineView, RETENTION_YEARS_MAX, WaitingPages};
 
 /// What somebody asks for. `from` is the sender of a document that came in, id or code; it is needed only where two offices
 /// have chosen one id.
@@ -127,6 +128,19 @@ enum WorkRequest {
         book: Option<BookId>,
         number: u32,
     },
+    /// Of a document that was sent from here, or came in. Kept until a day that is over, or ordered: one of the two.
+    Erase {
+        document: DocumentId,
+        from: Option<String>,
+        kept_until: Option<Day>,
+        #[serde(default)]
+        ordered: bool,
+        decision: String,
+        reason: String,
+        /// Only say whether it may be done.
+        #[serde(default)]
+        dry_run: bool,
+    },
 }
 
 /// A take-back or recall: of these recipients, or of everybody it went to.
@@ -186,6 +200,14 @@ pub(super) async fn arrival(
     }
 }
 
+/// Whose document this is: this office's own, or one that came in.
+async fn issuer(api: &SharedApi, document: DocumentId, from: Option<String>) -> Result<OfficeId, Problem> {
+    if from.is_none() && api.read(move |reader| reader.is_sent(&document)).await? {
+        return Ok(api.office);
+    }
+    Ok(arrival(api, document, from).await?.from)
+}
+
 impl WorkRequest {
     async fn work(self, api: &SharedApi) -> Result<Work, Problem> {
         Ok(match self {
@@ -238,6 +260,17 @@ impl WorkRequest {
                 Work::CancelNumber { id: work_id(id)?, direction, book, reason }
             }
             Self::StateHighest { direction, book, number } => Work::StateHighest { direction, book, number },
+            Self::Erase { document, from, kept_until, ordered, decision, reason, dry_run: _ } => {
+                let ground = match (kept_until, ordered) {
+                    (Some(kept_until), false) => ErasureGround::RetentionEnded { kept_until },
+                    (None, true) => ErasureGround::Ordered,
+                    _ => {
+                        return Err(Problem::parameter("exactly one of `kept_until` and `ordered` is given"));
+                    }
+                };
+                let issuer = issuer(api, document, from).await?;
+                Work::Erase { issuer, document, erasure: Erasure { ground, decision, reason } }
+            }
         })
     }
 }
@@ -250,17 +283,22 @@ pub(super) async fn work(
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let request: WorkRequest = parsed_body(&json_body(request).await?)?;
+    let dry_run = matches!(request, WorkRequest::Erase { dry_run: true, .. });
     let work = request.work(&api).await?;
     let document = match &work {
         Work::Draft { manifest, .. } => Some(manifest.document),
         _ => None,
     };
     let command = Command::Work { by: caller.acting_as(work.roles())?, work };
-    match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
+    let asked = api.inputs.ask(PATIENCE, |ticket| match dry_run {
+        true => Input::Rehearse { ticket, command: Box::new(command) },
+        false => Input::Command { ticket, command },
+    });
+    match asked.await? {
         Answer::Done(Done { line, code, recipients }) => {
             let line = line.as_ref().map(LineView::from);
             let done = json!({
-                "recorded": true,
+                "recorded": !dry_run,
                 "document": document,
                 "line": line,
                 "number": code,
@@ -272,6 +310,7 @@ pub(super) async fn work(
         Answer::DiskFull => Err(Problem::disk_full()),
         Answer::Dispatched { .. }
         | Answer::Kept
+        | Answer::Discarded(_)
         | Answer::Incomplete
         | Answer::Imported(_)
         | Answer::SealingKey { .. } => {
@@ -321,6 +360,32 @@ pub(super) async fn due(State(api): State<SharedApi>, headers: HeaderMap) -> Res
         answer.insert("tet_unknown".to_owned(), api.calendar.unknown_tet(clock.now).into());
     }
     Ok(api.presented(&headers, &answer))
+}
+
+/// Which documents may be old enough.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ErasableQuery {
+    direction: Direction,
+    /// For how many years they are kept.
+    years: u8,
+    #[serde(default)]
+    after: u64,
+}
+
+/// Documents that are kept no longer, if they are kept for so many years.
+pub(super) async fn erasable(
+    State(api): State<SharedApi>,
+    headers: HeaderMap,
+    query: Result<Query<ErasableQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(ErasableQuery { direction, years, after }) = parsed(query)?;
+    if years > RETENTION_YEARS_MAX {
+        return Err(Problem::parameter("documents that are kept for more than 100 years are kept for ever"));
+    }
+    let now = api.corrected_clock().now;
+    let page = api.read(move |reader| reader.erasable(direction, years, after, now)).await?;
+    Ok(api.presented(&headers, &page))
 }
 
 /// Documents on their way out.

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use schema::backup::{BackupSeal, open_backup_seal, seal_backup};
+use schema::body::Act;
+use schema::handling::ErasedRow;
 use schema::id::{Incarnation, Position};
 use schema::registry::REGISTRY_BYTES_MAX;
 use schema::time::Millis;
@@ -80,6 +82,8 @@ pub struct Restored {
     pub aside: Option<PathBuf>,
     /// Whether the settings came with the backup, because the folder had none.
     pub settings_brought: bool,
+    /// Documents whose content the store that was in place had erased since the backup: it is erased in this one too.
+    pub erased_again: usize,
     /// What became of an earlier restore that was broken off.
     pub settled: Option<Settled>,
 }
@@ -138,6 +142,7 @@ pub fn restore(
     if !replace {
         holds_nothing_more(folder, from, &seal)?;
     }
+    let erased = erased_before(&folder.database());
     step(Step::Accepted);
 
     let ready = folder.path().join(READY_FILE);
@@ -153,6 +158,7 @@ pub fn restore(
         if incarnation == before {
             return Err(BackupError::NoIncarnation);
         }
+        let erased_again = node.erase_again(&erased, now)?;
         // The last connection moves its log into the file.
         drop(node);
         let log = beside(&ready, "-wal");
@@ -161,9 +167,9 @@ pub fn restore(
             return Err(BackupError::Copy { path: log, found });
         }
         sync(&ready)?;
-        Ok((outline, incarnation))
+        Ok((outline, incarnation, erased_again))
     });
-    let (outline, incarnation) = match made {
+    let (outline, incarnation, erased_again) = match made {
         Ok(made) => made,
         Err(error) => {
             // A refused copy is of no use to anybody; the backup is still where it was.
@@ -182,7 +188,25 @@ pub fn restore(
     }
     let aside = exchange(folder, &ready, now, step)?;
     let settings_brought = brought.is_some();
-    Ok(Restored { seal, outline, incarnation, aside, settings_brought, settled })
+    Ok(Restored { seal, outline, incarnation, aside, settings_brought, erased_again, settled })
+}
+
+/// What the present store has erased. One that is damaged is no reason not to restore: then nobody knows.
+fn erased_before(database: &Path) -> Vec<(ErasedRow, Act)> {
+    if !database.exists() {
+        return Vec::new();
+    }
+    match Inspection::open(database).and_then(|present| present.erasures()) {
+        Ok(erased) => erased,
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::warn!(
+                error,
+                "the present store does not say whose content it has erased: erase it again"
+            );
+            Vec::new()
+        }
+    }
 }
 
 /// The settings of the folder or, in a folder that has none yet, those of the backup, with the registry.

@@ -130,6 +130,7 @@ pub(super) fn put_back(folder: &DataFolder, args: RestoreArgs, lang: Lang) -> Re
     answer["backup_incarnation"] = answer["incarnation"].take();
     answer["incarnation"] = json!(done.incarnation);
     answer["moved_aside"] = json!(done.aside);
+    answer["erased_again"] = json!(done.erased_again);
     answer["settings_brought"] = json!(done.settings_brought);
     answer["settled"] = json!(done.settled.map(|settled| match settled {
         Settled::Undone => "undone",

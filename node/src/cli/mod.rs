@@ -5,6 +5,7 @@
 
 mod backup;
 mod client;
+mod erase;
 mod init;
 mod key;
 mod narrow;
@@ -143,6 +144,12 @@ enum Command {
     /// Set aside what was said about a document that is not here, and say why: it waits no more, until more is said or the
     /// document comes.
     SetAside(work::SetAsideArgs),
+    /// Erase the content of documents that nobody has to keep any more: their attachments, here. What their events say, the hashes,
+    /// signatures and lines of registers stay, and so does who erased them, when and on what ground.
+    ///
+    /// Nobody brings them back here. Backups that were made before hold them until they are deleted themselves; the other offices
+    /// decide about their own copies.
+    Erase(erase::EraseArgs),
     /// Show what is due and what is late: to send, to accept, to finish, and what has not arrived.
     Due,
     /// The registers and their numbers.
@@ -458,6 +465,7 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
         Command::Recall(args) => output.show(&work::ask(&client()?, "recall", args)?, show::worked),
         Command::Answer(args) => output.show(&work::answer(&client()?, args)?, show::worked),
         Command::Waiting(args) => output.show(&client()?.get(&args.path())?, show::waiting),
+        Command::Erase(args) => output.show(&erase::erase(&client()?, &args)?, show::erased),
         Command::SetAside(args) => output.show(&work::set_aside(&client()?, args)?, show::worked),
         Command::Due => output.show(&client()?.get("/due")?, show::due),
         Command::Print(command) => print::print(&client()?, command, output),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::client::{CliError, Client};
-use super::{Output, PageArgs, page_path, show};
+use super::{Output, PageArgs, page_path, percent, show};
 use crate::words::{PROBLEM, word};
 
 /// Largest file that goes into a request, in bytes: a manifest; a signature is smaller.
@@ -284,8 +284,13 @@ fn content(client: &Client, args: &ContentArgs) -> Result<Value, CliError> {
     let mut attachments = Vec::new();
     for path in &args.files {
         let (hash, length) = hash_of(path)?;
-        client.send_file(true, &format!("/files/{hash}?length={length}&secrecy={}", args.secrecy), path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (secrecy, named) = (&args.secrecy, percent(&name));
+        let to = format!("/files/{hash}?length={length}&secrecy={secrecy}&name={named}");
+        let kept = client.send_file(true, &to, path)?;
+        for warning in kept["found"]["warnings"].as_array().into_iter().flatten() {
+            eprintln!("{name}: {}", warning["text"].as_str().unwrap_or_default());
+        }
         attachments
             .push(json!({ "sha256": hash, "length": length, "name": name, "media_type": media_type(path) }));
     }

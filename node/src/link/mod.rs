@@ -136,6 +136,7 @@ impl Job {
             Effect::Answer { .. }
             | Effect::Rest { .. }
             | Effect::Examine { .. }
+            | Effect::Discard { .. }
             | Effect::Announce { .. }
             | Effect::KeyChanged { .. } => return None,
         })

@@ -14,7 +14,7 @@ use schema::time::Millis;
 use super::receive::owe;
 use super::{Node, StepError, Work};
 use crate::step::{Answer, Came, Effect, Found, Offered, Opening, Ticket};
-use crate::store::{AwaitedBlob, DueRow, KeptFor, StoreError, openings};
+use crate::store::{AwaitedBlob, Claim, DueRow, KeptFor, StoreError, openings};
 
 /// Attachments being uploaded to one relay at a time; an express document may start one more.
 pub const UPLOADS_MAX: usize = 2;
@@ -163,6 +163,10 @@ impl Node {
         }
         let openings = openings(version, event);
         for blob in &event.blobs {
+            // What was erased is not fetched again, whoever sends or gives back its document.
+            if self.store.claim_on(blob)? == Claim::Released {
+                continue;
+            }
             let opening = openings.iter().find(|opening| opening.enclosure.blob == *blob);
             let here = match opening {
                 Some(opening) => self.store.opens(opening)?,
@@ -191,13 +195,17 @@ impl Node {
         /// A relay that had an attachment this long ago is asked again before the event is sent again.
         const FRESH_MS: u64 = 30 * Millis::SECOND;
         let mut found = BlobsAt::Relay;
+        let mut offered = Vec::new();
         for blob in blobs {
-            if !self.store.has_blob(blob)? {
+            if self.store.has_blob(blob)? {
+                offered.push(blob);
+            } else if self.store.is_awaited(blob)? {
                 return Ok(BlobsAt::UnderWay);
             }
+            // Else it was erased, here or by whoever gave its event back: that goes alone.
         }
         let position = rows.first().map(|row| row.position);
-        for blob in blobs {
+        for blob in offered {
             // Before the first chunk is there: whatever becomes of the upload, the relay is told one day that it may let go.
             if let Some(position) = position {
                 self.store.note_kept(relay, blob, position)?;
@@ -411,6 +419,23 @@ impl Node {
             downloads.remove(&bulk);
         }
         downloads.insert(awaited.blob, Download::new(awaited, now));
+    }
+
+    /// Whether an attachment is being fetched, or looked at.
+    pub(super) fn is_fetched(&self, blob: &BlobRef) -> bool {
+        self.transfers.downloads.contains_key(blob) || self.transfers.examining.contains_key(blob)
+    }
+
+    /// What is awaited no more is fetched no more.
+    pub(super) fn drop_downloads(&mut self) -> Result<(), StoreError> {
+        let under_way: Vec<BlobRef> = self.transfers.downloads.keys().copied().collect();
+        for blob in under_way {
+            if !self.store.is_awaited(&blob)? {
+                self.transfers.downloads.remove(&blob);
+                self.transfers.refill = true;
+            }
+        }
+        Ok(())
     }
 
     fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {

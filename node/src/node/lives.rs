@@ -13,7 +13,7 @@ use schema::words::Bilingual;
 
 use super::{Node, StepError, Work};
 use crate::sealing::open_content;
-use crate::store::StoreError;
+use crate::store::{Claim, StoreError};
 
 /// Answers to asks for what was lost that are on their way to one correspondent at a time.
 const ASKS_UNDER_WAY_MAX: usize = 32;
@@ -170,7 +170,14 @@ impl Node {
                 let bytes = self.store.bytes_at(position)?;
                 let read = RecordedEvent::read(&bytes);
                 let damaged = |source| StoreError::Damaged { position: position.0 as i64, source };
-                Ok((bytes, read.map_err(damaged)?.event.blobs))
+                let mut blobs = Vec::new();
+                for blob in read.map_err(damaged)?.event.blobs {
+                    // What was erased here cannot be given back: its event comes alone.
+                    if self.store.claim_on(&blob)? != Claim::Released {
+                        blobs.push(blob);
+                    }
+                }
+                Ok((bytes, blobs))
             })?;
             for draft in drafts {
                 self.record(&draft, now, work)?;

@@ -1,6 +1,7 @@
 //! The station itself: [`Node::step`].
 
 mod attachments;
+mod erasing;
 mod heads;
 mod judging;
 mod lives;
@@ -414,6 +415,10 @@ impl Node {
                 let answer = self.command(&command, now, work)?;
                 work.effects.push(Effect::Answer { ticket, answer });
             }
+            Input::Rehearse { ticket, command } => {
+                let answer = self.rehearse(&command, now)?;
+                work.effects.push(Effect::Answer { ticket, answer });
+            }
             Input::Connected(relay) => self.connected(relay, now)?,
             Input::Disconnected(relay) => self.disconnected(&relay, now)?,
             Input::Published { publication, outcome } => self.published(publication, &outcome, now, work)?,
@@ -428,6 +433,11 @@ impl Node {
             Input::Brought { ticket, blob } => self.examine(blob, vec![ticket], work)?,
             Input::Enclosed { ticket, opening } => {
                 let answer = self.enclosed(&opening)?;
+                work.effects.push(Effect::Answer { ticket, answer });
+            }
+            Input::Leftovers { ticket, blobs } => {
+                let discarded = self.discard_leftovers(&blobs, work)?;
+                let answer = Answer::Discarded(discarded);
                 work.effects.push(Effect::Answer { ticket, answer });
             }
             Input::Examined { blob, found } => self.examined(blob, found, now, work)?,
@@ -505,6 +515,8 @@ impl Node {
                 Change::Receipted { to, incarnation, counter, .. } => {
                     self.receipted(to, *incarnation, *counter)?;
                 }
+                Change::Erased(row) => self.erase_content(row, work)?,
+                Change::Forgone { .. } => self.drop_downloads()?,
                 Change::Case(case) => {
                     work.recalls |= case.progress.unconfirmed_recalls().next().is_some();
                 }
@@ -521,9 +533,11 @@ impl Node {
 fn ticket_of(input: &Input) -> Option<Ticket> {
     match input {
         Input::Command { ticket, .. }
+        | Input::Rehearse { ticket, .. }
         | Input::Imported { ticket, .. }
         | Input::Brought { ticket, .. }
         | Input::Enclosed { ticket, .. }
+        | Input::Leftovers { ticket, .. }
         | Input::SealingKeyRenewed { ticket } => Some(*ticket),
         _ => None,
     }

@@ -117,6 +117,7 @@ impl Node {
                     heads,
                 )?);
                 let asks = self.exchange.lost(&self.store, &from, heads)?;
+                self.tell_erased(from, &heads.incomplete, now, work)?;
                 self.ask_back(from, asks, now);
                 self.give_back(from, fields.incarnation, heads, now, work)?;
             }
@@ -127,6 +128,7 @@ impl Node {
                     fields.incarnation,
                     &restored.heads,
                 )?);
+                self.tell_erased(from, &restored.heads.incomplete, now, work)?;
                 // It wants to know what is held of its earlier life.
                 self.head_due(from, now, GAP_WAIT_MS);
             }
@@ -223,6 +225,8 @@ impl Node {
             Some(_) => owe(work, fields.office, row.place),
             // A head or a receipt wants none; to an event that contradicts it, its receipt is the answer.
             None if !row.kind.wants_receipt() => owe(work, fields.office, row.place),
+            // Nobody has its attachments any more.
+            None if row.forgone => {}
             None => {
                 for blob in blobs {
                     if !self.store.has_blob(blob)? {

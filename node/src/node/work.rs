@@ -26,6 +26,17 @@ impl Node {
         }
     }
 
+    /// What would become of a command, as far as the rules go.
+    pub(super) fn rehearse(&self, command: &Command, now: Millis) -> Result<Answer, StepError> {
+        Ok(match self.decide(command, now)? {
+            Ok(drafts) => {
+                let recipients = drafts.iter().map(|draft| draft.to.len()).sum();
+                Answer::Done(Done { recipients, ..Done::default() })
+            }
+            Err(refusal) => Answer::Refused(refusal),
+        })
+    }
+
     fn decide(&self, command: &Command, now: Millis) -> Result<Result<Vec<Draft>, Refusal>, StepError> {
         let enclosures = &self.enclosures(command)?;
         let context = Context { directory: self.registry.directory(), rules: &self.rules, enclosures, now };

@@ -154,12 +154,14 @@ fn bytes_of(input: &Input) -> usize {
         }
         Input::Registry { items, .. } => items.iter().map(|item| item.bytes().len()).sum(),
         Input::Command { .. }
+        | Input::Rehearse { .. }
         | Input::Connected(_)
         | Input::Disconnected(_)
         | Input::Published { .. }
         | Input::Chunk { .. }
         | Input::Brought { .. }
         | Input::Enclosed { .. }
+        | Input::Leftovers { .. }
         | Input::Examined { .. }
         | Input::Offered { .. }
         | Input::Takes { .. }

@@ -14,6 +14,7 @@ mod inputs;
 mod keeper;
 mod nightly;
 mod run;
+mod sweeping;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -166,6 +167,7 @@ fn work<S: Station>(
                 Effect::Rest { until } => routes.rest(Duration::from_millis(until.since(now()))),
                 chore @ (Effect::Announce { .. } | Effect::KeyChanged { .. }) => routes.chore(chore),
                 Effect::Examine { blob, openings } => examiner.examine(handle, blob, openings),
+                Effect::Discard { blobs } => examiner.discard(&blobs),
                 effect => failed.extend(hand_on(effect, routes)),
             }
         }
@@ -183,6 +185,19 @@ struct Examiner {
 }
 
 impl Examiner {
+    /// At once, and in turn: what is asked for after it must not be removed by it.
+    fn discard(&self, blobs: &[BlobRef]) {
+        for blob in blobs {
+            if let Err(error) = self.contents.discard(blob) {
+                let error = with_causes(&error);
+                tracing::error!(
+                    error,
+                    "an attachment that is needed no more was not removed; the next sweep does it"
+                );
+            }
+        }
+    }
+
     /// The core asks about each attachment once, and about few at a time.
     fn examine(&self, handle: &Handle, blob: BlobRef, openings: Vec<Opening>) {
         let (contents, inputs) = (Arc::clone(&self.contents), self.inputs.clone());

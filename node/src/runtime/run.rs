@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::indexing::Indexing;
 use super::nightly::Nightly;
+use super::sweeping::Sweeping;
 use super::{Core, Inputs, Keeper, Links, Station, now, start_core};
 use crate::api::{self, ApiSetting};
 use crate::backup::restore::{Settled, settle};
@@ -184,6 +185,9 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
         verifier: keeper.subscribe(),
     };
     let _checking = nightly.start().context("failed to start the thread of the daily check")?;
+    let database = folder.database();
+    let sweeping = Sweeping { contents: Arc::clone(&contents), database, inputs: inputs.downgrade() };
+    let sweeping = tokio::spawn(sweeping.run());
     let indexing = Indexing { database: folder.database(), search, verifier: keeper.subscribe() };
     let _indexing = indexing.start().context("failed to start the thread of the search index")?;
 
@@ -201,6 +205,7 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     };
     tracing::info!(failed = failed.is_some(), "station stops");
     stop.send_replace(true);
+    sweeping.abort();
     let _ = door.await;
     links.end(LINK_FAREWELL).await;
     let result = match failed {

@@ -44,6 +44,14 @@ impl Store {
         has_blob(&self.db, blob)
     }
 
+    /// Whether a held event waits for an attachment.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn is_awaited(&self, blob: &BlobRef) -> Result<bool, StoreError> {
+        is_awaited(&self.db, blob, false)
+    }
+
     /// Whether an attachment is here completely, and holds its file when it is opened so.
     ///
     /// # Errors
@@ -60,7 +68,7 @@ impl Store {
         enclosure(&self.db, file)
     }
 
-    fn blob_number(&self, blob: &BlobRef) -> Result<i64, StoreError> {
+    pub(super) fn blob_number(&self, blob: &BlobRef) -> Result<i64, StoreError> {
         self.db
             .prepare_cached(
                 "INSERT INTO blob (hash, length, complete) VALUES (?1, ?2, 0)

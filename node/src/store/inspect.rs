@@ -10,10 +10,13 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use schema::blob::BlobRef;
+use schema::body::{Act, Body};
 use schema::event::{RecordedEvent, UnverifiedEvent, Verifier};
+use schema::handling::ErasedRow;
 use schema::id::{EventId, Incarnation, OfficeId, Position, Seq};
 
 use super::blobs::blob_of;
+use super::erased::all_erased;
 use super::outbox::check_open_sends;
 use super::{APPLICATION_ID, Attempted, JournalEntry, QUICK_CHECK_BYTES_MAX, SCHEMA_VERSION, StoreError};
 
@@ -141,6 +144,24 @@ impl Inspection {
             })
             .attempted("list attachments")?;
         Ok(found)
+    }
+
+    /// Documents whose content is erased here, and what was done to them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn erasures(&self) -> Result<Vec<(ErasedRow, Act)>, StoreError> {
+        let mut erasures = Vec::new();
+        for row in all_erased(&self.db)? {
+            for entry in self.journal(row.position, 1)? {
+                let position = entry.position.0 as i64;
+                let recorded = entry.recorded().map_err(|source| StoreError::Damaged { position, source })?;
+                if let Ok(Body::Act(act)) = Body::read(recorded.version, &recorded.event) {
+                    erasures.push((row, act));
+                }
+            }
+        }
+        Ok(erasures)
     }
 
     /// Copies the store as it is at this moment into a new file, while its writer goes on, and says what the

@@ -5,6 +5,7 @@
 //! everything else follows from the journal.
 
 mod blobs;
+mod erased;
 mod handled;
 mod inspect;
 mod judgements;
@@ -31,15 +32,17 @@ use schema::time::Millis;
 use schema::words::Bilingual;
 
 pub use blobs::{AwaitedBlob, Awaiting, openings};
+pub use erased::Claim;
 pub use inspect::{Inspection, Outline};
 pub use kept::KeptFor;
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, AttachmentState, AttachmentView, BookView, DifferenceView,
-    DocumentView, DraftView, DueView, DueViews, ExportError, IncomingView, JudgementView, LineView,
-    NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader, RecipientView,
-    RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView, StatusView, Step, StepKind, Task,
-    WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
+    DocumentView, DraftView, DueView, DueViews, ErasableView, ErasedView, ExportError, IncomingView,
+    JudgementView, LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView,
+    RETENTION_YEARS_MAX, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView,
+    SlipView, StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView, WaitingViews,
+    WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{
@@ -381,6 +384,9 @@ impl Store {
             })
             .map(|position| Position(position.unsigned_abs()))
             .attempted("append to the journal")
+            .and_then(|position| {
+                self.note_named((class, position), event.version(), fields).map(|()| position)
+            })
     }
 
     /// Journal entries from `from` on, in order, at most `limit`.

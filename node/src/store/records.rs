@@ -7,12 +7,13 @@ use schema::exchange::{
     Alarm, Change, Class, Entry, Exchange, HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX,
     SentRow, StateDigest,
 };
-use schema::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
+use schema::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow, Side};
 use schema::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 use schema::invariant::{ChainCheck, Violation};
 use schema::time::Millis;
 use schema::trust::Outcome;
 
+use super::erased::{all_erased, erased};
 use super::handled::{people, person_row};
 use super::outbox::check_open_sends;
 use super::{Attempted, JournalEntry, Store, StoreError};
@@ -22,7 +23,7 @@ const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.positi
                             sent.code_key";
 const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
                             held.receipt, held.receipt_incarnation, held.ordinal, held.in_order, held.judged, \
-                            held.outcome, held.judged_open, held.code_key";
+                            held.outcome, held.judged_open, held.code_key, held.forgone";
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
@@ -77,6 +78,7 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
         in_order: row.get(9)?,
         judged: judged(row, 10)?,
         code_key: row.get::<_, Option<i64>>(13)?.map(i64::unsigned_abs),
+        forgone: row.get(14)?,
     })
 }
 
@@ -287,6 +289,17 @@ impl Records for Store {
         people(&self.db)
     }
 
+    fn erased(&self, issuer: &OfficeId, document: &DocumentId) -> Result<Option<ErasedRow>, StoreError> {
+        erased(&self.db, issuer, document)
+    }
+
+    fn is_on_its_way(&self, document: &DocumentId) -> Result<bool, StoreError> {
+        self.db
+            .prepare_cached("SELECT 1 FROM sent INDEXED BY sent_document WHERE document = ?1 AND open = 1")
+            .and_then(|mut s| s.exists([document.as_bytes()]))
+            .attempted("look up who a document has not reached")
+    }
+
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, StoreError> {
         let sql = "SELECT document FROM handled INDEXED BY handled_code
                    WHERE code_key = ?2 AND peer = ?1 ORDER BY document LIMIT ?3";
@@ -412,6 +425,7 @@ impl Store {
             Change::Line { direction, line, used } => self.use_line(*direction, line, *used),
             Change::Drafted(row) => self.save_draft(row, entry),
             Change::Person(row) => self.save_person(row),
+            Change::Erased(row) => self.save_erased(row),
             Change::Answered {
                 from,
                 incarnation,
@@ -426,6 +440,13 @@ impl Store {
                     (from, *incarnation, *counter),
                     &[&(position.0 as i64), &(mine.number() as i64)],
                 )
+            }
+            Change::Forgone { from, incarnation, counter } => {
+                let key = (from, *incarnation, *counter);
+                let sql = "UPDATE held SET forgone = 1 WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                self.change_row(sql, key, &[])?;
+                let sql = "DELETE FROM awaited WHERE peer = ?1 AND incarnation = ?2 AND counter = ?3";
+                self.change_row(sql, key, &[])
             }
             Change::Presented {
                 from,
@@ -582,6 +603,7 @@ impl Store {
         self.each_line(|direction, line, used| digest.line(direction, &line, used))?;
         self.each_draft(|row| digest.drafted(&row))?;
         people(&self.db)?.iter().for_each(|row| digest.person(row));
+        all_erased(&self.db)?.iter().for_each(|row| digest.erased(row));
         Ok(digest.finish())
     }
 
@@ -610,7 +632,7 @@ impl Store {
              ORDER BY peer.office, held.incarnation, held.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(held_row(OfficeId::new(row.get(14)?), row)?);
+            each(held_row(OfficeId::new(row.get(15)?), row)?);
             Ok(())
         })
     }

@@ -229,6 +229,20 @@ table! {
             "A document with this number, symbol and year went to that recipient before. To correct it, send an update or a replacement.";
         "recipient-not-allowed" => "Đơn vị không có thẩm quyền gửi cho nơi nhận này (cấu hình `[authority]`); chưa có gì được lưu.",
             "This office is not entitled to send to that recipient (settings, `[authority]`); nothing was saved.";
+        "attachment-gone" => "Tệp này đã mất tại đây và bên kia đã tiêu hủy bản của họ; chỉ còn mã băm.",
+            "This file was lost here, and the other office has erased its copy; only its hash is kept.";
+        "content-erased" => "Nội dung văn bản đã được tiêu hủy tại đây theo quyết định (xem `tram-node show`); mã băm, chữ ký và dòng trong sổ vẫn giữ.",
+            "The content of this document was erased here by decision (see `tram-node show`); hashes, signatures and its line in the register stay.";
+        "already-erased" => "Nội dung văn bản đã được tiêu hủy từ trước; không ghi lần thứ hai.",
+            "The content of the document was erased before; nothing was recorded.";
+        "still-on-its-way" => "Văn bản chưa tới đủ nơi nhận nên chưa tiêu hủy được nội dung; xem `tram-node why`. Chưa có gì bị xóa.",
+            "The document has not reached every recipient, so its content is not erased; see `tram-node why`. Nothing was erased.";
+        "still-at-work" => "Văn bản chưa giải quyết xong (chưa tiếp nhận hoặc từ chối, đang xử lý, hay đang chờ trả lời) nên chưa tiêu hủy được nội dung. \
+                            Chưa có gì bị xóa.",
+            "The document is not settled (not accepted or refused, under work, or waiting for an answer), so its content is not erased. \
+             Nothing was erased.";
+        "still-kept" => "Chưa hết thời hạn bảo quản đã nêu (xem dưới đây). Chỉ tiêu hủy sớm khi có quyết định của cấp có thẩm quyền. Chưa có gì bị xóa.",
+            "The time for which it is kept has not ended (see below). It is erased earlier only when that was ordered. Nothing was erased.";
         "work-text" => "Nội dung ghi không được chấp nhận; chưa có gì được ghi.", "What was written is not acceptable; nothing was recorded.";
     }
 }

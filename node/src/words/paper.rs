@@ -22,6 +22,8 @@ table! {
         "missing" => "Không có chữ ký số của người có thẩm quyền.", "The person who is to sign has not signed it.";
         "copy-needs-none" => "Bản sao do cơ quan xác nhận, không cần chữ ký của cá nhân.",
             "A copy that the agency certifies; it needs no person's signature.";
+        "file-gone" => "Tệp này không còn ở đây và nơi gửi đã tiêu hủy; chỉ còn mã băm.", "This file is not here any more, and its sender has erased it; its hash is kept.";
+        "file-erased" => "Nội dung tệp này đã được tiêu hủy tại đây; chỉ còn mã băm.", "The content of this file was erased here; its hash is kept.";
         "file-awaited" => "Chưa nhận đủ tệp này; chưa đối chiếu được mã băm.", "The file has not come in full yet; its hash was not compared.";
         "other-name" => "Tên trong chứng thư số khác tên người ký ghi trong văn bản; hãy đối chiếu.",
             "The name in the certificate is not the signer's name in the document; compare them.";

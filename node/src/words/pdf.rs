@@ -13,6 +13,22 @@ table! {
 }
 
 table! {
+    /// What is to be known before somebody opens a file.
+    FILE_WARNING {
+        "runs" => "Đây là chương trình, hoặc tệp mà máy có thể chạy. KHÔNG mở; hãy hỏi lại nơi gửi qua kênh khác.",
+            "This is a program, or a file that machines run. Do NOT open it; ask its sender by another way.";
+        "script" => "Đây là tệp lệnh, có thể chạy mã khi mở. KHÔNG mở; hãy hỏi lại nơi gửi qua kênh khác.",
+            "This is a script: it may run code when it is opened. Do NOT open it; ask its sender by another way.";
+        "macros" => "Tệp có chứa macro. Không bật macro; nên đề nghị nơi gửi gửi bản PDF.",
+            "The file holds macros. Do not enable them; better ask its sender for a PDF.";
+        "other-than-named" => "Nội dung tệp không đúng loại mà đuôi tên tệp cho biết. Hãy thận trọng; hỏi lại nơi gửi nếu không mở được.",
+            "The file is of another type than its name says. Take care; ask its sender if it does not open.";
+        "not-looked-through" => "Tệp quá lớn nên trạm chưa tìm macro đến hết tệp (tối đa 32 MiB).",
+            "The file is too large to be looked through for macros (at most 32 MiB).";
+    }
+}
+
+table! {
     /// Why a file is not judged, and what to do; no word against it.
     PDF_UNJUDGED {
         "not-pdf" => "Tệp này không phải PDF nên không có chữ ký PDF để kiểm tra.", "The file is not a PDF; there are no PDF signatures to check.";

@@ -7,6 +7,10 @@ const RULES: &[(&str, &str)] = &[
     ("a draft lists 1 to 1,024 recipients", "dự thảo có 1 đến 1.024 nơi nhận; nhiều hơn thì chọn gửi tất cả"),
     ("a document on paper has at least one copy", "văn bản giấy có ít nhất một bản"),
     ("at most 64 lines of recipients", "nhiều nhất 64 dòng dưới mục Nơi nhận"),
+    (
+        "whoever erases content names the decision and the reason",
+        "phải nêu quyết định cho phép tiêu hủy và lý do",
+    ),
     ("a signature has 1 byte to 16 KiB", "một chữ ký có 1 byte đến 16 KiB"),
     ("a person has at least one role", "mỗi người có ít nhất một vai trò"),
     (

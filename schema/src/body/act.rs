@@ -12,8 +12,8 @@ use crate::document::{
 };
 use crate::event::{Event, Kind};
 use crate::handling::{
-    ACTOR_CHARS_MAX, Actor, Direction, Entry, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow, Recipients, Side,
-    WORDS_CHARS_MAX,
+    ACTOR_CHARS_MAX, Actor, Direction, Entry, Erasure, LISTED_MAX, PERSON_RECIPIENTS_MAX, PersonRow,
+    Recipients, Side, WORDS_CHARS_MAX,
 };
 use crate::id::{DocumentId, OfficeId, WorkId};
 use crate::text;
@@ -222,6 +222,19 @@ pub enum Deed {
         #[n(2)]
         work: WorkId,
     },
+    /// The attachments of a document are kept here no more; what its events say, and what proves them, stays.
+    #[n(16)]
+    Erased {
+        /// Whose document it is: this office's own, or one that came in.
+        #[n(0)]
+        issuer: OfficeId,
+        /// The document.
+        #[n(1)]
+        document: DocumentId,
+        /// On what ground.
+        #[n(2)]
+        erasure: Erasure,
+    },
 }
 
 /// A part of the slip for handling an incoming document (*phiếu giải quyết văn bản đến*; Decree 30/2020 appendix IV): whose
@@ -420,6 +433,7 @@ impl Act {
             Deed::Discarded { reason, .. } | Deed::SetAside { reason, .. } => {
                 required(reason, WORDS_CHARS_MAX)
             }
+            Deed::Erased { erasure, .. } => erasure.check(),
             Deed::Opined { opinion, .. } => required(opinion, INSTRUCTION_CHARS_MAX),
             Deed::NumberCancelled { .. }
             | Deed::PaperRegistered { .. }

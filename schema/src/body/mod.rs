@@ -16,7 +16,7 @@ pub use act::{
     Act, Assignment, CO_ORDINATORS_MAX, Deed, INSTRUCTION_CHARS_MAX, IssuedPaper, PaperDocument, SlipPart,
 };
 pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
-pub use status::{DocumentFact, SentPlace, Status, Transport, TransportCode};
+pub use status::{DocumentFact, ErasedContent, SentPlace, Status, Transport, TransportCode};
 pub use trust::{
     CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
     ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX,

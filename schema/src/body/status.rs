@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{BodyError, ENTRIES_MAX};
+use super::{BodyError, ENTRIES_MAX, Place};
 use crate::document::ABSTRACT_CHARS_MAX;
 use crate::event::{Event, Kind};
 use crate::handling::{Actor, BusinessKind, Fact};
@@ -20,6 +20,19 @@ pub enum Status {
     /// Of a document at its recipient, who tells its sender (*trạng thái xử lý*; Decision 28/2018 article 6).
     #[n(1)]
     Document(#[n(0)] DocumentFact),
+    /// Of documents whose sender has erased the content since, and whose recipient lacks it, because it has lost what it had.
+    #[n(2)]
+    Erased(#[n(0)] ErasedContent),
+}
+
+/// The sender of these events keeps the attachments of their documents no more: nobody need wait for them. Proves nothing about the
+/// recipient, and is answered with nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct ErasedContent {
+    /// The events, all to the one recipient.
+    #[n(1)]
+    pub entries: Vec<Place>,
 }
 
 /// A fact about a document, and who made it one. From the recipient to the sender as a status, from the sender to the
@@ -57,6 +70,11 @@ impl Status {
             }
             Self::Document(_) if event.to.len() != 1 => rule("one recipient: who sent the document"),
             Self::Document(told) => told.check(Kind::Status),
+            Self::Erased(_) if event.to.len() != 1 => rule("one recipient: who lacks what was erased"),
+            Self::Erased(erased) if !(1..=ENTRIES_MAX).contains(&erased.entries.len()) => {
+                rule("1 to 512 entries")
+            }
+            Self::Erased(_) => Ok(()),
         }
     }
 }

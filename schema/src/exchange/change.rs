@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::{HeldRow, Judged, LineUse, SentRow};
 use crate::body::{Body, Place};
 use crate::event::Event;
-use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, KeyId, OfficeId, Position};
 use crate::registry::ItemId;
 use crate::trust::Outcome;
@@ -146,6 +146,15 @@ pub enum Change {
         /// This station's incarnation.
         mine: Incarnation,
     },
+    /// The attachments that a held event lacks will not come: its sender has erased them.
+    Forgone {
+        /// The sender.
+        from: OfficeId,
+        /// The sender's incarnation.
+        incarnation: Incarnation,
+        /// The number among its events to this station.
+        counter: Counter,
+    },
     /// A document is shown to the clerk.
     Presented {
         /// The sender.
@@ -185,6 +194,8 @@ pub enum Change {
     Drafted(Box<DraftedRow>),
     /// Somebody of this office.
     Person(PersonRow),
+    /// The content of a document is erased.
+    Erased(ErasedRow),
     /// Someone must look at this.
     Alarm(Alarm),
 }

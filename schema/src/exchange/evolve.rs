@@ -217,6 +217,28 @@ impl Exchange {
         });
     }
 
+    /// Nothing waits any more for what its own sender keeps no more. It gets no receipt for that: a sender that only says so would have
+    /// one for attachments that never came.
+    fn forgo<R: Records>(
+        &mut self,
+        records: &R,
+        from: OfficeId,
+        entries: &[Place],
+        changes: &mut Vec<Change>,
+    ) -> Result<(), R::Error> {
+        let mut entries = entries.to_vec();
+        // Each lets the next one have its turn.
+        entries.sort_unstable();
+        for Place { incarnation, counter, id } in entries {
+            let row = records.held(&from, incarnation, counter)?;
+            let Some(row) = row.filter(|row| row.place.id == id && !row.is_settled()) else { continue };
+            changes.push(Change::Forgone { from, incarnation, counter });
+            let row = HeldRow { forgone: true, ..row };
+            self.present_from(records, from, incarnation, Some(&row), changes)?;
+        }
+        Ok(())
+    }
+
     fn channel_mut(&mut self, office: &OfficeId, incarnation: Incarnation) -> Option<&mut Channel> {
         let peer = self.peers.get_mut(office)?;
         peer.channels.get_mut(&incarnation)
@@ -240,15 +262,16 @@ impl Exchange {
                 None if channel.holds(next) => {
                     let row = records.held(&from, incarnation, next)?;
                     row.map(|row| {
-                        let complete = row.receipt.is_some() || !row.kind.wants_receipt();
-                        (row, complete)
+                        let settled = row.is_settled();
+                        (row, settled)
                     })
                 }
                 None => None,
             };
             let Some((row, true)) = row else { return Ok(()) };
             channel.presented = next;
-            if row.document.is_some() && row.ordinal.is_none() {
+            let is_forgone = row.forgone && row.receipt.is_none();
+            if row.document.is_some() && row.ordinal.is_none() && !is_forgone {
                 self.present_alone(from, row.place, true, changes);
             }
         }
@@ -290,6 +313,7 @@ impl Exchange {
             in_order: !event.urgency.overtakes(),
             judged: None,
             code_key: carried.code_key,
+            forgone: false,
         };
         changes.push(Change::Held(row.clone()));
         if let (Some(document), Some(code_key)) = (row.document, row.code_key)
@@ -318,6 +342,7 @@ impl Exchange {
             Body::BusinessRequest(asked) => {
                 self.learn(records, entry, (from, Side::Recipient), asked, changes)?;
             }
+            Body::Status(Status::Erased(erased)) => self.forgo(records, from, &erased.entries, changes)?,
             Body::Dispatch(dispatch) => {
                 if let Manifest { amends: Some(amends), document, .. } = &dispatch.manifest {
                     let told = amended(amends, *document);

@@ -4,7 +4,9 @@ use super::change::{Alarm, Change, Entry};
 use super::{Exchange, LineUse, Records};
 use crate::body::{Act, Deed, Dispatch, DocumentFact, Issue, cancelling_key};
 use crate::document::Amends;
-use crate::handling::{self, CaseRow, Direction, DraftStage, DraftedRow, Fact, PersonRow, STEPS_MAX, Side};
+use crate::handling::{
+    self, CaseRow, Direction, DraftStage, DraftedRow, ErasedRow, Fact, PersonRow, STEPS_MAX, Side,
+};
 use crate::id::{BusinessId, DocumentId, OfficeId, Position};
 
 /// What a document that amends an earlier one says about that.
@@ -159,6 +161,12 @@ impl Exchange {
                     row.stage = DraftStage::Issued;
                     row.issued = Some(issue.clone());
                 })?;
+            }
+            Deed::Erased { issuer, document, .. } => {
+                if records.erased(issuer, document)?.is_none() {
+                    let (issuer, document) = (*issuer, *document);
+                    changes.push(Change::Erased(ErasedRow { issuer, document, position }));
+                }
             }
             // The events beside it say that it was sent, to whom, and in which order; this one says who did it.
             Deed::Sealed { .. } => {}

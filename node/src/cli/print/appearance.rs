@@ -202,6 +202,14 @@ fn attachments(page: &mut Page, blocks: &[Value], lang: Lang) {
         for remark in rows(block, "remarks").iter().filter_map(Value::as_str) {
             page.element("<p class=\"none\">", remark, "</p>");
         }
+        let found = &attachment["found"];
+        if !found["media_type"].is_null() {
+            let of_bytes = say(lang, "Loại tệp theo nội dung:", "Type by its content:");
+            page.element("<p class=\"none\">", &format!("{of_bytes} {}", field(found, "media_type")), "</p>");
+        }
+        for warning in rows(found, "warnings") {
+            page.element("<p class=\"none\">! ", &field(warning, "text"), "</p>");
+        }
         page.markup("</div>\n");
     }
 }

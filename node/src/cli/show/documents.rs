@@ -167,6 +167,7 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     }
     amends(&mut text, &value["amends"], true, lang);
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));
+    erasure(&mut text, &value["erased"], lang);
     for (index, attachment) in rows(value, "attachments").iter().enumerate() {
         let awaited = match attachment["state"].as_str() {
             Some("here") => "",
@@ -175,11 +176,23 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
                 " (KHÔNG đúng tệp mà văn bản nêu; hãy đề nghị đơn vị gửi gửi lại)",
                 " (NOT the file that the document names; ask its sender to send it anew)",
             ),
+            Some("gone") => {
+                say(lang, " (đã mất; bên kia đã tiêu hủy)", " (lost; the other office has erased it)")
+            }
+            Some("erased") => say(lang, " (đã tiêu hủy nội dung)", " (content erased)"),
             _ => say(lang, " (đang về)", " (arriving)"),
         };
         let (name, length) = (field(attachment, "name"), field(attachment, "length"));
         line!(text, "  {} {}: {name}, {length} B{awaited}", say(lang, "tệp", "attachment"), index + 1);
         line!(text, "      sha256 {}", field(attachment, "sha256"));
+        let found = &attachment["found"];
+        if !found["media_type"].is_null() {
+            let of_bytes = say(lang, "loại tệp theo nội dung:", "type by its content:");
+            line!(text, "      {of_bytes} {}", field(found, "media_type"));
+        }
+        for warning in rows(found, "warnings") {
+            line!(text, "      {} {}", say(lang, "CẢNH BÁO:", "WARNING:"), field(warning, "text"));
+        }
     }
     verdict(&mut text, &value["verdict"], lang);
     for signature in rows(value, "signatures") {
@@ -196,6 +209,53 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
         }
         timeline(&mut text, rows(recipient, "steps"), lang);
     }
+    text
+}
+
+/// That the content of a document is erased here, and on what ground.
+fn erasure(text: &mut String, value: &Value, lang: Lang) {
+    if value.is_null() {
+        return;
+    }
+    let (at, by) = (time(value, "at"), field(value, "by"));
+    line!(text, "  {} {at}, {by}", say(lang, "ĐÃ TIÊU HỦY NỘI DUNG:", "CONTENT ERASED:"));
+    let ground = match value["kept_until"].is_null() {
+        true => say(
+            lang,
+            "theo quyết định, trước khi hết thời hạn bảo quản",
+            "ordered before its time of keeping had ended",
+        )
+        .to_owned(),
+        false => {
+            let kept = say(lang, "hết thời hạn bảo quản ngày", "was to be kept until");
+            format!("{kept} {}", day(&value["kept_until"]))
+        }
+    };
+    line!(text, "    {} {ground}", say(lang, "căn cứ:", "ground:"));
+    line!(text, "    {} {}", say(lang, "quyết định:", "decision:"), field(value, "decision"));
+    line!(text, "    {} {}", say(lang, "lý do:", "reason:"), field(value, "reason"));
+}
+
+pub(in crate::cli) fn erased(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for row in rows(value, "documents") {
+        let done = match (row["erased"] == Value::Bool(true), row["allowed"] == Value::Bool(true)) {
+            (true, _) => say(lang, "đã tiêu hủy nội dung", "content erased"),
+            (false, true) => say(lang, "tiêu hủy được (chưa làm gì)", "may be erased (nothing was done)"),
+            (false, false) => say(lang, "KHÔNG tiêu hủy", "NOT erased"),
+        };
+        line!(text, "{}  {done}", field(row, "document"));
+        if !row["message"].is_null() {
+            line!(text, "    {}", field(row, "message"));
+        }
+    }
+    let stays = say(
+        lang,
+        "Mã băm, chữ ký, số và dòng trong sổ vẫn giữ. Bản sao lưu làm trước đó vẫn còn nội dung cho tới khi chính bản sao lưu bị hủy.",
+        "Hashes, signatures, number and line of the register stay. Backups that were made before hold the content until they are destroyed \
+         themselves.",
+    );
+    line!(text, "{stays}");
     text
 }
 

@@ -94,6 +94,15 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
         let check = &value["full_check"];
         line!(text, "{last} {}, {}", time(check, "at"), outcome(check, lang));
     }
+    if value["swept"]["files"].as_u64().is_some_and(|files| files > 0) {
+        let (files, bytes) = (field(&value["swept"], "files"), field(&value["swept"], "bytes"));
+        let swept = say(
+            lang,
+            "tệp không thuộc văn bản nào, đã dọn từ lúc trạm chạy:",
+            "files of no document, removed since the station started:",
+        );
+        line!(text, "{swept} {files} ({bytes} B)");
+    }
     line!(text, "{}", field(value, "key_protection_text"));
     sealing_key(&mut text, &value["sealing"], lang);
     let chain = say(lang, "chuỗi: lần", "chain: incarnation");

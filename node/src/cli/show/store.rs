@@ -165,6 +165,14 @@ pub(in crate::cli) fn restored(value: &Value, lang: Lang) -> String {
         let aside = say(lang, "kho trước đó được giữ tại", "the store that was there is kept in");
         line!(text, "  {aside} {}", field(value, "moved_aside"));
     }
+    if value["erased_again"].as_u64().is_some_and(|documents| documents > 0) {
+        let again = say(
+            lang,
+            "văn bản đã tiêu hủy nội dung sau bản sao lưu này, nay được tiêu hủy lại:",
+            "documents whose content was erased since that backup, and is erased again:",
+        );
+        line!(text, "  {again} {}", field(value, "erased_again"));
+    }
     if value["settings_brought"] == Value::Bool(true) {
         let brought = say(
             lang,

@@ -132,10 +132,10 @@ impl Reader {
     }
 
     /// When an entry of the journal was recorded.
-    fn recorded_at(&self, position: Position) -> Result<Millis, StoreError> {
+    pub(super) fn recorded_at(&self, position: Position) -> Result<Millis, StoreError> {
         self.db
             .prepare_cached("SELECT recorded_at FROM journal WHERE position = ?1")
             .and_then(|mut s| s.query_row([position.0 as i64], |row| row.get(0).map(millis)))
-            .attempted("read when a draft was signed")
+            .attempted("read when an entry was recorded")
     }
 }

@@ -333,6 +333,9 @@ pub(super) fn told(event: &RecordedEvent) -> Option<(StepKind, Option<Actor>, Op
             return Some((StepKind::Issued, Some(by), Some(issue.code.to_string())));
         }
         Body::Act(Act { by, deed: Deed::Sealed { .. } }) => return Some((StepKind::Sealed, Some(by), None)),
+        Body::Act(Act { by, deed: Deed::Erased { erasure, .. } }) => {
+            return Some((StepKind::Erased, Some(by), Some(erasure.decision)));
+        }
         Body::Act(Act { by, deed: Deed::SetAside { reason, .. } }) => {
             return Some((StepKind::SetAside, Some(by), Some(reason)));
         }

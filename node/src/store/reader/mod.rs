@@ -4,6 +4,7 @@ mod alarms;
 mod amended;
 mod drafts;
 mod due;
+mod erasable;
 mod export;
 mod handled;
 mod incoming;
@@ -20,18 +21,19 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use schema::blob::{BlobRef, Enclosure};
 use schema::body::{Body, Dispatch};
 use schema::event::RecordedEvent;
-use schema::id::{FileHash, Position};
+use schema::id::{BlobHash, FileHash, Position};
 use schema::time::Millis;
 use serde::Serialize;
 
 use super::inspect::{entry_columns, recorded, recorded_with};
-use super::{Attempted, StoreError, blobs};
+use super::{Attempted, Claim, StoreError, blobs, erased};
 use crate::step::Opening;
 
 pub use alarms::{AlarmView, NamedDocument, QuarantineView};
 pub use amended::{AmendsView, DifferenceView};
 pub use drafts::DraftView;
 pub use due::{DueView, DueViews, Task};
+pub use erasable::{ErasableView, RETENTION_YEARS_MAX};
 pub use export::ExportError;
 pub use handled::{
     AskedView, LineView, ProgressView, WaitingCursor, WaitingPages, WaitingView, WaitingViews,
@@ -45,8 +47,8 @@ pub(super) use searched::Concern;
 pub use slip::{Said, SlipNote, SlipPartView, SlipView};
 pub use status::StatusView;
 pub use timeline::{
-    AttachmentState, AttachmentView, DocumentView, JudgementView, RecipientView, SentStamp, Step, StepKind,
-    WhyView,
+    AttachmentState, AttachmentView, DocumentView, ErasedView, JudgementView, RecipientView, SentStamp, Step,
+    StepKind, WhyView,
 };
 
 /// Most rows of one page.
@@ -145,6 +147,22 @@ impl Reader {
         blobs::is_awaited(&self.db, blob, false)
     }
 
+    /// For what an attachment is kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn claim_on(&self, blob: &BlobRef) -> Result<Claim, StoreError> {
+        erased::claim_on(&self.db, blob)
+    }
+
+    /// With which lengths an attachment of this hash is known.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lengths_of_blob(&self, hash: &BlobHash) -> Result<Vec<u64>, StoreError> {
+        erased::lengths_of(&self.db, hash)
+    }
+
     /// Where an attachment of a document is. What this office sent is judged when it is read: it was here before it left.
     fn state_of(&self, opening: &Opening, outgoing: bool) -> Result<AttachmentState, StoreError> {
         let blob = &opening.enclosure.blob;
@@ -152,7 +170,8 @@ impl Reader {
             true if blobs::has_blob(&self.db, blob)? => AttachmentState::Here,
             false if blobs::opens(&self.db, opening)? => AttachmentState::Here,
             _ if blobs::is_awaited(&self.db, blob, true)? => AttachmentState::Unreadable,
-            _ => AttachmentState::Arriving,
+            _ if blobs::is_awaited(&self.db, blob, false)? => AttachmentState::Arriving,
+            _ => AttachmentState::Gone,
         })
     }
 

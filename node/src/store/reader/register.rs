@@ -326,6 +326,14 @@ impl Reader {
             .attempted("look up an outgoing document")
     }
 
+    /// Whether a document was sent from here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn is_sent(&self, document: &DocumentId) -> Result<bool, StoreError> {
+        Ok(self.sent_first_at(document)?.is_some())
+    }
+
     /// The line of a document that was sent.
     fn sent_row(&self, dispatch: &Dispatch, row: RegisterRow) -> Result<RegisterRow, StoreError> {
         let document = dispatch.manifest.document;

@@ -144,7 +144,7 @@ impl Reader {
             Body::Act(_)
             | Body::Receipt(_)
             | Body::Verdict(_)
-            | Body::Status(Status::Transport(_))
+            | Body::Status(Status::Transport(_) | Status::Erased(_))
             | Body::Head(_)
             | Body::Restored(_)
             | Body::Returned(_)
@@ -303,6 +303,8 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         | Deed::Sealed { .. }
         | Deed::Drafted { .. }
         | Deed::HighestStated { .. }
+        // Lists show what documents say, and that stays.
+        | Deed::Erased { .. }
         | Deed::SetAside { .. }
         | Deed::PersonSet { .. }
         | Deed::PersonRemoved { .. } => return None,

@@ -5,7 +5,7 @@ use schema::body::{Act, Body, Deed, Dispatch, Judgement, Place, Status, Transpor
 use schema::document::{Attachment, DocumentType, PaperReason, Reference, Signer};
 use schema::event::{RecordedEvent, Urgency};
 use schema::exchange::Alarm;
-use schema::handling::{CaseRow, Side};
+use schema::handling::{CaseRow, Erasure, ErasureGround, Side};
 use schema::id::{Counter, DocumentId, EventId, KeyId, OfficeId, Position, RegionId};
 use schema::invariant::OVERDUE_MS;
 use schema::stamp::Stamp;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{AmendsView, ProgressView, Reader, dispatch_of, millis};
 use crate::step::Opening;
-use crate::store::{Attempted, StoreError, openings, records};
+use crate::store::{Attempted, StoreError, erased, openings, records};
 
 /// What a status rests on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -77,6 +77,8 @@ pub enum StepKind {
     SetAside,
     /// Somebody gave an opinion on it.
     Opinion,
+    /// Its attachments were erased here.
+    Erased,
 }
 
 /// One line of a timeline.
@@ -172,6 +174,25 @@ pub struct DocumentView {
     pub steps: Vec<Step>,
     /// How far it is here, for an incoming one.
     pub progress: Option<ProgressView>,
+    /// That its content is erased here.
+    pub erased: Option<ErasedView>,
+}
+
+/// That the content of a document is erased here (*đã tiêu hủy nội dung*).
+#[derive(Clone, Debug, Serialize)]
+pub struct ErasedView {
+    /// When.
+    pub at: Millis,
+    /// Who did it.
+    pub by: String,
+    /// The last day on which it had to be kept; none when it was ordered before that.
+    pub kept_until: Option<Day>,
+    /// The decision that says so.
+    pub decision: String,
+    /// Why.
+    pub reason: String,
+    /// The event that proves it.
+    pub event: EventId,
 }
 
 /// An attachment of a document.
@@ -197,6 +218,10 @@ pub enum AttachmentState {
     Arriving,
     /// Here, and not the file that the document names: it was not sealed as it should have been.
     Unreadable,
+    /// Not here, and not on its way: it was lost, and whoever could bring it had erased it.
+    Gone,
+    /// The content of the document was erased here, whatever another document still needs of it.
+    Erased,
 }
 
 /// Most receipts of one document that are looked into for stamps.
@@ -277,10 +302,15 @@ impl Reader {
         let Some(dispatch) = dispatch_of(&event) else {
             return Ok(None);
         };
+        let erasure = self.erasure(&event.event.office, document)?;
+        let (erased, erased_at): (Option<ErasedView>, Option<Position>) = erasure.unzip();
         let mut attachments = Vec::new();
         let openings = openings(event.version, &event.event);
         for (attachment, opening) in dispatch.manifest.attachments.iter().zip(openings) {
-            let state = self.state_of(&opening, outgoing)?;
+            let state = match &erased {
+                Some(_) => AttachmentState::Erased,
+                None => self.state_of(&opening, outgoing)?,
+            };
             attachments.push(AttachmentView { attachment: attachment.clone(), state, opening });
         }
         let mut steps = match outgoing {
@@ -294,6 +324,7 @@ impl Reader {
             steps.extend(self.steps_at(&case.steps)?);
             progress = Some((&case.progress).into());
         }
+        steps.extend(self.steps_at(erased_at.as_slice())?);
         let amends = self.amended(&event.event.office, &dispatch)?;
         Ok(Some(DocumentView {
             amends,
@@ -319,7 +350,30 @@ impl Reader {
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
             steps,
             progress,
+            erased,
         }))
+    }
+
+    /// That the content of a document is erased here, and the entry of the journal that says so.
+    fn erasure(
+        &self,
+        issuer: &OfficeId,
+        document: &DocumentId,
+    ) -> Result<Option<(ErasedView, Position)>, StoreError> {
+        let Some(row) = erased::erased(&self.db, issuer, document)? else { return Ok(None) };
+        let (event, at) = self.event_at(row.position.0 as i64)?;
+        let Ok(Body::Act(Act { by, deed: Deed::Erased { erasure, .. } })) =
+            Body::read(event.version, &event.event)
+        else {
+            return Ok(None);
+        };
+        let Erasure { ground, decision, reason } = erasure;
+        let kept_until = match ground {
+            ErasureGround::RetentionEnded { kept_until } => Some(kept_until),
+            ErasureGround::Ordered => None,
+        };
+        let view = ErasedView { at, by: by.name, kept_until, decision, reason, event: event.id };
+        Ok(Some((view, row.position)))
     }
 
     /// What the signatures on a document that came in are worth, as it was judged last; `None` when it did not come in.
@@ -536,6 +590,8 @@ impl Reader {
         for recipient in view.recipients.iter().filter(|recipient| !recipient.arrived) {
             let reason = self.refusal_of(&recipient.office, &recipient.place)?;
             let (hop, cause, who) = match (&reason, recipient.left) {
+                // It has a receipt from before it lost what it had.
+                _ if view.erased.is_some() => ("recipient", "content-erased", "nobody"),
                 (Some(_), _) => ("relay", "refused-by-relay", "relay-operator"),
                 (None, false) => ("this-office", "waiting-for-line", "this-office"),
                 (None, true) => ("relay", "waiting-for-recipient", "recipient"),

@@ -2,6 +2,7 @@
 
 mod asking;
 mod authority;
+mod erasing;
 mod incoming;
 mod outgoing;
 mod refusal;
@@ -19,7 +20,8 @@ use crate::body::{
 use crate::document::Manifest;
 use crate::event::{Event, Kind};
 use crate::handling::{
-    Actor, BookId, BusinessKind, CaseRow, Direction, Fact, PersonRow, Recipients, RefusalReason, Role, Side,
+    Actor, BookId, BusinessKind, CaseRow, Direction, Erasure, Fact, PersonRow, Recipients, RefusalReason,
+    Role, Side,
 };
 use crate::id::{BusinessId, DocumentId, OfficeId, WorkId};
 use crate::time::{Day, Millis};
@@ -201,6 +203,15 @@ pub enum Work {
         /// The number; 0 when there is none.
         number: u32,
     },
+    /// Erase the content of a document that nobody has to keep any more. What its events say, and what proves them, stays.
+    Erase {
+        /// Whose it is: this office's own, or one that came in.
+        issuer: OfficeId,
+        /// Which.
+        document: DocumentId,
+        /// On what ground.
+        erasure: Erasure,
+    },
 }
 
 impl Work {
@@ -225,6 +236,8 @@ impl Work {
             | Self::Opine { part: SlipPart::UnitLeader | SlipPart::Handler, .. } => &[Role::Officer, Role::Leader],
             Self::StateHighest { .. } => &[Role::Clerk, Role::Administrator],
             Self::SetPerson { .. } | Self::RemovePerson { .. } => &[Role::Administrator],
+            // Whoever decides it may do it, and whoever is told to; neither has to read anything for it.
+            Self::Erase { .. } => &[Role::Administrator, Role::Leader],
         }
     }
 }
@@ -286,6 +299,7 @@ pub(super) fn decide_work<R: Records>(
         Work::StateHighest { direction, book, number } => {
             desk.state_highest(*direction, book.as_ref(), *number)
         }
+        Work::Erase { issuer, document, erasure } => desk.erase(*issuer, *document, erasure)?,
     };
     Ok(decided.map_err(Refusal::Work).and_then(|drafts| desk.sound(drafts)))
 }

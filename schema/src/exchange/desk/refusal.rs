@@ -4,6 +4,7 @@ use crate::body::{BodyError, SIGNATURES_MAX};
 use crate::document::DocumentType;
 use crate::handling::{BookId, Entry, Role, Standing};
 use crate::id::{DocumentId, OfficeId, Position};
+use crate::time::Day;
 
 /// Why somebody's work is not done. An answer: nothing was recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -245,6 +246,36 @@ pub enum WorkRefusal {
     NoSymbol {
         /// The register.
         book: BookId,
+    },
+    /// Its content was erased before.
+    #[error("the content of document `{document}` is erased already")]
+    AlreadyErased {
+        /// The document.
+        document: DocumentId,
+    },
+    /// Somebody has not got it yet.
+    #[error(
+        "document `{document}` is still on its way to a recipient: its content is erased once all have it"
+    )]
+    StillOnItsWay {
+        /// The document.
+        document: DocumentId,
+    },
+    /// Somebody has something left to do with it.
+    #[error(
+        "document `{document}` is not settled: accept or refuse it, finish the work, or wait for the answer, then erase its content"
+    )]
+    StillAtWork {
+        /// The document.
+        document: DocumentId,
+    },
+    /// The time for which it is kept has not ended.
+    #[error(
+        "the document is kept until {kept_until}: before that its content is erased only when that is ordered"
+    )]
+    StillKept {
+        /// The last day of it.
+        kept_until: Day,
     },
     /// A text is not acceptable.
     #[error("what was written is refused")]

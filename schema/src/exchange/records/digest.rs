@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 use super::{HeldRow, LineUse, SentRow};
 use crate::cose::infallible;
 use crate::exchange::Exchange;
-use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow};
 use crate::id::StateHash;
 
 /// Hashes a state row by row: first the sent rows, then the held rows, each by office, incarnation and counter; then what is
-/// known of documents, by office, document and side; then the lines of the registers, the documents on their way out, and the people of the office.
+/// known of documents, by office, document and side; then the lines of the registers, the documents on their way out, the people of the
+/// office, and the documents whose content is erased, by issuer and document.
 pub struct StateDigest {
     hash: Sha256,
     buffer: Vec<u8>,
@@ -57,6 +58,11 @@ impl StateDigest {
 
     /// Adds somebody of the office.
     pub fn person(&mut self, row: &PersonRow) {
+        self.add(row);
+    }
+
+    /// Adds a document whose content is erased.
+    pub fn erased(&mut self, row: &ErasedRow) {
         self.add(row);
     }
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use super::{HeldRow, LineUse, Records, SAME_CODE_MAX, SentRow, StateDigest};
 use crate::body::Place;
 use crate::exchange::{Alarm, Change, Exchange};
-use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow, Side};
 use crate::id::{Counter, DocumentId, EventId, Incarnation, OfficeId, Position, StateHash, WorkId};
 
 /// The rows of one channel. Counters have no gaps as a rule: their rows stand side by side, found without searching.
@@ -117,6 +117,7 @@ pub struct MemoryRecords {
     registered_codes: BTreeMap<(OfficeId, u64), BTreeSet<DocumentId>>,
     drafted: BTreeMap<DocumentId, DraftedRow>,
     people: BTreeMap<String, PersonRow>,
+    erased: BTreeMap<(OfficeId, DocumentId), ErasedRow>,
 }
 
 impl Records for MemoryRecords {
@@ -152,7 +153,7 @@ impl Records for MemoryRecords {
         let first = (*from, Incarnation::FIRST);
         let channels = self.held.range(first..).take_while(|(key, _)| key.0 == *from);
         let rows = channels.flat_map(|(_, rows)| rows.iter());
-        let waiting = rows.filter(|row| row.receipt.is_none() && row.kind.wants_receipt());
+        let waiting = rows.filter(|row| !row.is_settled());
         Ok(waiting.map(|row| row.place).take(limit).collect())
     }
 
@@ -234,6 +235,14 @@ impl Records for MemoryRecords {
 
     fn people(&self) -> Result<Vec<PersonRow>, Infallible> {
         Ok(self.people.values().cloned().collect())
+    }
+
+    fn erased(&self, issuer: &OfficeId, document: &DocumentId) -> Result<Option<ErasedRow>, Infallible> {
+        Ok(self.erased.get(&(*issuer, *document)).copied())
+    }
+
+    fn is_on_its_way(&self, document: &DocumentId) -> Result<bool, Infallible> {
+        Ok(self.sent_rows().any(|row| row.open && row.document == Some(*document)))
     }
 
     fn registered_with_code(&self, from: &OfficeId, code_key: u64) -> Result<Vec<DocumentId>, Infallible> {
@@ -325,6 +334,9 @@ impl MemoryRecords {
             Change::Person(row) => {
                 self.people.insert(row.name.clone(), row.clone());
             }
+            Change::Erased(row) => {
+                self.erased.insert((row.issuer, row.document), *row);
+            }
             Change::Held(row) => {
                 if let Some(document) = row.document {
                     let place = (row.place.incarnation, row.place.counter);
@@ -339,6 +351,9 @@ impl MemoryRecords {
                     row.receipt = Some(*position);
                     row.receipt_incarnation = Some(*mine);
                 });
+            }
+            Change::Forgone { from, incarnation, counter } => {
+                change_row(&mut self.held, from, *incarnation, *counter, |row| row.forgone = true);
             }
             Change::Presented { from, incarnation, counter, ordinal, in_order } => {
                 change_row(&mut self.held, from, *incarnation, *counter, |row| {
@@ -401,6 +416,7 @@ impl MemoryRecords {
         }
         self.drafted.values().for_each(|row| digest.drafted(row));
         self.people.values().for_each(|row| digest.person(row));
+        self.erased.values().for_each(|row| digest.erased(row));
         digest.finish()
     }
 }

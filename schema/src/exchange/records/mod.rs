@@ -11,7 +11,7 @@ use minicbor::{Decode, Encode};
 use super::{Class, Entry};
 use crate::body::{Body, Issue, Place};
 use crate::event::{Kind, Urgency};
-use crate::handling::{self, CaseRow, Direction, DraftedRow, PersonRow, Side};
+use crate::handling::{self, CaseRow, Direction, DraftedRow, ErasedRow, PersonRow, Side};
 use crate::id::{Counter, DocumentId, Incarnation, OfficeId, Position, WorkId};
 use crate::trust::Outcome;
 
@@ -163,6 +163,16 @@ pub struct HeldRow {
     /// Number and symbol of its document in its year ([`crate::body::Issue::key`]).
     #[n(11)]
     pub code_key: Option<u64>,
+    /// Its sender has erased the attachments that are missing here: it gets no receipt, and nothing waits behind it.
+    #[n(12)]
+    pub forgone: bool,
+}
+
+impl HeldRow {
+    /// Whether what stands behind it in its channel has to wait for it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.receipt.is_some() || !self.kind.wants_receipt() || self.forgone
+    }
 }
 
 /// What the signatures on a document are worth, as of the newest judgement.
@@ -321,6 +331,18 @@ pub trait Records {
     /// # Errors
     /// When the store cannot be read.
     fn people(&self) -> Result<Vec<PersonRow>, Self::Error>;
+
+    /// That the content of a document is erased here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn erased(&self, issuer: &OfficeId, document: &DocumentId) -> Result<Option<ErasedRow>, Self::Error>;
+
+    /// Whether an event with this document is still to be sent, or sent again, to somebody.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn is_on_its_way(&self, document: &DocumentId) -> Result<bool, Self::Error>;
 
     /// Documents of `from` with this number and symbol that were registered here: the first [`SAME_CODE_MAX`].
     ///

@@ -1,6 +1,7 @@
 //! Given what a station has recorded, when something happens, then these are the changes: written as one line each.
 
 mod deciding;
+mod erasing;
 mod receiving;
 mod restoring;
 mod returning;
@@ -212,6 +213,8 @@ fn line(change: &Change) -> String {
         Change::Regained { document, .. } => {
             format!("regained {}", document.map_or_else(String::new, |id| id.as_bytes()[15].to_string()))
         }
+        Change::Forgone { from, counter, .. } => format!("forgone {counter} of {from}"),
+        Change::Erased(row) => format!("erased {} of {}", row.document, row.issuer),
         Change::Person(person) => format!("person {}: {:?}", person.name, person.roles),
         Change::Case(case) => {
             format!("document {}: {:?}", case.document.as_bytes()[15], case.progress.stage())

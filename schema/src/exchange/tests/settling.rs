@@ -1,7 +1,7 @@
 //! What receipts and heads say about what was sent: settled, or to be sent again.
 
 use super::*;
-use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, PersonRow, Side};
+use crate::handling::{CaseRow, Direction, DraftedRow, Entry as Line, ErasedRow, PersonRow, Side};
 use crate::id::WorkId;
 
 #[test]
@@ -248,6 +248,12 @@ fn walk_over_settled_rows_is_bounded() {
         }
         fn drafted(&self, d: &DocumentId) -> Result<Option<DraftedRow>, Self::Error> {
             self.0.drafted(d)
+        }
+        fn erased(&self, issuer: &OfficeId, d: &DocumentId) -> Result<Option<ErasedRow>, Self::Error> {
+            self.0.erased(issuer, d)
+        }
+        fn is_on_its_way(&self, d: &DocumentId) -> Result<bool, Self::Error> {
+            self.0.is_on_its_way(d)
         }
         fn registered_with_code(&self, from: &OfficeId, key: u64) -> Result<Vec<DocumentId>, Self::Error> {
             self.0.registered_with_code(from, key)

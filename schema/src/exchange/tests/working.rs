@@ -15,8 +15,8 @@ use crate::handling::{
 use crate::id::{BusinessId, WorkId};
 use crate::time::Day;
 
-const CLERK: Role = Role::Clerk;
-const LEADER: Role = Role::Leader;
+pub(super) const CLERK: Role = Role::Clerk;
+pub(super) const LEADER: Role = Role::Leader;
 const OFFICER: Role = Role::Officer;
 
 fn by(role: Role) -> Actor {
@@ -27,7 +27,7 @@ fn arrival() -> Arrival {
     Arrival { from: ME, document: document(1) }
 }
 
-fn register() -> Work {
+pub(super) fn register() -> Work {
     Work::Register {
         arrival: arrival(), book: None, undetermined: Some("Đã hỏi qua điện thoại.".to_owned())
     }
@@ -45,7 +45,7 @@ fn refuse() -> Work {
     Work::Refuse { arrival: arrival(), reason: RefusalReason::WrongAddressee, words: None }
 }
 
-fn assign() -> Work {
+pub(super) fn assign() -> Work {
     assign_by(None)
 }
 
@@ -67,7 +67,11 @@ fn answer(agreed: bool) -> Work {
 }
 
 /// What a station answers to somebody, and the events that follow.
-fn works(station: &mut Station, role: Role, work: Work) -> Result<Vec<VerifiedEvent>, WorkRefusal> {
+pub(super) fn works(
+    station: &mut Station,
+    role: Role,
+    work: Work,
+) -> Result<Vec<VerifiedEvent>, WorkRefusal> {
     commanded(station, &Command::Work { by: by(role), work })
 }
 
@@ -126,34 +130,34 @@ fn progress_of(station: &Station, with: OfficeId, side: Side, n: u64) -> Progres
 
 /// Two offices, and what is on its way between them.
 #[derive(Clone)]
-struct Pair {
-    sender: Station,
-    recipient: Station,
+pub(super) struct Pair {
+    pub(super) sender: Station,
+    pub(super) recipient: Station,
     there: Vec<VerifiedEvent>,
     back: Vec<VerifiedEvent>,
 }
 
 impl Pair {
     /// The document is on its way.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut sender = Station::new(ME);
         let (event, _) = sender.record(&draft(&[A], &Body::Dispatch(dispatch(ME, 1))), Millis(1));
         Self { sender, recipient: Station::new(A), there: vec![event], back: Vec::new() }
     }
 
     /// The document has arrived, and everything else too.
-    fn arrived() -> Self {
+    pub(super) fn arrived() -> Self {
         let mut pair = Self::new();
         pair.settle();
         pair
     }
 
-    fn send(&mut self, role: Role, work: Work) -> Result<(), WorkRefusal> {
+    pub(super) fn send(&mut self, role: Role, work: Work) -> Result<(), WorkRefusal> {
         self.there.extend(works(&mut self.sender, role, work)?);
         Ok(())
     }
 
-    fn receive(&mut self, role: Role, work: Work) -> Result<(), WorkRefusal> {
+    pub(super) fn receive(&mut self, role: Role, work: Work) -> Result<(), WorkRefusal> {
         let events = works(&mut self.recipient, role, work)?;
         self.back.extend(events.into_iter().filter(|event| !event.event().to.is_empty()));
         Ok(())
@@ -169,14 +173,14 @@ impl Pair {
         self.there.extend(takes(&mut self.sender, &event));
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while !self.there.is_empty() || !self.back.is_empty() {
             if self.there.is_empty() { self.deliver_back(0) } else { self.deliver_there(0) }
         }
     }
 
     /// As [`Pair::settle`], with the receipts too: without them, later documents wait for their turn.
-    fn caught_up(&self) -> Self {
+    pub(super) fn caught_up(&self) -> Self {
         let mut pair = self.clone();
         loop {
             let before = pair.sender.journal.len() + pair.recipient.journal.len();
