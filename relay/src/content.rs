@@ -20,6 +20,8 @@ use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES, MISSING_MAX};
 use schema::id::BlobHash;
 use sha2::{Digest as _, Sha256};
 
+use crate::disk::free_for_attachments;
+
 /// Whose chunks came from peer relays, on request of an addressee here.
 pub(crate) const FROM_PEERS: &str = "peers";
 
@@ -54,6 +56,21 @@ pub enum ContentError {
         /// The bound in bytes.
         max: u64,
     },
+    /// The disk is nearly full.
+    #[error(
+        "attachment `{blob}` of {length} bytes needs {needed} more, and the relay's disk has {free} bytes left for attachments; \
+        its operator must make room"
+    )]
+    DiskFull {
+        /// The attachment.
+        blob: BlobHash,
+        /// Its length in bytes.
+        length: u64,
+        /// What it needs beside what is here, in bytes.
+        needed: u64,
+        /// What may be used, in bytes.
+        free: u64,
+    },
     /// The disk fails.
     #[error("cannot {attempted} `{path}` in the content store")]
     Disk {
@@ -71,6 +88,8 @@ pub struct Content {
     root: PathBuf,
     whole_bytes_max: u64,
     partial_bytes_max: u64,
+    /// How many bytes its disk has for attachments.
+    free: fn(&Path) -> io::Result<u64>,
     index: Mutex<Index>,
 }
 
@@ -129,7 +148,8 @@ impl Content {
         partial_bytes_max: u64,
     ) -> Result<Self, ContentError> {
         let index = Mutex::new(Index::default());
-        let store = Self { root: root.to_owned(), whole_bytes_max, partial_bytes_max, index };
+        let free = free_for_attachments;
+        let store = Self { root: root.to_owned(), whole_bytes_max, partial_bytes_max, free, index };
         store.find_whole()?;
         Ok(store)
     }
@@ -193,14 +213,22 @@ impl Content {
     /// here, whoever brought it.
     ///
     /// # Errors
-    /// When it can never be kept here.
+    /// When it can never be kept here, or not now.
     pub fn missing(&self, uploader: &str, blob: &BlobRef) -> Result<Vec<u32>, ContentError> {
         self.check_room(blob)?;
         let index = self.lock();
         if index.holds(blob) {
             return Ok(Vec::new());
         }
-        let partial = index.partial.get(&(uploader.to_owned(), blob.hash, blob.length));
+        let key = (uploader.to_owned(), blob.hash, blob.length);
+        let here = index.partial.get(&key).map_or(0, |partial| partial.have.len() - partial.missing);
+        let here = (here as u64 * u64::from(CHUNK_BYTES)).min(blob.length);
+        let (needed, free) = (blob.length - here, self.free()?);
+        // Nothing gives way to a mere offer.
+        if needed > free + index.whole_bytes {
+            return Err(ContentError::DiskFull { blob: blob.hash, length: blob.length, needed, free });
+        }
+        let partial = index.partial.get(&key);
         let lacks = |chunk: &u32| partial.is_none_or(|partial| !partial.have[*chunk as usize]);
         Ok((0..blob.chunks()).filter(lacks).take(MISSING_MAX).collect())
     }
@@ -228,6 +256,7 @@ impl Content {
             if held.holds(blob) || held.checking.contains(&key) {
                 return Ok(());
             }
+            self.make_disk_room(&mut held, blob, bytes.len() as u64)?;
             if !held.partial.contains_key(&key) {
                 self.make_partial_room(&mut held, uploader, blob.length);
                 if let Some(folder) = part.parent() {
@@ -243,9 +272,12 @@ impl Content {
             let written = write_at(&part, u64::from(index) * u64::from(CHUNK_BYTES), bytes)
                 .and_then(|()| write_at(&map_path(&part), u64::from(index), &[1]));
             if let Err(error) = written {
-                // Perhaps somebody cleared the folder: the next chunk begins anew instead of failing for ever.
-                held.end(&key);
-                self.remove_part(&key);
+                // Somebody cleared the folder: the next chunk begins anew instead of failing for ever. Of a full disk nothing is thrown
+                // away, or all of it would come over the line again and again.
+                if matches!(&error, ContentError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound) {
+                    held.end(&key);
+                    self.remove_part(&key);
+                }
                 return Err(error);
             }
             if !held.arrived(&key, index) {
@@ -304,6 +336,26 @@ impl Content {
             return Err(ContentError::NoRoom { blob: hash, length, max });
         }
         Ok(())
+    }
+
+    fn free(&self) -> Result<u64, ContentError> {
+        (self.free)(&self.root).map_err(disk("ask for the room below", &self.root))
+    }
+
+    /// The oldest complete attachments give way to one that needs so many bytes more than are left on the disk for attachments.
+    fn make_disk_room(&self, held: &mut Index, blob: &BlobRef, needed: u64) -> Result<(), ContentError> {
+        loop {
+            let free = self.free()?;
+            if needed <= free {
+                return Ok(());
+            }
+            let Some((_, oldest)) = held.whole_by_age.first_key_value() else {
+                return Err(ContentError::DiskFull { blob: blob.hash, length: blob.length, needed, free });
+            };
+            let oldest = *oldest;
+            held.drop_whole(&oldest);
+            let _ = fs::remove_file(self.whole_path(&oldest));
+        }
     }
 
     /// The oldest incomplete uploads give way: first the uploader's own, then anybody's.
@@ -568,6 +620,39 @@ mod tests {
         assert_eq!(content.size(), (2, 2 * length));
         assert_eq!(content.chunk(&blobs[0].1, 0).expect("readable"), None);
         assert!(content.chunk(&blobs[2].1, 0).expect("readable").is_some());
+    }
+
+    /// The test's disk has room for three chunks; each file on it takes from that what it is long.
+    #[test]
+    fn attachments_leave_the_disk_to_mail_and_old_ones_give_way_first() {
+        fn free(root: &Path) -> io::Result<u64> {
+            let used = list(&root.join("whole")).map_err(io::Error::other)?;
+            let used: u64 = used.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum();
+            Ok((2 * large(0).len() as u64).saturating_sub(used))
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), 1 << 20, 1 << 20).expect("opened");
+        let content = Content { free, ..content };
+        let blobs: Vec<_> = (1..=3).map(|fill| (large(fill), blob_of(&large(fill)))).collect();
+        for (bytes, blob) in &blobs {
+            assert_eq!(content.missing("a", blob).expect("taken").len(), 4);
+            assert_eq!(content.size().0, u64::from(bytes[0] - 1).min(2), "something gave way to an offer");
+            upload(&content, "a", blob, bytes).expect("kept");
+        }
+        assert_eq!(content.chunk(&blobs[0].1, 0).expect("readable"), None, "the oldest did not give way");
+        assert!(content.chunk(&blobs[2].1, 0).expect("readable").is_some());
+        // Where nothing can give way, what came already stays for later.
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), 1 << 20, 1 << 20).expect("opened");
+        let none = Content { free: |_| Ok(u64::from(CHUNK_BYTES)), ..content };
+        let (bytes, blob) = (large(9), blob_of(&large(9)));
+        assert!(matches!(none.missing("a", &blob), Err(ContentError::DiskFull { .. })));
+        none.store("a", &blob, 0, &bytes[..CHUNK_BYTES as usize]).expect("a chunk has room");
+        let full = Content { free: |_| Ok(0), ..none };
+        let refused = full.store("a", &blob, 1, &bytes[..CHUNK_BYTES as usize]);
+        assert!(matches!(refused, Err(ContentError::DiskFull { .. })));
+        let again = Content { free: |_| Ok(1 << 30), ..full };
+        assert_eq!(again.missing("a", &blob).expect("taken"), [1, 2, 3]);
     }
 
     #[test]

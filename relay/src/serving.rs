@@ -134,7 +134,7 @@ impl Serving {
         match done {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                if matches!(error, ContentError::Disk { .. }) {
+                if matches!(error, ContentError::Disk { .. } | ContentError::DiskFull { .. }) {
                     tracing::error!(error = &error as &dyn std::error::Error, "content store");
                 }
                 Err(BlobReply::Refused { reason: error.to_string() })
