@@ -141,7 +141,9 @@ impl Contents {
     fn check_room(&self, bytes: u64) -> Result<(), ContentError> {
         match bytes <= self.room()? {
             true => Ok(()),
-            false => Err(disk("find room for an attachment below", &self.root)(io::ErrorKind::StorageFull.into())),
+            false => {
+                Err(disk("find room for an attachment below", &self.root)(io::ErrorKind::StorageFull.into()))
+            }
         }
     }
 

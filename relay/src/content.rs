@@ -274,7 +274,8 @@ impl Content {
             if let Err(error) = written {
                 // Somebody cleared the folder: the next chunk begins anew instead of failing for ever. Of a full disk nothing is thrown
                 // away, or all of it would come over the line again and again.
-                if matches!(&error, ContentError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound) {
+                if matches!(&error, ContentError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound)
+                {
                     held.end(&key);
                     self.remove_part(&key);
                 }
@@ -627,7 +628,8 @@ mod tests {
     fn attachments_leave_the_disk_to_mail_and_old_ones_give_way_first() {
         fn free(root: &Path) -> io::Result<u64> {
             let used = list(&root.join("whole")).map_err(io::Error::other)?;
-            let used: u64 = used.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum();
+            let used: u64 =
+                used.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum();
             Ok((2 * large(0).len() as u64).saturating_sub(used))
         }
         let folder = tempfile::tempdir().expect("a folder");
