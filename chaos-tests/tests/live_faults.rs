@@ -4,6 +4,10 @@
 //! Runs alone: `cargo nextest run --package chaos-tests --profile live`, after the programs were built with
 //! `cargo build --package node --package relay --bins`. Clocks and lines are real, so a line is cut for a minute here;
 //! days of it are for the simulation.
+//!
+//! Longer runs by hand: `TRAM_CUTS=50` (breaks of a line during an attachment that is as long as they take, 17 minutes), `TRAM_BACKLOG_MIB=2048` (what an
+//! express document overtakes, five minutes), `TRAM_LARGE_MIB=256` (attachments between relays that fail), `TRAM_KILLS=8` (every place at
+//! which a station is killed while it writes an attachment).
 
 mod live;
 

@@ -33,6 +33,8 @@ pub use leftovers::{FOUND_MAX, Leftover, LeftoversError, Swept, UNCLAIMED_FOR};
 const UNSYNCED_MAX: usize = 64;
 /// On slow lines it is asked after this time.
 const UNSYNCED_FOR: Duration = Duration::from_secs(5);
+/// Bytes that attachments leave free on the disk: the store must still be able to record documents, receipts and the office's own work.
+const RESERVED_BYTES: u64 = 8 * 1024 * 1024;
 /// Attachments on their way whose missing chunks are kept in memory.
 const PARTS_MAX: usize = 64;
 
@@ -99,6 +101,8 @@ impl ContentError {
 /// The attachments of a station. Its calls block.
 pub struct Contents {
     root: PathBuf,
+    /// How many bytes its disk has for attachments.
+    free: fn(&Path) -> io::Result<u64>,
     parts: Mutex<BTreeMap<BlobRef, Arc<Mutex<Part>>>>,
     sealing: AtomicU64,
     swept: Mutex<Swept>,
@@ -127,12 +131,25 @@ impl Contents {
             let path = left.map_err(disk("list", &new))?.path();
             fs::remove_file(&path).map_err(disk("remove", &path))?;
         }
-        Ok(Self {
-            root: root.to_owned(),
-            parts: Mutex::default(),
-            sealing: AtomicU64::new(0),
-            swept: Mutex::default(),
-        })
+        let (free, parts) = (free_for_attachments as fn(&Path) -> _, Mutex::default());
+        Ok(Self { root: root.to_owned(), free, parts, sealing: AtomicU64::new(0), swept: Mutex::default() })
+    }
+
+    /// How many bytes more attachments may use of the disk.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn room(&self) -> Result<u64, ContentError> {
+        (self.free)(&self.root).map_err(disk("ask for the room below", &self.root))
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<(), ContentError> {
+        match bytes <= self.room()? {
+            true => Ok(()),
+            false => {
+                Err(disk("find room for an attachment below", &self.root)(io::ErrorKind::StorageFull.into()))
+            }
+        }
     }
 
     /// The folder of what is complete.
@@ -161,6 +178,7 @@ impl Contents {
         file: &mut dyn Read,
         expected: &FileRef,
     ) -> Result<Enclosure, ContentError> {
+        self.check_room(expected.length)?;
         let sealed = create(path)?;
         // One byte more, to see that there is more.
         let (found, enclosure) = seal_file(&mut file.take(expected.length + 1), &sealed)?;
@@ -213,6 +231,7 @@ impl Contents {
             self.forget(blob);
             return Ok(());
         }
+        self.check_room(bytes.len() as u64)?;
         let path = self.part_path(blob);
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(disk("open", &path))?;
@@ -225,10 +244,13 @@ impl Contents {
         Ok(())
     }
 
-    /// Has the disk keep what was written, then notes what it keeps.
+    /// Has the disk keep what was written, then notes what it keeps. What it does not keep is missing again: the kernel says so only once.
     fn sync_part(&self, part: &mut Part, file: &File) -> Result<(), ContentError> {
         let path = self.part_path(&part.blob);
-        file.sync_data().map_err(disk("sync", &path))?;
+        if let Err(source) = file.sync_data() {
+            part.missing.extend(part.unsynced.drain(..));
+            return Err(disk("sync", &path)(source));
+        }
         let path = map_path(&path);
         let map = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let map = map.map_err(disk("open", &path))?;
@@ -246,18 +268,24 @@ impl Contents {
     /// When the disk fails.
     pub fn examine(&self, blob: &BlobRef, openings: &[Opening]) -> Result<Found, ContentError> {
         let path = self.part_path(blob);
-        if !self.has_whole(blob)? {
+        if self.has_whole(blob)? {
+            // A crash may have come right after it got its name, which is not on the disk for sure then.
+            let whole = self.whole_folder();
+            sync_folder(&whole).map_err(disk("sync", &whole))?;
+            self.remove_part(blob)?;
+        } else {
             let part = self.part(blob)?;
             // Held to the end: a chunk that comes late must not be written into what was hashed already.
-            let part = lock(&part);
+            let mut part = lock(&part);
             if !part.missing.is_empty() {
                 return Ok(Found::Missing(part.missing.iter().copied().collect()));
             }
-            let mut file = File::open(&path).map_err(disk("open", &path))?;
+            let mut file =
+                OpenOptions::new().read(true).write(true).open(&path).map_err(disk("open", &path))?;
+            self.sync_part(&mut part, &file)?;
             let found = hash_of(&mut file).map_err(disk("read", &path))?;
             let is_it = found == (*blob.hash.as_bytes(), blob.length);
             if is_it {
-                file.sync_all().map_err(disk("sync", &path))?;
                 self.place(&path, &blob.hash)?;
             }
             self.remove_part(blob)?;
@@ -296,9 +324,12 @@ impl Contents {
             let idle = *idle.0;
             parts.remove(&idle);
         }
-        let map = map_path(&self.part_path(blob));
+        let path = self.part_path(blob);
+        let map = map_path(&path);
         let kept = match fs::read(&map) {
-            Ok(kept) => kept,
+            // A crash may leave it behind alone; then it says nothing.
+            Ok(kept) if path.try_exists().map_err(disk("look at", &path))? => kept,
+            Ok(_) => Vec::new(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(disk("read", &map)(error)),
         };
@@ -445,6 +476,12 @@ pub fn open_whole(folder: &Path, blob: &BlobRef) -> Result<File, ContentError> {
     }
 }
 
+/// Bytes that are free on the disk of a folder beyond what is reserved.
+fn free_for_attachments(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVED_BYTES))
+}
+
 fn create(path: &Path) -> Result<File, ContentError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.map_err(disk("create", path))
@@ -562,6 +599,68 @@ mod tests {
         let contents = Contents::open(folder.path()).expect("opened");
         let rest: Vec<u32> = (64..blob.chunks()).collect();
         assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Missing(rest));
+    }
+
+    /// Whatever a crash leaves beside a complete attachment or without one.
+    #[test]
+    fn note_of_chunks_that_outlived_them_says_nothing_and_is_removed() {
+        let (folder, contents) = contents();
+        let bytes = vec![7; UNSYNCED_MAX * CHUNK];
+        let blob = blob_of(&bytes);
+        let part = contents.part_path(&blob);
+        let give = |contents: &Contents| {
+            chunks(&bytes).for_each(|(index, chunk)| contents.keep_chunk(&blob, index, chunk).expect("kept"));
+        };
+        give(&contents);
+        fs::remove_file(&part).expect("removed");
+        assert_eq!(names(&folder.path().join("part")).len(), 1, "no note of what was synced");
+        let contents = Contents::open(folder.path()).expect("opened");
+        let all: Vec<u32> = (0..blob.chunks()).collect();
+        assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Missing(all));
+        give(&contents);
+        fs::rename(&part, contents.whole_folder().join(blob.hash.to_string())).expect("put in place");
+        let contents = Contents::open(folder.path()).expect("opened");
+        assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Whole(vec![]));
+        assert!(names(&folder.path().join("part")).is_empty(), "the note is left behind");
+    }
+
+    #[test]
+    fn attachments_leave_room_for_the_store_and_go_on_once_there_is_more() {
+        let (folder, contents) = contents();
+        let bytes = vec![7; 3 * CHUNK];
+        let (blob, file) = (blob_of(&bytes), file_of(&bytes));
+        contents.keep_chunk(&blob, 0, &bytes[..CHUNK]).expect("kept");
+        let contents = Contents { free: |_| Ok(CHUNK as u64), ..contents };
+        contents.keep_chunk(&blob, 1, &bytes[..CHUNK]).expect("just enough");
+        let contents = Contents { free: |_| Ok(CHUNK as u64 - 1), ..contents };
+        assert!(contents.keep_chunk(&blob, 2, &bytes[..CHUNK]).expect_err("no room").is_disk_full());
+        assert!(contents.seal(&mut &bytes[..], &file).expect_err("no room").is_disk_full());
+        assert!(names(&folder.path().join("new")).is_empty());
+        assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Missing(vec![2]));
+        let contents = Contents { free: |_| Ok(1 << 30), ..contents };
+        contents.keep_chunk(&blob, 2, &bytes[..CHUNK]).expect("kept");
+        assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Whole(vec![]));
+        contents.seal(&mut &bytes[..], &file).expect("sealed");
+    }
+
+    /// A device takes what is written to it, and says that it cannot keep it.
+    #[test]
+    fn what_the_disk_did_not_keep_is_missing_again() {
+        let (_folder, contents) = contents();
+        let bytes = vec![7; (UNSYNCED_MAX + 3) * CHUNK];
+        let blob = blob_of(&bytes);
+        let part = contents.part_path(&blob);
+        std::os::unix::fs::symlink("/dev/null", &part).expect("linked");
+        for (index, chunk) in chunks(&bytes).take(UNSYNCED_MAX - 1) {
+            contents.keep_chunk(&blob, index, chunk).expect("kept");
+        }
+        let last = contents.keep_chunk(&blob, 63, &bytes[..CHUNK]);
+        assert!(matches!(last, Err(ContentError::Disk { attempted: "sync", .. })), "{last:?}");
+        fs::remove_file(&part).expect("removed");
+        let all: Vec<u32> = (0..blob.chunks()).collect();
+        assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Missing(all));
+        chunks(&bytes).for_each(|(index, chunk)| contents.keep_chunk(&blob, index, chunk).expect("kept"));
+        assert_eq!(contents.examine(&blob, &[]).expect("looked"), Found::Whole(vec![]));
     }
 
     #[test]

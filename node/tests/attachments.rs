@@ -244,6 +244,27 @@ fn chunks_that_do_not_come_are_asked_for_again_and_what_is_false_begins_anew() {
     assert_eq!(asked_for(&inbox.step(Input::Tick)), [(hash, 0)]);
 }
 
+/// A relay that lost its disk, or the way to it, has none of the chunks that were asked for together.
+#[test]
+fn chunks_that_fail_together_are_one_try() {
+    let mut inbox = Inbox::new();
+    let mut large = opening(1);
+    large.enclosure.blob.length = 20 * 64 * 1024;
+    let blob = large.enclosure.blob;
+    inbox.comes(1, Urgency::Normal, large);
+    let mut asked = asked_for(&inbox.examined(large, Found::Missing((0..20).collect())));
+    for tries in 0..4 {
+        assert_eq!(asked.len(), 16, "after {tries} tries");
+        for (_, index) in asked {
+            inbox.step(Input::Chunk { blob, index, came: Came::Absent });
+        }
+        let wait = inbox.node.wakeup().expect("asked again").since(inbox.now);
+        assert!(wait <= Millis::SECOND << tries, "{wait} ms after try {tries}");
+        inbox.now = inbox.now.plus(wait);
+        asked = asked_for(&inbox.step(Input::Tick));
+    }
+}
+
 #[test]
 fn express_document_takes_the_place_of_bulk() {
     let mut inbox = Inbox::new();

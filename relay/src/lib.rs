@@ -16,6 +16,7 @@ pub mod admin;
 pub mod admission;
 pub mod config;
 pub mod content;
+mod disk;
 mod door;
 pub mod guard;
 pub mod keyring;

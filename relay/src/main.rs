@@ -317,7 +317,7 @@ fn describe(status: &Status) -> String {
         let since = time(i64::try_from(since / 1000).unwrap_or_default());
         let _ = writeln!(
             text,
-            "attachments are refused since {since}: everything here waits for receipts; raise `content_bytes_max`"
+            "attachments are refused since {since}: everything here waits for receipts, or the disk is full; see the alarm"
         );
     }
     for office in &status.content_offices_full {

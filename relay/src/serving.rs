@@ -182,14 +182,13 @@ impl Serving {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let reason = match &error {
-                    ContentError::NoRoom(why @ (NoRoom::Full { .. } | NoRoom::Quota { .. })) => {
+                    ContentError::NoRoom(why @ (NoRoom::Full { .. } | NoRoom::Quota { .. } | NoRoom::Disk { .. })) => {
                         self.book.content_is_full(why);
                         error.to_string()
                     }
-                    ContentError::Disk { source, .. } => {
+                    ContentError::Disk { .. } => {
                         tracing::error!(error = &error as &dyn std::error::Error, "content store");
-                        let full = source.kind() == std::io::ErrorKind::StorageFull;
-                        if full { format!("no-room: {error}: {source}") } else { error.to_string() }
+                        error.to_string()
                     }
                     _ => error.to_string(),
                 };

@@ -78,7 +78,8 @@ pub struct Status {
     pub content_held_bytes: u64,
     /// Bytes set aside for attachments that are not complete yet.
     pub content_partial_bytes: u64,
-    /// Since when attachments that are not express are refused because everything here is waited for, in milliseconds since 1970.
+    /// Since when attachments that are not express are refused because everything here is waited for, or the disk is
+    /// nearly full; in milliseconds since 1970.
     pub content_full_since_ms: Option<u64>,
     /// Offices whose attachments are refused because they have used their share.
     pub content_offices_full: BTreeSet<String>,
@@ -166,11 +167,11 @@ impl Book {
                 NoRoom::Quota { office, .. } => {
                     status.content_offices_full.insert(office.to_string()).then_some("attachment-quota")
                 }
-                NoRoom::Full { .. } if status.content_full_since_ms.is_none() => {
+                NoRoom::Full { .. } | NoRoom::Disk { .. } if status.content_full_since_ms.is_none() => {
                     status.content_full_since_ms = Some(now_ms());
                     Some("attachments-full")
                 }
-                NoRoom::Full { .. } | NoRoom::TooLarge { .. } => None,
+                NoRoom::Full { .. } | NoRoom::Disk { .. } | NoRoom::TooLarge { .. } => None,
             }
         };
         if let Some(sort) = sort {

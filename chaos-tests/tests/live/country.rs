@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -29,22 +29,25 @@ use sha2::{Digest, Sha256};
 
 use super::{Process, wait_for};
 
-/// The regions.
-const REGIONS: [&str; 2] = ["lao-cai", "da-nang"];
+/// The regions; the third one has no offices, and is there only when a test wants it.
+const REGIONS: [&str; 3] = ["lao-cai", "da-nang", "ha-noi"];
 /// Codes of the offices, and the region that keeps each one's mailbox.
 const OFFICES: [(&str, usize); 4] = [("02875", 0), ("085", 0), ("20296", 1), ("497", 1)];
 /// A day on which all of them exist.
 const DAY: jiff::civil::Date = jiff::civil::date(2025, 6, 27);
-/// Longest wait for one answer of a station.
+/// Longest wait for one answer of a station; a file may take a second longer for each of these many bytes.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
+const FILE_BYTES_PER_SECOND_MIN: u64 = 2 * 1024 * 1024;
 /// Longest wait for a program to be ready.
 const READY_SECONDS_MAX: u64 = 40;
 /// What every abstract says, and every attachment again and again: it is looked for where nobody may read it.
-const SUBJECT: &str = "V/v phòng, chống mưa lũ";
+pub(crate) const SUBJECT: &str = "V/v phòng, chống mưa lũ";
 /// Longest wait until mail has settled. Above the minute after which a sender without a receipt sends again.
 const SETTLE_SECONDS_MAX: u64 = 150;
 /// Largest answer read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest attachment read, in bytes.
+const ATTACHMENT_BYTES_MAX: u64 = 600 * 1024 * 1024;
 /// Rows of a page of the outgoing list.
 const PAGE_ROWS: usize = 200;
 /// Where tests look for ports, and how far apart: several may run at once.
@@ -62,6 +65,8 @@ pub(crate) struct Landscape {
     pub(crate) relays: [IpAddr; 2],
     /// The network namespace that each relay runs in, when it is another one.
     pub(crate) namespaces: [Option<&'static str>; 2],
+    /// A third relay without offices: where it listens, and the network namespace that it runs in.
+    pub(crate) third_relay: Option<(IpAddr, &'static str)>,
     /// A folder for the first office's station, instead of one beside the others.
     pub(crate) first_station: Option<PathBuf>,
     /// The network namespace that the first office's station runs in, and where its clerk reaches it there.
@@ -73,6 +78,7 @@ impl Default for Landscape {
         Self {
             relays: [Ipv4Addr::LOCALHOST.into(); 2],
             namespaces: [None; 2],
+            third_relay: None,
             first_station: None,
             first_station_in: None,
         }
@@ -162,7 +168,9 @@ impl Country {
         let ports: [u16; PORTS_PER_RELAY * REGIONS.len()] = free_ports();
         let mut ports = ports.into_iter();
         let mut port = || ports.next().expect("enough ports");
-        for ((region, ip), namespace) in REGIONS.iter().zip(landscape.relays).zip(landscape.namespaces) {
+        let places = landscape.relays.into_iter().zip(landscape.namespaces);
+        let third = landscape.third_relay.map(|(ip, namespace)| (ip, Some(namespace)));
+        for (region, (ip, namespace)) in REGIONS.iter().zip(places.chain(third)) {
             let (listen, monitor, status) = (port(), port(), port());
             let listen = SocketAddr::new(ip, listen);
             let region = NewRegion {
@@ -219,7 +227,7 @@ impl Country {
         let agent = config.build().into();
         let saved = BTreeSet::new();
         let mut country = Self { registrar, relays, stations, saved, next_document: 0, agent, folder };
-        for relay in 0..REGIONS.len() {
+        for relay in 0..country.relays.len() {
             country.start_relay(relay);
         }
         for station in 0..OFFICES.len() {
@@ -231,7 +239,7 @@ impl Country {
     /// Starts a relay and waits until it takes messages.
     pub(crate) fn start_relay(&mut self, relay: usize) {
         let mut run = self.relay_command(relay);
-        let log = self.folder.path().join(format!("relay-{relay}.log"));
+        let log = self.relay_log(relay);
         self.relays[relay].process = Some(Process::start(run.args(["run", "--config", "relay.toml"]), &log));
         wait_for("a relay to take messages", READY_SECONDS_MAX, || self.relay_is_ready(relay).then_some(()));
     }
@@ -261,6 +269,37 @@ impl Country {
         let folder = &self.relays[relay].folder;
         fs::remove_dir_all(folder.join("data")).expect("wiped");
         install_relay_keys(folder).expect("the keys put back");
+    }
+
+    /// Where what a relay says is written down.
+    pub(crate) fn relay_log(&self, relay: usize) -> PathBuf {
+        self.folder.path().join(format!("relay-{relay}.log"))
+    }
+
+    /// Where what a station says is written down.
+    pub(crate) fn station_log(&self, station: usize) -> PathBuf {
+        self.folder.path().join(format!("station-{station}.log"))
+    }
+
+    /// Where a station says why document `number` has no receipt.
+    pub(crate) fn why_of(&self, number: u64) -> String {
+        format!("/documents/{}/why", document(number))
+    }
+
+    /// The folder of a relay.
+    pub(crate) fn relay_folder(&self, relay: usize) -> &Path {
+        &self.relays[relay].folder
+    }
+
+    /// Puts the keys that a relay's operator has elsewhere onto its disk, which is another one.
+    pub(crate) fn put_relay_keys_back(&self, relay: usize) {
+        install_relay_keys(&self.relays[relay].folder).expect("the keys put back");
+    }
+
+    /// Whether a relay says that its link to another one is up.
+    pub(crate) fn are_linked(&self, relay: usize, other: usize) -> bool {
+        let status = self.ask_relay(relay, &["status"]).expect("the relay runs");
+        status["links"][REGIONS[other]]["up"] == Value::Bool(true)
     }
 
     /// The relay's own login and the address of its server: whoever has them may do everything there.
@@ -330,7 +369,7 @@ impl Country {
         };
         // A file of an earlier run names a door that nobody opens.
         let _ = fs::remove_file(DataFolder::new(&data).api());
-        let log = self.folder.path().join(format!("station-{station}.log"));
+        let log = self.station_log(station);
         let process = Process::start(command.arg("--data").arg(&data).arg("run"), &log);
         self.stations[station].process = Some(process);
         wait_for("a station's door", READY_SECONDS_MAX, || {
@@ -567,7 +606,8 @@ impl Country {
         status["incoming"].as_u64().expect("a number of documents")
     }
 
-    fn get(&self, station: usize, path: &str) -> Option<Value> {
+    /// What a station's door shows there; `None` when it does not.
+    pub(crate) fn get(&self, station: usize, path: &str) -> Option<Value> {
         let (status, body) = self.call(station, "GET", path, &[])?;
         (status == 200).then(|| serde_json::from_slice(&body).expect("JSON"))
     }
@@ -581,7 +621,11 @@ impl Country {
         let token = format!("Bearer {token}");
         let answer = match method {
             "GET" => self.agent.get(url).header("Authorization", token).call(),
-            "PUT" => self.agent.put(url).header("Authorization", token).send(body),
+            "PUT" => {
+                let wait = ANSWER_WAIT + Duration::from_secs(body.len() as u64 / FILE_BYTES_PER_SECOND_MIN);
+                let put = self.agent.put(url).header("Authorization", token);
+                put.config().timeout_global(Some(wait)).build().send(body)
+            }
             _ => {
                 let post = self.agent.post(url).header("Authorization", token);
                 post.header("Content-Type", "application/json").send(body)
@@ -590,6 +634,20 @@ impl Country {
         let mut answer = answer.ok()?;
         let status = answer.status().as_u16();
         Some((status, answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().ok()?))
+    }
+
+    /// The status, and the bytes of the only attachment of document `number` as a station gives them to its clerk.
+    pub(crate) fn attached(&self, station: usize, number: u64) -> (u16, Vec<u8>) {
+        let door = fs::read(DataFolder::new(&self.stations[station].data).api()).expect("the station runs");
+        let door: Value = serde_json::from_slice(&door).expect("JSON");
+        let (address, token) =
+            (door["address"].as_str().expect("text"), door["token"].as_str().expect("text"));
+        let url = format!("http://{address}/api/v1/documents/{}/attachments/1", document(number));
+        let wait = ANSWER_WAIT + Duration::from_secs(ATTACHMENT_BYTES_MAX / FILE_BYTES_PER_SECOND_MIN);
+        let ask = self.agent.get(url).header("Authorization", format!("Bearer {token}"));
+        let mut answer = ask.config().timeout_global(Some(wait)).build().call().expect("an answer");
+        let bytes = answer.body_mut().with_config().limit(ATTACHMENT_BYTES_MAX).read_to_vec();
+        (answer.status().as_u16(), bytes.expect("all of it"))
     }
 
     /// Whether every recipient of document `number` has given its receipt.
@@ -738,7 +796,7 @@ impl Drop for Country {
 }
 
 /// Files under a folder that hold these words.
-fn files_with(folder: &Path, words: &str) -> Vec<PathBuf> {
+pub(crate) fn files_with(folder: &Path, words: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -747,15 +805,30 @@ fn files_with(folder: &Path, words: &str) -> Vec<PathBuf> {
             let kind = entry.file_type().expect("a kind");
             if kind.is_dir() {
                 folders.push(entry.path());
-            } else if kind.is_file() {
-                let bytes = fs::read(entry.path()).expect("readable");
-                if bytes.windows(words.len()).any(|part| part == words.as_bytes()) {
-                    found.push(entry.path());
-                }
+            } else if kind.is_file() && file_holds(&entry.path(), words) {
+                found.push(entry.path());
             }
         }
     }
     found
+}
+
+/// Whether a file of any size holds these words. What is between two places of their first byte is looked at as one piece.
+fn file_holds(path: &Path, words: &str) -> bool {
+    let (first, rest) = words.as_bytes().split_first().expect("some words");
+    assert!(!rest.contains(first), "the first byte of what is looked for stands in it again");
+    let mut file = BufReader::with_capacity(1 << 20, fs::File::open(path).expect("readable"));
+    let (mut piece, mut follows) = (Vec::new(), false);
+    loop {
+        piece.clear();
+        if file.read_until(*first, &mut piece).expect("readable") == 0 {
+            return false;
+        }
+        if follows && piece.starts_with(rest) {
+            return true;
+        }
+        follows = piece.last() == Some(first);
+    }
 }
 
 /// The processes that a process has started.
@@ -825,11 +898,17 @@ fn document(number: u64) -> DocumentId {
 
 /// Bytes that no compression and no other document shares, and between them what is looked for.
 pub(crate) fn attachment(number: u64, length: usize) -> Vec<u8> {
-    let blocks = (0_u64..).flat_map(|block| {
+    let mut bytes = Vec::with_capacity(length + 64);
+    for block in 0_u64.. {
+        if bytes.len() >= length {
+            break;
+        }
         let mut hash = Sha256::new();
         hash.update(number.to_be_bytes());
         hash.update(block.to_be_bytes());
-        [&hash.finalize()[..], SUBJECT.as_bytes()].concat()
-    });
-    blocks.take(length).collect()
+        bytes.extend_from_slice(&hash.finalize());
+        bytes.extend_from_slice(SUBJECT.as_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }

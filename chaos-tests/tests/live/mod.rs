@@ -1,7 +1,9 @@
 //! A small country of real processes, and what must be true of its stores in the end.
 
+mod content_files;
 mod country;
 mod doubler;
+mod large;
 mod privileges;
 mod processes;
 mod slow_line;

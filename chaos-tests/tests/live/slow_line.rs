@@ -15,12 +15,12 @@ const OTHER: usize = 1;
 const MIB: usize = 1024 * 1024;
 
 /// A number from the environment, for longer runs by hand.
-fn setting(name: &str, usual: usize) -> usize {
+pub(super) fn setting(name: &str, usual: usize) -> usize {
     std::env::var(name).ok().map_or(usual, |text| text.parse().expect("a number"))
 }
 
 /// The country with the first station behind a line of this rate in each direction; its clerk has a line of his own.
-fn commune_behind(rate: &str) -> Country {
+pub(super) fn commune_behind(rate: &str) -> Country {
     run("ip netns add commune");
     for (near, far, net) in [("slow0", "slow1", "10.77.0"), ("desk0", "desk1", "10.78.0")] {
         run(&format!("ip link add {near} type veth peer name {far} netns commune"));

@@ -446,10 +446,12 @@ async fn why(
 async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Response, Problem> {
     let (record, key) = (api.folder.full_check(), api.signing_key.clone());
     let (calendar, clock) = (Arc::clone(&api.calendar), api.corrected_clock());
-    let (view, due, full_check, protection) = api
+    let contents = Arc::clone(&api.contents);
+    let (view, due, full_check, protection, room) = api
         .read(move |reader| {
             let due = reader.due(&calendar, clock.now)?;
-            Ok((reader.status(now())?, due, FullCheck::read(&record), Protection::of_file(&key)))
+            let (full_check, protection) = (FullCheck::read(&record), Protection::of_file(&key));
+            Ok((reader.status(now())?, due, full_check, protection, contents.room()))
         })
         .await?;
     let key_protection = protection.map_or_else(
@@ -463,6 +465,13 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         tracing::warn!(error = with_causes(&error), "the last full check cannot be shown");
         None
     });
+    let room = room.map_or_else(
+        |error| {
+            tracing::warn!(error = with_causes(&error), "how much room the disk has cannot be shown");
+            None
+        },
+        Some,
+    );
     let directory = api.directory();
     let mut answer = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -475,6 +484,7 @@ async fn status(State(api): State<SharedApi>, headers: HeaderMap) -> Result<Resp
         "due": due.due,
         "full_check": full_check,
         "swept": api.contents.swept(),
+        "attachment_room_bytes": room,
         "key_protection": key_protection,
         "sealing": sealing::view(&api.sealing.held(), &api.keeper.registry(), &api.office, now()),
     });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::StreamExt;
+use schema::blob::FILE_BYTES_MAX;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -15,6 +16,8 @@ use tokio::time::timeout;
 pub(super) const STALLED: Duration = Duration::from_secs(60);
 /// Pieces on their way.
 pub(super) const PIECES_MAX: usize = 4;
+/// Bytes that nobody wants any more and that are read all the same: as many as the largest file has.
+const PASSED_OVER_BYTES_MAX: u64 = FILE_BYTES_MAX;
 /// Size of a piece that is written, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -73,17 +76,18 @@ pub(super) enum Cut {
     Stalled,
 }
 
-/// Hands a request body on to a [`PieceReader`], a little more than `most` bytes of it at most. Ends without a word when the reader has
-/// seen enough: it says why.
+/// Hands a request body on to a [`PieceReader`], a little more than `most` bytes of it at most. When the reader has seen enough it says
+/// why; the rest is passed over, up to a bound, because who is cut off while still sending does not see the answer.
 pub(super) async fn feed(body: Body, to: mpsc::Sender<Bytes>, most: u64) -> Result<(), Cut> {
     let mut pieces = body.into_data_stream();
-    let mut passed = 0;
-    while passed <= most {
+    let (mut passed, mut passed_over) = (0, 0);
+    while passed <= most && passed_over <= PASSED_OVER_BYTES_MAX {
         match timeout(STALLED, pieces.next()).await {
             Ok(Some(Ok(piece))) => {
                 passed += piece.len() as u64;
-                if to.send(piece).await.is_err() {
-                    break;
+                let bytes = piece.len() as u64;
+                if passed_over > 0 || to.send(piece).await.is_err() {
+                    passed_over += bytes;
                 }
             }
             Ok(None) => break,
@@ -119,5 +123,33 @@ impl Read for PieceReader {
         let length = into.len().min(self.current.len());
         self.current.copy_to_slice(&mut into[..length]);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures_util::stream;
+
+    use super::*;
+
+    /// A disk that is full after the first piece: the clerk's browser sends the rest, and then reads why.
+    #[tokio::test]
+    async fn what_nobody_wants_any_more_is_passed_over_up_to_its_bound() {
+        for (most, expected) in [(1_000, 100), (50, 51)] {
+            let taken = Arc::new(AtomicU64::new(0));
+            let counted = Arc::clone(&taken);
+            let pieces = stream::iter(0..100).map(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, io::Error>(Bytes::from_static(b"x"))
+            });
+            let (sender, mut reader) = mpsc::channel(PIECES_MAX);
+            let reading = tokio::spawn(async move { reader.recv().await });
+            assert!(feed(Body::from_stream(pieces), sender, most).await.is_ok());
+            assert_eq!(reading.await.expect("no panic").as_deref(), Some(&b"x"[..]));
+            assert_eq!(taken.load(Ordering::Relaxed), expected);
+        }
     }
 }

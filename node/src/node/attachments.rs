@@ -598,9 +598,14 @@ impl Node {
         download.missing.get_or_insert_default().insert(index);
         let wait = match came {
             Came::NoRoom => DISK_WAIT_MS,
-            _ => (FETCH_WAIT_MS << download.tries.min(10)).min(FETCH_WAIT_MAX_MS),
+            // It was asked for together with another one that did not come: both are one try.
+            _ if download.not_before > now => return,
+            _ => {
+                let wait = (FETCH_WAIT_MS << download.tries.min(10)).min(FETCH_WAIT_MAX_MS);
+                download.tries += 1;
+                wait
+            }
         };
-        download.tries += u32::from(came == Came::Absent);
         download.not_before = now.plus(wait);
     }
 }

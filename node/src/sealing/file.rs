@@ -1,6 +1,6 @@
 //! Attachments: each is sealed under a key of its own, which the sealed body of its document carries.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use age::x25519::Identity;
 use schema::blob::{BLOB_BYTES_MAX, BlobIdentity, BlobRef, Enclosure, FILE_BYTES_MAX, FileRef};
@@ -36,6 +36,8 @@ pub fn seal_file(file: &mut dyn Read, sealed: impl Write) -> Result<(FileRef, En
     let failed = |error: &dyn std::fmt::Display| SealError::Encrypt(error.to_string());
     let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
         .map_err(|error| failed(&error))?;
+    // Of a header that cannot be written age says only that: it comes to the disk together with what follows it.
+    let sealed = BufWriter::with_capacity(PIECE_BYTES, sealed);
     let mut writer = encryptor.wrap_output(Hashing::new(sealed))?;
     let (mut hash, mut length) = (Sha256::new(), 0_u64);
     let mut piece = vec![0; PIECE_BYTES];
@@ -54,7 +56,9 @@ pub fn seal_file(file: &mut dyn Read, sealed: impl Write) -> Result<(FileRef, En
         hash.update(&piece[..read]);
         writer.write_all(&piece[..read])?;
     }
-    let blob = writer.finish()?.blob();
+    let mut sealed = writer.finish()?;
+    sealed.flush()?;
+    let blob = sealed.blob();
     let file = FileRef { hash: FileHash::new(hash.finalize().into()), length };
     Ok((file, Enclosure { blob, identity: secret_of(&identity)? }))
 }
@@ -162,6 +166,27 @@ mod tests {
             let (_, _, other) = sealed(&bytes);
             assert_ne!(other.identity, enclosure.identity);
             assert!(!holds_file(&other.identity, &blob[..], &file).expect("readable"));
+        }
+    }
+
+    /// At every place a full disk is what it is, and no other failure.
+    #[test]
+    fn disk_that_is_full_says_so() {
+        struct Disk(usize);
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for (length, room) in [(5, 0), (5, 150), (300_000, 0), (300_000, 70_000), (300_000, 300_000)] {
+            let refused = seal_file(&mut &content(length)[..], Disk(room));
+            let Err(SealFileError::File(error)) = refused else { panic!("{refused:?}") };
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{length} bytes, room for {room}");
         }
     }
 

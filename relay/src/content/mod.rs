@@ -25,6 +25,8 @@ use schema::id::{BlobHash, OfficeId};
 use sha2::{Digest as _, Sha256};
 
 pub use self::room::{ContentLimits, ContentSize, NoRoom, Source};
+use crate::disk::free_for_attachments;
+
 use self::room::{GivesWay, Part, Room};
 
 /// Why a chunk or an attachment is not kept.
@@ -76,6 +78,8 @@ pub struct Offered {
 pub struct Content {
     root: PathBuf,
     limits: ContentLimits,
+    /// How many bytes its disk has for attachments.
+    free: fn(&Path) -> io::Result<u64>,
     room: Mutex<Room>,
     /// Names files that are being checked.
     checks: std::sync::atomic::AtomicU64,
@@ -107,7 +111,8 @@ impl Content {
     /// When the folder cannot be read.
     pub fn open_to_read(root: &Path, limits: ContentLimits) -> Result<Self, ContentError> {
         let (room, checks) = (Mutex::new(Room::new(limits)), std::sync::atomic::AtomicU64::new(0));
-        let store = Self { root: root.to_owned(), limits, room, checks };
+        let free = free_for_attachments;
+        let store = Self { root: root.to_owned(), limits, free, room, checks };
         store.find_whole()?;
         Ok(store)
     }
@@ -270,12 +275,17 @@ impl Content {
             if !room.has_part(&part) {
                 self.begin(&mut room, part, Urgency::Normal)?;
             }
+            self.make_disk_room(&mut room, blob, bytes.len() as u64)?;
             let written = write_at(&path, u64::from(index) * u64::from(CHUNK_BYTES), bytes)
                 .and_then(|()| write_at(&map_path(&path), u64::from(index), &[1]));
             if let Err(error) = written {
-                // Perhaps somebody cleared the folder: the next chunk begins anew instead of failing for ever.
-                room.end(&part);
-                self.remove_part(&part);
+                // Somebody cleared the folder: the next chunk begins anew instead of failing for ever. Of a full disk nothing is thrown
+                // away, or all of it would come over the line again and again.
+                if matches!(&error, ContentError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound)
+                {
+                    room.end(&part);
+                    self.remove_part(&part);
+                }
                 return Err(error);
             }
             if !room.arrived(&part, index, Instant::now()) {
@@ -339,9 +349,30 @@ impl Content {
         }
     }
 
+    fn free(&self) -> Result<u64, ContentError> {
+        (self.free)(&self.root).map_err(disk("ask for the room below", &self.root))
+    }
+
+    /// Mail has filled the disk meanwhile: copies give way to a chunk.
+    fn make_disk_room(&self, room: &mut Room, blob: &BlobRef, needed: u64) -> Result<(), ContentError> {
+        loop {
+            let free = self.free()?;
+            if needed <= free {
+                return Ok(());
+            }
+            let Some(oldest) = room.oldest_copy() else {
+                let BlobRef { hash, length } = *blob;
+                return Err(NoRoom::Disk { blob: hash, length, free }.into());
+            };
+            room.drop_whole(&oldest);
+            let path = self.whole_path(&oldest);
+            fs::remove_file(&path).map_err(disk("remove", &path))?;
+        }
+    }
+
     /// Begins to collect an attachment, at the cost of what gives way.
     fn begin(&self, room: &mut Room, part: Part, urgency: Urgency) -> Result<(), ContentError> {
-        for gone in room.begin(part, urgency, Instant::now())? {
+        for gone in room.begin(part, urgency, self.free()?, Instant::now())? {
             match gone {
                 GivesWay::Whole(hash) => {
                     let _ = fs::remove_file(self.whole_path(&hash));
@@ -593,6 +624,25 @@ mod tests {
         upload(&content, Source::Office(B), &third.1, &third.0).expect("the other one gives way");
         assert_eq!(content.chunk(&first.1, 0).expect("readable"), None);
         assert_eq!(list(&folder.path().join("whole")).expect("listed").len(), 2);
+    }
+
+    /// Of a full disk nothing is thrown away that came, or it would come over the line again and again.
+    #[test]
+    fn upload_that_meets_a_full_disk_goes_on_where_it_was_once_there_is_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), ROOMY).expect("opened");
+        let (bytes, blob) = (large(9), blob_of(&large(9)));
+        let chunk = &bytes[..CHUNK_BYTES as usize];
+        let content = Content { free: |_| Ok(1 << 20), ..content };
+        assert_eq!(missing(&content, A, &blob).len(), 4);
+        content.store(Source::Office(A), &blob, 0, chunk).expect("there is room");
+        let content = Content { free: |_| Ok(7), ..content };
+        let refused = content.store(Source::Office(A), &blob, 1, chunk);
+        assert!(matches!(refused, Err(ContentError::NoRoom(NoRoom::Disk { free: 7, .. }))), "{refused:?}");
+        let refused = content.offer(B, &blob, Urgency::Express);
+        assert!(matches!(refused, Err(ContentError::NoRoom(NoRoom::Disk { .. }))), "{refused:?}");
+        let content = Content { free: |_| Ok(1 << 30), ..content };
+        assert_eq!(missing(&content, A, &blob), [1, 2, 3]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use schema::blob::{BLOB_BYTES_MAX, BlobRef, fingerprint};
+use schema::blob::{BLOB_BYTES_MAX, BlobRef, CHUNK_BYTES, fingerprint};
 use schema::event::Urgency;
 use schema::id::{BlobHash, OfficeId};
 
@@ -104,6 +104,19 @@ pub enum NoRoom {
         /// The bound in bytes.
         max: u64,
     },
+    /// The disk is nearly full, whatever the bounds say.
+    #[error(
+        "no-room: attachment `{blob}` of {length} bytes: the relay's disk has {free} bytes left for attachments, and what is \
+         here waits for receipts; its operator must make room"
+    )]
+    Disk {
+        /// The attachment.
+        blob: BlobHash,
+        /// Its length in bytes.
+        length: u64,
+        /// What may be used, in bytes.
+        free: u64,
+    },
     /// Everything here is waited for.
     #[error(
         "attachments-full: {used} bytes of attachments wait here for receipts; {length} more are above {max} bytes \
@@ -151,6 +164,8 @@ pub(super) struct Room {
     parts: BTreeMap<Part, Partial>,
     parts_by_age: BTreeMap<u64, Part>,
     parts_bytes: u64,
+    /// Of them, what has not come yet and so takes no room on the disk.
+    unwritten_bytes: u64,
     /// Complete and being checked. A chunk that comes once more meanwhile must not begin the attachment anew.
     checking: BTreeSet<Part>,
     /// What is held for each office or set aside for its uploads.
@@ -177,6 +192,13 @@ struct Partial {
     touched: Instant,
 }
 
+impl Partial {
+    /// Nearly: the last chunk may be shorter.
+    fn unwritten_bytes(&self, part: &Part) -> u64 {
+        (self.missing as u64 * u64::from(CHUNK_BYTES)).min(part.1.length)
+    }
+}
+
 impl Room {
     pub(super) fn new(limits: ContentLimits) -> Self {
         Self {
@@ -189,6 +211,7 @@ impl Room {
             parts: BTreeMap::new(),
             parts_by_age: BTreeMap::new(),
             parts_bytes: 0,
+            unwritten_bytes: 0,
             checking: BTreeSet::new(),
             used: BTreeMap::new(),
         }
@@ -323,11 +346,12 @@ impl Room {
         }
     }
 
-    /// Makes room for a new part and begins it; says what has to go from the disk for it.
+    /// Makes room for a new part and begins it; says what has to go from the disk for it, which has `free` bytes for attachments.
     pub(super) fn begin(
         &mut self,
         part: Part,
         urgency: Urgency,
+        free: u64,
         now: Instant,
     ) -> Result<Vec<GivesWay>, NoRoom> {
         let (source, BlobRef { hash, length }) = part;
@@ -355,14 +379,26 @@ impl Room {
         if used - self.copies_bytes - idle + length > max {
             return Err(NoRoom::Full { used: used - self.copies_bytes - idle, length, max });
         }
-        while self.whole_bytes + self.parts_bytes + length > max {
-            let copy = self.copies.first_key_value().map(|(_, hash)| GivesWay::Whole(*hash));
+        // What is set aside for other uploads is as good as written.
+        let (mut free_now, copies) = (free.saturating_sub(self.unwritten_bytes), self.copies_bytes);
+        if length > free_now + copies {
+            return Err(NoRoom::Disk { blob: hash, length, free: free_now });
+        }
+        while self.whole_bytes + self.parts_bytes + length > max || length > free_now {
+            let copies_before = self.copies_bytes;
+            let copy = self.oldest_copy().map(GivesWay::Whole);
             let oldest = copy.or_else(|| self.idle_parts(None, now).next().map(GivesWay::Part));
             let Some(oldest) = oldest else { break };
             self.give_way(oldest, &mut gone);
+            free_now += copies_before - self.copies_bytes;
         }
         self.put(part, vec![false; part.1.chunks() as usize], now);
         Ok(gone)
+    }
+
+    /// The copy that was used the longest ago.
+    pub(super) fn oldest_copy(&self) -> Option<BlobHash> {
+        self.copies.first_key_value().map(|(_, hash)| *hash)
     }
 
     fn give_way(&mut self, what: GivesWay, gone: &mut Vec<GivesWay>) {
@@ -392,7 +428,9 @@ impl Room {
         let missing = have.iter().filter(|have| !**have).count();
         self.end(&part);
         self.parts_by_age.insert(age, part);
-        self.parts.insert(part, Partial { have, missing, age, touched: now });
+        let partial = Partial { have, missing, age, touched: now };
+        self.unwritten_bytes += partial.unwritten_bytes(&part);
+        self.parts.insert(part, partial);
         self.parts_bytes += part.1.length;
         if let (Source::Office(office), blob) = part {
             self.uses_more(office, &blob);
@@ -402,6 +440,7 @@ impl Room {
     pub(super) fn end(&mut self, part: &Part) {
         let Some(partial) = self.parts.remove(part) else { return };
         self.parts_by_age.remove(&partial.age);
+        self.unwritten_bytes -= partial.unwritten_bytes(part);
         self.parts_bytes -= part.1.length;
         if let (Source::Office(office), blob) = part {
             self.uses_less(*office, blob);
@@ -420,9 +459,11 @@ impl Room {
     pub(super) fn arrived(&mut self, part: &Part, index: u32, now: Instant) -> bool {
         let Some(partial) = self.parts.get_mut(part) else { return false };
         partial.touched = now;
+        let before = partial.unwritten_bytes(part);
         if !std::mem::replace(&mut partial.have[index as usize], true) {
             partial.missing -= 1;
         }
+        self.unwritten_bytes -= before - partial.unwritten_bytes(part);
         let complete = partial.missing == 0;
         if complete {
             self.checking.insert(*part);
@@ -466,7 +507,7 @@ mod tests {
     ) -> Result<Vec<GivesWay>, NoRoom> {
         let now = Instant::now();
         let part = (from, blob);
-        let gone = room.begin(part, urgency, now)?;
+        let gone = room.begin(part, urgency, u64::MAX, now)?;
         for index in 0..blob.chunks() {
             room.arrived(&part, index, now);
         }
@@ -533,12 +574,32 @@ mod tests {
     fn upload_that_was_given_up_gives_way_and_one_that_goes_on_does_not() {
         let mut room = room(1_000, 1_000);
         let began = Instant::now();
-        room.begin((Source::Office(A), blob(1, 600)), Urgency::Normal, began).expect("room");
+        room.begin((Source::Office(A), blob(1, 600)), Urgency::Normal, u64::MAX, began).expect("room");
         let part = (Source::Office(B), blob(2, 600));
-        assert!(matches!(room.begin(part, Urgency::Normal, began), Err(NoRoom::Full { .. })));
-        let gone = room.begin(part, Urgency::Normal, began + IDLE).expect("room");
+        let refused = room.begin(part, Urgency::Normal, u64::MAX, began);
+        assert!(matches!(refused, Err(NoRoom::Full { .. })), "{refused:?}");
+        let gone = room.begin(part, Urgency::Normal, u64::MAX, began + IDLE).expect("room");
         assert_eq!(gone, [GivesWay::Part((Source::Office(A), blob(1, 600)))]);
         assert_eq!(room.used_by(&A), Used::default());
+    }
+
+    #[test]
+    fn disk_that_is_nearly_full_is_left_to_mail() {
+        let mut room = room(10_000, 10_000);
+        bring(&mut room, Source::Peers, blob(1, 400), Urgency::Normal).expect("room");
+        bring(&mut room, Source::Office(A), blob(2, 400), Urgency::Normal).expect("room");
+        let part = |n| (Source::Office(A), blob(n, 500));
+        let now = Instant::now();
+        let refused = room.begin(part(3), Urgency::Express, 99, now);
+        assert_eq!(refused, Err(NoRoom::Disk { blob: part(3).1.hash, length: 500, free: 99 }));
+        assert!(room.holds(&blob(1, 400)), "something gave way for nothing");
+        let gone = room.begin(part(3), Urgency::Normal, 100, now).expect("the copy gives way");
+        assert_eq!(gone, [GivesWay::Whole(blob(1, 400).hash)]);
+        // What the first one will need is not there for the second.
+        let refused = room.begin(part(4), Urgency::Normal, 999, now);
+        assert_eq!(refused, Err(NoRoom::Disk { blob: part(4).1.hash, length: 500, free: 499 }));
+        room.arrived(&part(3), 0, now);
+        room.begin(part(4), Urgency::Normal, 500, now).expect("room");
     }
 
     proptest! {
@@ -554,7 +615,7 @@ mod tests {
                 let urgency = if express { Urgency::Express } else { Urgency::Normal };
                 let blob = blob(n, length);
                 match act {
-                    0 => { let _ = room.begin((Source::Office(office), blob), urgency, now); }
+                    0 => { let _ = room.begin((Source::Office(office), blob), urgency, 3_000, now); }
                     1 => { let _ = bring(&mut room, Source::Peers, blob, urgency); }
                     2 => room.release(office, &blob),
                     3 => { room.hold(office, &blob); }
@@ -574,6 +635,8 @@ mod tests {
                 prop_assert_eq!(room.size().bytes, whole);
                 prop_assert_eq!(room.size().held_bytes, held);
                 prop_assert_eq!(room.size().partial_bytes, parts);
+                let unwritten: u64 = room.parts.iter().map(|(part, partial)| partial.unwritten_bytes(part)).sum();
+                prop_assert_eq!(room.unwritten_bytes, unwritten);
                 prop_assert_eq!(room.copies.len() + room.whole.values().filter(|w| !w.holders.is_empty()).count(), room.whole.len());
                 prop_assert_eq!(room.parts.len(), room.parts_by_age.len());
                 prop_assert!(whole + parts <= 2_000);

@@ -86,6 +86,7 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
     for (key, vi, en) in counts {
         line!(text, "{:>8}  {}", field(value, key), say(lang, vi, en));
     }
+    attachment_room(&mut text, &value["attachment_room_bytes"], lang);
     let last = say(lang, "kiểm tra toàn bộ kho gần nhất:", "last full check of the store:");
     if value["full_check"].is_null() {
         let never = say(lang, "chưa có (trạm tự kiểm tra mỗi ngày)", "none yet (the station does it daily)");
@@ -114,6 +115,23 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
         field(value, "head")
     );
     text
+}
+
+/// How much more of the disk attachments may use, and what follows when it is little.
+fn attachment_room(text: &mut String, bytes: &Value, lang: Lang) {
+    /// With less than this an attachment of usual size may not fit.
+    const LITTLE_MIB: u64 = 200;
+    let Some(mib) = bytes.as_u64().map(|bytes| bytes / (1024 * 1024)) else { return };
+    let what = say(lang, "MiB đĩa còn cho tệp đính kèm", "MiB of disk left for attachments");
+    let follows = match mib < LITTLE_MIB {
+        true => say(
+            lang,
+            "; đĩa sắp đầy: hãy dọn đĩa, tệp đến sau đó tự nhận tiếp",
+            "; the disk is nearly full: make room, what waits is then taken by itself",
+        ),
+        false => "",
+    };
+    line!(text, "{mib:>8}  {what}{follows}");
 }
 
 /// Since when others seal for this office under its present key.
