@@ -387,9 +387,9 @@ table! {
             "The document is addressed to the sending office itself; nothing was saved.";
         "unknown-recipient" => "Danh bạ không có nơi nhận này; chưa có gì được lưu.",
             "The directory does not know this recipient; nothing was saved.";
-        "no-sealing-key" => "Trạm của nơi nhận chưa công bố khóa niêm phong, nên chưa thể gửi kín; chưa có gì được lưu. Khi có mạng, trạm tự lấy khóa về; \
+        "no-sealing-key" => "Trạm của nơi nhận (hoặc của đơn vị lưu trữ trong thiết đặt) chưa công bố khóa niêm phong, nên chưa thể gửi kín; chưa có gì được lưu. Khi có mạng, trạm tự lấy khóa về; \
             hãy làm lại sau.",
-            "The recipient's station has not announced yet under which key to seal for it, so nothing can be sent sealed; nothing was saved. The station \
+            "The station of the recipient (or of the archive in the settings) has not announced yet under which key to seal for it, so nothing can be sent sealed; nothing was saved. The station \
              fetches the key when it has a network: try again later.";
         "sealing-keys-full" => "Tệp khóa niêm phong đã có 128 khóa, không nhận thêm; chưa có gì thay đổi. Hãy cất một bản sao của tệp `sealing.keys`, bỏ các \
             khóa cũ nhất (dòng cuối) trong tệp, khởi động lại trạm rồi làm lại.",

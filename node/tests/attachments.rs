@@ -81,6 +81,7 @@ impl Inbox {
             blobs: vec![opening.enclosure.blob],
             body: Body::Dispatch(dispatch).encode().expect("a body"),
             sealed: None,
+            archive: None,
             content: None,
         };
         let event = seal(event, &key(SENDER)).expect("a sound event");

@@ -406,6 +406,7 @@ mod tests {
             blobs: Vec::new(),
             body: Vec::new(),
             sealed: None,
+            archive: None,
             content: None,
         };
         RecordedEvent { id: event_id(id), version: 1, key: KeyId::new([0; 16]), event }

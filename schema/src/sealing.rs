@@ -5,7 +5,7 @@
 //! holds the content proves from the signed event alone, without any key, that it is the one that was sent: a replay needs no key,
 //! and neither does an auditor.
 //!
-//! The content names sender, recipients and kind once more. It is taken only when they are those of the event: nobody passes a
+//! The content names sender, recipients, kind and archive once more. It is taken only when they are those of the event: nobody passes a
 //! document on as if its sender had sent it there, although every recipient can encrypt it anew for anybody (*surreptitious
 //! forwarding*; Davis, "Defective Sign & Encrypt", 2001).
 
@@ -63,8 +63,11 @@ struct Fields<'a> {
     /// What it is.
     #[n(4)]
     kind: Kind,
+    /// The archive that can read it too.
+    #[n(5)]
+    archive: Option<OfficeId>,
     /// The body, in the encoding of its kind.
-    #[cbor(b(5), with = "minicbor::bytes")]
+    #[cbor(b(6), with = "minicbor::bytes")]
     body: &'a [u8],
 }
 
@@ -92,7 +95,7 @@ impl Content {
     /// The content for an event whose body is still in the clear. The salt must be random and used once.
     pub fn new(event: &Event, salt: [u8; 32]) -> Self {
         let (from, kind, body) = (event.office, event.kind, event.body.as_slice());
-        let fields = Fields { salt, from, to: recipients(event), kind, body };
+        let fields = Fields { salt, from, to: recipients(event), kind, archive: event.archive, body };
         let mut bytes = Vec::with_capacity(128 + body.len());
         infallible(minicbor::encode(&fields, &mut bytes));
         Self { bytes, body: body.len() }
@@ -121,6 +124,9 @@ impl Content {
         }
         if fields.kind != event.kind {
             return disagrees("kind");
+        }
+        if fields.archive != event.archive {
+            return disagrees("archive");
         }
         let body = fields.body.len();
         Ok(Self { bytes, body })
@@ -182,6 +188,7 @@ mod tests {
             blobs: Vec::new(),
             body: b"the body".to_vec(),
             sealed: None,
+            archive: None,
             content: None,
         }
     }
@@ -226,6 +233,13 @@ mod tests {
         assert_eq!(forwarded(SENDER, &[RECIPIENT, THIRD], Kind::Dispatch), disagrees("list of recipients"));
         assert_eq!(forwarded(SENDER, &[RECIPIENT], Kind::Status), disagrees("kind"));
         assert!(forwarded(SENDER, &[RECIPIENT], Kind::Dispatch).is_ok());
+        let read_by = |archive| {
+            let event = Event { archive, ..clear(SENDER, &[RECIPIENT]) };
+            let event = event.with_sealed_body(content.clone(), b"anew".to_vec());
+            Content::of(&event, content.bytes().to_vec())
+        };
+        assert_eq!(read_by(Some(THIRD)), disagrees("archive"));
+        assert!(read_by(None).is_ok());
     }
 
     #[test]

@@ -60,8 +60,8 @@ impl Sealing for KeptKeys {
         self.held().seal(content, keys)
     }
 
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        self.held().open(sealed)
+    fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError> {
+        self.held().open(sealed, readers)
     }
 }
 
@@ -97,12 +97,12 @@ mod tests {
         let again = KeptKeys::open_or_make(&path).expect("read");
         assert_eq!(again.key(), kept.key(), "the newest is another one after a new start");
         for keys in [&kept, &again] {
-            assert!(sealed.iter().all(|sealed| keys.open(sealed).is_ok_and(|content| content == b"V/v")));
+            assert!(sealed.iter().all(|sealed| keys.open(sealed, 1).is_ok_and(|content| content == b"V/v")));
         }
         let newest = kept.seal(b"V/v", &[kept.key()]).expect("sealed");
         fs::write(&path, &lines[3]).expect("written");
         let before = SealingKeys::open(&path).expect("read");
-        assert!(before.open(&newest).is_err(), "it is sealed under an earlier key");
+        assert!(before.open(&newest, 1).is_err(), "it is sealed under an earlier key");
     }
 
     /// The old file or the new one, never less: what a crash leaves behind beside it does no harm.
@@ -155,7 +155,7 @@ mod tests {
         let sealed = added.seal(b"V/v", &[added.key()]).expect("sealed");
         kept.held().joined_with(&added).expect("room").write(&path).expect("written");
         kept.renew().expect("room");
-        assert_eq!(kept.open(&sealed).expect("opened"), b"V/v");
+        assert_eq!(kept.open(&sealed, 1).expect("opened"), b"V/v");
         assert_eq!(SealingKeys::open(&path).expect("read").count(), 3);
         // Without a file the keys in use are written again.
         fs::remove_file(&path).expect("removed");

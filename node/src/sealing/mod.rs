@@ -9,6 +9,7 @@
 
 mod file;
 mod kept;
+mod readers;
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -34,6 +35,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::file::hash_of;
 pub use self::file::{PIECE_BYTES, SealFileError, holds_file, open_file, seal_file};
 pub use self::kept::KeptKeys;
+use self::readers::Counted;
 use crate::keyring::{self, KeyringError};
 
 /// Most keys in a file: one a year, and what was replaced early.
@@ -57,11 +59,11 @@ pub trait Sealing: Send + Sync {
     /// When there is no key, or one that is none.
     fn seal(&self, content: &[u8], keys: &[SealingKey]) -> Result<Vec<u8>, SealError>;
 
-    /// Decrypts what was sealed for this office, of at most [`CONTENT_BYTES_MAX`] bytes.
+    /// Decrypts what was sealed for this office and has this many readers, of at most [`CONTENT_BYTES_MAX`] bytes.
     ///
     /// # Errors
-    /// When no key of this office opens it, or it was changed.
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError>;
+    /// When no key of this office opens it, it was changed, or others can read it than are named.
+    fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError>;
 }
 
 /// Why something is not sealed or opened.
@@ -76,6 +78,16 @@ pub enum SealError {
     /// Decryption fails.
     #[error("it cannot be decrypted: {0}")]
     Decrypt(String),
+    /// It is sealed for another number of readers than are named.
+    #[error(
+        "it is sealed for {found} readers, and {named} are named: somebody would read it unseen, or nobody could"
+    )]
+    Readers {
+        /// How many it is sealed for.
+        found: usize,
+        /// How many are named.
+        named: usize,
+    },
 }
 
 /// Why the keys of an office cannot be used.
@@ -209,7 +221,7 @@ impl SealingKeys {
     /// # Errors
     /// When that key does not open them, or they are none.
     pub fn unsealed(sealed: &[u8], key: &SigningKey, path: &Path) -> Result<Self, SealingKeysError> {
-        let text = Zeroizing::new(decrypted(sealed, &[opener(key)], SEALING_KEYS_BYTES_MAX)?);
+        let text = Zeroizing::new(decrypted(sealed, &[opener(key)], 1, SEALING_KEYS_BYTES_MAX)?);
         Self::parse(&text, path)
     }
 
@@ -251,8 +263,8 @@ impl Sealing for SealingKeys {
         encrypted(content, &recipients)
     }
 
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        decrypted(sealed, &self.identities, CONTENT_BYTES_MAX as u64)
+    fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError> {
+        decrypted(sealed, &self.identities, readers, CONTENT_BYTES_MAX as u64)
     }
 }
 
@@ -281,6 +293,7 @@ pub fn founding_announcement(
         blobs: Vec::new(),
         body: Body::KeyAnnouncement(announcement).encode().unwrap_or_default(),
         sealed: None,
+        archive: None,
         content: None,
     };
     Ok(Item::new(ItemKind::Announcement, seal(event, key)?.bytes())?)
@@ -308,7 +321,8 @@ pub(crate) fn open_content(sealing: &dyn Sealing, event: &mut VerifiedEvent) {
     if !event.event().is_unopened() {
         return;
     }
-    let content = sealing.open(&event.event().body).map_err(|error| error.to_string());
+    let content =
+        sealing.open(&event.event().body, event.event().readers()).map_err(|error| error.to_string());
     let taken = content.and_then(|content| event.open(content).map_err(|error| error.to_string()));
     if let Err(error) = taken {
         tracing::warn!(?event, error, "the content of an event was not opened");
@@ -327,11 +341,20 @@ fn encrypted(content: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>, SealEr
 }
 
 /// All of it or nothing: age gives bytes out before it has seen that the end is there.
-fn decrypted(sealed: &[u8], identities: &[Identity], bytes_max: u64) -> Result<Vec<u8>, SealError> {
+fn decrypted(
+    sealed: &[u8],
+    identities: &[Identity],
+    readers: usize,
+    bytes_max: u64,
+) -> Result<Vec<u8>, SealError> {
     let failed = |error: &dyn fmt::Display| SealError::Decrypt(error.to_string());
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| failed(&error))?;
-    let identities = identities.iter().map(|identity| identity as &dyn age::Identity);
-    let reader = decryptor.decrypt(identities).map_err(|error| failed(&error))?;
+    let counted = Counted::new(identities, readers);
+    let opened = decryptor.decrypt(std::iter::once(&counted as &dyn age::Identity));
+    let reader = opened.map_err(|error| match counted.found.get() {
+        Some(found) => SealError::Readers { found, named: readers },
+        None => failed(&error),
+    })?;
     let mut content = Vec::new();
     let read = reader.take(bytes_max + 1).read_to_end(&mut content).map_err(|error| failed(&error))?;
     match read as u64 > bytes_max {
@@ -382,6 +405,8 @@ fn opener(key: &SigningKey) -> Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use age::Identity as _;
+    use age_core::format::Stanza;
     use std::process::Command;
 
     fn signing(n: u8) -> SigningKey {
@@ -394,9 +419,34 @@ mod tests {
         let sealed = sender.seal(b"V/v canh bao", &[recipient.key(), sender.key()]).expect("sealed");
         assert!(!sealed.windows(4).any(|four| four == b"canh"));
         for keys in [&sender, &recipient] {
-            assert_eq!(keys.open(&sealed).expect("its own"), b"V/v canh bao");
+            assert_eq!(keys.open(&sealed, 2).expect("its own"), b"V/v canh bao");
         }
-        assert!(matches!(other.open(&sealed), Err(SealError::Decrypt(_))));
+        assert!(matches!(other.open(&sealed, 2), Err(SealError::Decrypt(_))));
+    }
+
+    /// Nobody reads what does not name him: one stanza too many, also one that age does not know, closes the file to everybody; so does
+    /// one too few, because somebody who is named could not read.
+    #[test]
+    fn content_with_a_reader_who_is_not_named_is_not_opened() {
+        let [sender, recipient, hidden] = [(); 3].map(|()| SealingKeys::generate().expect("a key"));
+        let keys = [recipient.key(), sender.key(), hidden.key()];
+        let sealed = sender.seal(b"V/v canh bao", &keys).expect("sealed");
+        for keys in [&sender, &recipient, &hidden] {
+            let refused = keys.open(&sealed, 2).expect_err("a third one reads it");
+            assert!(matches!(refused, SealError::Readers { found: 3, named: 2 }), "{refused}");
+        }
+        assert!(recipient.open(&sealed, 3).is_ok());
+        let sealed = sender.seal(b"V/v canh bao", &keys[..2]).expect("sealed");
+        let refused = recipient.open(&sealed, 3).expect_err("the third one cannot read it");
+        assert!(matches!(refused, SealError::Readers { found: 2, named: 3 }), "{refused}");
+        let added = |tag: &str| {
+            let stanza = Stanza { tag: tag.to_owned(), args: Vec::new(), body: vec![7; 48] };
+            Counted::new(&recipient.identities, 0).unwrap_stanzas(&[stanza])
+        };
+        for tag in ["scrypt", "p256tag", "X25519"] {
+            assert!(matches!(added(tag), Some(Err(age::DecryptError::InvalidHeader))), "{tag}");
+        }
+        assert!(added("q-grease").is_none(), "what age puts in for nobody");
     }
 
     /// Flip, cut, lengthen: nothing comes out, not even the part before.
@@ -408,12 +458,12 @@ mod tests {
         for at in (0..sealed.len()).step_by(7).chain([sealed.len() - 1]) {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(keys.open(&changed).is_err(), "byte {at} of {}", sealed.len());
-            assert!(keys.open(&sealed[..at]).is_err(), "cut at {at}");
+            assert!(keys.open(&changed, 1).is_err(), "byte {at} of {}", sealed.len());
+            assert!(keys.open(&sealed[..at], 1).is_err(), "cut at {at}");
         }
-        assert!(keys.open(&[&sealed[..], b"x"].concat()).is_err());
+        assert!(keys.open(&[&sealed[..], b"x"].concat(), 1).is_err());
         let large = keys.seal(&vec![0; CONTENT_BYTES_MAX + 1], &[keys.key()]).expect("sealed");
-        assert!(keys.open(&large).is_err(), "larger than any content");
+        assert!(keys.open(&large, 1).is_err(), "larger than any content");
     }
 
     #[test]
@@ -460,6 +510,6 @@ mod tests {
         std::fs::write(path("clear"), "trả lời").expect("written");
         let sealed = Command::new("age").args(["-r", &keys.recipient(), &path("clear")]).output();
         let sealed = sealed.expect("age is installed").stdout;
-        assert_eq!(keys.open(&sealed).expect("sealed by age"), "trả lời".as_bytes());
+        assert_eq!(keys.open(&sealed, 1).expect("sealed by age"), "trả lời".as_bytes());
     }
 }

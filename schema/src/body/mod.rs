@@ -60,7 +60,7 @@ pub enum BodyError {
         kind: Kind,
     },
     /// It is sealed, and could not be opened here.
-    #[error("the {kind:?} is sealed, and no key here opens it")]
+    #[error("the {kind:?} is sealed, and no key here opens it, or others can read it than it names")]
     Sealed {
         /// What it is.
         kind: Kind,

@@ -352,6 +352,7 @@ impl Exchange {
             blobs: draft.blobs.clone(),
             body: draft.body.clone(),
             sealed: None,
+            archive: None,
             content: None,
         }
     }

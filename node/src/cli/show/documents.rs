@@ -129,6 +129,12 @@ pub(in crate::cli) fn day(value: &Value) -> String {
     day.map(|day| day.to_string()).unwrap_or_default()
 }
 
+/// The archive that can read a document, by its name, or by its id when the directory does not know it.
+pub(in crate::cli) fn archive(value: &Value) -> String {
+    let name = if value["archive_name"].is_null() { "archive" } else { "archive_name" };
+    field(value, name)
+}
+
 pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     line!(text, "{}", field(value, "subject"));
@@ -164,6 +170,9 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     }
     for line in value["recipient_lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         line!(text, "  {} {line}", say(lang, "nơi nhận:", "recipients:"));
+    }
+    if !value["archive"].is_null() {
+        line!(text, "  {} {}", say(lang, "lưu trữ đọc được:", "archive that can read it:"), archive(value));
     }
     amends(&mut text, &value["amends"], true, lang);
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));

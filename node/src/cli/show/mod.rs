@@ -14,7 +14,8 @@ use crate::api::time_in_vietnam;
 use crate::words::Lang;
 
 pub(super) use documents::{
-    damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved, signatures, why,
+    archive, damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved,
+    signatures, why,
 };
 pub(super) use station::{alarms, offices, quarantine, sealing_key_renewed, status};
 pub(super) use store::{backed_up, backup_checked, broken, damaged_store, restored, verified};
