@@ -120,7 +120,7 @@ fn hidden_reader_makes_a_document_unreadable() {
     let (mine, theirs, hidden) = (sender.keys.key(), recipient.keys.key(), third.keys.key());
     let sealed = |inside: Option<OfficeId>, outside: Option<OfficeId>| {
         let inner = Event { archive: inside, ..clear.clone() };
-        let content = Content::new(&inner, [9; 32]);
+        let content = Content::new(&inner, [9; 32], &[theirs]);
         let body = sender.keys.seal(content.bytes(), &[theirs, hidden, mine]).expect("sealed");
         let event = Event { archive: outside, ..clear.clone() }.with_sealed_body(content, body);
         seal(event, &key(SENDER)).expect("signed")

@@ -171,7 +171,13 @@ fn what_was_sealed_before_and_while_a_key_was_renewed_is_read_and_later_only_und
     sender.sends(documents[2], &[RECIPIENT]);
     wire.extend(sender.leaving.drain(..));
 
-    let sealed: Vec<Vec<u8>> = wire.iter().flat_map(|message| bodies(message)).collect();
+    let mut sealed: Vec<Vec<u8>> = Vec::new();
+    for body in wire.iter().flat_map(|message| bodies(message)) {
+        // What had no receipt was offered again when the other key was heard of.
+        if !sealed.contains(&body) {
+            sealed.push(body);
+        }
+    }
     let opened: Vec<bool> = sealed.iter().map(|body| old.open(body, 2).is_ok()).collect();
     assert_eq!(opened, [true, true, false], "under which key each was sealed");
     assert!(sealed.iter().all(|body| recipient.keys.open(body, 2).is_ok()));
@@ -228,9 +234,9 @@ fn station_that_has_lost_its_newest_key_announces_the_one_that_it_has() {
     recipient.hears(&items);
     sender.hears(&items);
     let copy = Arc::new(KeptKeys::open_or_make(&first).expect("read"));
-    let Office { n, node, registry, leaving, deliveries, tickets, folder, .. } = recipient;
+    let Office { n, node, registry, leaving, deliveries, tickets, folder, now, .. } = recipient;
     let node = node.with_sealing(Arc::clone(&copy) as _, true);
-    let mut recipient = Office { n, node, keys: copy, registry, leaving, deliveries, tickets, folder };
+    let mut recipient = Office { n, node, keys: copy, registry, leaving, deliveries, tickets, folder, now };
     let items = recipient.announces();
     assert_eq!(items.len(), 1);
     sender.hears(&items);

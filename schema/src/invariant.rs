@@ -276,6 +276,7 @@ mod tests {
             in_order: true,
             judged: None,
             code_key: None,
+            unreadable: false,
         }
     }
 

@@ -4,6 +4,7 @@ mod attachments;
 mod heads;
 mod judging;
 mod lives;
+mod opening;
 mod receive;
 mod send;
 mod work;
@@ -71,6 +72,8 @@ pub struct Node {
     sending: Sending,
     transfers: Transfers,
     greetings: Greetings,
+    /// What could not be read before is tried again, from behind this entry of the journal on; none when all of it was.
+    opening: Option<Position>,
     /// Documents are marked to be judged again.
     judging: bool,
     /// Whether it was looked at if the key of the newest event is over; once after each start and change.
@@ -173,6 +176,7 @@ impl Node {
             sending: Sending::default(),
             transfers: Transfers::default(),
             greetings: Greetings::default(),
+            opening: None,
             judging: false,
             key_looked_at: false,
             sealing: None,
@@ -245,6 +249,7 @@ impl Node {
 
     fn load_volatile(&mut self, now: Millis) -> Result<(), StoreError> {
         self.judging = !self.store.marked_for_judging(1)?.is_empty();
+        self.open_from_the_start()?;
         self.heads_due_for_gaps(now);
         self.mend_schedule(now)?;
         self.sending.next_due = self.store.next_due()?;
@@ -277,7 +282,7 @@ impl Node {
 
     /// When the station wants to be called again although nothing happens; `None` when only an input matters.
     pub fn wakeup(&self) -> Option<Millis> {
-        if self.judging || self.unrecorded.is_some() {
+        if self.judging || self.opening.is_some() || self.unrecorded.is_some() {
             return Some(self.last_now.max(self.resting_until));
         }
         if !self.sending.is_linked() {
@@ -383,6 +388,7 @@ impl Node {
         for input in inputs {
             self.take(input, now, work)?;
         }
+        self.open_again(now, work)?;
         self.judge_again(work)?;
         self.record_judgements(now, work)?;
         for (office, places) in std::mem::take(&mut work.owed) {
@@ -471,7 +477,7 @@ impl Node {
             keys.push(key);
         }
         keys.push(sealing.key());
-        let content = Content::new(&event, self.nonces.next());
+        let content = Content::new(&event, self.nonces.next(), &keys[..event.to.len()]);
         let body = sealing.seal(content.bytes(), &keys)?;
         Ok(event.with_sealed_body(content, body))
     }

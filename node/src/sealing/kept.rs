@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use schema::id::OfficeId;
 use schema::sealing::SealingKey;
 
 use super::{SealError, Sealing, SealingKeys, SealingKeysError};
@@ -33,15 +34,23 @@ impl KeptKeys {
     /// When the file cannot be read or written, or is full: the keys are then as they were.
     pub fn renew(&self) -> Result<(), SealingKeysError> {
         let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keep(self.earlier()?.renewed()?)
+    }
+
+    /// What is in the file by now, and what is in use.
+    fn earlier(&self) -> Result<SealingKeys, SealingKeysError> {
         let held = self.held();
-        let earlier = match self.path.try_exists().unwrap_or(true) {
-            true => held.joined_with(&SealingKeys::open(&self.path)?)?,
+        match self.path.try_exists().unwrap_or(true) {
+            true => held.joined_with(&SealingKeys::open(&self.path)?),
             // Whoever has removed it has not removed what others have sealed.
-            false => (*held).clone(),
-        };
-        let renewed = earlier.renewed()?;
-        renewed.write(&self.path)?;
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+            false => Ok((*held).clone()),
+        }
+    }
+
+    /// Puts these keys into the file and uses them.
+    fn keep(&self, keys: SealingKeys) -> Result<(), SealingKeysError> {
+        keys.write(&self.path)?;
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
 
@@ -62,6 +71,16 @@ impl Sealing for KeptKeys {
 
     fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError> {
         self.held().open(sealed, readers)
+    }
+
+    fn take_over(&self, from: OfficeId, newest: SealingKey, keyring: &[u8]) -> Result<(), SealingKeysError> {
+        let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = self.earlier()?;
+        let taken = earlier.with_those_of(from, newest, keyring)?;
+        match taken.count() == self.held().count() {
+            true => Ok(()),
+            false => self.keep(taken),
+        }
     }
 }
 

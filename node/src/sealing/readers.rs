@@ -18,14 +18,14 @@ const GREASE: &str = "-grease";
 
 /// The identities of an office, for a file that has as many readers as it should.
 pub(super) struct Counted<'a> {
-    identities: &'a [Identity],
+    identities: Vec<&'a Identity>,
     named: usize,
     /// How many there were, when there were others.
     pub(super) found: Cell<Option<usize>>,
 }
 
 impl<'a> Counted<'a> {
-    pub(super) const fn new(identities: &'a [Identity], named: usize) -> Self {
+    pub(super) const fn new(identities: Vec<&'a Identity>, named: usize) -> Self {
         Self { identities, named, found: Cell::new(None) }
     }
 }

@@ -34,10 +34,10 @@ pub use inspect::{Inspection, Outline};
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, AttachmentState, AttachmentView, BookView, DifferenceView,
-    DocumentView, DraftView, DueView, DueViews, ExportError, IncomingView, JudgementView, LineView,
-    NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader, RecipientView,
-    RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView, StatusView, Step, StepKind, Task,
-    WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
+    DocumentView, DraftView, DueView, DueViews, ExportError, HandedOver, IncomingView, JudgementView,
+    LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView, Reader,
+    RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView, SlipView, StatusView, Step,
+    StepKind, Task, WaitingCursor, WaitingPages, WaitingView, WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{
@@ -363,6 +363,7 @@ impl Store {
             Class::Evidence => 2,
             Class::Regained => 3,
             Class::Unreadable => 4,
+            Class::Opened => 5,
         };
         let fields = event.event();
         self.db

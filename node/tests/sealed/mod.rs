@@ -12,9 +12,9 @@ use schema::body::Dispatch;
 use schema::directory::Successor;
 use schema::document::{DocumentType, Manifest, Signer};
 use schema::event::{Kind, UnverifiedEvent, Verifier};
-use schema::exchange::{Command, Work};
+use schema::exchange::{Class, Command, Work};
 use schema::handling::{Actor, Role, Rules};
-use schema::id::{DocumentId, RegionId};
+use schema::id::{DocumentId, Position, RegionId};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
 use schema::registry::{Item, Registry};
@@ -31,12 +31,15 @@ pub fn relay() -> RegionId {
     "p01".parse().expect("a region")
 }
 
-/// What every station of these tests knows from the start: three offices with certificates; the third one takes the tasks of the second
-/// over, on the day before that of the tests.
-pub fn known() -> Arc<Registry> {
+/// The third office takes the tasks of the second over, on the day before that of these tests.
+pub fn succession() -> Successor {
     let (old, new) = (office_id(RECIPIENT), office_id(OTHER));
-    let successor = Successor { old, new, date: jiff::civil::date(2025, 6, 9) };
-    let directory = directory_with("nats://127.0.0.1:1", &[successor]);
+    Successor { old, new, date: jiff::civil::date(2025, 6, 9) }
+}
+
+/// Three offices with certificates.
+pub fn known_with(successors: &[Successor]) -> Arc<Registry> {
+    let directory = directory_with("nats://127.0.0.1:1", successors);
     let keys = [SENDER, RECIPIENT, OTHER].map(|n| (office_id(n), key(n).verifying_key().to_bytes()));
     Registrar::new().registry(&directory, &keys)
 }
@@ -51,6 +54,8 @@ pub struct Office {
     pub deliveries: u64,
     pub tickets: u64,
     pub folder: tempfile::TempDir,
+    /// What its clock says.
+    pub now: Millis,
 }
 
 impl Office {
@@ -60,16 +65,35 @@ impl Office {
 
     /// One that has settled this for itself.
     pub fn with_rules(n: u8, required: bool, rules: Rules) -> Self {
+        Self::knowing(n, required, rules, known_with(&[succession()]))
+    }
+
+    /// One that knows this from the start.
+    pub fn knowing(n: u8, required: bool, rules: Rules, registry: Arc<Registry>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keys = KeptKeys::open_or_make(&folder.path().join("sealing.keys"));
         let keys = Arc::new(keys.expect("made"));
-        let registry = known();
         let store = Store::open(&folder.path().join("tram.db")).expect("a store");
         let node = Node::open(store, key(n), Arc::clone(&registry), office_id(n), [n; 32], DAY);
         let sealing: Arc<dyn Sealing> = Arc::clone(&keys) as _;
         let node = node.expect("a node").with_sealing(sealing, required).with_rules(rules);
         let leaving = VecDeque::new();
-        let mut office = Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, folder };
+        let mut office =
+            Self { n, node, keys, registry, leaving, deliveries: 0, tickets: 0, folder, now: DAY };
+        office.step(vec![Input::Connected(relay())]);
+        office
+    }
+
+    /// The same store with other sealing keys, or with those that it had: what a new start of the station makes of it.
+    pub fn restarted_with(self, keys: Arc<KeptKeys>) -> Self {
+        let Self { n, node, registry, deliveries, tickets, folder, now, .. } = self;
+        drop(node);
+        let store = Store::open(&folder.path().join("tram.db")).expect("a store");
+        let node = Node::open(store, key(n), Arc::clone(&registry), office_id(n), [n + 1; 32], now);
+        let sealing: Arc<dyn Sealing> = Arc::clone(&keys) as _;
+        let node = node.expect("a node").with_sealing(sealing, true);
+        let leaving = VecDeque::new();
+        let mut office = Self { n, node, keys, registry, leaving, deliveries, tickets, folder, now };
         office.step(vec![Input::Connected(relay())]);
         office
     }
@@ -106,7 +130,7 @@ impl Office {
     }
 
     pub fn step(&mut self, inputs: Vec<Input>) -> Vec<Effect> {
-        let mut effects = self.node.step(inputs, DAY).expect("a step");
+        let mut effects = self.node.step(inputs, self.now).expect("a step");
         loop {
             let mut stored = Vec::new();
             for effect in &effects {
@@ -121,7 +145,7 @@ impl Office {
             if stored.is_empty() {
                 return effects;
             }
-            let more = self.node.step(stored, DAY).expect("a step");
+            let more = self.node.step(stored, self.now).expect("a step");
             effects.retain(|effect| !matches!(effect, Effect::Publish { .. }));
             effects.extend(more);
         }
@@ -186,6 +210,12 @@ pub fn pair() -> (Office, Office) {
     recipient.hears(&items);
     assert_eq!(sender.registry.sealing_key(&office_id(RECIPIENT)), Some(recipient.keys.key()));
     (sender, recipient)
+}
+
+/// How many entries of its journal are of this class.
+pub fn entries(office: &Office, class: Class) -> usize {
+    let entries = office.node.store().journal(Position(1), 1_000).expect("readable");
+    entries.iter().filter(|entry| entry.class == class).count()
 }
 
 /// Tells all of these what each announces about its keys.

@@ -53,7 +53,7 @@ pub fn directory(url: &str) -> Arc<Directory> {
     directory_with(url, &[])
 }
 
-/// With these successions.
+/// A later one, with these successions.
 pub fn directory_with(url: &str, successors: &[Successor]) -> Arc<Directory> {
     let mut builder = DirectoryBuilder::new();
     for successor in successors {
@@ -74,7 +74,8 @@ pub fn directory_with(url: &str, successors: &[Successor]) -> Arc<Directory> {
         }
         builder.office(office);
     }
-    Arc::new(builder.build(1, Millis(0)).expect("a sound directory"))
+    let version = 1 + successors.len() as u64;
+    Arc::new(builder.build(version, Millis(0)).expect("a sound directory"))
 }
 
 /// The key with which the relay of these tests stamps.

@@ -305,6 +305,12 @@ impl Event {
         self.to.len() + 1 + usize::from(self.archive.is_some())
     }
 
+    /// Under which key of this recipient its body was sealed, as far as it could be read here.
+    pub fn sealed_under(&self, recipient: &OfficeId) -> Option<KeyId> {
+        let place = self.to.iter().position(|to| to.office == *recipient)?;
+        self.content.as_ref()?.sealed_under(place)
+    }
+
     /// Whether its body is sealed, and nobody has opened it here.
     pub const fn is_unopened(&self) -> bool {
         self.sealed.is_some() && self.content.is_none()

@@ -152,8 +152,16 @@ impl Records for MemoryRecords {
         let first = (*from, Incarnation::FIRST);
         let channels = self.held.range(first..).take_while(|(key, _)| key.0 == *from);
         let rows = channels.flat_map(|(_, rows)| rows.iter());
-        let waiting = rows.filter(|row| row.receipt.is_none() && row.kind.wants_receipt());
+        let waiting = rows.filter(|row| row.receipt.is_none() && !row.unreadable && row.kind.wants_receipt());
         Ok(waiting.map(|row| row.place).take(limit).collect())
+    }
+
+    fn unopened(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Infallible> {
+        let first = (*from, Incarnation::FIRST);
+        let channels = self.held.range(first..).take_while(|(key, _)| key.0 == *from);
+        let unreadable =
+            channels.flat_map(|(_, rows)| rows.iter()).filter(|row| row.unreadable && row.receipt.is_none());
+        Ok(unreadable.map(|row| row.place).take(limit).collect())
     }
 
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Infallible> {

@@ -163,6 +163,9 @@ pub struct HeldRow {
     /// Number and symbol of its document in its year ([`crate::body::Issue::key`]).
     #[n(11)]
     pub code_key: Option<u64>,
+    /// Nobody here could read it so far, and without a receipt its sender knows that.
+    #[n(12)]
+    pub unreadable: bool,
 }
 
 /// What the signatures on a document are worth, as of the newest judgement.
@@ -229,6 +232,12 @@ pub trait Records {
     /// # Errors
     /// When the store cannot be read.
     fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
+
+    /// Events held from `from` that could not be read and have no receipt: the first `limit` by incarnation and counter.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unopened(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
 
     /// In which of its author's incarnations the received event at this place of the journal was recorded; `None`
     /// when no received event is there.
