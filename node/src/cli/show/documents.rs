@@ -391,6 +391,50 @@ pub(in crate::cli) fn exported(value: &Value, lang: Lang) -> String {
     format!("{written} {} ({} B)\n{still}\n", field(value, "file"), field(value, "bytes"))
 }
 
+/// What was read of a courier file without taking it in.
+pub(in crate::cli) fn courier_read(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for document in rows(value, "documents") {
+        line!(text, "{}", field(document, "subject"));
+        let number = [field(document, "number"), day(&document["issued_on"])].join("  ");
+        line!(text, "  {} {}", say(lang, "số, ký hiệu:", "number:"), number.trim());
+        line!(text, "  {} {}", say(lang, "nơi gửi:", "sender:"), field(&document["from"], "office_name"));
+        for to in rows(document, "to") {
+            line!(text, "  {} {}", say(lang, "gửi tới:", "sent to:"), field(to, "office_name"));
+        }
+        if !document["archive"].is_null() {
+            let named = say(lang, "lưu trữ đọc được:", "archive that can read it:");
+            line!(text, "  {named} {}", field(&document["archive"], "office_name"));
+        }
+        line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(document, "event"));
+        for attachment in rows(document, "attachments") {
+            let state = match attachment["state"].as_str() {
+                Some("here") => field(attachment, "file"),
+                Some("unreadable") => {
+                    say(lang, "KHÔNG đúng tệp mà văn bản nêu", "NOT the file that the document names")
+                        .to_owned()
+                }
+                _ => say(lang, "chưa lấy ra", "not put anywhere").to_owned(),
+            };
+            line!(text, "  {} {}: {state}", say(lang, "tệp", "attachment"), field(attachment, "name"));
+        }
+    }
+    let counts = [
+        ("closed", "văn bản không khóa nào ở đây mở được", "documents that no key here opens"),
+        ("refused", "mục bị từ chối", "items refused"),
+    ];
+    line!(text, "{:>8}  {}", rows(value, "documents").len(), say(lang, "văn bản đọc được", "documents read"));
+    for (key, vi, en) in counts {
+        line!(text, "{:>8}  {}", field(value, key), say(lang, vi, en));
+    }
+    line!(
+        text,
+        "{}",
+        say(lang, "Không có gì được đưa vào kho của trạm.", "Nothing was taken into the store.")
+    );
+    text
+}
+
 pub(in crate::cli) fn imported(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     let counts = [

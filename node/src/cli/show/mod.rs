@@ -14,7 +14,7 @@ use crate::api::time_in_vietnam;
 use crate::words::Lang;
 
 pub(super) use documents::{
-    archive, damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved,
+    archive, courier_read, damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved,
     signatures, why,
 };
 pub(super) use station::{
