@@ -138,7 +138,7 @@ fn keys_that_are_handed_over_are_no_part_of_the_registry() {
     let nobody = KeyAnnouncement { keyring: None, ..handed() };
     let large = KeyAnnouncement { keyring: Some(vec![7; KEYRING_BYTES_MAX + 1].into()), ..handed() };
     let said = KeyAnnouncement::of(KeyPurpose::Sealing, [5; 32]);
-    let beside = KeyAnnouncement { keyring: handed().keyring, ..said.clone() };
+    let beside = KeyAnnouncement { keyring: handed().keyring, ..said };
     for (said, to) in
         [(handed(), Vec::new()), (nobody, to()), (large, to()), (said, to()), (beside, Vec::new())]
     {

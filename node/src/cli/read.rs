@@ -171,7 +171,7 @@ impl Reading<'_> {
 
     /// Where the sealed bytes of an attachment are gathered until they are whole.
     fn part(&self, blob: &BlobHash) -> Option<PathBuf> {
-        Some(self.out?.join(format!("{}.part", blob)))
+        Some(self.out?.join(format!("{blob}.part")))
     }
 
     fn chunk(&mut self, blob: &BlobRef, index: u32, bytes: &[u8]) -> Result<(), CliError> {
