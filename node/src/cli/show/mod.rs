@@ -14,8 +14,8 @@ use crate::api::time_in_vietnam;
 use crate::words::Lang;
 
 pub(super) use documents::{
-    archive, courier_read, damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing, saved,
-    signatures, why,
+    archive, courier_read, damaged, day, document, exported, fetched, frozen, imported, incoming, outgoing,
+    saved, signatures, why,
 };
 pub(super) use station::{
     alarms, offices, quarantine, sealing_key_renewed, sealing_keys_handed_over, status,
