@@ -10,7 +10,7 @@ CREATE TABLE station (
 
 CREATE TABLE journal (
     position    INTEGER PRIMARY KEY,                       -- order on this station
-    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2, 3, 4)), -- own, received, evidence, regained, unreadable
+    class       INTEGER NOT NULL CHECK (class IN (0, 1, 2, 3, 4, 5)), -- own, received, evidence, regained, unreadable, opened
     incarnation INTEGER NOT NULL,
     seq         INTEGER NOT NULL CHECK (seq > 0),
     recorded_at INTEGER NOT NULL,                          -- ms since epoch, UTC
@@ -70,6 +70,8 @@ CREATE TABLE sent (
 CREATE INDEX sent_due ON sent (urgency, due_at, position) WHERE open = 1;
 CREATE INDEX sent_code ON sent (code_key, peer, document) WHERE code_key IS NOT NULL;
 CREATE INDEX sent_document ON sent (document, peer) WHERE document IS NOT NULL;
+-- Keys that were handed over: few, and shown with the status.
+CREATE INDEX sent_keys ON sent (position) WHERE kind = 2;
 CREATE INDEX sent_waiting ON sent (position) WHERE open = 1 AND kind NOT IN (6, 7);
 
 -- How many sends wait for a receipt, by the stretch of 256 journal entries in which they were saved: a station that was cut off
@@ -132,9 +134,12 @@ CREATE TABLE held (
     judged_open         INTEGER CHECK (judged_open IN (0, 1)),
     code_key            INTEGER,                           -- number, symbol and year of its document
     forgone             INTEGER NOT NULL DEFAULT 0 CHECK (forgone IN (0, 1)), -- its sender has erased the attachments that are missing
+    unreadable          INTEGER NOT NULL CHECK (unreadable IN (0, 1)), -- nobody here could read it so far
     unsettled           INTEGER NOT NULL DEFAULT 0,        -- shown, and neither accepted nor refused, recalled, taken back
     PRIMARY KEY (peer, incarnation, counter)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX held_unreadable ON held (position) WHERE unreadable = 1 AND receipt IS NULL;
+CREATE INDEX held_keys ON held (position) WHERE kind = 2;
 CREATE INDEX held_judged_open ON held (peer, incarnation, counter) WHERE judged_open = 1;
 CREATE UNIQUE INDEX held_document ON held (document, peer) WHERE document IS NOT NULL;
 CREATE INDEX held_unsettled ON held (ordinal) WHERE unsettled = 1;

@@ -402,10 +402,14 @@ table! {
             "The document is addressed to the sending office itself; nothing was saved.";
         "unknown-recipient" => "Danh bạ không có nơi nhận này; chưa có gì được lưu.",
             "The directory does not know this recipient; nothing was saved.";
-        "no-sealing-key" => "Trạm của nơi nhận chưa công bố khóa niêm phong, nên chưa thể gửi kín; chưa có gì được lưu. Khi có mạng, trạm tự lấy khóa về; \
+        "no-sealing-key" => "Trạm của nơi nhận (hoặc của đơn vị lưu trữ trong thiết đặt) chưa công bố khóa niêm phong, nên chưa thể gửi kín; chưa có gì được lưu. Khi có mạng, trạm tự lấy khóa về; \
             hãy làm lại sau.",
-            "The recipient's station has not announced yet under which key to seal for it, so nothing can be sent sealed; nothing was saved. The station \
+            "The station of the recipient (or of the archive in the settings) has not announced yet under which key to seal for it, so nothing can be sent sealed; nothing was saved. The station \
              fetches the key when it has a network: try again later.";
+        "not-successor" => "Danh bạ chưa ghi đơn vị này kế tục đơn vị mình (hoặc chưa đến ngày): khóa niêm phong không được bàn giao; chưa có gì được lưu. Hãy đề \
+            nghị nơi quản lý danh bạ ghi việc sáp nhập, nhận danh bạ mới rồi làm lại.",
+            "The directory does not say that this office has taken over from yours, or not before a later day: the sealing keys are not handed over; nothing was \
+             saved. Have the registrar enter the merger, take the new directory in, then try again.";
         "sealing-keys-full" => "Tệp khóa niêm phong đã có 128 khóa, không nhận thêm; chưa có gì thay đổi. Hãy cất một bản sao của tệp `sealing.keys`, bỏ các \
             khóa cũ nhất (dòng cuối) trong tệp, khởi động lại trạm rồi làm lại.",
             "The file of sealing keys holds 128 keys and takes no further one; nothing was changed. Put a copy of `sealing.keys` in a safe place, \

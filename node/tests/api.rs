@@ -257,6 +257,7 @@ fn sealed_letter(subject: &[u8]) -> Vec<u8> {
         blobs: Vec::new(),
         body: Body::Dispatch(Dispatch::unsigned(manifest)).encode().expect("a body"),
         sealed: None,
+        archive: None,
         content: None,
     };
     seal(event, &key(RECIPIENT)).expect("a sound event").bytes().to_vec()

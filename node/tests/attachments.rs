@@ -81,6 +81,7 @@ impl Inbox {
             blobs: vec![opening.enclosure.blob],
             body: Body::Dispatch(dispatch).encode().expect("a body"),
             sealed: None,
+            archive: None,
             content: None,
         };
         let event = seal(event, &key(SENDER)).expect("a sound event");
@@ -369,6 +370,7 @@ impl Outbox {
             blobs: Vec::new(),
             body: Body::Receipt(receipt).encode().expect("a body"),
             sealed: None,
+            archive: None,
             content: None,
         };
         let event = seal(event, &key(RECIPIENT)).expect("a sound event");

@@ -347,6 +347,7 @@ fn letter(seq: u64, prev: EventId, frozen: Manifest, signature: Vec<u8>) -> (Ver
         blobs: Vec::new(),
         body: body.encode().expect("a known kind"),
         sealed: None,
+        archive: None,
         content: None,
     };
     let event = seal(event, &key(SENDER)).expect("a sound event");

@@ -83,6 +83,7 @@ impl Writer {
             blobs: Vec::new(),
             body: body.encode().expect("a known kind"),
             sealed: None,
+            archive: None,
             content: None,
         };
         let event = seal(event, &self.key).expect("a sound event");

@@ -251,6 +251,7 @@ impl Walk {
                         self.own_events.insert(recorded.id, entry.recorded_at);
                     }
                     Class::Received | Class::Unreadable => self.counts[1] += 1,
+                    Class::Opened => {}
                     Class::Evidence => {
                         self.counts[2] += 1;
                         self.evidence.insert(recorded.id);
@@ -258,7 +259,7 @@ impl Walk {
                     Class::Regained => self.counts[3] += 1,
                 }
                 let body = Body::read(recorded.version, &recorded.event);
-                if body.is_err() && entry.class == Class::Received {
+                if body.is_err() && matches!(entry.class, Class::Received | Class::Opened) {
                     self.misread.get_or_insert(recorded.id);
                 }
                 match body {

@@ -99,6 +99,7 @@ pub fn history(folder: &Path, until: Option<Position>) -> Result<(History, Arc<D
                     Class::Own => "own",
                     Class::Received => "received",
                     Class::Unreadable => "unreadable",
+                    Class::Opened => "opened",
                     Class::Evidence => "evidence",
                     Class::Regained => "regained",
                 },
@@ -176,6 +177,9 @@ fn deed(deed: &Deed) -> String {
         Deed::Sealed { document } => format!("sealed and sent document {document}"),
         Deed::Discarded { document, .. } => format!("gave up document {document}"),
         Deed::PersonSet { person } => format!("{} may do and send: {}", person.name, allowed(person)),
+        Deed::KeysHandedOver { to } => {
+            format!("had the sealing keys go to office {to}, which succeeds this one")
+        }
         Deed::PersonRemoved { name } => format!("{name} works here no more"),
         Deed::SetAside { document, .. } => format!("set aside what was said about document {document}"),
         Deed::Erased { issuer, document, erasure } => {
@@ -232,6 +236,7 @@ pub(crate) fn says(recorded: &RecordedEvent) -> String {
         Ok(Body::KeyAnnouncement(announcement)) => match announcement.purpose {
             KeyPurpose::Signing => format!("next signing key {}", announcement.key_id()),
             KeyPurpose::Sealing => format!("sealing key {}", announcement.key_id()),
+            KeyPurpose::HandedOver => format!("sealing keys up to {} handed over", announcement.key_id()),
             KeyPurpose::SignedBefore => format!("earlier signing key {} confirmed", announcement.key_id()),
         },
         Ok(Body::Verdict(verdicts)) => {

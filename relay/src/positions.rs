@@ -199,6 +199,7 @@ mod tests {
             blobs: Vec::new(),
             body: Vec::new(),
             sealed: None,
+            archive: None,
             content: None,
         }
     }

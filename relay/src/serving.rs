@@ -182,7 +182,9 @@ impl Serving {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let reason = match &error {
-                    ContentError::NoRoom(why @ (NoRoom::Full { .. } | NoRoom::Quota { .. } | NoRoom::Disk { .. })) => {
+                    ContentError::NoRoom(
+                        why @ (NoRoom::Full { .. } | NoRoom::Quota { .. } | NoRoom::Disk { .. }),
+                    ) => {
                         self.book.content_is_full(why);
                         error.to_string()
                     }

@@ -92,6 +92,7 @@ fn sealed_as(kind: Kind, from: u8, seq: u64, to: &[u8], body: u8) -> VerifiedEve
         blobs: Vec::new(),
         body: vec![body],
         sealed: None,
+        archive: None,
         content: None,
     };
     seal(event, &key(from)).expect("a sound event")

@@ -75,6 +75,7 @@ pub fn body(bytes: &[u8]) {
         blobs: Vec::new(),
         body: body.to_vec(),
         sealed: None,
+        archive: None,
         content: None,
     };
     read_body(1, &event);

@@ -277,6 +277,7 @@ mod tests {
             judged: None,
             code_key: None,
             forgone: false,
+            unreadable: false,
         }
     }
 
@@ -407,6 +408,7 @@ mod tests {
             blobs: Vec::new(),
             body: Vec::new(),
             sealed: None,
+            archive: None,
             content: None,
         };
         RecordedEvent { id: event_id(id), version: 1, key: KeyId::new([0; 16]), event }

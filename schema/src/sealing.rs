@@ -5,7 +5,7 @@
 //! holds the content proves from the signed event alone, without any key, that it is the one that was sent: a replay needs no key,
 //! and neither does an auditor.
 //!
-//! The content names sender, recipients and kind once more. It is taken only when they are those of the event: nobody passes a
+//! The content names sender, recipients, kind and archive once more. It is taken only when they are those of the event: nobody passes a
 //! document on as if its sender had sent it there, although every recipient can encrypt it anew for anybody (*surreptitious
 //! forwarding*; Davis, "Defective Sign & Encrypt", 2001).
 
@@ -14,8 +14,8 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 
 use crate::cose::{encodes_to, infallible, sha256};
-use crate::event::{EVENT_BYTES_MAX, Event, Kind};
-use crate::id::{OfficeId, hex};
+use crate::event::{EVENT_BYTES_MAX, Event, Kind, key_id};
+use crate::id::{KeyId, OfficeId, hex};
 
 /// Largest content, in bytes: it is encrypted into one event.
 pub const CONTENT_BYTES_MAX: usize = EVENT_BYTES_MAX;
@@ -63,8 +63,15 @@ struct Fields<'a> {
     /// What it is.
     #[n(4)]
     kind: Kind,
+    /// The archive that can read it too.
+    #[n(5)]
+    archive: Option<OfficeId>,
+    /// Under which key of each recipient it was sealed, in the order of `to`: tells its author whether sealing it anew is of use to one
+    /// that cannot open it.
+    #[n(6)]
+    under: Vec<KeyId>,
     /// The body, in the encoding of its kind.
-    #[cbor(b(5), with = "minicbor::bytes")]
+    #[cbor(b(7), with = "minicbor::bytes")]
     body: &'a [u8],
 }
 
@@ -89,10 +96,12 @@ pub enum ContentError {
 }
 
 impl Content {
-    /// The content for an event whose body is still in the clear. The salt must be random and used once.
-    pub fn new(event: &Event, salt: [u8; 32]) -> Self {
+    /// The content for an event whose body is still in the clear, and that will be sealed under one key of each recipient, in their order.
+    /// The salt must be random and used once.
+    pub fn new(event: &Event, salt: [u8; 32], keys: &[SealingKey]) -> Self {
+        let under = keys.iter().map(|key| key_id(&key.0)).collect();
         let (from, kind, body) = (event.office, event.kind, event.body.as_slice());
-        let fields = Fields { salt, from, to: recipients(event), kind, body };
+        let fields = Fields { salt, from, to: recipients(event), kind, archive: event.archive, under, body };
         let mut bytes = Vec::with_capacity(128 + body.len());
         infallible(minicbor::encode(&fields, &mut bytes));
         Self { bytes, body: body.len() }
@@ -112,6 +121,9 @@ impl Content {
         if !encodes_to(&fields, &bytes) {
             return Err(ContentError::Malformed("not the deterministic encoding of its fields".to_owned()));
         }
+        if fields.under.len() != fields.to.len() {
+            return Err(ContentError::Malformed("it does not name one key for each recipient".to_owned()));
+        }
         let disagrees = |what| Err(ContentError::Disagrees { what });
         if fields.from != event.office {
             return disagrees("sender");
@@ -121,6 +133,9 @@ impl Content {
         }
         if fields.kind != event.kind {
             return disagrees("kind");
+        }
+        if fields.archive != event.archive {
+            return disagrees("archive");
         }
         let body = fields.body.len();
         Ok(Self { bytes, body })
@@ -134,6 +149,12 @@ impl Content {
     /// The body that it holds.
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.bytes.len() - self.body..]
+    }
+
+    /// Under which key of the recipient that stands at this place it was sealed.
+    pub fn sealed_under(&self, recipient: usize) -> Option<KeyId> {
+        let fields: Fields<'_> = minicbor::decode(&self.bytes).ok()?;
+        fields.under.get(recipient).copied()
     }
 
     /// What the event signs of it.
@@ -160,7 +181,7 @@ fn commitment(bytes: &[u8]) -> Commitment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Addressee, Urgency};
+    use crate::event::{Addressee, EventError, Urgency, seal};
     use crate::id::{Counter, EventId, Incarnation, Seq};
     use crate::time::Millis;
 
@@ -182,14 +203,19 @@ mod tests {
             blobs: Vec::new(),
             body: b"the body".to_vec(),
             sealed: None,
+            archive: None,
             content: None,
         }
+    }
+
+    fn under(to: &[OfficeId]) -> Vec<SealingKey> {
+        to.iter().map(|office| SealingKey([office.as_bytes()[0]; 32])).collect()
     }
 
     /// The event, sealed; nothing is encrypted here.
     fn sealed(from: OfficeId, to: &[OfficeId]) -> (Event, Content) {
         let event = clear(from, to);
-        let content = Content::new(&event, [7; 32]);
+        let content = Content::new(&event, [7; 32], &under(to));
         let sealed = event.with_sealed_body(content.clone(), b"ciphertext".to_vec());
         (Event { content: None, ..sealed }, content)
     }
@@ -226,12 +252,46 @@ mod tests {
         assert_eq!(forwarded(SENDER, &[RECIPIENT, THIRD], Kind::Dispatch), disagrees("list of recipients"));
         assert_eq!(forwarded(SENDER, &[RECIPIENT], Kind::Status), disagrees("kind"));
         assert!(forwarded(SENDER, &[RECIPIENT], Kind::Dispatch).is_ok());
+        let read_by = |archive| {
+            let event = Event { archive, ..clear(SENDER, &[RECIPIENT]) };
+            let event = event.with_sealed_body(content.clone(), b"anew".to_vec());
+            Content::of(&event, content.bytes().to_vec())
+        };
+        assert_eq!(read_by(Some(THIRD)), disagrees("archive"));
+        assert!(read_by(None).is_ok());
+    }
+
+    #[test]
+    fn archive_is_named_by_a_sealed_document_only_and_is_neither_of_its_ends() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let (event, _) = sealed(SENDER, &[RECIPIENT]);
+        let naming = |archive| Event { archive: Some(archive), ..event.clone() };
+        assert!(seal(naming(THIRD), &key).is_ok());
+        assert_eq!((event.readers(), naming(THIRD).readers()), (2, 3));
+        let in_the_clear = Event { sealed: None, ..naming(THIRD) };
+        let status = Event { kind: Kind::Status, ..naming(THIRD) };
+        for wrong in [naming(SENDER), naming(RECIPIENT), in_the_clear, status] {
+            assert!(matches!(seal(wrong, &key), Err(EventError::Rule { .. })));
+        }
+    }
+
+    #[test]
+    fn content_says_under_which_key_it_was_sealed_for_whom() {
+        let (event, content) = sealed(SENDER, &[RECIPIENT, THIRD]);
+        let opened = Content::of(&event, content.bytes().to_vec()).expect("its own");
+        let [first, second] = [2, 3].map(|n| Some(key_id(&[n; 32])));
+        assert_eq!([0, 1, 2].map(|n| opened.sealed_under(n)), [first, second, None]);
+        let clear = clear(SENDER, &[RECIPIENT, THIRD]);
+        let content = Content::new(&clear, [7; 32], &under(&[RECIPIENT]));
+        let event = clear.with_sealed_body(content.clone(), b"ciphertext".to_vec());
+        assert!(matches!(Content::of(&event, content.bytes().to_vec()), Err(ContentError::Malformed(_))));
     }
 
     #[test]
     fn commitment_says_nothing_without_the_salt() {
         let event = clear(SENDER, &[RECIPIENT]);
-        let [one, other] = [[1; 32], [2; 32]].map(|salt| Content::new(&event, salt).commitment());
+        let [one, other] =
+            [[1; 32], [2; 32]].map(|salt| Content::new(&event, salt, &under(&[RECIPIENT])).commitment());
         assert_ne!(one, other);
     }
 

@@ -102,7 +102,7 @@ fn i1_event_that_says_it_is_secret_is_refused_by_name() {
     // *Thường* is said by saying nothing.
     assert_eq!(UnverifiedEvent::parse(&with(12, 0, V1)).err(), Some(EventError::NotDeterministic));
     assert!(UnverifiedEvent::parse(&with(12, 0, "tram/event/v2")).is_ok());
-    assert_eq!(UnverifiedEvent::parse(&with(14, 1, V1)).err(), Some(EventError::NotDeterministic));
+    assert_eq!(UnverifiedEvent::parse(&with(15, 1, V1)).err(), Some(EventError::NotDeterministic));
 }
 
 mod event_frames {

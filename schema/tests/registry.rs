@@ -8,9 +8,9 @@ use ed25519_dalek::SigningKey;
 use fixture::certified::{BEGAN, ENDS, Registrar, Revoked, Why};
 use fixture::*;
 use proptest::prelude::*;
-use schema::body::{Body, KeyAnnouncement, KeyPurpose};
-use schema::event::{Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
-use schema::id::Seq;
+use schema::body::{Body, KEYRING_BYTES_MAX, KeyAnnouncement, KeyPurpose};
+use schema::event::{Addressee, Event, Kind, UnverifiedEvent, Verifier, VerifyError, key_id, seal};
+use schema::id::{Counter, Seq};
 use schema::registry::talk::{Bringing, RegistryReply, RegistryRequest};
 use schema::registry::{
     EVIDENCE_MAX, Item, ItemError, ItemKind, KeyStanding, Registry, RegistryError, Taken, decode_items,
@@ -63,7 +63,7 @@ fn confirmation(of: &SigningKey, by: &SigningKey) -> Item {
 }
 
 fn statement(purpose: KeyPurpose, of: &SigningKey, by: &SigningKey) -> Item {
-    let body = Body::KeyAnnouncement(KeyAnnouncement { purpose, key: public(of) });
+    let body = Body::KeyAnnouncement(KeyAnnouncement::of(purpose, public(of)));
     let body = body.encode().expect("a body");
     let fields = Event { body, to: Vec::new(), claimed_at: day(1), ..event(Kind::KeyAnnouncement) };
     let sealed = seal(fields, by).expect("sound");
@@ -72,7 +72,7 @@ fn statement(purpose: KeyPurpose, of: &SigningKey, by: &SigningKey) -> Item {
 
 /// Others are to seal under this key, says this one at that place of the chain.
 fn sealing(sealed: u8, seq: u64, by: &SigningKey) -> Item {
-    let body = KeyAnnouncement { purpose: KeyPurpose::Sealing, key: [sealed; 32] };
+    let body = KeyAnnouncement::of(KeyPurpose::Sealing, [sealed; 32]);
     let body = Body::KeyAnnouncement(body).encode().expect("a body");
     let fields = Event { body, to: Vec::new(), seq: Seq(seq), ..event(Kind::KeyAnnouncement) };
     Item::new(ItemKind::Announcement, seal(fields, by).expect("sound").bytes()).expect("small")
@@ -119,12 +119,40 @@ fn sealing_key_is_the_newest_that_was_said_in_any_order() {
     }
 }
 
+/// What an office gives to its successor goes to that one only, and nothing else that it says of a key has recipients.
+#[test]
+fn keys_that_are_handed_over_are_no_part_of_the_registry() {
+    let (_, registry) = base();
+    let announced = |said: KeyAnnouncement, to: Vec<Addressee>| {
+        let body = Body::KeyAnnouncement(said).encode().expect("a body");
+        seal(Event { body, to, ..event(Kind::KeyAnnouncement) }, &key()).expect("sound")
+    };
+    let to = || vec![Addressee { office: RECIPIENT, counter: Counter(9) }];
+    let handed = || KeyAnnouncement::handing_over(SealingKey([5; 32]), b"age-encryption.org/v1".to_vec());
+    let sound = announced(handed(), to());
+    assert!(Body::read(sound.version(), sound.event()).is_ok());
+    let item = Item::new(ItemKind::Announcement, sound.bytes()).expect("small");
+    let (registry, outcomes) = registry.with(vec![item]);
+    assert!(matches!(outcomes[0].1, Err(ItemError::NotAnAnnouncement)), "{outcomes:?}");
+    assert_eq!(registry.sealing_key(&SENDER), None);
+    let nobody = KeyAnnouncement { keyring: None, ..handed() };
+    let large = KeyAnnouncement { keyring: Some(vec![7; KEYRING_BYTES_MAX + 1].into()), ..handed() };
+    let said = KeyAnnouncement::of(KeyPurpose::Sealing, [5; 32]);
+    let beside = KeyAnnouncement { keyring: handed().keyring, ..said };
+    for (said, to) in
+        [(handed(), Vec::new()), (nobody, to()), (large, to()), (said, to()), (beside, Vec::new())]
+    {
+        let event = announced(said, to);
+        assert!(Body::read(event.version(), event.event()).is_err(), "{:?}", event.event());
+    }
+}
+
 /// How old a sealing key is goes by the first word about it, whatever came after and in whatever order.
 #[test]
 fn sealing_key_is_as_old_as_the_first_word_about_it() {
     let (_, registry) = base();
     let said = |sealed: u8, seq: u64, at: Millis| {
-        let body = KeyAnnouncement { purpose: KeyPurpose::Sealing, key: [sealed; 32] };
+        let body = KeyAnnouncement::of(KeyPurpose::Sealing, [sealed; 32]);
         let body = Body::KeyAnnouncement(body).encode().expect("a body");
         let (seq, to, claimed_at) = (Seq(seq), Vec::new(), at);
         let fields = Event { body, to, seq, claimed_at, ..event(Kind::KeyAnnouncement) };

@@ -37,7 +37,7 @@ impl Sealing for SimSealing {
         Ok(sealed)
     }
 
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+    fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError> {
         let refused = |found: &str| SealError::Decrypt(found.to_owned());
         let (body, hash) =
             sealed.split_at_checked(sealed.len().saturating_sub(HASH_BYTES)).ok_or(refused("cut"))?;
@@ -47,6 +47,9 @@ impl Sealing for SimSealing {
         let (count, rest) = body.split_first().ok_or(refused("empty"))?;
         let (keys, content) =
             rest.split_at_checked(usize::from(*count) * HASH_BYTES).ok_or(refused("cut"))?;
+        if usize::from(*count) != readers {
+            return Err(SealError::Readers { found: usize::from(*count), named: readers });
+        }
         let mine = self.key();
         match keys.chunks(HASH_BYTES).any(|key| *key == mine.0) {
             true => Ok(masked(content).collect()),

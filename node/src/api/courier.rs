@@ -15,6 +15,7 @@ use schema::blob::BlobRef;
 use schema::courier::{CourierError, CourierReader, Record};
 use schema::id::OfficeId;
 use schema::pack::Message;
+use schema::time::Day;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -33,6 +34,11 @@ use crate::words::with_causes;
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportQuery {
     to: Option<String>,
+    /// What an archive is to read, in place of what is open.
+    #[serde(default)]
+    archive: bool,
+    /// Of that, what was sent on this day or later.
+    since: Option<Day>,
 }
 
 /// Writes everything that has no receipt, for one office or for all. Changes nothing: the receipts will come
@@ -41,7 +47,7 @@ pub(super) async fn export(
     State(api): State<SharedApi>,
     query: Result<Query<ExportQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(ExportQuery { to }) = parsed(query)?;
+    let Query(ExportQuery { to, archive, since }) = parsed(query)?;
     let to: Option<OfficeId> = match to {
         Some(text) => Some(resolve(&api.directory(), &text, day_in_vietnam(now()))?),
         None => None,
@@ -53,7 +59,11 @@ pub(super) async fn export(
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let mut writer = PieceWriter::new(handle, sender);
-        match reader.export(to.as_ref(), &contents, &mut writer) {
+        let exported = match archive {
+            true => reader.export_archived(since, &contents, &mut writer),
+            false => reader.export(to.as_ref(), &contents, &mut writer),
+        };
+        match exported {
             Ok((events, _)) => {
                 tracing::info!(events, to = to.map(|to| to.to_string()), "courier file written");
                 api.give_reader_back(reader);

@@ -110,7 +110,7 @@ impl Caller {
         // Everything else brings something in or sends it.
         let wanted: &'static [Role] = match path {
             "/registry" => &[Role::Clerk, Role::Administrator],
-            "/people" | "/sealing-key" => &[Role::Administrator],
+            "/people" | "/sealing-key" | "/sealing-key/hand-over" => &[Role::Administrator],
             "/signatures" => &[Role::Leader, Role::Clerk],
             path if path.starts_with("/files/") || path == "/manifests" => {
                 &[Role::Clerk, Role::Officer, Role::Leader]

@@ -24,6 +24,7 @@
 //! | `GET /api/v1/offices?search=` or `?enrolled=true` | the directory |
 //! | `GET /api/v1/registry`, `POST` | who is certified, how old revocation lists are; take a registry file in |
 //! | `GET /api/v1/signers` | which officers can sign here, and with what |
+//! | `POST /api/v1/sealing-key/hand-over` | send all sealing keys, sealed, to the office that takes over this one's tasks |
 //! | `POST /api/v1/sealing-key` | make a new key under which others seal for this office, and announce it; earlier ones stay for reading |
 //! | `POST /api/v1/signatures`, `GET`, `GET …/{id}` | ask an officer to sign frozen bytes; what became of it |
 //! | `POST /api/v1/courier/export?to=`, `/courier/import` | the same bytes by USB stick |
@@ -267,6 +268,7 @@ pub fn router(setting: ApiSetting) -> Router {
         .route("/registers/{direction}/{book}/{year}", get(lists::register))
         .route("/registers/incoming/{book}/{year}/{number}/slip", get(paper::slip_of_line))
         .route("/sealing-key", post(sealing::renew))
+        .route("/sealing-key/hand-over", post(sealing::hand_over))
         .route("/signers", get(signing::signers))
         .route("/signatures", get(signing::list).post(signing::ask))
         .route("/signatures/{id}", get(signing::show))

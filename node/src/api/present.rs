@@ -77,7 +77,7 @@ impl Presenter<'_> {
     }
 
     fn add_names(&self, fields: &mut Map<String, Value>) {
-        for key in ["office", "from", "who", "issuer"] {
+        for key in ["office", "from", "who", "issuer", "archive"] {
             let id: Option<OfficeId> =
                 fields.get(key).and_then(Value::as_str).and_then(|text| text.parse().ok());
             if let Some(office) = id.and_then(|id| self.directory.office(&id)) {

@@ -22,6 +22,7 @@ impl From<Refusal> for Problem {
             Refusal::NotEnrolled { .. } => (UNPROCESSABLE, "not-enrolled"),
             Refusal::NoSealingKey { .. } => (StatusCode::CONFLICT, "no-sealing-key"),
             Refusal::AttachmentTooLarge { .. } => (UNPROCESSABLE, "attachment-too-large"),
+            Refusal::NotSuccessor { .. } => (StatusCode::CONFLICT, "not-successor"),
             Refusal::AlreadyDispatched { .. } => (StatusCode::CONFLICT, "already-dispatched"),
             Refusal::Unsigned => (UNPROCESSABLE, "unsigned"),
             Refusal::SameNumber { .. } => (StatusCode::CONFLICT, "number-sent"),
@@ -141,12 +142,12 @@ fn told_of(refusal: &Refusal) -> Option<Told> {
             vi: format!("{found} nơi nhận; nhiều nhất {DOCUMENT_RECIPIENTS_MAX}"),
             en: format!("{found} recipients; at most {DOCUMENT_RECIPIENTS_MAX}"),
         },
-        Refusal::UnknownRecipient { office, directory } | Refusal::NotEnrolled { office, directory } => {
-            Told {
-                vi: format!("Nơi nhận: {office}; danh mục số {directory}"),
-                en: format!("Recipient: {office}; directory version {directory}"),
-            }
-        }
+        Refusal::UnknownRecipient { office, directory }
+        | Refusal::NotEnrolled { office, directory }
+        | Refusal::NotSuccessor { office, directory } => Told {
+            vi: format!("Nơi nhận: {office}; danh mục số {directory}"),
+            en: format!("Recipient: {office}; directory version {directory}"),
+        },
         Refusal::RecipientNotAllowed { office } | Refusal::NoSealingKey { office } => recipient(office),
         Refusal::SameNumber { office, other } => Told {
             vi: format!("Nơi nhận: {office}; văn bản gửi trước: {other}"),

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use schema::exchange::{Command, HANDING_OVER_ROLES, Refusal};
 use schema::id::OfficeId;
 use schema::registry::Registry;
 use schema::time::Millis;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::documents::parsed_body;
+use super::guard::Caller;
 use super::problem::{Problem, Told};
-use super::{PATIENCE, SharedApi};
+use super::{PATIENCE, SharedApi, day_in_vietnam, json_body, resolve};
 use crate::runtime::now;
 use crate::sealing::{SEALING_KEY_DAYS_MAX, Sealing, SealingKeys, SealingKeysError};
 use crate::step::{Answer, Input};
@@ -57,6 +61,45 @@ pub(super) async fn renew(State(api): State<SharedApi>, headers: HeaderMap) -> R
     Ok(api.presented(&headers, &answer))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandOver {
+    /// The successor: id or code.
+    to: String,
+}
+
+/// Hands all keys over to the office that the directory names as the successor: they leave sealed for it.
+pub(super) async fn hand_over(
+    State(api): State<SharedApi>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let HandOver { to } = parsed_body(&json_body(request).await?)?;
+    let registry = api.keeper.registry();
+    let office = resolve(registry.directory(), &to, day_in_vietnam(now()))?;
+    let successor = registry.sealing_key(&office).ok_or(Refusal::NoSealingKey { office })?;
+    let keys = api.sealing.held();
+    let keyring = keys.handed_to(successor).map_err(SealingKeysError::from)?;
+    let by = caller.person(&HANDING_OVER_ROLES);
+    let command = Command::HandOver { by, to: office, newest: keys.key(), keyring };
+    match api.inputs.ask(PATIENCE, |ticket| Input::Command { ticket, command }).await? {
+        Answer::Done(_) => {
+            tracing::info!(successor = %office, "the sealing keys are handed over");
+            let saved = json!({ "office": office, "keys": keys.count(), "status": "queued" });
+            Ok((StatusCode::CREATED, api.presented(&headers, &saved)).into_response())
+        }
+        Answer::DiskFull => Err(Problem::disk_full()),
+        Answer::Refused(refusal) => Err(refusal.into()),
+        Answer::Dispatched { .. }
+        | Answer::SealingKey { .. }
+        | Answer::Kept
+        | Answer::Incomplete
+        | Answer::Discarded(_)
+        | Answer::Imported(_) => unreachable!("the core says whether the keys are handed over"),
+    }
+}
+
 /// What the status says about it.
 pub(super) fn view(keys: &SealingKeys, registry: &Registry, office: &OfficeId, now: Millis) -> Value {
     let since = registry.sealing_key_said_at(office, keys.key());
@@ -66,11 +109,14 @@ pub(super) fn view(keys: &SealingKeys, registry: &Registry, office: &OfficeId, n
         Some(days) if days > SEALING_KEY_DAYS_MAX => "old",
         _ => "in-use",
     };
+    let taken_over: Vec<Value> =
+        keys.taken_over().iter().map(|(office, count)| json!({ "office": office, "keys": count })).collect();
     json!({
         "recipient": keys.recipient(),
         "since": since,
         "days": days,
         "keys": keys.count(),
+        "taken_over": taken_over,
         "sealing_key": state,
     })
 }

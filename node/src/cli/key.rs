@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cli::backup::Answer;
 use crate::cli::client::{CliError, Client};
-use crate::cli::show::{field, line, say, sealing_key_renewed};
+use crate::cli::show::{field, line, say, sealing_key_renewed, sealing_keys_handed_over};
 use crate::cli::unlock::{UnlockArgs, refused};
 use crate::config::{Config, DataFolder};
 use crate::keyring::change::{self, Changed};
@@ -77,6 +77,15 @@ pub(super) enum KeyCommand {
     /// keys stay in `sealing.keys`, for what was sealed under them. Make a backup afterwards: an earlier one does not open
     /// what is sealed under the new key. An administrator of the office may do so with `--as`.
     RenewSealing,
+    /// Hand all sealing keys over to the office that takes over this one's tasks (bàn giao khóa niêm phong khi sáp nhập).
+    ///
+    /// The station must run. The directory must say that OFFICE succeeds this one, and since which day. The keys leave sealed for OFFICE,
+    /// whose station keeps them before it answers; `status` shows at both ends when it has. They stay here too. An administrator
+    /// of the office may do so with `--as`.
+    HandOver {
+        /// The successor: its id, or a code that is valid today.
+        office: String,
+    },
     /// Take the passphrase off: whoever reads the file can then sign as the office.
     Unprotect {
         /// Yes, leave the key unencrypted.
@@ -107,6 +116,11 @@ pub(super) fn key(
         KeyCommand::RenewSealing => {
             let renewed = Client::of(folder, lang, token)?.post("/sealing-key", &json!({}))?;
             Ok((renewed, sealing_key_renewed))
+        }
+        KeyCommand::HandOver { office } => {
+            let handed =
+                Client::of(folder, lang, token)?.post("/sealing-key/hand-over", &json!({ "to": office }))?;
+            Ok((handed, sealing_keys_handed_over))
         }
         KeyCommand::Replace { lost: false, .. } => Err(CliError::Refused {
             code: "not-lost".to_owned(),

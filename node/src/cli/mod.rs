@@ -11,6 +11,7 @@ mod key;
 mod narrow;
 mod person;
 mod print;
+mod read;
 mod register_file;
 mod registry;
 mod send;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schema::id::{DocumentId, OfficeId, hex};
-use schema::time::Millis;
+use schema::time::{Day, Millis};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
@@ -291,6 +292,12 @@ enum CourierCommand {
         /// Only what is for this office (id or code).
         #[arg(long)]
         to: Option<String>,
+        /// In place of that: every document that was sent and names an archive, receipted or not, for that archive to read.
+        #[arg(long, conflicts_with = "to")]
+        archive: bool,
+        /// Of those, what was sent on this day or later (YYYY-MM-DD).
+        #[arg(long, requires = "archive")]
+        since: Option<Day>,
         /// The file; never overwritten.
         #[arg(long)]
         out: PathBuf,
@@ -299,6 +306,15 @@ enum CourierCommand {
     Import {
         /// The file.
         file: PathBuf,
+    },
+    /// Read a file with the sealing keys of this office, and take nothing in: for the archive that its documents name, and for an office
+    /// that has taken over from one of their recipients.
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Put the documents here, each into a folder of its own: the event as it was received, what persons have signed, the attachments.
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
 }
 
@@ -506,9 +522,19 @@ fn ask(command: Command, folder: &DataFolder, token: Option<&Path>, output: &Out
                 Some(broken) => Err(CliError::Words(show::broken(broken, folder, output.lang))),
             }
         }
-        Command::Courier(CourierCommand::Export { to, out }) => {
-            let path =
-                to.map_or("/courier/export".to_owned(), |to| format!("/courier/export?to={}", percent(&to)));
+        Command::Courier(CourierCommand::Read { file, out }) => {
+            let found = read::read(folder, &file, out.as_deref(), output.lang)?;
+            let complete = found["complete"] == json!(true);
+            output.show(&found, show::courier_read)?;
+            if complete { Ok(()) } else { Err(CliError::Words(show::damaged(&found, output.lang))) }
+        }
+        Command::Courier(CourierCommand::Export { to, archive, since, out }) => {
+            let since = since.map(|since| format!("&since={}", since.0)).unwrap_or_default();
+            let path = match (archive, to) {
+                (true, _) => format!("/courier/export?archive=true{since}"),
+                (false, Some(to)) => format!("/courier/export?to={}", percent(&to)),
+                (false, None) => "/courier/export".to_owned(),
+            };
             let bytes = write_whole(&out, |file| client()?.receive(true, &path, file))?;
             output.show(&json!({ "file": out, "bytes": bytes }), show::exported)
         }

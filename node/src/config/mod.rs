@@ -197,6 +197,7 @@ struct RawKeys {
 #[serde(deny_unknown_fields)]
 struct RawSealing {
     required: Option<bool>,
+    archive: Option<OfficeId>,
 }
 
 #[derive(Deserialize, Default)]
@@ -288,8 +289,13 @@ impl Config {
             }
         }
         let signers = parse_signers(raw.signers, folder.path()).map_err(|found| rule("signers", found))?;
-        let (rules, volumes) =
+        let (mut rules, volumes) =
             parse_rules(raw.registers, raw.authority).map_err(|found| rule("registers", found))?;
+        if raw.sealing.archive == Some(raw.office) {
+            let found = "the office itself reads whatever it sends; leave it out";
+            return Err(rule("sealing.archive", found.to_owned()));
+        }
+        rules.archive = raw.sealing.archive;
         let calendar = parse_calendar(raw.calendar).map_err(|found| rule("calendar", found))?;
         let at = |path: Option<PathBuf>, usual: &Path| {
             path.map_or(usual.to_owned(), |path| folder.path().join(path))
@@ -337,6 +343,8 @@ impl Config {
         let public = self.public_key.map(|key| format!("public = \"{}\"\n", hex(&key))).unwrap_or_default();
         let unlock = self.passphrase_file.as_deref();
         let unlock = unlock.map(|file| format!("passphrase_file = {}\n", path(file))).unwrap_or_default();
+        let archive =
+            self.rules.archive.map(|archive| format!("archive = \"{archive}\"\n")).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -366,7 +374,9 @@ impl Config {
              allow_unencrypted = {}\n\n\
              [sealing]\n\
              # With false, documents to an office that has announced no sealing key yet go in the clear: relays can read them.\n\
-             required = {}\n",
+             required = {}\n\
+             # archive = \"office\" names an archive that can read every document sent from here; each document names it too.\n\
+             {archive}",
             self.office,
             path(&self.registry),
             self.api.listen,
@@ -578,6 +588,13 @@ mod tests {
     }
 
     #[test]
+    fn office_is_not_its_own_archive() {
+        let text = format!("{}[sealing]\narchive = \"{}\"\n", minimal(), "0a".repeat(16));
+        let error = Config::parse(&folder(), &text).expect_err("refused");
+        assert!(matches!(error, ConfigError::Rule { setting: "sealing.archive", .. }), "{error}");
+    }
+
+    #[test]
     fn misspelt_setting_is_an_error_that_names_it() {
         for line in ["ofice = 1", "[api]\nlisen = \"127.0.0.1:1\"", "[keys]\nsigner = \"k\""] {
             let error =
@@ -623,6 +640,7 @@ mod tests {
             config.signing_key = folder.path().join(&key);
             config.public_key = remote.then_some(root);
             config.passphrase_file = remote.then(|| PathBuf::from("/mnt").join(&key));
+            config.rules.archive = remote.then_some(OfficeId::new(root[..16].try_into().expect("half")));
             config.pdf_trust = remote.then(|| folder.path().join(&key));
             let (certificate, chain) = (folder.path().join(&key), vec![folder.path().join("ca.pem")]);
             let kinds = [

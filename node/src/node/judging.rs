@@ -62,6 +62,7 @@ impl Node {
             let draft = self.local(Kind::RegistryChange, &Body::RegistryChange(change));
             self.record(&draft, now, work)?;
         }
+        self.look_at_sealing_keys(&earlier, now)?;
         self.mark_for_judging(&earlier)?;
         self.follow_key(now, work)?;
         self.announce_sealing_key(now, work)?;
@@ -335,7 +336,7 @@ impl Node {
         work: &mut Work,
     ) -> Result<(), StepError> {
         let draft =
-            self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(KeyAnnouncement { purpose, key }));
+            self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(KeyAnnouncement::of(purpose, key)));
         let event = self.record(&draft, now, work)?;
         // An event is never larger than an item may be.
         if let Ok(item) = Item::new(ItemKind::Announcement, event.bytes()) {

@@ -199,7 +199,7 @@ impl Node {
     }
 
     /// An event of this station with its content, if a key here opens it.
-    fn opened(&self, mut event: VerifiedEvent) -> VerifiedEvent {
+    pub(super) fn opened(&self, mut event: VerifiedEvent) -> VerifiedEvent {
         if let Some(sealing) = &self.sealing {
             open_content(&**sealing, &mut event);
         }

@@ -5,6 +5,7 @@ mod erasing;
 mod heads;
 mod judging;
 mod lives;
+mod opening;
 mod receive;
 mod send;
 mod work;
@@ -72,6 +73,8 @@ pub struct Node {
     sending: Sending,
     transfers: Transfers,
     greetings: Greetings,
+    /// What could not be read before is tried again, from behind this entry of the journal on; none when all of it was.
+    opening: Option<Position>,
     /// Documents are marked to be judged again.
     judging: bool,
     /// Whether it was looked at if the key of the newest event is over; once after each start and change.
@@ -174,6 +177,7 @@ impl Node {
             sending: Sending::default(),
             transfers: Transfers::default(),
             greetings: Greetings::default(),
+            opening: None,
             judging: false,
             key_looked_at: false,
             sealing: None,
@@ -246,6 +250,7 @@ impl Node {
 
     fn load_volatile(&mut self, now: Millis) -> Result<(), StoreError> {
         self.judging = !self.store.marked_for_judging(1)?.is_empty();
+        self.open_from_the_start()?;
         self.heads_due_for_gaps(now);
         self.mend_schedule(now)?;
         self.sending.next_due = self.store.next_due()?;
@@ -278,7 +283,7 @@ impl Node {
 
     /// When the station wants to be called again although nothing happens; `None` when only an input matters.
     pub fn wakeup(&self) -> Option<Millis> {
-        if self.judging || self.unrecorded.is_some() {
+        if self.judging || self.opening.is_some() || self.unrecorded.is_some() {
             return Some(self.last_now.max(self.resting_until));
         }
         if !self.sending.is_linked() {
@@ -384,6 +389,7 @@ impl Node {
         for input in inputs {
             self.take(input, now, work)?;
         }
+        self.open_again(now, work)?;
         self.judge_again(work)?;
         self.record_judgements(now, work)?;
         for (office, places) in std::mem::take(&mut work.owed) {
@@ -470,24 +476,49 @@ impl Node {
         Ok(event)
     }
 
-    /// Seals the body for all recipients, and for this office: what it has lost with its disk comes back to it sealed.
-    fn with_sealed_body(&mut self, event: Event) -> Result<Event, StepError> {
+    /// Seals the body for all recipients, for the archive if the office has one, and for this office itself: what it has lost with its
+    /// disk comes back to it sealed.
+    fn with_sealed_body(&mut self, mut event: Event) -> Result<Event, StepError> {
         let Some(sealing) = self.sealing.as_ref().filter(|_| event.kind.is_sealed()) else {
             return Ok(event);
         };
         let keys: Option<Vec<SealingKey>> =
             event.to.iter().map(|to| self.registry.sealing_key(&to.office)).collect();
         let Some(mut keys) = keys.filter(|keys| !keys.is_empty()) else { return Ok(event) };
+        let archive = self.archive_of(event.kind, event.to.iter().map(|to| to.office));
+        if let Some((office, Some(key))) = archive {
+            event.archive = Some(office);
+            keys.push(key);
+        }
         keys.push(sealing.key());
-        let content = Content::new(&event, self.nonces.next());
+        let content = Content::new(&event, self.nonces.next(), &keys[..event.to.len()]);
         let body = sealing.seal(content.bytes(), &keys)?;
         Ok(event.with_sealed_body(content, body))
     }
 
-    /// A recipient for whom nothing can be sealed yet.
+    /// The archive that is to read what goes to these recipients, and the key under which it does; none when it is the office itself,
+    /// or one of them.
+    fn archive_of(
+        &self,
+        kind: Kind,
+        mut to: impl Iterator<Item = OfficeId>,
+    ) -> Option<(OfficeId, Option<SealingKey>)> {
+        let archive = self.rules.archive.filter(|archive| kind == Kind::Dispatch && *archive != self.me())?;
+        match to.any(|office| office == archive) {
+            true => None,
+            false => Some((archive, self.registry.sealing_key(&archive))),
+        }
+    }
+
+    /// An office for which nothing can be sealed yet: a recipient, or the archive, which must be able to read whatever is sealed.
     fn without_sealing_key(&self, drafts: &[Draft]) -> Option<OfficeId> {
-        let sealed = drafts.iter().filter(|draft| self.sealing_required && draft.kind.is_sealed());
-        sealed.flat_map(|draft| &draft.to).find(|to| self.registry.sealing_key(to).is_none()).copied()
+        let sealed = || drafts.iter().filter(|draft| self.sealing.is_some() && draft.kind.is_sealed());
+        let required = sealed().filter(|_| self.sealing_required).flat_map(|draft| &draft.to);
+        let unknown = required.copied().find(|to| self.registry.sealing_key(to).is_none());
+        unknown.or_else(|| {
+            let archives = sealed().filter_map(|draft| self.archive_of(draft.kind, draft.to.iter().copied()));
+            archives.into_iter().find(|(_, key)| key.is_none()).map(|(archive, _)| archive)
+        })
     }
 
     fn apply(

@@ -1,18 +1,20 @@
 //! Receiving: what an event from a correspondent makes this station record, answer and ask.
 
 use schema::blob::BlobRef;
-use schema::body::{Body, Place};
-use schema::event::{Event, Proof, VerifiedEvent};
+use schema::body::{Body, KeyAnnouncement, Place};
+use schema::event::{Event, Kind, Proof, VerifiedEvent};
 use schema::exchange::{Channel, Class, Reception, Records};
 use schema::id::{OfficeId, RegionId};
 use schema::inbound::Opened;
 use schema::mutant::{self, Mutant};
-use schema::time::Millis;
+use schema::sealing::SealingKey;
+use schema::time::{Day, Millis};
 
 use super::heads::GAP_WAIT_MS;
 use super::{Node, StepError, Work};
 use crate::step::{Delivery, Effect, ImportSummary};
 use crate::store::AwaitedBlob;
+use crate::words::with_causes;
 
 /// Notes that this correspondent gets a receipt for this event at the end of the step.
 pub(super) fn owe(work: &mut Work, to: OfficeId, place: Place) {
@@ -22,8 +24,13 @@ pub(super) fn owe(work: &mut Work, to: OfficeId, place: Place) {
     }
 }
 
+/// Whether what could not be taken from this event may be taken one day: with another key, or when the directory says more.
+fn is_awaited(event: &Event) -> bool {
+    event.is_unopened() || event.kind == Kind::KeyAnnouncement
+}
+
 /// Where the event stands in its author's channel to this office.
-fn place_of(event: &VerifiedEvent, me: &OfficeId) -> Option<Place> {
+pub(super) fn place_of(event: &VerifiedEvent, me: &OfficeId) -> Option<Place> {
     let fields = event.event();
     let counter = fields.counter_for(me)?;
     Some(Place { incarnation: fields.incarnation, counter, id: event.id() })
@@ -66,6 +73,7 @@ impl Node {
                     self.receive_new(&event, &proof, now, work)?;
                     summary.new += 1;
                 }
+                Reception::Repeat if self.open_repeat(&event, &proof, now, work)? => summary.repeated += 1,
                 Reception::Repeat => {
                     if let Some(place) = place_of(&event, &self.exchange.me()) {
                         self.note_proof(&event.event().office, place, &proof, work)?;
@@ -100,16 +108,30 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
+        let (class, body) = self.taken_in(event.version(), event.event(), now);
+        self.receive_as(class, &body, event, proof, now, work)
+    }
+
+    /// Records what an event from outside is, and does what follows.
+    pub(super) fn receive_as(
+        &mut self,
+        class: Class,
+        body: &Body,
+        event: &VerifiedEvent,
+        proof: &Proof,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
         let fields = event.event();
         let from = fields.office;
-        let (class, body) = Class::of_arrival(event.version(), fields);
         let position = self.store.append(class, event, now)?;
         work.touched.insert(from);
         self.apply(class, position, event, now, work)?;
-        let told = self.exchange.went_backwards(&self.store, &from, &body)?;
+        let told = self.exchange.went_backwards(&self.store, &from, body)?;
         work.told = work.told.max(told);
-        match &body {
+        match body {
             Body::Head(heads) => {
+                work.anew.extend(self.sealed_in_vain(&from, &heads.unopened)?);
                 work.anew.extend(self.exchange.to_send_anew(
                     &self.store,
                     &from,
@@ -122,6 +144,7 @@ impl Node {
                 self.give_back(from, fields.incarnation, heads, now, work)?;
             }
             Body::Restored(restored) => {
+                work.anew.extend(self.sealed_in_vain(&from, &restored.heads.unopened)?);
                 work.anew.extend(self.exchange.to_send_anew(
                     &self.store,
                     &from,
@@ -150,16 +173,21 @@ impl Node {
         {
             self.judge_new(from, place, proof, work)?;
         }
-        // P6: what nobody here can read has not arrived.
+        // P6: what nobody here can read, or keep, has not arrived.
+        let kept = class != Class::Unreadable || !is_awaited(fields);
+        if !kept {
+            // Its sender can seal it anew, if that is of use.
+            self.head_due(from, now, GAP_WAIT_MS);
+        }
         if fields.kind.wants_receipt()
-            && !fields.is_unopened()
+            && kept
             && let Some(place) = place
             && self.await_blobs(event.version(), fields, &place, now)?
         {
             owe(work, from, place);
         }
         let beyond = self.exchange.beyond(&from, fields.incarnation);
-        let contradicted = self.exchange.contradicted(&self.store, &from, &body)?;
+        let contradicted = self.exchange.contradicted(&self.store, &from, body)?;
         for place in beyond.into_iter().chain(contradicted) {
             self.tell_what_is_held(from, place, now, work)?;
         }
@@ -168,6 +196,32 @@ impl Node {
             self.head_due(from, now.plus(GAP_WAIT_MS), GAP_WAIT_MS);
         }
         Ok(())
+    }
+
+    /// What an event from outside is to this station, and what it says. Keys that are handed over lie safely in their file before anybody
+    /// is told that they have come; what is not taken is kept as what it is, and told.
+    pub(super) fn taken_in(&self, version: u8, event: &Event, now: Millis) -> (Class, Body) {
+        let (class, body) = Class::of_arrival(version, event);
+        let Body::KeyAnnouncement(said) = &body else { return (class, body) };
+        match self.take_keys_over(event.office, said, now) {
+            Ok(()) => (class, body),
+            Err(reason) => {
+                tracing::warn!(from = %event.office, reason, "the keys that an office hands over are not taken");
+                (Class::Unreadable, Body::Unsupported)
+            }
+        }
+    }
+
+    /// Only the registrar's word makes this office the successor of another one: a stranger puts no keys into its file.
+    fn take_keys_over(&self, from: OfficeId, said: &KeyAnnouncement, now: Millis) -> Result<(), String> {
+        let (me, today) = (self.exchange.me(), Day::in_vietnam(now));
+        if !self.registry.directory().has_succeeded(&me, &from, today.0) {
+            return Err("the directory does not say that this office has taken over from it".to_owned());
+        }
+        let (Some(sealing), Some(keyring)) = (&self.sealing, &said.keyring) else {
+            return Err("there are no keys in it, or none are kept here".to_owned());
+        };
+        sealing.take_over(from, SealingKey(said.key), keyring).map_err(|error| with_causes(&error))
     }
 
     /// Tells the author of a contradicting event what is held at its place.

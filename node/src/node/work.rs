@@ -22,6 +22,7 @@ impl Node {
     ) -> Result<Answer, StepError> {
         match command {
             Command::Dispatch { dispatch, .. } => self.dispatch(command, dispatch, now, work),
+            Command::HandOver { .. } => self.hand_over(command, now, work),
             Command::Work { work: asked, .. } => self.work(command, asked, now, work),
         }
     }
@@ -56,7 +57,7 @@ impl Node {
                 let manifest = self.store.drafted(document)?.and_then(|row| row.manifest);
                 manifest.as_ref().map(named).unwrap_or_default()
             }
-            Command::Work { .. } => Vec::new(),
+            Command::HandOver { .. } | Command::Work { .. } => Vec::new(),
         };
         let mut enclosures = Enclosures::new();
         for file in files.into_iter().take(BLOBS_MAX) {
@@ -103,6 +104,18 @@ impl Node {
             done.code = done.code.or_else(|| code_of(event.version(), event.event()));
         }
         Ok(Answer::Done(done))
+    }
+
+    /// Sends the office's sealing keys to its successor, for which they were sealed already.
+    fn hand_over(&mut self, command: &Command, now: Millis, work: &mut Work) -> Result<Answer, StepError> {
+        let drafts = match self.decide(command, now)? {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        };
+        for draft in &drafts {
+            self.record(draft, now, work)?;
+        }
+        Ok(Answer::Done(Done { recipients: 1, ..Done::default() }))
     }
 
     /// Number and symbol that an earlier entry of the journal has given.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use schema::id::OfficeId;
 use schema::sealing::SealingKey;
 
 use super::{SealError, Sealing, SealingKeys, SealingKeysError};
@@ -33,15 +34,23 @@ impl KeptKeys {
     /// When the file cannot be read or written, or is full: the keys are then as they were.
     pub fn renew(&self) -> Result<(), SealingKeysError> {
         let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keep(self.earlier()?.renewed()?)
+    }
+
+    /// What is in the file by now, and what is in use.
+    fn earlier(&self) -> Result<SealingKeys, SealingKeysError> {
         let held = self.held();
-        let earlier = match self.path.try_exists().unwrap_or(true) {
-            true => held.joined_with(&SealingKeys::open(&self.path)?)?,
+        match self.path.try_exists().unwrap_or(true) {
+            true => held.joined_with(&SealingKeys::open(&self.path)?),
             // Whoever has removed it has not removed what others have sealed.
-            false => (*held).clone(),
-        };
-        let renewed = earlier.renewed()?;
-        renewed.write(&self.path)?;
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+            false => Ok((*held).clone()),
+        }
+    }
+
+    /// Puts these keys into the file and uses them.
+    fn keep(&self, keys: SealingKeys) -> Result<(), SealingKeysError> {
+        keys.write(&self.path)?;
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
 
@@ -60,8 +69,18 @@ impl Sealing for KeptKeys {
         self.held().seal(content, keys)
     }
 
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        self.held().open(sealed)
+    fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError> {
+        self.held().open(sealed, readers)
+    }
+
+    fn take_over(&self, from: OfficeId, newest: SealingKey, keyring: &[u8]) -> Result<(), SealingKeysError> {
+        let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = self.earlier()?;
+        let taken = earlier.with_those_of(from, newest, keyring)?;
+        match taken.count() == self.held().count() {
+            true => Ok(()),
+            false => self.keep(taken),
+        }
     }
 }
 
@@ -97,12 +116,12 @@ mod tests {
         let again = KeptKeys::open_or_make(&path).expect("read");
         assert_eq!(again.key(), kept.key(), "the newest is another one after a new start");
         for keys in [&kept, &again] {
-            assert!(sealed.iter().all(|sealed| keys.open(sealed).is_ok_and(|content| content == b"V/v")));
+            assert!(sealed.iter().all(|sealed| keys.open(sealed, 1).is_ok_and(|content| content == b"V/v")));
         }
         let newest = kept.seal(b"V/v", &[kept.key()]).expect("sealed");
         fs::write(&path, &lines[3]).expect("written");
         let before = SealingKeys::open(&path).expect("read");
-        assert!(before.open(&newest).is_err(), "it is sealed under an earlier key");
+        assert!(before.open(&newest, 1).is_err(), "it is sealed under an earlier key");
     }
 
     /// The old file or the new one, never less: what a crash leaves behind beside it does no harm.
@@ -155,7 +174,7 @@ mod tests {
         let sealed = added.seal(b"V/v", &[added.key()]).expect("sealed");
         kept.held().joined_with(&added).expect("room").write(&path).expect("written");
         kept.renew().expect("room");
-        assert_eq!(kept.open(&sealed).expect("opened"), b"V/v");
+        assert_eq!(kept.open(&sealed, 1).expect("opened"), b"V/v");
         assert_eq!(SealingKeys::open(&path).expect("read").count(), 3);
         // Without a file the keys in use are written again.
         fs::remove_file(&path).expect("removed");

@@ -5,14 +5,16 @@
 //! beside the store, which holds the contents in the clear, a passphrase would protect little, and a lost passphrase would lose what
 //! others have sent meanwhile. Where they leave the machine, in a backup or with a bundle, they are sealed for the signing key, by a key
 //! that follows from it by HKDF (RFC 5869); the signing key itself never does anything but sign. Earlier keys stay in the file for what
-//! was sealed under them.
+//! was sealed under them, and so do those that an office hands over whose tasks this one has taken over.
 
 mod file;
 mod kept;
+mod keys;
+mod readers;
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use age::secrecy::ExposeSecret;
@@ -26,7 +28,7 @@ use schema::event::{Event, EventError, Kind, Urgency, VerifiedEvent, seal};
 use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::inbound::Opened;
 use schema::registry::{Item, ItemFormatError, ItemKind};
-use schema::sealing::{CONTENT_BYTES_MAX, SealingKey};
+use schema::sealing::SealingKey;
 use schema::time::Millis;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -34,11 +36,13 @@ use zeroize::Zeroizing;
 pub(crate) use self::file::hash_of;
 pub use self::file::{PIECE_BYTES, SealFileError, holds_file, open_file, seal_file};
 pub use self::kept::KeptKeys;
-use crate::keyring::{self, KeyringError};
+pub use self::keys::SealingKeys;
+use self::readers::Counted;
+use crate::keyring::KeyringError;
 
-/// Most keys in a file: one a year, and what was replaced early.
+/// Most keys of the office itself in a file: one a year, and what was replaced early. As many may have been handed over by others.
 const KEYS_MAX: usize = 128;
-/// Largest file of keys, in bytes; a key has 75.
+/// Largest file of keys, in bytes; a key has 75, and the line that says whose it was 45.
 pub const SEALING_KEYS_BYTES_MAX: u64 = 32 * 1024;
 /// Days after which a sealing key is to be renewed: once a year, and some weeks to get to it. The longer it is in use, the more whoever
 /// steals it reads.
@@ -57,11 +61,22 @@ pub trait Sealing: Send + Sync {
     /// When there is no key, or one that is none.
     fn seal(&self, content: &[u8], keys: &[SealingKey]) -> Result<Vec<u8>, SealError>;
 
-    /// Decrypts what was sealed for this office, of at most [`CONTENT_BYTES_MAX`] bytes.
+    /// Decrypts what was sealed for this office and has this many readers, of at most
+    /// [`CONTENT_BYTES_MAX`](schema::sealing::CONTENT_BYTES_MAX) bytes.
     ///
     /// # Errors
-    /// When no key of this office opens it, or it was changed.
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError>;
+    /// When no key of this office opens it, it was changed, or others can read it than are named.
+    fn open(&self, sealed: &[u8], readers: usize) -> Result<Vec<u8>, SealError>;
+
+    /// Keeps the keys that the office `from` hands over, of which `newest` is the newest: safely, when this returns. Taking the same once
+    /// more changes nothing.
+    ///
+    /// # Errors
+    /// When no key of this office opens what it sends, it is something else, or they cannot be kept.
+    fn take_over(&self, from: OfficeId, newest: SealingKey, keyring: &[u8]) -> Result<(), SealingKeysError> {
+        let _ = (from, newest, keyring);
+        Err(SealError::Decrypt("keys are not kept here".to_owned()).into())
+    }
 }
 
 /// Why something is not sealed or opened.
@@ -76,6 +91,16 @@ pub enum SealError {
     /// Decryption fails.
     #[error("it cannot be decrypted: {0}")]
     Decrypt(String),
+    /// It is sealed for another number of readers than are named.
+    #[error(
+        "it is sealed for {found} readers, and {named} are named: somebody would read it unseen, or nobody could"
+    )]
+    Readers {
+        /// How many it is sealed for.
+        found: usize,
+        /// How many are named.
+        named: usize,
+    },
 }
 
 /// Why the keys of an office cannot be used.
@@ -88,7 +113,9 @@ pub enum SealingKeysError {
     #[error("the sealing keys cannot be carried")]
     Carried(#[from] SealError),
     /// There is no room for another one.
-    #[error("the file of sealing keys holds {KEYS_MAX} keys and takes no further one")]
+    #[error(
+        "the file of sealing keys holds {KEYS_MAX} keys of the office, or handed over, and takes no further one"
+    )]
     Full,
     /// It holds something else.
     #[error("the sealing keys `{}` cannot be read: {found}", path.display())]
@@ -98,162 +125,6 @@ pub enum SealingKeysError {
         /// What was found.
         found: String,
     },
-}
-
-/// The sealing keys of an office: the newest one is announced, the others open what came before.
-#[derive(Clone)]
-pub struct SealingKeys {
-    /// Newest first.
-    identities: Vec<Identity>,
-    key: SealingKey,
-}
-
-/// The newest public half only.
-impl fmt::Debug for SealingKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} sealing keys, the newest {}", self.identities.len(), self.recipient())
-    }
-}
-
-impl SealingKeys {
-    /// A new key.
-    ///
-    /// # Errors
-    /// Never for a key that age made.
-    pub fn generate() -> Result<Self, SealError> {
-        Self::of(vec![Identity::generate()])
-    }
-
-    fn of(identities: Vec<Identity>) -> Result<Self, SealError> {
-        let newest = identities.first().ok_or(SealError::Key)?;
-        let key = public(&newest.to_public())?;
-        Ok(Self { identities, key })
-    }
-
-    /// Reads the keys in a file, or makes them when there is none.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written, others can read it, or it holds something else.
-    pub fn open_or_make(path: &Path) -> Result<Self, SealingKeysError> {
-        if path.try_exists().unwrap_or(true) {
-            return Self::open(path);
-        }
-        let keys = Self::generate()?;
-        keys.write(path)?;
-        Ok(keys)
-    }
-
-    /// Reads the keys in a file.
-    ///
-    /// # Errors
-    /// When it cannot be read, others can read it, or it holds something else.
-    pub fn open(path: &Path) -> Result<Self, SealingKeysError> {
-        let text = keyring::read_private_of(path, SEALING_KEYS_BYTES_MAX)?;
-        Self::parse(&text, path)
-    }
-
-    /// These keys, and a new one before them.
-    ///
-    /// # Errors
-    /// When they are as many as a file may hold.
-    pub fn renewed(&self) -> Result<Self, SealingKeysError> {
-        Self::generate()?.joined_with(self)
-    }
-
-    /// These keys, and after them those of the others that are not among them.
-    ///
-    /// # Errors
-    /// When they are more than a file may hold.
-    pub fn joined_with(&self, others: &Self) -> Result<Self, SealingKeysError> {
-        let mut identities = self.identities.clone();
-        identities.extend(others.identities.iter().filter(|other| !self.holds(other)).cloned());
-        match identities.len() > KEYS_MAX {
-            true => Err(SealingKeysError::Full),
-            false => Ok(Self { identities, key: self.key }),
-        }
-    }
-
-    /// Whether all of these keys are among them.
-    pub fn hold_all_of(&self, others: &Self) -> bool {
-        others.identities.iter().all(|other| self.holds(other))
-    }
-
-    fn holds(&self, other: &Identity) -> bool {
-        let public = other.to_public();
-        self.identities.iter().any(|identity| identity.to_public() == public)
-    }
-
-    /// How many they are.
-    pub fn count(&self) -> usize {
-        self.identities.len()
-    }
-
-    /// Puts the keys into a file, in place of an earlier one.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), SealingKeysError> {
-        Ok(keyring::replace_private(path, self.text().as_bytes())?)
-    }
-
-    /// The keys as they are carried away from their station: sealed for its signing key.
-    ///
-    /// # Errors
-    /// Never for keys that age made.
-    pub fn sealed_for(&self, key: &SigningKey) -> Result<Vec<u8>, SealError> {
-        encrypted(self.text().as_bytes(), &[opener(key).to_public()])
-    }
-
-    /// Keys that were carried here in the file at `path`, opened with the signing key.
-    ///
-    /// # Errors
-    /// When that key does not open them, or they are none.
-    pub fn unsealed(sealed: &[u8], key: &SigningKey, path: &Path) -> Result<Self, SealingKeysError> {
-        let text = Zeroizing::new(decrypted(sealed, &[opener(key)], SEALING_KEYS_BYTES_MAX)?);
-        Self::parse(&text, path)
-    }
-
-    fn parse(text: &[u8], path: &Path) -> Result<Self, SealingKeysError> {
-        let format = |found: String| SealingKeysError::Format { path: path.to_owned(), found };
-        let text = std::str::from_utf8(text).map_err(|error| format(error.to_string()))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let identities: Result<Vec<Identity>, _> = lines.take(KEYS_MAX + 1).map(Identity::from_str).collect();
-        let identities = identities.map_err(|found| format(found.to_owned()))?;
-        if identities.len() > KEYS_MAX {
-            return Err(format(format!("more than {KEYS_MAX} keys")));
-        }
-        Self::of(identities).map_err(|error| format(error.to_string()))
-    }
-
-    /// The keys as the `age` command line reads them, newest first.
-    fn text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::new());
-        for identity in &self.identities {
-            text.push_str(identity.to_string().expose_secret());
-            text.push('\n');
-        }
-        text
-    }
-
-    /// The public half of the newest key, as `age` writes it.
-    pub fn recipient(&self) -> String {
-        self.identities.first().map(|newest| newest.to_public().to_string()).unwrap_or_default()
-    }
-}
-
-impl Sealing for SealingKeys {
-    fn key(&self) -> SealingKey {
-        self.key
-    }
-
-    fn seal(&self, content: &[u8], keys: &[SealingKey]) -> Result<Vec<u8>, SealError> {
-        let recipients: Vec<Recipient> = keys.iter().map(recipient).collect::<Result<_, _>>()?;
-        encrypted(content, &recipients)
-    }
-
-    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        decrypted(sealed, &self.identities, CONTENT_BYTES_MAX as u64)
-    }
 }
 
 /// The first event of an office's chain: the key under which others seal for it, signed when it is enrolled, so that they can
@@ -267,7 +138,7 @@ pub fn founding_announcement(
     sealing: SealingKey,
     now: Millis,
 ) -> Result<Item, FoundingError> {
-    let announcement = KeyAnnouncement { purpose: KeyPurpose::Sealing, key: sealing.0 };
+    let announcement = KeyAnnouncement::of(KeyPurpose::Sealing, sealing.0);
     let event = Event {
         office,
         incarnation: Incarnation::FIRST,
@@ -281,6 +152,7 @@ pub fn founding_announcement(
         blobs: Vec::new(),
         body: Body::KeyAnnouncement(announcement).encode().unwrap_or_default(),
         sealed: None,
+        archive: None,
         content: None,
     };
     Ok(Item::new(ItemKind::Announcement, seal(event, key)?.bytes())?)
@@ -308,7 +180,8 @@ pub(crate) fn open_content(sealing: &dyn Sealing, event: &mut VerifiedEvent) {
     if !event.event().is_unopened() {
         return;
     }
-    let content = sealing.open(&event.event().body).map_err(|error| error.to_string());
+    let content =
+        sealing.open(&event.event().body, event.event().readers()).map_err(|error| error.to_string());
     let taken = content.and_then(|content| event.open(content).map_err(|error| error.to_string()));
     if let Err(error) = taken {
         tracing::warn!(?event, error, "the content of an event was not opened");
@@ -327,11 +200,20 @@ fn encrypted(content: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>, SealEr
 }
 
 /// All of it or nothing: age gives bytes out before it has seen that the end is there.
-fn decrypted(sealed: &[u8], identities: &[Identity], bytes_max: u64) -> Result<Vec<u8>, SealError> {
+fn decrypted(
+    sealed: &[u8],
+    identities: Vec<&Identity>,
+    readers: usize,
+    bytes_max: u64,
+) -> Result<Vec<u8>, SealError> {
     let failed = |error: &dyn fmt::Display| SealError::Decrypt(error.to_string());
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| failed(&error))?;
-    let identities = identities.iter().map(|identity| identity as &dyn age::Identity);
-    let reader = decryptor.decrypt(identities).map_err(|error| failed(&error))?;
+    let counted = Counted::new(identities, readers);
+    let opened = decryptor.decrypt(std::iter::once(&counted as &dyn age::Identity));
+    let reader = opened.map_err(|error| match counted.found.get() {
+        Some(found) => SealError::Readers { found, named: readers },
+        None => failed(&error),
+    })?;
     let mut content = Vec::new();
     let read = reader.take(bytes_max + 1).read_to_end(&mut content).map_err(|error| failed(&error))?;
     match read as u64 > bytes_max {
@@ -382,6 +264,9 @@ fn opener(key: &SigningKey) -> Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use age::Identity as _;
+    use age_core::format::Stanza;
+    use schema::sealing::CONTENT_BYTES_MAX;
     use std::process::Command;
 
     fn signing(n: u8) -> SigningKey {
@@ -394,9 +279,34 @@ mod tests {
         let sealed = sender.seal(b"V/v canh bao", &[recipient.key(), sender.key()]).expect("sealed");
         assert!(!sealed.windows(4).any(|four| four == b"canh"));
         for keys in [&sender, &recipient] {
-            assert_eq!(keys.open(&sealed).expect("its own"), b"V/v canh bao");
+            assert_eq!(keys.open(&sealed, 2).expect("its own"), b"V/v canh bao");
         }
-        assert!(matches!(other.open(&sealed), Err(SealError::Decrypt(_))));
+        assert!(matches!(other.open(&sealed, 2), Err(SealError::Decrypt(_))));
+    }
+
+    /// Nobody reads what does not name him: one stanza too many, also one that age does not know, closes the file to everybody; so does
+    /// one too few, because somebody who is named could not read.
+    #[test]
+    fn content_with_a_reader_who_is_not_named_is_not_opened() {
+        let [sender, recipient, hidden] = [(); 3].map(|()| SealingKeys::generate().expect("a key"));
+        let keys = [recipient.key(), sender.key(), hidden.key()];
+        let sealed = sender.seal(b"V/v canh bao", &keys).expect("sealed");
+        for keys in [&sender, &recipient, &hidden] {
+            let refused = keys.open(&sealed, 2).expect_err("a third one reads it");
+            assert!(matches!(refused, SealError::Readers { found: 3, named: 2 }), "{refused}");
+        }
+        assert!(recipient.open(&sealed, 3).is_ok());
+        let sealed = sender.seal(b"V/v canh bao", &keys[..2]).expect("sealed");
+        let refused = recipient.open(&sealed, 3).expect_err("the third one cannot read it");
+        assert!(matches!(refused, SealError::Readers { found: 2, named: 3 }), "{refused}");
+        let added = |tag: &str| {
+            let stanza = Stanza { tag: tag.to_owned(), args: Vec::new(), body: vec![7; 48] };
+            Counted::new(recipient.identities(), 0).unwrap_stanzas(&[stanza])
+        };
+        for tag in ["scrypt", "p256tag", "X25519"] {
+            assert!(matches!(added(tag), Some(Err(age::DecryptError::InvalidHeader))), "{tag}");
+        }
+        assert!(added("q-grease").is_none(), "what age puts in for nobody");
     }
 
     /// Flip, cut, lengthen: nothing comes out, not even the part before.
@@ -408,12 +318,12 @@ mod tests {
         for at in (0..sealed.len()).step_by(7).chain([sealed.len() - 1]) {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(keys.open(&changed).is_err(), "byte {at} of {}", sealed.len());
-            assert!(keys.open(&sealed[..at]).is_err(), "cut at {at}");
+            assert!(keys.open(&changed, 1).is_err(), "byte {at} of {}", sealed.len());
+            assert!(keys.open(&sealed[..at], 1).is_err(), "cut at {at}");
         }
-        assert!(keys.open(&[&sealed[..], b"x"].concat()).is_err());
+        assert!(keys.open(&[&sealed[..], b"x"].concat(), 1).is_err());
         let large = keys.seal(&vec![0; CONTENT_BYTES_MAX + 1], &[keys.key()]).expect("sealed");
-        assert!(keys.open(&large).is_err(), "larger than any content");
+        assert!(keys.open(&large, 1).is_err(), "larger than any content");
     }
 
     #[test]
@@ -460,6 +370,6 @@ mod tests {
         std::fs::write(path("clear"), "trả lời").expect("written");
         let sealed = Command::new("age").args(["-r", &keys.recipient(), &path("clear")]).output();
         let sealed = sealed.expect("age is installed").stdout;
-        assert_eq!(keys.open(&sealed).expect("sealed by age"), "trả lời".as_bytes());
+        assert_eq!(keys.open(&sealed, 1).expect("sealed by age"), "trả lời".as_bytes());
     }
 }

@@ -45,6 +45,15 @@ impl Store {
         };
         for blob in &event.blobs {
             let no = self.blob_number(blob)?;
+            if class == Class::Opened {
+                // The entry that could not be read knows its document now: otherwise it would keep the attachment for ever.
+                let sql =
+                    "UPDATE named SET document = ?3 WHERE blob = ?1 AND issuer = ?2 AND document IS NULL";
+                self.db
+                    .prepare_cached(sql)
+                    .and_then(|mut s| s.execute(params![no, event.office.as_bytes(), document]))
+                    .attempted("note which attachments a document has")?;
+            }
             self.db
                 .prepare_cached("INSERT INTO named VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
                 .and_then(|mut s| {

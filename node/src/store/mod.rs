@@ -38,11 +38,11 @@ pub use kept::KeptFor;
 pub use outbox::{DueRow, OpenDispatch};
 pub use reader::{
     AlarmView, AmendsView, AskedView, AttachmentState, AttachmentView, BookView, DifferenceView,
-    DocumentView, DraftView, DueView, DueViews, ErasableView, ErasedView, ExportError, IncomingView,
-    JudgementView, LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView, QuarantineView,
-    RETENTION_YEARS_MAX, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote, SlipPartView,
-    SlipView, StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView, WaitingViews,
-    WhyView,
+    DocumentView, DraftView, DueView, DueViews, ErasableView, ErasedView, ExportError, HandedOver,
+    IncomingView, JudgementView, LineView, NamedDocument, OutgoingView, PAGE_ROWS_MAX, Page, ProgressView,
+    QuarantineView, RETENTION_YEARS_MAX, Reader, RecipientView, RegisterRow, Said, SentStamp, SlipNote,
+    SlipPartView, SlipView, StatusView, Step, StepKind, Task, WaitingCursor, WaitingPages, WaitingView,
+    WaitingViews, WhyView,
 };
 pub use records::ReplayedState;
 pub use search::{
@@ -368,6 +368,7 @@ impl Store {
             Class::Evidence => 2,
             Class::Regained => 3,
             Class::Unreadable => 4,
+            Class::Opened => 5,
         };
         let fields = event.event();
         self.db

@@ -23,7 +23,7 @@ const SENT_COLUMNS: &str = "sent.incarnation, sent.counter, sent.id, sent.positi
                             sent.code_key";
 const HELD_COLUMNS: &str = "held.incarnation, held.counter, held.id, held.position, held.kind, held.document, \
                             held.receipt, held.receipt_incarnation, held.ordinal, held.in_order, held.judged, \
-                            held.outcome, held.judged_open, held.code_key, held.forgone";
+                            held.outcome, held.judged_open, held.code_key, held.forgone, held.unreadable";
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
@@ -79,6 +79,7 @@ fn held_row(from: OfficeId, row: &Row<'_>) -> rusqlite::Result<HeldRow> {
         judged: judged(row, 10)?,
         code_key: row.get::<_, Option<i64>>(13)?.map(i64::unsigned_abs),
         forgone: row.get(14)?,
+        unreadable: row.get(15)?,
     })
 }
 
@@ -102,6 +103,7 @@ pub(super) fn class(number: i64) -> Class {
         1 => Class::Received,
         3 => Class::Regained,
         4 => Class::Unreadable,
+        5 => Class::Opened,
         _ => Class::Evidence,
     }
 }
@@ -158,7 +160,7 @@ impl Records for Store {
         let Some(no) = self.known_number(from)? else {
             return Ok(Vec::new());
         };
-        // Whatever wants a receipt and has none waits for an attachment: there is no other reason.
+        // Whatever could be read, wants a receipt and has none waits for an attachment: there is no other reason.
         let sql = "SELECT held.incarnation, held.counter, held.id
                    FROM (SELECT DISTINCT peer, incarnation, counter FROM awaited WHERE peer = ?1 LIMIT ?2)
                    JOIN held USING (peer, incarnation, counter) ORDER BY 1, 2";
@@ -168,9 +170,21 @@ impl Records for Store {
             .attempted("look up what waits for attachments")
     }
 
+    fn unopened(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, StoreError> {
+        let Some(no) = self.known_number(from)? else {
+            return Ok(Vec::new());
+        };
+        let sql = "SELECT incarnation, counter, id FROM held
+                   WHERE unreadable = 1 AND receipt IS NULL AND peer = ?1 ORDER BY 1, 2 LIMIT ?2";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_map(params![no, limit as i64], place)?.collect())
+            .attempted("look up what could not be read")
+    }
+
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, StoreError> {
         self.db
-            .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class IN (1, 4)")
+            .prepare_cached("SELECT incarnation FROM journal WHERE position = ?1 AND class IN (1, 4, 5)")
             .and_then(|mut s| s.query_row([position.0 as i64], |row| incarnation(row, 0)).optional())
             .attempted("look up whose receipt it was")
     }
@@ -552,8 +566,10 @@ impl Store {
         let no = self.number_of(&row.from)?;
         self.db
             .prepare_cached(
-                "INSERT INTO held (peer, incarnation, counter, id, position, kind, document, in_order, code_key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO held (peer, incarnation, counter, id, position, kind, document, in_order, code_key, unreadable)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT DO UPDATE SET position = ?5, document = ?7, in_order = ?8, code_key = ?9, unreadable = ?10
+                 WHERE unreadable = 1 AND id = ?4",
             )
             .and_then(|mut s| {
                 s.execute(params![
@@ -566,6 +582,7 @@ impl Store {
                     row.document.map(|id| *id.as_bytes()),
                     row.in_order,
                     row.code_key.map(|key| key as i64),
+                    row.unreadable,
                 ])
             })
             .attempted("put an event into the inbox")?;
@@ -607,6 +624,22 @@ impl Store {
         Ok(digest.finish())
     }
 
+    /// The journal entries of events that could not be read and have no receipt, in order: the first `limit` behind this one.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn unreadable_after(&self, after: Position, limit: usize) -> Result<Vec<Position>, StoreError> {
+        let sql = "SELECT position FROM held INDEXED BY held_unreadable
+                   WHERE unreadable = 1 AND receipt IS NULL AND position > ?1 ORDER BY position LIMIT ?2";
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                let rows = s.query_map(params![after.0 as i64, limit as i64], |row| row.get::<_, i64>(0))?;
+                rows.map(|row| row.map(|position| Position(position.unsigned_abs()))).collect()
+            })
+            .attempted("list what could not be read")
+    }
+
     /// Every sent row, by recipient, incarnation and counter.
     ///
     /// # Errors
@@ -632,7 +665,7 @@ impl Store {
              ORDER BY peer.office, held.incarnation, held.counter"
         );
         each_row(&self.db, &sql, |row| {
-            each(held_row(OfficeId::new(row.get(15)?), row)?);
+            each(held_row(OfficeId::new(row.get(16)?), row)?);
             Ok(())
         })
     }

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use node::config::Bundle;
 use node::keyring::{Login, write_signing_key};
 use node::sealing::{Sealing, SealingKeys, founding_announcement};
+use schema::directory::Successor;
 use schema::registry::{Item, encode_items};
 use serde_json::Value;
 
 use crate::station::certified::{BEGAN, ENDS, Registrar};
-use crate::station::{RECIPIENT, SENDER, directory, key, keys, office_id};
+use crate::station::{OTHER, RECIPIENT, SENDER, directory_with, key, office_id};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tram-node");
 
@@ -35,9 +36,12 @@ pub const LETTER: &[&str] = &[
     "Chủ tịch",
 ];
 
+/// Who is certified.
+const OFFICES: [u8; 3] = [SENDER, RECIPIENT, OTHER];
+
 /// The sealing keys of the offices of these tests, and what announces them.
 static SEALING: LazyLock<BTreeMap<u8, (Vec<u8>, Item)>> = LazyLock::new(|| {
-    let made = [SENDER, RECIPIENT].map(|n| {
+    let made = OFFICES.map(|n| {
         let keys = SealingKeys::generate().expect("made");
         let announcement =
             founding_announcement(&key(n), office_id(n), keys.key(), BEGAN).expect("announced");
@@ -58,7 +62,11 @@ impl Office {
         let bundle = folder.path().join("bundle");
         fs::create_dir(&bundle).expect("made");
         let registrar = Registrar::new();
-        let mut items = registrar.items(&directory("nats://127.0.0.1:1"), &keys());
+        // The second office takes over from the first.
+        let (old, new) = (office_id(SENDER), office_id(RECIPIENT));
+        let successor = Successor { old, new, date: jiff::civil::date(2025, 7, 1) };
+        let keys = OFFICES.map(|n| (office_id(n), key(n).verifying_key().to_bytes()));
+        let mut items = registrar.items(&directory_with("nats://127.0.0.1:1", &[successor]), &keys);
         items.extend(SEALING.values().map(|(_, announcement)| announcement.clone()));
         let (sealing_keys, announcement) = &SEALING[&n];
         fs::write(bundle.join(Bundle::SEALING), sealing_keys).expect("written");

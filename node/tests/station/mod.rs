@@ -21,7 +21,9 @@ use node::runtime::{Core, Keeper, Links, now, start_core};
 use node::sealing::KeptKeys;
 use node::signing::Desk;
 use node::store::{Search, Store};
-use schema::directory::{Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Validity};
+use schema::directory::{
+    Code, CodeSystem, Directory, DirectoryBuilder, Name, Office, Region, Successor, Validity,
+};
 use schema::handling::Calendar;
 use schema::id::{OfficeId, hex};
 use schema::registry::Registry;
@@ -48,7 +50,15 @@ pub fn key(n: u8) -> SigningKey {
 }
 
 pub fn directory(url: &str) -> Arc<Directory> {
+    directory_with(url, &[])
+}
+
+/// A later one, with these successions.
+pub fn directory_with(url: &str, successors: &[Successor]) -> Arc<Directory> {
     let mut builder = DirectoryBuilder::new();
+    for successor in successors {
+        builder.successor(*successor);
+    }
     let (id, url) = ("p01".parse().expect("a region"), url.to_owned());
     let stamp_key = Some(stamp_key().verifying_key().to_bytes());
     builder.region(Region { id, name: "Khu vực một".to_owned(), url, login: None, stamp_key });
@@ -64,7 +74,8 @@ pub fn directory(url: &str) -> Arc<Directory> {
         }
         builder.office(office);
     }
-    Arc::new(builder.build(1, Millis(0)).expect("a sound directory"))
+    let version = 1 + successors.len() as u64;
+    Arc::new(builder.build(version, Millis(0)).expect("a sound directory"))
 }
 
 /// The key with which the relay of these tests stamps.

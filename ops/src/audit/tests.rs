@@ -148,6 +148,7 @@ fn body_that_breaks_the_rules_and_was_applied_is_found() {
             blobs: Vec::new(),
             body: vec![0xa0],
             sealed: None,
+            archive: None,
             content: None,
         };
         let event = seal(event, &SigningKey::from_bytes(&[2; 32])).expect("an event");

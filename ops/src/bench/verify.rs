@@ -69,6 +69,7 @@ impl Senders {
                 blobs: Vec::new(),
                 body: Body::Dispatch(dispatch).encode().unwrap_or_default(),
                 sealed: None,
+                archive: None,
                 content: None,
             };
             let event = seal(event, &key)?;

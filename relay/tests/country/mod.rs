@@ -93,6 +93,7 @@ pub(crate) fn event_with(from: u8, seq: u64, to: &[u8], body: &[u8], blobs: Vec<
         blobs,
         body: body.to_vec(),
         sealed: None,
+        archive: None,
         content: None,
     };
     seal(event, &signing_key(from)).expect("a sound event")

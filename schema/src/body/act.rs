@@ -235,6 +235,14 @@ pub enum Deed {
         #[n(2)]
         erasure: Erasure,
     },
+    /// Somebody had the office's sealing keys go to the office that takes over its tasks. Stands right behind the event that takes them
+    /// there.
+    #[n(17)]
+    KeysHandedOver {
+        /// The successor.
+        #[n(0)]
+        to: OfficeId,
+    },
 }
 
 /// A part of the slip for handling an incoming document (*phiếu giải quyết văn bản đến*; Decree 30/2020 appendix IV): whose
@@ -400,7 +408,7 @@ impl Act {
                     Recipients::Listed(_) | Recipients::All => Ok(()),
                 }
             }
-            Deed::Approved { .. } | Deed::Sealed { .. } => Ok(()),
+            Deed::Approved { .. } | Deed::Sealed { .. } | Deed::KeysHandedOver { .. } => Ok(()),
             Deed::PaperIssued { issue, paper, .. } if issue.line.as_ref().is_some_and(Entry::is_bounded) => {
                 require_code(&issue.code)?;
                 if paper.copies == 0 {

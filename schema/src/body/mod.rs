@@ -19,8 +19,8 @@ pub use dispatch::{Dispatch, Issue, SIGNATURES_MAX};
 pub use status::{DocumentFact, ErasedContent, SentPlace, Status, Transport, TransportCode};
 pub use trust::{
     CHANGED_ITEMS_MAX, CONTESTED_KEYS_MAX, CONTRADICTING_LISTS_MAX, ChangedItem, ContestedKey,
-    ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KeyAnnouncement, KeyPurpose, LAYERS_MAX,
-    Layer, LegalValue, ListHash, RegistryChange, Verdicts,
+    ContradictingList, FindingCode, JUDGEMENTS_MAX, Judgement, KEYRING_BYTES_MAX, KeyAnnouncement,
+    KeyPurpose, LAYERS_MAX, Layer, LegalValue, ListHash, RegistryChange, Verdicts,
 };
 
 use crate::cose::{encodes_to, infallible};
@@ -60,7 +60,7 @@ pub enum BodyError {
         kind: Kind,
     },
     /// It is sealed, and could not be opened here.
-    #[error("the {kind:?} is sealed, and no key here opens it")]
+    #[error("the {kind:?} is sealed, and no key here opens it, or others can read it than it names")]
     Sealed {
         /// What it is.
         kind: Kind,
@@ -114,6 +114,10 @@ pub struct Heads {
     /// restored events only; when there are too many, others with each head.
     #[n(5)]
     pub strays: Vec<Place>,
+    /// Events the author holds and cannot read: no key of it opens them. Whatever of them was sealed under another key than the author's
+    /// newest one is said again. In heads and restored events only; when there are too many, others with each head.
+    #[n(6)]
+    pub unopened: Vec<Place>,
     /// Events of the author's own earlier incarnations that it has lost and the recipient holds: to be given back. In
     /// heads only.
     #[n(4)]
@@ -122,7 +126,7 @@ pub struct Heads {
 
 impl Heads {
     fn fits(&self) -> bool {
-        let places = [&self.held, &self.incomplete, &self.strays];
+        let places = [&self.held, &self.incomplete, &self.strays, &self.unopened];
         places.iter().all(|places| places.len() <= HELD_MAX) && self.asks.len() <= ASKS_MAX
     }
 }
@@ -392,11 +396,7 @@ impl Body {
                     return rule("no recipients, at most 512 items and 64 keys");
                 }
             }
-            Self::KeyAnnouncement(_) => {
-                if !event.to.is_empty() {
-                    return rule("no recipients: it travels with the registry");
-                }
-            }
+            Self::KeyAnnouncement(said) => said.check(event)?,
             Self::Verdict(verdicts) => {
                 if !verdicts.is_bounded() || event.to.len() > 1 {
                     return rule("at most one recipient, 1 to 32 judgements within their limits");

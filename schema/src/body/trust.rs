@@ -1,17 +1,21 @@
 //! Bodies about trust: what came into the registry, which key follows, what signatures on documents are worth.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use crate::event::key_id;
+use crate::event::{Event, key_id};
 use crate::id::{KeyId, OfficeId};
 use crate::registry::{ItemId, ItemKind};
+use crate::sealing::SealingKey;
 use crate::stamp::{STAMPS_MAX, Stamp};
 use crate::text::QUOTED_CHARS_MAX;
 use crate::trust::{Item, Outcome};
 
-use super::{Place, SIGNATURES_MAX};
+use super::{BodyError, Place, SIGNATURES_MAX};
 
+/// Largest file of keys that is handed over, in bytes.
+pub const KEYRING_BYTES_MAX: usize = 40 * 1024;
 /// Most items that one event records.
 pub const CHANGED_ITEMS_MAX: usize = 512;
 /// Most contested keys that one event records.
@@ -90,6 +94,10 @@ pub enum KeyPurpose {
     /// Others seal for the office under it (*khóa niêm phong*, [`crate::sealing`]): an X25519 key. The newest one in the chain counts.
     #[n(3)]
     Sealing,
+    /// The office gives all of its sealing keys to the one that takes over its tasks (*bàn giao khóa niêm phong*); the newest is named.
+    /// Goes to that office, and is no part of the registry.
+    #[n(4)]
+    HandedOver,
 }
 
 /// An office says with the key it has which one follows, or which one it follows. Public: it travels with the registry.
@@ -102,9 +110,37 @@ pub struct KeyAnnouncement {
     /// The public key.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub key: [u8; 32],
+    /// The private halves that are handed over: a file that only the successor's sealing key opens, so that neither relays nor the
+    /// journal of either office holds a key in the clear.
+    #[n(3)]
+    pub keyring: Option<ByteVec>,
 }
 
 impl KeyAnnouncement {
+    /// What the office says about a key, without giving any away.
+    pub const fn of(purpose: KeyPurpose, key: [u8; 32]) -> Self {
+        Self { purpose, key, keyring: None }
+    }
+
+    /// The keys go to the successor, sealed for it.
+    pub fn handing_over(newest: SealingKey, keyring: Vec<u8>) -> Self {
+        Self { purpose: KeyPurpose::HandedOver, key: newest.0, keyring: Some(keyring.into()) }
+    }
+
+    pub(super) fn check(&self, event: &Event) -> Result<(), BodyError> {
+        let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
+        match (self.purpose, &self.keyring, event.to.len()) {
+            (KeyPurpose::HandedOver, Some(keyring), 1)
+                if (1..=KEYRING_BYTES_MAX).contains(&keyring.len()) =>
+            {
+                Ok(())
+            }
+            (KeyPurpose::HandedOver, _, _) => rule("keys are handed over to one office, in at most 40 KiB"),
+            (_, None, 0) => Ok(()),
+            (_, _, _) => rule("no recipients: it travels with the registry"),
+        }
+    }
+
     /// How frames name the key that it is about.
     pub fn key_id(&self) -> KeyId {
         key_id(&self.key)

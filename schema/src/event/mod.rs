@@ -279,6 +279,10 @@ pub struct Event {
     /// What a sealed body commits to ([`crate::sealing`]); none for one in the clear.
     #[n(13)]
     pub sealed: Option<Commitment>,
+    /// An office that can read the sealed body besides its author and the recipients (*lưu trữ lịch sử*): named here and in the
+    /// content, so that nobody reads unseen. It is no recipient, and gets nothing by itself.
+    #[n(14)]
+    pub archive: Option<OfficeId>,
     /// The content of a sealed body, for whoever has opened it. No part of what is signed: it stands beside the event.
     #[cbor(skip)]
     pub content: Option<Content>,
@@ -294,6 +298,17 @@ impl Event {
     #[must_use]
     pub fn with_sealed_body(self, content: Content, body: Vec<u8>) -> Self {
         Self { body, sealed: Some(content.commitment()), content: Some(content), ..self }
+    }
+
+    /// How many offices can open its sealed body: the recipients, its author, and the archive that it names.
+    pub fn readers(&self) -> usize {
+        self.to.len() + 1 + usize::from(self.archive.is_some())
+    }
+
+    /// Under which key of this recipient its body was sealed, as far as it could be read here.
+    pub fn sealed_under(&self, recipient: &OfficeId) -> Option<KeyId> {
+        let place = self.to.iter().position(|to| to.office == *recipient)?;
+        self.content.as_ref()?.sealed_under(place)
     }
 
     /// Whether its body is sealed, and nobody has opened it here.
@@ -322,6 +337,14 @@ impl Event {
         let rule = |rule| Err(EventError::Rule { rule });
         if self.sealed.is_some() && self.to.is_empty() {
             return rule("what never leaves is not sealed");
+        }
+        if let Some(archive) = self.archive {
+            if self.sealed.is_none() || self.kind != Kind::Dispatch {
+                return rule("only a sealed document names an archive");
+            }
+            if archive == self.office || self.counter_for(&archive).is_some() {
+                return rule("the archive is neither the sender nor a recipient");
+            }
         }
         if self.seq.0 == 0 {
             return rule("seq starts at 1");

@@ -259,6 +259,17 @@ impl Verifier {
         check_signature(event, self.registry.known_key(&event.event.office, event.key)?.key())
     }
 
+    /// Takes an event that the store holds already, to read it with another key than before. Whether its signature counts was judged when
+    /// it was recorded.
+    ///
+    /// # Errors
+    /// As [`Verifier::check_recorded`].
+    pub fn verify_held(&self, event: UnverifiedEvent) -> Result<VerifiedEvent, VerifyError> {
+        self.check_recorded(&event)?;
+        let (bytes, version) = (event.bytes, event.version);
+        Ok(VerifiedEvent { bytes, version, id: event.id, key: event.key, event: event.event })
+    }
+
     /// Takes an event of an office that is given back to it: a key of it that counts, or once did, signed it.
     ///
     /// # Errors

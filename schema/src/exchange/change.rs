@@ -17,8 +17,11 @@ pub enum Class {
     Own,
     /// An event it received.
     Received,
-    /// An event it received and whose body was refused then: held, shown with the reason, never applied.
+    /// An event it received and whose body was refused then: held, shown with the reason, not applied.
     Unreadable,
+    /// An event that is unreadable in an earlier entry, and could be read later: with a key that was found again, or when what it brings
+    /// could be taken. From here on as if it had just come.
+    Opened,
     /// A received event that contradicts one it holds: kept, never applied.
     Evidence,
     /// An event of its own that it had lost and was given back.

@@ -4,29 +4,33 @@ use std::collections::BTreeMap;
 
 use minicbor::bytes::ByteVec;
 
-use super::desk::{Work, WorkRefusal, beyond_sending, decide_work};
+use super::desk::{Work, WorkRefusal, beyond_role, beyond_sending, decide_work};
 use super::settle::agrees;
 use super::{AHEAD_MAX, Exchange, INCARNATIONS_LOST_MAX, RAISE_WINDOW_MS, RAISES_MAX, Records, SentRow};
 use crate::blob::{BLOBS_MAX, BlobRef, Enclosures};
 use crate::body::{
-    Act, Ask, Body, BodyError, Deed, Dispatch, DocumentFact, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads, Place,
-    RECEIPT_STAMPS_MAX, RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt, RestoreReason, Restored, Returned,
-    SentPlace, Status, Transport, TransportCode,
+    Act, Ask, Body, BodyError, Deed, Dispatch, DocumentFact, ENTRIES_MAX, EntryStamp, HELD_MAX, Heads,
+    KeyAnnouncement, Place, RECEIPT_STAMPS_MAX, RETURNED_BYTES_MAX, RETURNED_EVENTS_MAX, Receipt,
+    RestoreReason, Restored, Returned, SentPlace, Status, Transport, TransportCode,
 };
 use crate::directory::Directory;
 use crate::document::AmendKind;
 use crate::event::{Event, Kind, RECIPIENTS_MAX, Urgency};
-use crate::handling::{Actor, BusinessKind, Fact, Rules, Side, Stage, Standing};
+use crate::handling::{Actor, BusinessKind, Fact, Role, Rules, Side, Stage, Standing};
 use crate::id::{
     BlobHash, BusinessId, Counter, DocumentId, EventId, FileHash, Incarnation, OfficeId, Position, RegionId,
 };
 use crate::mutant::{self, Mutant};
+use crate::sealing::SealingKey;
 use crate::stamp::Stamp;
-use crate::time::Millis;
+use crate::time::{Day, Millis};
 use crate::trust::{Language, Verdict};
 
 /// Most recipients of one document.
 pub const DOCUMENT_RECIPIENTS_MAX: usize = 16_384;
+
+/// In which roles the sealing keys are handed over.
+pub const HANDING_OVER_ROLES: [Role; 1] = [Role::Administrator];
 
 /// Most documents sent anew because of one head; the next head asks for the rest.
 const ANEW_MAX: usize = 1_000;
@@ -48,6 +52,17 @@ pub enum Command {
         dispatch: Box<Dispatch>,
         /// It may leave although no person has signed it: it is for knowing only (Decision 28/2018).
         reference_only: bool,
+    },
+    /// Hand this office's sealing keys over to the one that takes over its tasks (*bàn giao khóa niêm phong*).
+    HandOver {
+        /// Who has it done; nobody when a program with the station's own token does.
+        by: Option<Actor>,
+        /// The successor.
+        to: OfficeId,
+        /// The newest of the keys.
+        newest: SealingKey,
+        /// All of them, sealed for the successor.
+        keyring: Vec<u8>,
     },
     /// Somebody works on documents.
     Work {
@@ -161,6 +176,14 @@ pub enum Refusal {
         /// The limit in bytes.
         max: u64,
     },
+    /// The directory does not say that it takes over this office's tasks, or not yet.
+    #[error("directory version {directory} does not say that office `{office}` has taken over from this one")]
+    NotSuccessor {
+        /// The office.
+        office: OfficeId,
+        /// The directory that was asked.
+        directory: u64,
+    },
     /// This office does not send to that one.
     #[error("this office is not entitled to send to office `{office}`")]
     RecipientNotAllowed {
@@ -241,8 +264,41 @@ pub fn decide<R: Records>(
             }
             decide_dispatch(exchange, records, context, by.as_ref(), to, dispatch)
         }
+        Command::HandOver { by, to, newest, keyring } => {
+            let said = KeyAnnouncement::handing_over(*newest, keyring.clone());
+            hand_over(exchange, records, context, by.as_ref(), *to, said)
+        }
         Command::Work { by, work } => decide_work(exchange, records, context, by, work),
     }
+}
+
+/// Decides about handing the sealing keys over. Only the registrar's word makes an office the successor.
+fn hand_over<R: Records>(
+    exchange: &Exchange,
+    records: &R,
+    context: Context<'_>,
+    by: Option<&Actor>,
+    to: OfficeId,
+    said: KeyAnnouncement,
+) -> Result<Result<Vec<Draft>, Refusal>, R::Error> {
+    if let Some(by) = by
+        && let Some(refusal) = beyond_role(records, by, &HANDING_OVER_ROLES)?
+    {
+        return Ok(Err(refusal.into()));
+    }
+    if let Err(refusal) = check_reachable(exchange, context, to) {
+        return Ok(Err(refusal));
+    }
+    let (directory, today) = (context.directory, Day::in_vietnam(context.now));
+    if !directory.has_succeeded(&to, &exchange.me(), today.0) {
+        return Ok(Err(Refusal::NotSuccessor { office: to, directory: directory.version() }));
+    }
+    let mut drafts = vec![exchange.draft(vec![to], Kind::KeyAnnouncement, &Body::KeyAnnouncement(said))];
+    drafts.extend(by.map(|by| {
+        let act = Body::Act(Act { by: by.clone(), deed: Deed::KeysHandedOver { to } });
+        exchange.draft(Vec::new(), Kind::Act, &act)
+    }));
+    Ok(Ok(drafts))
 }
 
 /// Decides about sending a document, whoever keeps its register, and records who seals it.
@@ -371,6 +427,14 @@ pub(super) fn check_dispatch(
 }
 
 fn check_recipient(exchange: &Exchange, context: Context<'_>, office: OfficeId) -> Result<(), Refusal> {
+    check_reachable(exchange, context, office)?;
+    match context.rules.may_send_to(&office) {
+        true => Ok(()),
+        false => Err(Refusal::RecipientNotAllowed { office }),
+    }
+}
+
+fn check_reachable(exchange: &Exchange, context: Context<'_>, office: OfficeId) -> Result<(), Refusal> {
     if office == exchange.me() {
         return Err(Refusal::ToItself);
     }
@@ -379,7 +443,6 @@ fn check_recipient(exchange: &Exchange, context: Context<'_>, office: OfficeId) 
     match directory.office(&office) {
         None => Err(Refusal::UnknownRecipient { office, directory: version }),
         Some(listed) if !listed.is_enrolled() => Err(Refusal::NotEnrolled { office, directory: version }),
-        Some(_) if !context.rules.may_send_to(&office) => Err(Refusal::RecipientNotAllowed { office }),
         Some(_) => Ok(()),
     }
 }
@@ -467,8 +530,8 @@ impl Exchange {
             return Ok(None);
         }
         let mut told = None;
-        // What is held incomplete or beyond a gap gets no receipt, and is held all the same.
-        let held = heads.held.iter().chain(&heads.incomplete).chain(&heads.strays);
+        // What is held incomplete, unread or beyond a gap gets no receipt, and is held all the same.
+        let held = heads.held.iter().chain(&heads.incomplete).chain(&heads.strays).chain(&heads.unopened);
         for place in entries.iter().chain(held) {
             // What an earlier incarnation lost is known since that incarnation ended.
             let newest = self.incarnation().ordinal() + u64::from(INCARNATIONS_LOST_MAX);

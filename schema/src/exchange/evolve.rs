@@ -30,12 +30,17 @@ impl Exchange {
         let (version, event) = (entry.version, entry.event);
         match entry.class {
             Class::Own => self.evolve_own(records, entry, Body::read_known(version, event), &mut changes)?,
-            Class::Received => {
+            Class::Received | Class::Opened => {
                 let body = Body::read_known(version, event);
                 self.evolve_received(records, entry, &body, &mut changes)?;
             }
             Class::Unreadable => {
                 let reason = match Body::read(version, event) {
+                    Ok(Body::KeyAnnouncement(_)) => {
+                        "the keys that it hands over were not taken: the directory does not name this \
+                        office as the successor, or they cannot be opened or kept"
+                            .to_owned()
+                    }
                     Ok(_) => "this version reads it, the one that recorded it did not".to_owned(),
                     Err(error) => error.to_string(),
                 };
@@ -314,6 +319,7 @@ impl Exchange {
             judged: None,
             code_key: carried.code_key,
             forgone: false,
+            unreadable: entry.class == Class::Unreadable,
         };
         changes.push(Change::Held(row.clone()));
         if let (Some(document), Some(code_key)) = (row.document, row.code_key)
@@ -325,14 +331,17 @@ impl Exchange {
             case.code_key = Some(code_key);
             changes.push(Change::Case(case));
         }
-        self.hold(records, from, place, entry.position, changes)?;
-        if !event.kind.wants_receipt() {
-            self.present_from(records, from, event.incarnation, Some(&row), changes)?;
-        }
-        if let Body::Restored(restored) = body {
-            self.office_restored(event, Some(restored), changes);
-        } else if counter == Counter(1) && event.kind != Kind::Restored {
-            self.office_restored(event, None, changes);
+        if entry.class != Class::Opened {
+            self.hold(records, from, place, entry.position, changes)?;
+            // What cannot be read keeps nothing that came behind it from being shown.
+            if !event.kind.wants_receipt() || row.unreadable {
+                self.present_from(records, from, event.incarnation, Some(&row), changes)?;
+            }
+            if let Body::Restored(restored) = body {
+                self.office_restored(event, Some(restored), changes);
+            } else if counter == Counter(1) && event.kind != Kind::Restored {
+                self.office_restored(event, None, changes);
+            }
         }
         // What is known of a document is a join of everything that was ever said about it.
         match body {

@@ -169,7 +169,7 @@ impl Exchange {
                 }
             }
             // The events beside it say that it was sent, to whom, and in which order; this one says who did it.
-            Deed::Sealed { .. } => {}
+            Deed::Sealed { .. } | Deed::KeysHandedOver { .. } => {}
             Deed::Discarded { document, .. } => {
                 change_draft(records, entry, document, changes, |row| row.stage = DraftStage::Discarded)?;
             }

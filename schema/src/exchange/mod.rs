@@ -26,7 +26,9 @@ mod settle;
 mod tests;
 
 pub use change::{Alarm, Change, Class, Entry};
-pub use decide::{Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, Reception, Refusal, decide};
+pub use decide::{
+    Command, Context, DOCUMENT_RECIPIENTS_MAX, Draft, HANDING_OVER_ROLES, Reception, Refusal, decide,
+};
 pub use desk::{Arrival, SENDING_ROLES, Work, WorkRefusal, beyond_authority};
 pub use records::{HeldRow, Judged, LineUse, MemoryRecords, Records, SAME_CODE_MAX, SentRow, StateDigest};
 
@@ -289,12 +291,13 @@ impl Exchange {
         Ok(Heads { sent: peer.sent, held, ..Heads::default() })
     }
 
-    /// Both directions, what is held without its attachments, what is held beyond a gap that stays, and what is held
+    /// Both directions, what is held without its attachments, what cannot be read, what is held beyond a gap that stays, and what is held
     /// where two lives of the correspondent contradict each other.
     fn full_heads<R: Records>(&self, records: &R, office: &OfficeId) -> Result<Heads, R::Error> {
         let mut heads = self.heads(records, office)?;
         heads.incomplete = records.incomplete(office, HELD_MAX)?;
         heads.strays = self.strays(records, office)?;
+        heads.unopened = self.in_turn(records.unopened(office, AHEAD_MAX)?);
         for place in records.contested(office, CONTESTED_MAX)? {
             // Naming a place says that everything before it is held too.
             let channel = self.peer(office).and_then(|peer| peer.channels.get(&place.incarnation));
@@ -319,16 +322,20 @@ impl Exchange {
                 channel.ahead.iter().map(place)
             })
             .collect();
-        // The next ones with every event of this station, so that each has its turn.
-        let turns = strays.len().div_ceil(HELD_MAX).max(1) as u64;
-        let turn = usize::try_from(self.seq().0 % turns).unwrap_or(0);
         let mut told = Vec::new();
-        for place in strays.into_iter().skip(turn * HELD_MAX).take(HELD_MAX) {
+        for place in self.in_turn(strays) {
             let row = records.held(of, place.incarnation, place.counter)?;
             // Heads and receipts of an incarnation that is over are not missed.
             told.extend(row.filter(|row| row.kind.is_given_back()).map(|row| row.place));
         }
         Ok(told)
+    }
+
+    /// As many as a head tells of: the next ones with every event of this station, so that each has its turn.
+    fn in_turn(&self, places: Vec<Place>) -> Vec<Place> {
+        let turns = places.len().div_ceil(HELD_MAX).max(1) as u64;
+        let turn = usize::try_from(self.seq().0 % turns).unwrap_or(0);
+        places.into_iter().skip(turn * HELD_MAX).take(HELD_MAX).collect()
     }
 
     /// The event that records `draft` next in this station's chain.
@@ -352,6 +359,7 @@ impl Exchange {
             blobs: draft.blobs.clone(),
             body: draft.body.clone(),
             sealed: None,
+            archive: None,
             content: None,
         }
     }

@@ -65,13 +65,13 @@ impl Exchange {
             self.confirm_up_to(records, to, held, changes)?;
             self.refill_after(records, to, theirs, held, changes)?;
         }
-        for place in &heads.incomplete {
+        for place in heads.incomplete.iter().chain(&heads.unopened) {
             let row = records.sent(&to, place.incarnation, place.counter)?;
             let Some(row) = row.filter(|row| row.place.id == place.id && !row.open && !row.superseded) else {
                 continue;
             };
-            // It had the attachments when it gave its receipt, and was restored since. A receipt of this same
-            // incarnation is newer than the head, and the attachments are there.
+            // It had attachments and keys when it gave its receipt, and was restored since. A receipt of this same
+            // incarnation is newer than the head, and they are there.
             let answered = row.receipt.map(|receipt| records.incarnation_at(receipt)).transpose()?.flatten();
             if answered.is_none_or(|answered| answered < theirs) {
                 let (incarnation, counter) = (place.incarnation, place.counter);

@@ -49,6 +49,8 @@ pub struct Rules {
     pub types: BTreeSet<DocumentType>,
     /// The offices that it sends to; all when there are none.
     pub recipients: BTreeSet<OfficeId>,
+    /// The archive (*lưu trữ lịch sử*) that can read whatever documents it sends sealed: named in each, never a hidden one.
+    pub archive: Option<OfficeId>,
 }
 
 impl Default for Rules {
@@ -63,7 +65,8 @@ impl Default for Rules {
         };
         let incoming = book("den", Direction::Incoming, "Sổ đăng ký văn bản đến");
         let outgoing = book("di", Direction::Outgoing, "Sổ đăng ký văn bản đi");
-        Self { books: vec![incoming, outgoing], types: BTreeSet::new(), recipients: BTreeSet::new() }
+        let books = vec![incoming, outgoing];
+        Self { books, types: BTreeSet::new(), recipients: BTreeSet::new(), archive: None }
     }
 }
 

@@ -194,6 +194,8 @@ impl OfficeKeys {
                 let first = self.sealing.entry((place, SealingKey(public), by)).or_insert(said_at);
                 *first = said_at.min(*first);
             }
+            // It says nothing to others, and is not among the statements.
+            KeyPurpose::HandedOver => {}
         }
     }
 

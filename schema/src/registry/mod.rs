@@ -33,7 +33,7 @@ pub use item::{
 pub use judgement::{Judged, PersonSignature};
 pub use keys::{CERTIFICATES_MAX, KeyStanding, NodeKey, STATEMENTS_MAX};
 
-use crate::body::{Body, ContradictingList};
+use crate::body::{Body, ContradictingList, KeyPurpose};
 use crate::directory::{Directory, SignedDirectoryError, open_directory};
 use crate::event::{EventError, UnverifiedEvent, VerifyError, check_signature};
 use crate::id::{KeyId, OfficeId, RegionId};
@@ -463,6 +463,9 @@ impl Registry {
         let Ok(Body::KeyAnnouncement(announcement)) = event.body() else {
             return Err(ItemError::NotAnAnnouncement);
         };
+        if announcement.purpose == KeyPurpose::HandedOver {
+            return Err(ItemError::NotAnAnnouncement);
+        }
         let (claims, public) = (event.claims(), announcement.key);
         let statement = Statement {
             key: announcement.key_id(),

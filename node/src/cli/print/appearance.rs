@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Page, Paper};
-use crate::cli::show::{day, field, rows, say, time};
+use crate::cli::show::{archive, day, field, rows, say, time};
 use crate::words::{CAPACITY, Lang, word};
 
 const STYLE: &str = "\
@@ -104,6 +104,7 @@ fn facts(page: &mut Page, value: &Value, lang: Lang) {
         )
         .to_owned(),
     };
+    let archived = if value["archive"].is_null() { String::new() } else { archive(value) };
     page.markup("<table class=\"facts\">\n");
     for (label, text) in [
         (say(lang, "Tên loại", "Type"), field(value, "document_type_text")),
@@ -115,6 +116,7 @@ fn facts(page: &mut Page, value: &Value, lang: Lang) {
         (say(lang, "Độ khẩn", "Urgency"), urgency),
         (say(lang, "Số trang", "Pages"), field(value, "pages")),
         (say(lang, "Nơi nhận", "Recipients"), lines),
+        (say(lang, "Lưu trữ đọc được", "Archive that can read it"), archived),
         (say(lang, "Giá trị", "Worth"), worth),
     ] {
         if !text.is_empty() {

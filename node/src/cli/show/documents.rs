@@ -129,6 +129,12 @@ pub(in crate::cli) fn day(value: &Value) -> String {
     day.map(|day| day.to_string()).unwrap_or_default()
 }
 
+/// The archive that can read a document, by its name, or by its id when the directory does not know it.
+pub(in crate::cli) fn archive(value: &Value) -> String {
+    let name = if value["archive_name"].is_null() { "archive" } else { "archive_name" };
+    field(value, name)
+}
+
 pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     let mut text = String::new();
     line!(text, "{}", field(value, "subject"));
@@ -164,6 +170,9 @@ pub(in crate::cli) fn document(value: &Value, lang: Lang) -> String {
     }
     for line in value["recipient_lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         line!(text, "  {} {line}", say(lang, "nơi nhận:", "recipients:"));
+    }
+    if !value["archive"].is_null() {
+        line!(text, "  {} {}", say(lang, "lưu trữ đọc được:", "archive that can read it:"), archive(value));
     }
     amends(&mut text, &value["amends"], true, lang);
     line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(value, "event"));
@@ -440,6 +449,50 @@ pub(in crate::cli) fn exported(value: &Value, lang: Lang) -> String {
         "What is in it stays without a receipt until the receipts come back.",
     );
     format!("{written} {} ({} B)\n{still}\n", field(value, "file"), field(value, "bytes"))
+}
+
+/// What was read of a courier file without taking it in.
+pub(in crate::cli) fn courier_read(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    for document in rows(value, "documents") {
+        line!(text, "{}", field(document, "subject"));
+        let number = [field(document, "number"), day(&document["issued_on"])].join("  ");
+        line!(text, "  {} {}", say(lang, "số, ký hiệu:", "number:"), number.trim());
+        line!(text, "  {} {}", say(lang, "nơi gửi:", "sender:"), field(&document["from"], "office_name"));
+        for to in rows(document, "to") {
+            line!(text, "  {} {}", say(lang, "gửi tới:", "sent to:"), field(to, "office_name"));
+        }
+        if !document["archive"].is_null() {
+            let named = say(lang, "lưu trữ đọc được:", "archive that can read it:");
+            line!(text, "  {named} {}", field(&document["archive"], "office_name"));
+        }
+        line!(text, "  {} {}", say(lang, "sự kiện:", "event:"), field(document, "event"));
+        for attachment in rows(document, "attachments") {
+            let state = match attachment["state"].as_str() {
+                Some("here") => field(attachment, "file"),
+                Some("unreadable") => {
+                    say(lang, "KHÔNG đúng tệp mà văn bản nêu", "NOT the file that the document names")
+                        .to_owned()
+                }
+                _ => say(lang, "chưa lấy ra", "not put anywhere").to_owned(),
+            };
+            line!(text, "  {} {}: {state}", say(lang, "tệp", "attachment"), field(attachment, "name"));
+        }
+    }
+    let counts = [
+        ("closed", "văn bản không khóa nào ở đây mở được", "documents that no key here opens"),
+        ("refused", "mục bị từ chối", "items refused"),
+    ];
+    line!(text, "{:>8}  {}", rows(value, "documents").len(), say(lang, "văn bản đọc được", "documents read"));
+    for (key, vi, en) in counts {
+        line!(text, "{:>8}  {}", field(value, key), say(lang, vi, en));
+    }
+    line!(
+        text,
+        "{}",
+        say(lang, "Không có gì được đưa vào kho của trạm.", "Nothing was taken into the store.")
+    );
+    text
 }
 
 pub(in crate::cli) fn imported(value: &Value, lang: Lang) -> String {

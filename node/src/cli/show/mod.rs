@@ -14,10 +14,12 @@ use crate::api::time_in_vietnam;
 use crate::words::Lang;
 
 pub(super) use documents::{
-    damaged, day, document, erased, exported, fetched, frozen, imported, incoming, outgoing, saved,
-    signatures, why,
+    archive, courier_read, damaged, day, document, erased, exported, fetched, frozen, imported, incoming,
+    outgoing, saved, signatures, why,
 };
-pub(super) use station::{alarms, offices, quarantine, sealing_key_renewed, status};
+pub(super) use station::{
+    alarms, offices, quarantine, sealing_key_renewed, sealing_keys_handed_over, status,
+};
 pub(super) use store::{backed_up, backup_checked, broken, damaged_store, restored, verified};
 pub(super) use work::{
     draft, drafts, due, page_written, people, person_added, person_limited, person_removed, register,

@@ -106,6 +106,7 @@ pub(in crate::cli) fn status(value: &Value, lang: Lang) -> String {
     }
     line!(text, "{}", field(value, "key_protection_text"));
     sealing_key(&mut text, &value["sealing"], lang);
+    handed_over(&mut text, value, lang);
     let chain = say(lang, "chuỗi: lần", "chain: incarnation");
     line!(
         text,
@@ -143,6 +144,57 @@ fn sealing_key(text: &mut String, sealing: &Value, lang: Lang) {
         false => format!("{} {}, ", say(lang, "từ", "since"), time(sealing, "since")),
     };
     line!(text, "{name} {since}{state}");
+}
+
+/// Whose sealing keys are here, and to whom this office has given its own.
+fn handed_over(text: &mut String, value: &Value, lang: Lang) {
+    for office in rows(&value["sealing"], "taken_over") {
+        line!(
+            text,
+            "{} {}: {}",
+            say(lang, "giữ khóa niêm phong nhận bàn giao của", "keeps the sealing keys handed over by"),
+            field(office, "office_name"),
+            field(office, "keys")
+        );
+    }
+    for offered in rows(value, "keys_offered").iter().filter(|offered| offered["kept"] == false) {
+        line!(
+            text,
+            "{} {}, {}",
+            say(lang, "CHƯA nhận khóa niêm phong bàn giao của", "NOT taken: sealing keys handed over by"),
+            field(offered, "office_name"),
+            time(offered, "at")
+        );
+    }
+    for handed in rows(value, "keys_handed_over") {
+        let kept = match handed["kept"] == true {
+            true => say(lang, "đã nhận", "received"),
+            false => say(lang, "chưa có biên nhận", "no receipt yet"),
+        };
+        line!(
+            text,
+            "{} {}, {}: {kept}",
+            say(lang, "đã bàn giao khóa niêm phong cho", "handed the sealing keys over to"),
+            field(handed, "office_name"),
+            time(handed, "at")
+        );
+    }
+}
+
+/// What it means that the keys are on their way.
+pub(in crate::cli) fn sealing_keys_handed_over(value: &Value, lang: Lang) -> String {
+    let mut text = String::new();
+    let to = say(lang, "Đã lưu việc bàn giao khóa niêm phong cho", "Saved: the sealing keys go to");
+    line!(text, "{to} {}", field(value, "office_name"));
+    line!(text, "  {} {}", say(lang, "số khóa:", "keys:"), field(value, "keys"));
+    let next = say(
+        lang,
+        "Khóa đi trong phong bì chỉ nơi nhận mở được. Xong khi `status` ghi là đã nhận; khóa vẫn còn ở đây. Khóa làm ra sau này phải bàn giao lại.",
+        "They travel under a seal that only the successor opens. It is done when `status` says that they were received; they stay here too. \
+         Keys that are made later have to be handed over again.",
+    );
+    line!(text, "{next}");
+    text
 }
 
 /// What a new sealing key means.

@@ -45,7 +45,7 @@ pub use outgoing::OutgoingView;
 pub use register::{BookView, RegisterRow};
 pub(super) use searched::Concern;
 pub use slip::{Said, SlipNote, SlipPartView, SlipView};
-pub use status::StatusView;
+pub use status::{HandedOver, StatusView};
 pub use timeline::{
     AttachmentState, AttachmentView, DocumentView, ErasedView, JudgementView, RecipientView, SentStamp, Step,
     StepKind, WhyView,

@@ -91,7 +91,7 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let own = match class {
             Class::Own | Class::Regained => true,
-            Class::Received => false,
+            Class::Received | Class::Opened => false,
             Class::Evidence | Class::Unreadable => return Ok(()),
         };
         let Ok(body) = Body::read(event.version, &event.event) else { return Ok(()) };
@@ -307,6 +307,7 @@ fn concern_of(deed: Deed) -> Option<Concern> {
         | Deed::Erased { .. }
         | Deed::SetAside { .. }
         | Deed::PersonSet { .. }
-        | Deed::PersonRemoved { .. } => return None,
+        | Deed::PersonRemoved { .. }
+        | Deed::KeysHandedOver { .. } => return None,
     })
 }

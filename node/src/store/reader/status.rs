@@ -1,5 +1,6 @@
 //! The station at a glance.
 
+use rusqlite::Row;
 use schema::id::{EventId, Incarnation, OfficeId, Seq};
 use schema::invariant::OVERDUE_MS;
 use schema::time::Millis;
@@ -9,6 +10,9 @@ use super::{Reader, count_at, millis};
 use crate::store::inspect::newest_own;
 use crate::store::outbox::Stretch;
 use crate::store::{Attempted, StoreError};
+
+/// Most hand-overs of keys that are shown.
+const HANDED_OVER_MAX: usize = 32;
 
 /// The station at a glance.
 #[derive(Clone, Debug, Serialize)]
@@ -45,8 +49,25 @@ pub struct StatusView {
     pub quarantined: u64,
     /// Alarms.
     pub alarms: u64,
+    /// Sealing keys that went to successors of this office, the newest first.
+    pub keys_handed_over: Vec<HandedOver>,
+    /// Sealing keys that other offices have handed over to this one, the newest first.
+    pub keys_offered: Vec<HandedOver>,
     /// Size of the store, in bytes.
     pub store_bytes: u64,
+}
+
+/// Sealing keys on their way from an office to its successor.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HandedOver {
+    /// The other office.
+    pub office: OfficeId,
+    /// When this station recorded it.
+    pub at: Millis,
+    /// The event that takes them there.
+    pub event: EventId,
+    /// Whether the successor has them, and has said so.
+    pub kept: bool,
 }
 
 impl Reader {
@@ -79,9 +100,32 @@ impl Reader {
                 .count("SELECT count(DISTINCT blob) FROM awaited WHERE unreadable = 1")?,
             quarantined: self.count("SELECT count(*) FROM quarantine")?,
             alarms: self.count("SELECT count(*) FROM alarm")?,
+            keys_handed_over: self.keys_handed_over("sent")?,
+            keys_offered: self.keys_handed_over("held")?,
             store_bytes: self
                 .count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
         })
+    }
+
+    /// Keys that were handed over, from here or to here.
+    fn keys_handed_over(&self, table: &'static str) -> Result<Vec<HandedOver>, StoreError> {
+        let sql = format!(
+            "SELECT peer.office, journal.recorded_at, {table}.id, {table}.receipt IS NOT NULL
+             FROM {table} INDEXED BY {table}_keys JOIN journal USING (position) JOIN peer ON peer.no = {table}.peer
+             WHERE {table}.kind = 2 ORDER BY {table}.position DESC LIMIT {HANDED_OVER_MAX}"
+        );
+        let read = |row: &Row<'_>| {
+            Ok(HandedOver {
+                office: OfficeId::new(row.get(0)?),
+                at: millis(row.get(1)?),
+                event: EventId::new(row.get(2)?),
+                kept: row.get(3)?,
+            })
+        };
+        self.db
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_map([], read)?.collect())
+            .attempted("read which keys were handed over")
     }
 
     /// Counts the sends that wait for a receipt, late ones being those that were saved before `late_before`. Exact, whatever

@@ -168,6 +168,8 @@ pub struct DocumentView {
     /// The key that signed that event.
     #[serde(skip)]
     pub key: KeyId,
+    /// The archive that can read it besides sender and recipients.
+    pub archive: Option<OfficeId>,
     /// Recipients, for an outgoing one.
     pub recipients: Vec<RecipientView>,
     /// What happened to it here: up to the sending, for an outgoing one.
@@ -347,6 +349,7 @@ impl Reader {
             dispatch,
             event: event.id,
             key: event.key,
+            archive: event.event.archive,
             recipients: if outgoing { self.recipients(document, now)? } else { Vec::new() },
             steps,
             progress,

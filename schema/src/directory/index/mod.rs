@@ -427,6 +427,11 @@ impl Directory {
         &self.successors[start..start + length]
     }
 
+    /// Whether one office has taken over from another by this day.
+    pub fn has_succeeded(&self, new: &OfficeId, old: &OfficeId, by: Date) -> bool {
+        self.successors_of(old).iter().any(|successor| successor.new == *new && successor.date <= by)
+    }
+
     /// Whom this office took over from. Walks all successions.
     pub fn predecessors_of(&self, id: &OfficeId) -> impl Iterator<Item = &Successor> {
         let id = *id;

@@ -34,6 +34,20 @@ pub fn beyond_authority(
     })
 }
 
+/// Why something is not for this role, or not for whoever has it no more.
+pub(in crate::exchange) fn beyond_role<R: Records>(
+    records: &R,
+    by: &Actor,
+    wanted: &'static [Role],
+) -> Result<Option<WorkRefusal>, R::Error> {
+    let Actor { role, name } = by;
+    if !wanted.contains(role) {
+        return Ok(Some(WorkRefusal::Role { role: *role, wanted }));
+    }
+    let person = records.person(name)?.filter(|person| !person.roles.contains(role));
+    Ok(person.map(|person| WorkRefusal::NotInRole { name: person.name, role: *role }))
+}
+
 impl<R: Records> Desk<'_, R> {
     /// Why this work is not for whoever asks, as far as people are recorded: the role may have been taken away, and a
     /// document be beyond this person's authority.
@@ -77,14 +91,11 @@ impl<R: Records> Desk<'_, R> {
         document_type: DocumentType,
         to: &[OfficeId],
     ) -> Result<Option<WorkRefusal>, R::Error> {
-        let Actor { role, name } = self.by;
-        if !SENDING_ROLES.contains(role) {
-            return Ok(Some(WorkRefusal::Role { role: *role, wanted: &SENDING_ROLES }));
+        if let Some(refusal) = beyond_role(self.records, self.by, &SENDING_ROLES)? {
+            return Ok(Some(refusal));
         }
+        let name = &self.by.name;
         let Some(person) = self.records.person(name)? else { return Ok(None) };
-        if !person.roles.contains(role) {
-            return Ok(Some(WorkRefusal::NotInRole { name: person.name, role: *role }));
-        }
         Ok(match person.is_limited() {
             true => beyond_authority(&self.records.people()?, name, &SENDING_ROLES, document_type, to),
             false => None,

@@ -8,6 +8,7 @@ mod outgoing;
 mod refusal;
 mod registers;
 
+pub(super) use authority::beyond_role;
 pub use authority::{SENDING_ROLES, beyond_authority};
 pub use refusal::WorkRefusal;
 

@@ -157,6 +157,14 @@ impl Records for MemoryRecords {
         Ok(waiting.map(|row| row.place).take(limit).collect())
     }
 
+    fn unopened(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Infallible> {
+        let first = (*from, Incarnation::FIRST);
+        let channels = self.held.range(first..).take_while(|(key, _)| key.0 == *from);
+        let unreadable =
+            channels.flat_map(|(_, rows)| rows.iter()).filter(|row| row.unreadable && row.receipt.is_none());
+        Ok(unreadable.map(|row| row.place).take(limit).collect())
+    }
+
     fn incarnation_at(&self, position: Position) -> Result<Option<Incarnation>, Infallible> {
         let found = self.received.binary_search_by_key(&position, |(position, _)| *position);
         Ok(found.ok().map(|index| self.received[index].1))

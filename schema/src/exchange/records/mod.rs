@@ -166,12 +166,15 @@ pub struct HeldRow {
     /// Its sender has erased the attachments that are missing here: it gets no receipt, and nothing waits behind it.
     #[n(12)]
     pub forgone: bool,
+    /// Nobody here could read it so far, and without a receipt its sender knows that.
+    #[n(13)]
+    pub unreadable: bool,
 }
 
 impl HeldRow {
     /// Whether what stands behind it in its channel has to wait for it.
     pub(super) fn is_settled(&self) -> bool {
-        self.receipt.is_some() || !self.kind.wants_receipt() || self.forgone
+        self.receipt.is_some() || !self.kind.wants_receipt() || self.forgone || self.unreadable
     }
 }
 
@@ -239,6 +242,12 @@ pub trait Records {
     /// # Errors
     /// When the store cannot be read.
     fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
+
+    /// Events held from `from` that could not be read and have no receipt: the first `limit` by incarnation and counter.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unopened(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error>;
 
     /// In which of its author's incarnations the received event at this place of the journal was recorded; `None`
     /// when no received event is there.

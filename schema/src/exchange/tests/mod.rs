@@ -278,6 +278,7 @@ fn event(from: OfficeId, to: OfficeId, incarnation: u32, counter: u64, kind: Kin
         blobs: Vec::new(),
         body,
         sealed: None,
+        archive: None,
         content: None,
     }
 }

@@ -205,6 +205,10 @@ fn walk_over_settled_rows_is_bounded() {
         fn incomplete(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
             self.0.incomplete(from, limit)
         }
+
+        fn unopened(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
+            self.0.unopened(from, limit)
+        }
         fn unmatched_receipts(&self, from: &OfficeId, limit: usize) -> Result<Vec<Place>, Self::Error> {
             self.0.unmatched_receipts(from, limit)
         }
