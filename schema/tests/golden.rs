@@ -252,6 +252,7 @@ fn no_golden_file_is_left_over() {
     known.extend(replies().into_iter().map(|(name, _)| name.to_owned()));
     let others = [
         "event-status-of-a-document",
+        "event-status-of-erased-content",
         "event-version-2",
         "courier-file",
         "directory-snapshot",

@@ -549,7 +549,7 @@ async fn offices(
 ) -> Result<Response, Problem> {
     const LISTED_MAX: usize = 20_000;
     let Query(query) = parsed(query)?;
-    let directory = api.directory();
+    let (directory, registry) = (api.directory(), api.keeper.registry());
     let lang = lang_of(&headers);
     let today = day_in_vietnam(now());
     let searching = tokio::task::spawn_blocking(move || {
@@ -561,7 +561,7 @@ async fn offices(
                 hits.iter()
                     .map(|hit| hit.office)
                     .filter(wanted)
-                    .map(|office| office_row(&presenter, office))
+                    .map(|office| office_row(&presenter, &registry, office))
                     .collect()
             }
             None => {
@@ -571,7 +571,7 @@ async fn offices(
                     order.compare(one.unwrap_or_default(), other.unwrap_or_default())
                 });
                 let listed = named.iter().take(query.limit.unwrap_or(1_000).min(LISTED_MAX));
-                listed.map(|(_, office)| office_row(&presenter, office)).collect()
+                listed.map(|(_, office)| office_row(&presenter, &registry, office)).collect()
             }
         };
         json!({ "rows": rows, "directory": directory.version() })
@@ -580,7 +580,7 @@ async fn offices(
     Ok(Json(found).into_response())
 }
 
-fn office_row(presenter: &Presenter<'_>, office: &Office) -> Value {
+fn office_row(presenter: &Presenter<'_>, registry: &schema::registry::Registry, office: &Office) -> Value {
     let today = presenter.today;
     let codes = office.codes.iter().filter(|code| code.validity.contains(today));
     let codes: Vec<Value> =
@@ -594,6 +594,7 @@ fn office_row(presenter: &Presenter<'_>, office: &Office) -> Value {
         "codes": codes,
         "enrolled": office.is_enrolled(),
         "relays": office.relays,
+        "largest_attachment": registry.sealing_terms(&office.id).and_then(|(_, takes)| takes),
     })
 }
 

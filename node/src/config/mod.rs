@@ -23,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schema::blob::BLOB_BYTES_MAX;
 use schema::directory::{Directory, URL_BYTES_MAX};
 use schema::event::key_id;
 use schema::handling::{Calendar, Role, Rules};
@@ -57,6 +58,8 @@ pub use signers::{
 
 pub use volumes::{VOLUMES_MAX, Volume, Volumes};
 
+/// Smallest bound on attachments, in bytes: a bound below that is a mistyped one.
+pub const ATTACHMENT_BYTES_MIN: u64 = 1024 * 1024;
 /// Largest settings file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 /// Where the API listens unless told otherwise.
@@ -94,6 +97,9 @@ pub struct Config {
     /// Whether nothing goes to an office that has announced no sealing key. Prevents a relay that withholds such an announcement from
     /// reading what should have been sealed.
     pub sealing_required: bool,
+    /// The largest attachment that others may send here, sealed, in bytes. Prevents a station with a small disk or a slow line from being sent
+    /// what it cannot take: whoever sends is told before.
+    pub largest_attachment: Option<u64>,
     /// The login at the relays.
     pub login: PathBuf,
     /// Directory, certificates and revocation lists. Written anew whenever something newer comes; an older one put
@@ -164,6 +170,14 @@ struct RawConfig {
     calendar: RawCalendar,
     #[serde(default)]
     pdf: RawPdf,
+    #[serde(default)]
+    attachments: RawAttachments,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawAttachments {
+    largest: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -225,6 +239,7 @@ impl Config {
             passphrase_file: None,
             allow_unencrypted: false,
             sealing_required: true,
+            largest_attachment: None,
             login: folder.path().join("login.nk"),
             registry: folder.path().join("registry.cbor"),
             relays: BTreeMap::new(),
@@ -296,6 +311,13 @@ impl Config {
             return Err(rule("sealing.archive", found.to_owned()));
         }
         rules.archive = raw.sealing.archive;
+        let largest_attachment = raw.attachments.largest;
+        if let Some(largest) = largest_attachment
+            && !(ATTACHMENT_BYTES_MIN..=BLOB_BYTES_MAX).contains(&largest)
+        {
+            let found = format!("{largest} bytes; {ATTACHMENT_BYTES_MIN} to {BLOB_BYTES_MAX} are possible");
+            return Err(rule("attachments.largest", found));
+        }
         let calendar = parse_calendar(raw.calendar).map_err(|found| rule("calendar", found))?;
         let at = |path: Option<PathBuf>, usual: &Path| {
             path.map_or(usual.to_owned(), |path| folder.path().join(path))
@@ -312,6 +334,7 @@ impl Config {
             passphrase_file: raw.unlock.passphrase_file.map(|path| folder.path().join(path)),
             allow_unencrypted: raw.unlock.allow_unencrypted,
             sealing_required: raw.sealing.required.unwrap_or(usual.sealing_required),
+            largest_attachment,
             login: at(raw.keys.login, &usual.login),
             registry: at(raw.registry, &usual.registry),
             relays: raw.relays,
@@ -390,6 +413,12 @@ impl Config {
         );
         render_rules(&self.rules, &self.volumes, &mut text);
         render_calendar(&self.calendar, &mut text);
+        text.push_str(
+            "\n[attachments]\n# largest = bytes of the largest sealed attachment that others may send here; they are told before they send.\n",
+        );
+        if let Some(largest) = self.largest_attachment {
+            let _ = writeln!(text, "largest = {largest}");
+        }
         text.push_str("\n[pdf]\n# trust = \"folder\" with the root certificates (PEM, DER) believed about signatures inside PDF files.\n");
         if let Some(folder) = &self.pdf_trust {
             let _ = writeln!(text, "trust = {}", path(folder));
@@ -595,6 +624,15 @@ mod tests {
     }
 
     #[test]
+    fn bound_on_attachments_is_not_mistyped() {
+        for largest in [0, 200, u64::MAX / 2] {
+            let text = format!("{}[attachments]\nlargest = {largest}\n", minimal());
+            let error = Config::parse(&folder(), &text).expect_err("refused");
+            assert!(matches!(error, ConfigError::Rule { setting: "attachments.largest", .. }), "{error}");
+        }
+    }
+
+    #[test]
     fn misspelt_setting_is_an_error_that_names_it() {
         for line in ["ofice = 1", "[api]\nlisen = \"127.0.0.1:1\"", "[keys]\nsigner = \"k\""] {
             let error =
@@ -640,6 +678,7 @@ mod tests {
             config.signing_key = folder.path().join(&key);
             config.public_key = remote.then_some(root);
             config.passphrase_file = remote.then(|| PathBuf::from("/mnt").join(&key));
+            config.largest_attachment = remote.then_some(ATTACHMENT_BYTES_MIN);
             config.rules.archive = remote.then_some(OfficeId::new(root[..16].try_into().expect("half")));
             config.pdf_trust = remote.then(|| folder.path().join(&key));
             let (certificate, chain) = (folder.path().join(&key), vec![folder.path().join("ca.pem")]);

@@ -312,19 +312,22 @@ impl Node {
         Ok(())
     }
 
-    /// Announces the key under which others seal for this office, unless they know it. Says whether it is announced.
+    /// Announces the key under which others seal for this office, and what attachments it takes, unless they know both. Says whether it is
+    /// announced.
     pub(super) fn announce_sealing_key(&mut self, now: Millis, work: &mut Work) -> Result<bool, StepError> {
         let Some(key) = self.sealing.as_ref().map(|sealing| sealing.key()) else { return Ok(false) };
         let (me, present) = (self.exchange.me(), key_id(self.key.verifying_key().as_bytes()));
-        let announced = self.sealing_announced == Some((key, present));
-        if self.registry.sealing_key(&me) == Some(key) || announced {
+        let announced = self.sealing_announced == Some((key, self.takes, present));
+        if self.registry.sealing_terms(&me) == Some((key, self.takes)) || announced {
             return Ok(true);
         }
         if self.registry.usable_key(&me, present, &SigningTime::default()).is_err() {
             return Ok(false);
         }
-        self.sealing_announced = Some((key, present));
-        self.say_of_key(KeyPurpose::Sealing, key.0, now, work)?;
+        self.sealing_announced = Some((key, self.takes, present));
+        let announcement =
+            KeyAnnouncement { takes: self.takes, ..KeyAnnouncement::of(KeyPurpose::Sealing, key.0) };
+        self.announce(announcement, now, work)?;
         Ok(true)
     }
 
@@ -335,8 +338,16 @@ impl Node {
         now: Millis,
         work: &mut Work,
     ) -> Result<(), StepError> {
-        let draft =
-            self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(KeyAnnouncement::of(purpose, key)));
+        self.announce(KeyAnnouncement::of(purpose, key), now, work)
+    }
+
+    fn announce(
+        &mut self,
+        announcement: KeyAnnouncement,
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<(), StepError> {
+        let draft = self.local(Kind::KeyAnnouncement, &Body::KeyAnnouncement(announcement));
         let event = self.record(&draft, now, work)?;
         // An event is never larger than an item may be.
         if let Ok(item) = Item::new(ItemKind::Announcement, event.bytes()) {

@@ -84,7 +84,9 @@ pub struct Node {
     /// Nothing that people say goes out in the clear.
     sealing_required: bool,
     /// The sealing key that was announced already, and the signing key that has said so.
-    sealing_announced: Option<(SealingKey, KeyId)>,
+    sealing_announced: Option<SealingTerms>,
+    /// The largest sealed attachment that the office takes, in bytes; told to everybody with its sealing key.
+    takes: Option<u64>,
     /// What the office has settled for itself.
     rules: Rules,
     /// The disk was full; see [`Node::rest`].
@@ -119,12 +121,15 @@ impl Nonces {
     }
 }
 
+/// A sealing key, the largest sealed attachment that is taken, and the signing key that has said so.
+type SealingTerms = (SealingKey, Option<u64>, KeyId);
+
 /// What a step changes in memory and not in the tables: as it was when nothing of the step was recorded.
 struct Trusted {
     key: SigningKey,
     next_key: Option<SigningKey>,
     announced: Option<[u8; 32]>,
-    sealing_announced: Option<(SealingKey, KeyId)>,
+    sealing_announced: Option<SealingTerms>,
     confirmed: BTreeSet<(KeyId, KeyId)>,
     registry: Arc<Registry>,
 }
@@ -183,6 +188,7 @@ impl Node {
             sealing: None,
             sealing_required: false,
             sealing_announced: None,
+            takes: None,
             rules: Rules::default(),
             resting_until: Millis(0),
             last_now: now,
@@ -212,6 +218,14 @@ impl Node {
     #[must_use]
     pub fn with_sealing(mut self, sealing: Arc<dyn Sealing>, required: bool) -> Self {
         (self.sealing, self.sealing_required) = (Some(sealing), required);
+        self
+    }
+
+    /// Has the station tell others that it takes no sealed attachment larger than this, in bytes. They refuse to send one; what comes all the
+    /// same is taken, because whoever sent it may not have heard of it yet.
+    #[must_use]
+    pub fn with_largest_attachment(mut self, bytes_max: Option<u64>) -> Self {
+        self.takes = bytes_max;
         self
     }
 

@@ -197,10 +197,20 @@ impl Node {
         if let Some(office) = self.without_sealing_key(drafts) {
             return Some(Refusal::NoSealingKey { office });
         }
-        let max = self.blob_bytes_max()?;
-        let mut blobs = drafts.iter().flat_map(|draft| &draft.blobs);
-        let found = blobs.find(|blob| blob.length > max)?.length;
-        Some(Refusal::AttachmentTooLarge { office: None, found, max })
+        let too_large = |draft: &Draft, office, max| {
+            let found = draft.blobs.iter().map(|blob| blob.length).find(|length| *length > max)?;
+            Some(Refusal::AttachmentTooLarge { office, found, max })
+        };
+        let relays_max = self.blob_bytes_max();
+        drafts.iter().filter(|draft| !draft.blobs.is_empty()).find_map(|draft| {
+            let at_relays = relays_max.and_then(|max| too_large(draft, None, max));
+            at_relays.or_else(|| {
+                draft.to.iter().find_map(|office| {
+                    let (_, takes) = self.registry.sealing_terms(office)?;
+                    too_large(draft, Some(*office), takes?)
+                })
+            })
+        })
     }
 
     /// The first signature of a person that would be invalid everywhere. One that nobody can tell about yet leaves.

@@ -122,6 +122,7 @@ pub async fn run(folder: &DataFolder, config: &Config, unlock: &Unlock) -> anyho
     let (office, seed) = (config.office, keyring::random_bytes()?);
     let node = Node::open(store, key, recorded, office, seed, now())?;
     let node = node.with_next_key(next_key).with_sealing(sealing, config.sealing_required);
+    let node = node.with_largest_attachment(config.largest_attachment);
     let mut node = node.with_rules(config.rules.clone());
     if folder.founding().exists() {
         let founding = read_bounded(&folder.founding(), EVENT_BYTES_MAX as u64)?;

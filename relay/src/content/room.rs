@@ -489,6 +489,7 @@ mod tests {
 
     const A: OfficeId = OfficeId::new([1; 16]);
     const B: OfficeId = OfficeId::new([2; 16]);
+    const EMPTY_DISK: u64 = 1 << 40;
 
     fn blob(n: u8, length: u64) -> BlobRef {
         BlobRef { hash: BlobHash::new([n; 32]), length }
@@ -507,7 +508,7 @@ mod tests {
     ) -> Result<Vec<GivesWay>, NoRoom> {
         let now = Instant::now();
         let part = (from, blob);
-        let gone = room.begin(part, urgency, u64::MAX, now)?;
+        let gone = room.begin(part, urgency, EMPTY_DISK, now)?;
         for index in 0..blob.chunks() {
             room.arrived(&part, index, now);
         }
@@ -574,11 +575,11 @@ mod tests {
     fn upload_that_was_given_up_gives_way_and_one_that_goes_on_does_not() {
         let mut room = room(1_000, 1_000);
         let began = Instant::now();
-        room.begin((Source::Office(A), blob(1, 600)), Urgency::Normal, u64::MAX, began).expect("room");
+        room.begin((Source::Office(A), blob(1, 600)), Urgency::Normal, EMPTY_DISK, began).expect("room");
         let part = (Source::Office(B), blob(2, 600));
-        let refused = room.begin(part, Urgency::Normal, u64::MAX, began);
+        let refused = room.begin(part, Urgency::Normal, EMPTY_DISK, began);
         assert!(matches!(refused, Err(NoRoom::Full { .. })), "{refused:?}");
-        let gone = room.begin(part, Urgency::Normal, u64::MAX, began + IDLE).expect("room");
+        let gone = room.begin(part, Urgency::Normal, EMPTY_DISK, began + IDLE).expect("room");
         assert_eq!(gone, [GivesWay::Part((Source::Office(A), blob(1, 600)))]);
         assert_eq!(room.used_by(&A), Used::default());
     }

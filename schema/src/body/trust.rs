@@ -114,21 +114,28 @@ pub struct KeyAnnouncement {
     /// journal of either office holds a key in the clear.
     #[n(3)]
     pub keyring: Option<ByteVec>,
+    /// The largest sealed attachment that the office takes, in bytes; none where it takes every one. With sealing keys only: who seals for
+    /// it knows this too.
+    #[n(4)]
+    pub takes: Option<u64>,
 }
 
 impl KeyAnnouncement {
     /// What the office says about a key, without giving any away.
     pub const fn of(purpose: KeyPurpose, key: [u8; 32]) -> Self {
-        Self { purpose, key, keyring: None }
+        Self { purpose, key, keyring: None, takes: None }
     }
 
     /// The keys go to the successor, sealed for it.
     pub fn handing_over(newest: SealingKey, keyring: Vec<u8>) -> Self {
-        Self { purpose: KeyPurpose::HandedOver, key: newest.0, keyring: Some(keyring.into()) }
+        Self { keyring: Some(keyring.into()), ..Self::of(KeyPurpose::HandedOver, newest.0) }
     }
 
     pub(super) fn check(&self, event: &Event) -> Result<(), BodyError> {
         let rule = |rule| Err(BodyError::Rule { kind: event.kind, rule });
+        if self.takes.is_some() && self.purpose != KeyPurpose::Sealing {
+            return rule("only with a sealing key it is said what attachments are taken");
+        }
         match (self.purpose, &self.keyring, event.to.len()) {
             (KeyPurpose::HandedOver, Some(keyring), 1)
                 if (1..=KEYRING_BYTES_MAX).contains(&keyring.len()) =>

@@ -138,7 +138,7 @@ pub(super) struct OfficeKeys {
     /// Keys under which others seal for it: where its chain says so, which key, and which key said so: one that counted then. Two that
     /// stand at one place, because a life was lost or a key is in two hands, are told apart, so that all come to the same. And when
     /// its station first said so, by its own clock.
-    sealing: BTreeMap<((Incarnation, Seq), SealingKey, KeyId), Millis>,
+    sealing: BTreeMap<((Incarnation, Seq), SealingKey, KeyId), Terms>,
     /// How many times anything was said.
     statements: usize,
 }
@@ -181,7 +181,7 @@ impl OfficeKeys {
     /// Notes what one key said about another. It may say so twice, in two lives of its station: both are kept, so that all
     /// come to hold the same.
     pub(super) fn note(&mut self, statement: &Statement) {
-        let Statement { key, by, purpose, place, public, said_at } = *statement;
+        let Statement { key, by, purpose, place, public, said_at, takes } = *statement;
         self.statements += 1;
         match purpose {
             KeyPurpose::Signing => {
@@ -191,8 +191,9 @@ impl OfficeKeys {
                 self.confirmed.insert((key, by));
             }
             KeyPurpose::Sealing => {
-                let first = self.sealing.entry((place, SealingKey(public), by)).or_insert(said_at);
-                *first = said_at.min(*first);
+                let terms = Terms { said_at, takes };
+                let first = self.sealing.entry((place, SealingKey(public), by)).or_insert(terms);
+                *first = terms.min(*first);
             }
             // It says nothing to others, and is not among the statements.
             KeyPurpose::HandedOver => {}
@@ -202,14 +203,20 @@ impl OfficeKeys {
     /// The key under which others seal for it: the newest in its chain that a key said which counts and is not revoked. Whoever
     /// steals a signing key could name one of his own until that is found out.
     pub(super) fn sealing_key(&self, trust: &TrustStore) -> Option<SealingKey> {
+        self.sealing_terms(trust).map(|(key, _)| key)
+    }
+
+    /// That key, and the largest sealed attachment that the office takes, in bytes, where it has said one.
+    pub(super) fn sealing_terms(&self, trust: &TrustStore) -> Option<(SealingKey, Option<u64>)> {
         let counts = |by: KeyId| self.key(by).is_some_and(|by| by.standing.counts() && !by.is_revoked(trust));
-        self.sealing.keys().rev().find(|(_, _, by)| counts(*by)).map(|(_, key, _)| *key)
+        let newest = self.sealing.iter().rev().find(|((_, _, by), _)| counts(*by));
+        newest.map(|((_, key, _), terms)| (*key, terms.takes))
     }
 
     /// When its station first said that others are to seal under this key. It is said again when the signing key that said so is
     /// revoked, and is no younger for that.
     pub(super) fn sealing_key_said_at(&self, key: SealingKey) -> Option<Millis> {
-        self.sealing.iter().filter(|((_, said, _), _)| *said == key).map(|(_, at)| *at).min()
+        self.sealing.iter().filter(|((_, said, _), _)| *said == key).map(|(_, terms)| terms.said_at).min()
     }
 
     /// Keys that announced this one.
@@ -265,6 +272,13 @@ impl OfficeKeys {
     }
 }
 
+/// What was said with a sealing key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Terms {
+    said_at: Millis,
+    takes: Option<u64>,
+}
+
 /// What a key that counted said about another one of its office.
 pub(super) struct Statement {
     /// About which.
@@ -279,6 +293,8 @@ pub(super) struct Statement {
     pub(super) public: [u8; 32],
     /// When, by the clock of its station.
     pub(super) said_at: Millis,
+    /// With a sealing key: the largest sealed attachment that the office takes, in bytes.
+    pub(super) takes: Option<u64>,
 }
 
 fn said_of(statements: &BTreeSet<(KeyId, KeyId)>, key: KeyId) -> impl Iterator<Item = KeyId> {

@@ -474,6 +474,7 @@ impl Registry {
             place: (claims.incarnation, claims.seq),
             public,
             said_at: claims.claimed_at,
+            takes: announcement.takes,
         };
         let office = event.claims().office;
         let key = self.usable_key(&office, statement.by, &SigningTime::default())?;
@@ -515,6 +516,11 @@ impl Registry {
     /// The key under which others seal for this office; none while its station has announced none.
     pub fn sealing_key(&self, office: &OfficeId) -> Option<SealingKey> {
         self.offices.get(office)?.sealing_key(&self.trust)
+    }
+
+    /// The key under which others seal for this office, and the largest sealed attachment that it takes, in bytes, where it has said one.
+    pub fn sealing_terms(&self, office: &OfficeId) -> Option<(SealingKey, Option<u64>)> {
+        self.offices.get(office)?.sealing_terms(&self.trust)
     }
 
     /// When this office first announced this key as one to seal for it under, by its own clock; none when it has not. The key may have

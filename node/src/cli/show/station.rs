@@ -22,7 +22,33 @@ pub(super) fn links(text: &mut String, value: &Value, lang: Lang) {
         if !link["last_error"].is_null() {
             line!(text, "    {} {}", say(lang, "lần cuối:", "last:"), field(link, "last_error"));
         }
+        let takes = &link["takes"];
+        if let (Some(largest), Some(used), Some(all)) = (
+            takes["blob_bytes_max"].as_u64(),
+            takes["office_bytes_used"].as_u64(),
+            takes["office_bytes_max"].as_u64(),
+        ) {
+            let (largest, used, all) = (mebibytes(largest), mebibytes(used), mebibytes(all));
+            match lang {
+                Lang::Vi => {
+                    line!(
+                        text,
+                        "    tệp đính kèm: nhận tệp tối đa {largest} MiB; đang giữ cho đơn vị này {used} trong {all} MiB"
+                    );
+                }
+                Lang::En => {
+                    line!(
+                        text,
+                        "    attachments: at most {largest} MiB each; {used} of {all} MiB are kept for this office"
+                    );
+                }
+            }
+        }
     }
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes / (1024 * 1024)
 }
 
 /// Says when the clock of this machine is wrong, and by how much.
@@ -291,9 +317,13 @@ pub(in crate::cli) fn offices(value: &Value, lang: Lang) -> String {
         } else {
             format!(", {}", field(row, "parent_name"))
         };
+        let largest = row["largest_attachment"].as_u64().map_or_else(String::new, |bytes| match lang {
+            Lang::Vi => format!(", nhận tệp tối đa {} MiB", mebibytes(bytes)),
+            Lang::En => format!(", takes attachments of at most {} MiB", mebibytes(bytes)),
+        });
         line!(
             text,
-            "{}  {}{parent}  [{}]  {station}",
+            "{}  {}{parent}  [{}]  {station}{largest}",
             field(row, "office"),
             field(row, "office_name"),
             codes.join(", ")
