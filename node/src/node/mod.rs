@@ -439,7 +439,7 @@ impl Node {
                 let answer = self.rehearse(&command, now)?;
                 work.effects.push(Effect::Answer { ticket, answer });
             }
-            Input::Connected(relay) => self.connected(relay, now)?,
+            Input::Connected(relay) => self.connected(&relay, now)?,
             Input::Disconnected(relay) => self.disconnected(&relay, now)?,
             Input::Published { publication, outcome } => self.published(publication, &outcome, now, work)?,
             Input::Delivered { relay, delivery, opened } => {

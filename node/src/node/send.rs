@@ -87,14 +87,14 @@ impl Node {
         self.sending.repeats.insert((receipt, to));
     }
 
-    pub(super) fn connected(&mut self, relay: RegionId, now: Millis) -> Result<(), StepError> {
+    pub(super) fn connected(&mut self, relay: &RegionId, now: Millis) -> Result<(), StepError> {
         let link = self.sending.links.entry(relay.clone()).or_default();
         let long_away = link.down_at.is_none_or(|at| now.since(at) >= GREETING_AFTER_MS);
         link.up = true;
         // Backing off was for a line that was down; it is up.
         self.store.hasten(None, now)?;
         self.transfers.line_is_up(now);
-        self.release_again(&relay)?;
+        self.release_again(relay)?;
         if long_away {
             self.greet(now);
         }
