@@ -2,7 +2,7 @@
 //!
 //! Nothing here is synced and nothing here is the only copy: the sender's node keeps its attachments. A chunk
 //! becomes part of an attachment only for its uploader; an attachment is given out only after all of its
-//! bytes had the hash that names it. What is kept, and what gives way, is decided in [`room`].
+//! bytes had the hash that names it. What is kept, and what gives way, is decided in `room`.
 //!
 //! ```text
 //! content/whole/<hash>                     complete, checked
