@@ -4,6 +4,7 @@
 mod station;
 
 use node::Node;
+use node::node::{SMALL_BYTES_MAX, SMALL_UPLOADS_MAX};
 use node::step::{Answer, Came, Delivery, Effect, Found, Input, Offered, Opening, PublishOutcome, Ticket};
 use node::store::Store;
 use schema::blob::{BlobIdentity, BlobLimits, BlobRef, Enclosure, FileRef, KEPT_MAX, fingerprint};
@@ -417,6 +418,66 @@ fn attachment_that_a_relay_does_not_take_is_offered_ever_more_seldom_and_said() 
     assert_eq!((why[0].cause, why[0].who), ("refused-by-relay", "relay-operator"));
     let reason = why[0].reason.as_deref().unwrap_or_default();
     assert!(reason.starts_with("attachments-full: "), "{reason}");
+}
+
+fn large(n: u8) -> Opening {
+    let one = opening(n);
+    let blob = BlobRef { length: 100 * SMALL_BYTES_MAX, ..one.enclosure.blob };
+    Opening {
+        enclosure: Enclosure { blob, ..one.enclosure },
+        file: FileRef { length: 99 * SMALL_BYTES_MAX, ..one.file },
+    }
+}
+
+fn offers(effects: &[Effect]) -> Vec<u8> {
+    let offers = effects.iter().filter_map(|effect| match effect {
+        Effect::OfferBlob { blob, .. } => Some(blob.hash.as_bytes()[0]),
+        _ => None,
+    });
+    offers.collect()
+}
+
+/// A line that takes days for a film takes a letter beside it.
+#[test]
+fn small_attachment_does_not_wait_for_large_ones() {
+    let mut outbox = Outbox::new();
+    assert_eq!(offers(&outbox.sends(1, Urgency::Normal, large(1))), [1]);
+    assert_eq!(offers(&outbox.sends(2, Urgency::Normal, large(2))), [2]);
+    assert!(offers(&outbox.sends(3, Urgency::Normal, large(3))).is_empty(), "two at a time");
+    for n in 4..4 + u8::try_from(SMALL_UPLOADS_MAX).expect("few") {
+        assert_eq!(offers(&outbox.sends(n, Urgency::Normal, opening(n))), [n]);
+    }
+    assert!(offers(&outbox.sends(100, Urgency::Normal, opening(100))).is_empty());
+
+    let mut inbox = Inbox::new();
+    for n in 1..=8 {
+        assert_eq!(looked_at(&inbox.comes(n, Urgency::Normal, large(n))).len(), 1);
+    }
+    assert!(looked_at(&inbox.comes(9, Urgency::Normal, large(9))).is_empty());
+    assert_eq!(looked_at(&inbox.comes(10, Urgency::Normal, opening(10))), [BlobHash::new([10; 32])]);
+}
+
+#[test]
+fn large_attachments_take_turns_and_those_that_are_less_urgent_do_not_interrupt() {
+    let mut outbox = Outbox::new();
+    for n in 1..=4 {
+        outbox.sends(n, Urgency::Normal, large(n));
+    }
+    let lacks = || Offered::Lacks(vec![5, 6, 7]);
+    let stores =
+        |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::StoreChunk { .. }));
+    // Who was interrupted stands behind those that wait.
+    for (ends, begins) in [(1, 3), (2, 4), (3, 1), (4, 2), (1, 3)] {
+        let turn = outbox.offered(large(ends), lacks());
+        assert_eq!((offers(&turn), stores(&turn)), (vec![begins], false), "{ends} had its turn: {turn:?}");
+    }
+    let mut urgent = Outbox::new();
+    urgent.sends(1, Urgency::Urgent, large(1));
+    urgent.sends(2, Urgency::Normal, large(2));
+    urgent.sends(3, Urgency::Normal, large(3));
+    let goes_on = urgent.offered(large(1), lacks());
+    assert_eq!((offers(&goes_on), stores(&goes_on)), (vec![], true), "{goes_on:?}");
+    assert_eq!(offers(&urgent.offered(large(2), lacks())), [3]);
 }
 
 #[test]

@@ -233,8 +233,10 @@ impl World<'_> {
             {
                 return Ok(false);
             }
-            if !node.store().awaited_blobs(1).map_err(unreadable)?.is_empty() {
-                return Ok(false);
+            for small in [false, true] {
+                if !node.store().awaited_blobs(small, 1).map_err(unreadable)?.is_empty() {
+                    return Ok(false);
+                }
             }
         }
         if self.registries_differ().is_some() {

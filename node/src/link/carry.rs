@@ -1,6 +1,5 @@
 //! One connection at work: jobs out, messages in, until the line is lost.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error as _;
 use std::sync::Arc;
@@ -26,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::lanes::Lanes;
 use super::line::jittered;
 use super::mailbox::{Arrived, Mailbox, Next};
 use super::pace::{Pace, patience};
@@ -77,33 +77,6 @@ enum Done {
     Kept { blobs: Option<Vec<BlobRef>> },
     Store { blob: BlobRef, urgency: Urgency, bytes: usize, took: Duration, stored: bool },
     Fetch { job: Job, took: Duration, answered: bool, came: Came },
-}
-
-/// Jobs that wait, the most urgent first, and in their order among these.
-#[derive(Default)]
-struct Lanes {
-    waiting: BTreeMap<(Reverse<Urgency>, u64), Job>,
-    count: u64,
-}
-
-impl Lanes {
-    fn push(&mut self, urgency: Urgency, job: Job) {
-        self.count += 1;
-        self.waiting.insert((Reverse(urgency), self.count), job);
-    }
-
-    fn pop(&mut self) -> Option<Job> {
-        self.waiting.pop_first().map(|(_, job)| job)
-    }
-
-    /// Whether the next one may go before everything else.
-    fn overtakes(&self) -> bool {
-        self.waiting.first_key_value().is_some_and(|((Reverse(urgency), _), _)| urgency.overtakes())
-    }
-
-    fn len(&self) -> usize {
-        self.waiting.len()
-    }
 }
 
 struct Carrier<'a> {
@@ -376,11 +349,11 @@ impl Carrier<'_> {
             Job::Store { blob, urgency, .. } => {
                 let run = Run { urgency: *urgency, left: 0, stored: 0 };
                 self.promised.stores.entry(*blob).or_insert(run).left += 1;
-                self.stores.push(*urgency, job);
+                self.stores.push(*urgency, *blob, job);
             }
             Job::Fetch { blob, index, urgency, .. } => {
                 self.promised.fetches.insert((*blob, *index), job.clone());
-                self.fetches.push(*urgency, job);
+                self.fetches.push(*urgency, *blob, job);
             }
         }
         Ok(())

@@ -17,6 +17,7 @@
 
 mod carry;
 mod clock;
+mod lanes;
 mod line;
 mod mailbox;
 mod pace;

@@ -1,7 +1,7 @@
 //! Attachments on their way: offered to relays before the event that names them, fetched from relays after it. Their bytes never pass
 //! through here: whoever carries them puts them on the disk ([`crate::content`]) and says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schema::blob::{BLOB_BYTES_MAX, BLOBS_MAX, BlobRef, KEPT_MAX};
 use schema::body::{Place, SentPlace};
@@ -16,11 +16,15 @@ use super::{Node, StepError, Work};
 use crate::step::{Answer, Came, Effect, Found, Offered, Opening, Ticket};
 use crate::store::{AwaitedBlob, Claim, DueRow, KeptFor, StoreError, openings};
 
-/// Attachments being uploaded to one relay at a time; an express document may start one more.
+/// Large attachments being uploaded to one relay at a time; an express document may start one more.
 pub const UPLOADS_MAX: usize = 2;
+/// Small attachments being uploaded to one relay at a time, beside the large ones: they do not wait for those.
+pub const SMALL_UPLOADS_MAX: usize = 4;
+/// Up to this length an attachment is a small one, in bytes.
+pub const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 /// Chunks uploaded between two offers.
 pub const CHUNKS_PER_RUN: usize = 64;
-/// Attachments being fetched at a time.
+/// Large attachments being fetched at a time, and as many small ones.
 pub const DOWNLOADS_MAX: usize = 8;
 /// Chunks of one attachment asked for at a time.
 pub const FETCHES_MAX: usize = 16;
@@ -40,8 +44,8 @@ const DISK_WAIT_MS: u64 = Millis::MINUTE;
 #[derive(Default)]
 pub(super) struct Transfers {
     uploads: BTreeMap<(RegionId, BlobRef), Upload>,
-    /// Rows whose attachments found no room among the uploads: they are looked at again when one ends.
-    crowded_out: BTreeMap<SentPlace, u32>,
+    /// Rows whose attachments found no room among the uploads: they are looked at again when one ends, or has had its turn.
+    crowded_out: Crowd,
     downloads: BTreeMap<BlobRef, Download>,
     /// Somebody looks at what is on the disk of these.
     examining: BTreeMap<BlobRef, Look>,
@@ -85,6 +89,30 @@ impl Download {
     fn is_all_here(&self) -> bool {
         self.in_flight.is_empty() && self.missing.as_ref().is_some_and(BTreeSet::is_empty)
     }
+}
+
+/// Who waits for room, in the order in which they came.
+#[derive(Default)]
+struct Crowd {
+    rows: VecDeque<(SentPlace, u32, Urgency)>,
+    known: BTreeSet<SentPlace>,
+}
+
+impl Crowd {
+    fn push(&mut self, row: SentPlace, attempts: u32, urgency: Urgency) {
+        if self.rows.len() < CROWDED_OUT_MAX && self.known.insert(row) {
+            self.rows.push_back((row, attempts, urgency));
+        }
+    }
+
+    /// Whether somebody waits who is at least as urgent.
+    fn is_waiting(&self, urgency: Urgency) -> bool {
+        self.rows.iter().any(|(.., waiting)| *waiting >= urgency)
+    }
+}
+
+fn is_small(blob: &BlobRef) -> bool {
+    blob.length <= SMALL_BYTES_MAX
 }
 
 /// Where the attachments of an event are.
@@ -216,9 +244,10 @@ impl Node {
                 .transfers
                 .uploads
                 .iter()
-                .filter(|((r, _), u)| r == relay && u.complete_at.is_none())
+                .filter(|((r, b), u)| r == relay && u.complete_at.is_none() && is_small(b) == is_small(blob))
                 .count();
-            let room = running < UPLOADS_MAX + usize::from(urgency.overtakes());
+            let most = if is_small(blob) { SMALL_UPLOADS_MAX } else { UPLOADS_MAX };
+            let room = running < most + usize::from(urgency.overtakes());
             let waiting = rows.iter().map(|row| (row.key(), row.attempts));
             match self.transfers.uploads.get_mut(&key) {
                 Some(upload) if upload.complete_at.is_some_and(|at| now.since(at) < FRESH_MS) => continue,
@@ -234,8 +263,8 @@ impl Node {
                     found = found.max(BlobsAt::UnderWay);
                 }
                 _ => {
-                    if self.transfers.crowded_out.len() < CROWDED_OUT_MAX {
-                        self.transfers.crowded_out.extend(waiting);
+                    for (row, attempts) in waiting {
+                        self.transfers.crowded_out.push(row, attempts, urgency);
                     }
                     found = BlobsAt::Queue;
                 }
@@ -278,6 +307,19 @@ impl Node {
                     .uploads
                     .retain(|_, upload| upload.complete_at.is_none_or(|at| now.since(at) < cutoff));
             }
+            // It had its turn, and goes on where it was when it has the next one.
+            Offered::Lacks(_)
+                if !is_small(&blob)
+                    && !upload.urgency.overtakes()
+                    && self.transfers.crowded_out.is_waiting(upload.urgency) =>
+            {
+                let waiting = std::mem::take(&mut upload.waiting);
+                self.transfers.uploads.remove(&key);
+                self.readmit(now)?;
+                for (row, attempts) in waiting {
+                    self.store.schedule(&row, now, attempts)?;
+                }
+            }
             Offered::Lacks(chunks) => {
                 let Upload { blob, urgency, .. } = *upload;
                 for index in chunks.into_iter().take(CHUNKS_PER_RUN) {
@@ -300,10 +342,11 @@ impl Node {
         Ok(())
     }
 
-    /// An upload has ended: what found no room may try again.
+    /// There is room among the uploads: what found none may try again, whoever has waited the longest first.
     pub(super) fn readmit(&mut self, now: Millis) -> Result<(), StepError> {
-        for (row, attempts) in std::mem::take(&mut self.transfers.crowded_out) {
-            self.store.schedule(&row, now, attempts)?;
+        let rows = std::mem::take(&mut self.transfers.crowded_out).rows;
+        for (earlier_ms, (row, attempts, _)) in (1..).zip(rows.into_iter().rev()) {
+            self.store.schedule(&row, Millis(now.0.saturating_sub(earlier_ms)), attempts)?;
         }
         self.sending.next_due = Some(now);
         Ok(())
@@ -411,8 +454,9 @@ impl Node {
         if awaited.blob.length > BLOB_BYTES_MAX || downloads.contains_key(&awaited.blob) {
             return;
         }
-        if downloads.len() >= DOWNLOADS_MAX {
-            let least = downloads.iter().min_by_key(|(_, download)| download.awaited.urgency);
+        let of_its_size = || downloads.iter().filter(|(blob, _)| is_small(blob) == is_small(&awaited.blob));
+        if of_its_size().count() >= DOWNLOADS_MAX {
+            let least = of_its_size().min_by_key(|(_, download)| download.awaited.urgency);
             let gives_way = least.filter(|(_, download)| download.awaited.urgency < awaited.urgency);
             let Some(bulk) = gives_way.map(|(blob, _)| *blob) else { return };
             // It goes on where it was once there is room again.
@@ -439,9 +483,12 @@ impl Node {
     }
 
     fn fill_downloads(&mut self, now: Millis) -> Result<(), StoreError> {
-        if self.transfers.downloads.len() < DOWNLOADS_MAX {
-            for awaited in self.store.awaited_blobs(DOWNLOADS_MAX)? {
-                self.start_download(awaited, now);
+        for small in [false, true] {
+            let running = self.transfers.downloads.keys().filter(|blob| is_small(blob) == small).count();
+            if running < DOWNLOADS_MAX {
+                for awaited in self.store.awaited_blobs(small, DOWNLOADS_MAX)? {
+                    self.start_download(awaited, now);
+                }
             }
         }
         Ok(())

@@ -32,7 +32,9 @@ use crate::sealing::{SealError, Sealing};
 use crate::step::{Answer, Effect, Input, Ticket};
 use crate::store::{Store, StoreError};
 
-pub use self::attachments::{CHUNKS_PER_RUN, DOWNLOADS_MAX, FETCHES_MAX, UPLOADS_MAX};
+pub use self::attachments::{
+    CHUNKS_PER_RUN, DOWNLOADS_MAX, FETCHES_MAX, SMALL_BYTES_MAX, SMALL_UPLOADS_MAX, UPLOADS_MAX,
+};
 pub use self::heads::{GREETING_AFTER_MS, GREETINGS_MAX};
 pub use self::send::PUBLICATIONS_MAX;
 

@@ -8,6 +8,7 @@ use schema::event::{Event, Urgency};
 use schema::id::{BlobHash, Counter, EventId, FileHash, OfficeId, Position};
 
 use super::{Attempted, Store, StoreError, records};
+use crate::node::SMALL_BYTES_MAX;
 use crate::step::Opening;
 
 /// Most events looked at together that wait for one attachment; the others are when these are settled.
@@ -200,22 +201,23 @@ impl Store {
         Ok(())
     }
 
-    /// Attachments that held events wait for, those of the most urgent ones first; at most `limit`.
+    /// Attachments that held events wait for, those of the most urgent ones first; at most `limit`. Small ones
+    /// ([`crate::node::SMALL_BYTES_MAX`]), or the others.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn awaited_blobs(&self, limit: usize) -> Result<Vec<AwaitedBlob>, StoreError> {
+    pub fn awaited_blobs(&self, small: bool, limit: usize) -> Result<Vec<AwaitedBlob>, StoreError> {
         // Grouped by what is awaited, not by what there is: few wait, and all attachments ever kept may be many.
         let sql =
             "SELECT blob.hash, blob.length, min(peer.office), max(awaited.urgency) AS urgency FROM awaited
                    JOIN blob ON blob.no = awaited.blob JOIN peer ON peer.no = awaited.peer
-                   WHERE awaited.unreadable = 0
+                   WHERE awaited.unreadable = 0 AND (blob.length <= ?2) = ?3
                    GROUP BY awaited.blob ORDER BY urgency DESC, awaited.blob LIMIT ?1";
         let mut awaited = Vec::new();
         self.db
             .prepare_cached(sql)
             .and_then(|mut statement| {
-                let mut rows = statement.query([limit as i64])?;
+                let mut rows = statement.query(params![limit as i64, SMALL_BYTES_MAX as i64, small])?;
                 while let Some(row) = rows.next()? {
                     let urgency = records::urgency(row.get(3)?);
                     let sender = OfficeId::new(row.get(2)?);
