@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use live::{Country, Doubler, Landscape, Sending, alone, run, wait_for};
+use live::{Country, Doubler, Landscape, Sending, alone, run, small_disk, wait_for};
 
 /// Longest wait until mail is where it should be, in seconds.
 const MAIL_SECONDS_MAX: u64 = 60;
@@ -351,11 +351,7 @@ fn line_that_was_cut_is_used_again_within_seconds() {
 fn station_with_a_full_disk_refuses_with_words_and_loses_nothing() {
     alone("station_with_a_full_disk_refuses_with_words_and_loses_nothing", || {
         let folder = tempfile::tempdir().expect("a folder");
-        let (image, mount) = (folder.path().join("disk.img"), folder.path().join("disk"));
-        fs::create_dir(&mount).expect("made");
-        fs::File::create(&image).and_then(|file| file.set_len(32 * 1024 * 1024)).expect("an image");
-        run(&format!("mkfs.ext4 -q -F -m 0 {}", image.display()));
-        run(&format!("mount -o loop {} {}", image.display(), mount.display()));
+        let mount = small_disk(folder.path(), 32 * 1024 * 1024);
         let station = 0;
         let mut country = Country::start_in(&Landscape {
             first_station: Some(mount.join("station")),

@@ -1,35 +1,24 @@
 //! How a station awaits attachments, and what it does when a relay takes none: the step alone, with whatever carries and looks played
 //! by the test.
 
+mod letters;
 mod station;
 
+use letters::{DAY, opening, relay};
 use node::Node;
 use node::node::{SMALL_BYTES_MAX, SMALL_UPLOADS_MAX};
 use node::step::{Answer, Came, Delivery, Effect, Found, Input, Offered, Opening, PublishOutcome, Ticket};
 use node::store::Store;
-use schema::blob::{BlobIdentity, BlobLimits, BlobRef, Enclosure, FileRef, KEPT_MAX, fingerprint};
+use schema::blob::{BlobLimits, BlobRef, Enclosure, FileRef, KEPT_MAX, fingerprint};
 use schema::body::{Body, Dispatch, Heads, Place, Receipt};
 use schema::document::{Attachment, DocumentType, Manifest, Signer};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, Verifier, seal};
 use schema::exchange::{Command, Refusal};
-use schema::id::{BlobHash, Counter, DocumentId, EventId, FileHash, Incarnation, RegionId, Seq};
+use schema::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, Seq};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
 use schema::time::Millis;
 use station::{RECIPIENT, SENDER, key, office_id, registry};
-
-/// 2025-06-10T00:00:00Z.
-const DAY: Millis = Millis(1_749_513_600_000);
-
-fn relay() -> RegionId {
-    "p01".parse().expect("a region")
-}
-
-fn opening(n: u8) -> Opening {
-    let blob = BlobRef { hash: BlobHash::new([n; 32]), length: 70_000 };
-    let file = FileRef { hash: FileHash::new([n ^ 0xff; 32]), length: 69_000 };
-    Opening { enclosure: Enclosure { blob, identity: BlobIdentity([n; 32]) }, file }
-}
 
 fn manifest(issuer: u8, n: u8, urgency: Urgency, file: FileRef) -> Manifest {
     let signer = Signer::head("Chủ tịch", "Vàng A Sáng");

@@ -1,12 +1,14 @@
 //! The content of a document is erased: what goes, what stays, and that it does not come back. The step alone, with correspondents,
 //! relays and the disk played by the test.
 
+mod letters;
 mod station;
 
+use letters::{DAY, opening, relay};
 use node::Node;
 use node::step::{Answer, Delivery, Effect, Found, Input, LEFTOVERS_MAX, Offered, Opening, Ticket};
 use node::store::{AttachmentState, Claim, Reader, Store};
-use schema::blob::{BlobIdentity, BlobRef, Enclosure, FileRef};
+use schema::blob::BlobRef;
 use schema::body::{
     Ask, Body, Dispatch, ErasedContent, Heads, Place, Receipt, RestoreReason, Restored, Status,
 };
@@ -14,24 +16,11 @@ use schema::document::{Attachment, DocumentType, Manifest, Signer};
 use schema::event::{Addressee, Event, Kind, RecordedEvent, Urgency, Verifier, seal};
 use schema::exchange::{Arrival, Command, Work, WorkRefusal};
 use schema::handling::{Actor, Direction, Erasure, ErasureGround, Recipients, RefusalReason, Role};
-use schema::id::{BlobHash, Counter, DocumentId, EventId, FileHash, Incarnation, RegionId, Seq};
+use schema::id::{BlobHash, Counter, DocumentId, EventId, Incarnation, Seq};
 use schema::inbound;
 use schema::pack::{Message, PackItem};
 use schema::time::Millis;
 use station::{RECIPIENT, SENDER, key, office_id, registry};
-
-/// 2025-06-10T00:00:00Z.
-const DAY: Millis = Millis(1_749_513_600_000);
-
-fn relay() -> RegionId {
-    "p01".parse().expect("a region")
-}
-
-fn opening(n: u8) -> Opening {
-    let blob = BlobRef { hash: BlobHash::new([n; 32]), length: 70_000 };
-    let file = FileRef { hash: FileHash::new([n ^ 0xff; 32]), length: 69_000 };
-    Opening { enclosure: Enclosure { blob, identity: BlobIdentity([n; 32]) }, file }
-}
 
 fn document(n: u8) -> DocumentId {
     DocumentId::new([n; 16])

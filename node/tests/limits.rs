@@ -22,14 +22,6 @@ fn sets(office: &mut Office, largest: usize) {
     office.start();
 }
 
-/// Everything that the recipient says about itself comes to the sender.
-fn tell(pair: &Pair, name: &str) {
-    let file = pair.recipient.path(name);
-    pair.recipient.text(&["registry", "export", "--out", &file]);
-    let taken = pair.sender.json(&["registry", "import", &file]);
-    assert!(taken["new"].as_u64() >= Some(1), "{taken}");
-}
-
 #[test]
 fn what_a_recipient_takes_is_known_before_sending_and_changes_with_its_settings() {
     let mut pair = Pair::open();
@@ -41,7 +33,7 @@ fn what_a_recipient_takes_is_known_before_sending_and_changes_with_its_settings(
     send.push(&paper);
 
     sets(&mut pair.recipient, MIB);
-    tell(&pair, "told.cbor");
+    pair.tell("told.cbor");
     let offices = pair.sender.json(&["offices"]);
     let mut rows = offices["rows"].as_array().expect("rows").iter();
     let found = rows.find(|row| row["codes"][0]["code"] == "H02.18").expect("it is known");
@@ -58,7 +50,7 @@ fn what_a_recipient_takes_is_known_before_sending_and_changes_with_its_settings(
 
     // The same letter goes once the recipient has made room, and says nothing anew when it only starts again.
     sets(&mut pair.recipient, 3 * MIB);
-    tell(&pair, "told-again.cbor");
+    pair.tell("told-again.cbor");
     let seq = pair.recipient.json(&["status"])["seq"].clone();
     assert_eq!(pair.recipient.stop("-TERM"), Some(0));
     pair.recipient.start();

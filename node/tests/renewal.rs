@@ -58,14 +58,6 @@ fn export(office: &Office, name: &str) -> String {
     file
 }
 
-/// Everything that the recipient says about its key comes to the sender.
-fn tell(pair: &Pair, name: &str) {
-    let file = pair.recipient.path(name);
-    pair.recipient.text(&["registry", "export", "--out", &file]);
-    let taken = pair.sender.json(&["registry", "import", &file]);
-    assert!(taken["new"].as_u64() >= Some(1), "{taken}");
-}
-
 #[test]
 fn letters_sealed_before_and_after_a_renewal_are_read_and_a_backup_reads_both() {
     let mut pair = Pair::open();
@@ -96,7 +88,7 @@ fn letters_sealed_before_and_after_a_renewal_are_read_and_a_backup_reads_both() 
     pair.recipient.text(&["courier", "import", &before]);
     pair.send("V/v chưa biết khóa mới");
     let unaware = export(&pair.sender, "unaware.courier");
-    tell(&pair, "told.cbor");
+    pair.tell("told.cbor");
     pair.send("V/v gửi sau");
     let after = export(&pair.sender, "after.courier");
     pair.recipient.text(&["courier", "import", &after]);
@@ -160,7 +152,7 @@ fn station_put_back_reads_what_comes_later_under_either_key() {
     pair.recipient.text(&["key", "renew-sealing"]);
     let made = pair.recipient.json(&["backup", "--out", &pair.recipient.path("disk")]);
     let made = made["backup"].as_str().expect("a path").to_owned();
-    tell(&pair, "told.cbor");
+    pair.tell("told.cbor");
     pair.send("V/v khóa mới");
     let under_new = export(&pair.sender, "new.courier");
 

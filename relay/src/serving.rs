@@ -14,7 +14,7 @@ use schema::time::Millis;
 use schema::wire;
 use tokio::sync::Semaphore;
 
-use crate::content::{Content, ContentError, NoRoom, Offered, Source};
+use crate::content::{Content, ContentError, Offered, Source};
 use crate::pusher::Peers;
 use crate::registry::{Asker, Keeper};
 use crate::status::{Book, now_ms};
@@ -163,8 +163,14 @@ impl Serving {
     /// Offices that are served elsewhere now cannot say that they need their attachments no more.
     async fn release_others(&self) {
         let (registry, me) = (self.keeper.registry(), self.me.clone());
+        let is_served = move |office: &OfficeId| registry.directory().home_regions(office).contains(&me);
+        self.book.change(|status| {
+            status
+                .content_offices_full
+                .retain(|office| office.parse().is_ok_and(|office| is_served(&office)));
+        });
         let release = move |content: &Content| {
-            content.release_others(|office| registry.directory().home_regions(office).contains(&me));
+            content.release_others(is_served);
             Ok(())
         };
         // It fails at no disk: what cannot be removed is found again at the next start.
@@ -181,20 +187,14 @@ impl Serving {
         match done {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                let reason = match &error {
-                    ContentError::NoRoom(
-                        why @ (NoRoom::Full { .. } | NoRoom::Quota { .. } | NoRoom::Disk { .. }),
-                    ) => {
-                        self.book.content_is_full(why);
-                        error.to_string()
-                    }
+                match &error {
+                    ContentError::NoRoom(why) => self.book.content_is_full(why),
                     ContentError::Disk { .. } => {
                         tracing::error!(error = &error as &dyn std::error::Error, "content store");
-                        error.to_string()
                     }
-                    _ => error.to_string(),
-                };
-                Err(BlobReply::Refused { reason })
+                    ContentError::Shape { .. } | ContentError::Hash { .. } => {}
+                }
+                Err(BlobReply::Refused { reason: error.to_string() })
             }
             Err(error) => Err(BlobReply::Refused { reason: error.to_string() }),
         }

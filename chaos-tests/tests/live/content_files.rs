@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::country::{SUBJECT, attachment, files_with};
 use super::slow_line::setting;
-use super::{Country, Landscape, Sending, alone, run, wait_for};
+use super::{Country, Landscape, Sending, alone, run, small_disk, wait_for};
 
 /// More chunks than a station writes before it has the disk keep them.
 const BYTES: usize = 5 * 1024 * 1024;
@@ -170,16 +170,6 @@ fn station_killed_while_an_attachment_comes_in_shows_nothing_and_then_all_of_it(
     }
     country.settle();
     country.judge();
-}
-
-/// A disk of its own, of this size.
-fn small_disk(folder: &Path, bytes: u64) -> PathBuf {
-    let (image, mount) = (folder.join("disk.img"), folder.join("disk"));
-    fs::create_dir(&mount).expect("made");
-    fs::File::create(&image).and_then(|file| file.set_len(bytes)).expect("an image");
-    run(&format!("mkfs.ext4 -q -F -m 0 {}", image.display()));
-    run(&format!("mount -o loop {} {}", image.display(), mount.display()));
-    mount
 }
 
 /// Fills a disk but for these bytes.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use country::{Country, Landscape, Sending};
 pub(crate) use doubler::Doubler;
-pub(crate) use privileges::{alone, run};
+pub(crate) use privileges::{alone, run, small_disk};
 pub(crate) use processes::Process;
 
 /// Pause between two looks at something that is being waited for.

@@ -2,6 +2,8 @@
 //! Nothing that happens there touches the machine, and everything ends with the test.
 
 use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Set inside the namespaces.
@@ -50,6 +52,16 @@ pub(crate) fn run(line: &str) {
     let output = Command::new(program).args(words).env("PATH", search_path()).output();
     let output = output.unwrap_or_else(|error| panic!("`{line}`: {error}"));
     assert!(output.status.success(), "`{line}`: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A disk of its own, of this size in bytes.
+pub(crate) fn small_disk(folder: &Path, bytes: u64) -> PathBuf {
+    let (image, mount) = (folder.join("disk.img"), folder.join("disk"));
+    fs::create_dir(&mount).expect("made");
+    fs::File::create(&image).and_then(|file| file.set_len(bytes)).expect("an image");
+    run(&format!("mkfs.ext4 -q -F -m 0 {}", image.display()));
+    run(&format!("mount -o loop {} {}", image.display(), mount.display()));
+    mount
 }
 
 /// Debian keeps administrators' programs out of everybody else's path.

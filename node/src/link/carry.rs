@@ -84,7 +84,6 @@ struct Carrier<'a> {
     client: Client,
     jetstream: Context,
     publishes: VecDeque<Job>,
-    requests: VecDeque<Job>,
     stores: Lanes,
     fetches: Lanes,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -144,7 +143,6 @@ pub(super) async fn carry(
         client,
         jetstream,
         publishes: VecDeque::new(),
-        requests: VecDeque::new(),
         stores: Lanes::default(),
         fetches: Lanes::default(),
         under_way: FuturesUnordered::new(),
@@ -267,7 +265,7 @@ impl Carrier<'_> {
     }
 
     fn waiting(&self) -> usize {
-        self.publishes.len() + self.requests.len() + self.stores.len() + self.fetches.len()
+        self.publishes.len() + self.stores.len() + self.fetches.len()
     }
 
     fn event(&mut self, event: Event) -> Option<Ended> {
@@ -341,11 +339,9 @@ impl Carrier<'_> {
                 self.promised.publications.insert(*publication);
                 self.publishes.push_back(job);
             }
-            Job::Offer { blob, .. } => {
-                self.promised.offers.insert(*blob);
-                self.requests.push_back(job);
-            }
-            Job::Release(_) | Job::AskKept(_) => self.requests.push_back(job),
+            Job::Offer { blob, urgency } => self.start_offer(*blob, *urgency),
+            Job::Release(blobs) => self.start_release(blobs.clone()),
+            Job::AskKept(after) => self.start_kept(*after),
             Job::Store { blob, urgency, .. } => {
                 let run = Run { urgency: *urgency, left: 0, stored: 0 };
                 self.promised.stores.entry(*blob).or_insert(run).left += 1;
@@ -366,15 +362,6 @@ impl Carrier<'_> {
             let Some(job) = self.publishes.pop_front() else { break };
             self.promised.publishes += 1;
             self.start_publish(job);
-        }
-        while let Some(job) = self.requests.pop_front() {
-            match job {
-                Job::Offer { blob, urgency } => self.start_offer(blob, urgency),
-                Job::Release(blobs) => self.start_release(blobs),
-                Job::AskKept(after) => self.start_kept(after),
-                // These have lanes of their own.
-                Job::Publish { .. } | Job::Ack(_) | Job::Store { .. } | Job::Fetch { .. } => {}
-            }
         }
         while self.promised.storing < self.store_pace.window() && self.publishes.is_empty() {
             let Some(job) = self.next_store() else { break };
@@ -438,46 +425,43 @@ impl Carrier<'_> {
         }));
     }
 
-    fn start_limits(&mut self) {
-        let asker = self.asker(patience(self.upload_bytes));
-        self.under_way.push(Box::pin(async move {
-            let limits = match asker.ask(&BlobRequest::Limits).await {
-                Some(BlobReply::Limits { limits }) => Some(limits),
-                _ => None,
-            };
-            Done::Limits { limits }
-        }));
-    }
-
-    fn start_kept(&mut self, after: Option<BlobRef>) {
-        let asker = self.asker(patience(self.upload_bytes));
-        self.under_way.push(Box::pin(async move {
-            let blobs = match asker.ask(&BlobRequest::Kept { after }).await {
-                Some(BlobReply::Kept { blobs }) => Some(blobs),
-                _ => None,
-            };
-            Done::Kept { blobs }
-        }));
-    }
-
-    fn start_release(&mut self, blobs: Vec<BlobRef>) {
-        let asker = self.asker(patience(self.upload_bytes));
-        self.under_way.push(Box::pin(async move {
-            let reply = asker.ask(&BlobRequest::Release { blobs: blobs.clone() }).await;
-            Done::Release { blobs, released: matches!(reply, Some(BlobReply::Released)) }
-        }));
-    }
-
     fn start_offer(&mut self, blob: BlobRef, urgency: Urgency) {
-        let asker = self.asker(patience(self.upload_bytes));
-        self.under_way.push(Box::pin(async move {
-            let offered = match asker.ask(&BlobRequest::Offer { blob, urgency }).await {
+        self.promised.offers.insert(blob);
+        self.ask(BlobRequest::Offer { blob, urgency }, move |reply| {
+            let offered = match reply {
                 Some(BlobReply::Missing { chunks }) => Offered::Lacks(chunks),
                 Some(BlobReply::Refused { reason }) => Offered::Refused(reason),
                 _ => Offered::Unknown,
             };
             Done::Offer { blob, offered }
-        }));
+        });
+    }
+
+    fn start_release(&mut self, blobs: Vec<BlobRef>) {
+        self.ask(BlobRequest::Release { blobs: blobs.clone() }, |reply| Done::Release {
+            blobs,
+            released: matches!(reply, Some(BlobReply::Released)),
+        });
+    }
+
+    fn start_limits(&mut self) {
+        self.ask(BlobRequest::Limits, |reply| match reply {
+            Some(BlobReply::Limits { limits }) => Done::Limits { limits: Some(limits) },
+            _ => Done::Limits { limits: None },
+        });
+    }
+
+    fn start_kept(&mut self, after: Option<BlobRef>) {
+        self.ask(BlobRequest::Kept { after }, |reply| match reply {
+            Some(BlobReply::Kept { blobs }) => Done::Kept { blobs: Some(blobs) },
+            _ => Done::Kept { blobs: None },
+        });
+    }
+
+    /// Asks the relay what takes no room of the line worth counting.
+    fn ask(&self, request: BlobRequest, done: impl FnOnce(Option<BlobReply>) -> Done + Send + 'static) {
+        let asker = self.asker(patience(self.upload_bytes));
+        self.under_way.push(Box::pin(async move { done(asker.ask(&request).await) }));
     }
 
     fn start_store(&mut self, job: &Job) {
@@ -598,8 +582,7 @@ impl Carrier<'_> {
                     return Some(Input::Offered { relay, blob, offered: Offered::Unknown });
                 }
                 // The run is over: the relay says what it still lacks.
-                self.promised.offers.insert(blob);
-                self.requests.push_back(Job::Offer { blob, urgency });
+                self.start_offer(blob, urgency);
                 None
             }
             Done::Fetch { job, took, answered, came } => {

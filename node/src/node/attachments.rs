@@ -69,7 +69,7 @@ struct Upload {
     blob: BlobRef,
     urgency: Urgency,
     complete_at: Option<Millis>,
-    waiting: Vec<(SentPlace, u32)>,
+    waiting: BTreeMap<SentPlace, u32>,
 }
 
 struct Download {
@@ -333,7 +333,7 @@ impl Node {
                     // An attempt: the next one is with another relay, if there is one, and later.
                     self.store.schedule(row, now, attempts + 1)?;
                 }
-                let rows: Vec<SentPlace> = waiting.into_iter().map(|(row, _)| row).collect();
+                let rows: Vec<SentPlace> = waiting.into_keys().collect();
                 self.refused_rows(relay, &rows, &reason, now, work)?;
                 self.readmit(now)?;
             }

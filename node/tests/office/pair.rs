@@ -44,6 +44,14 @@ impl Pair {
         to.text(&["courier", "import", &file]);
     }
 
+    /// Everything that the recipient says about itself and its keys comes to the sender.
+    pub fn tell(&self, name: &str) {
+        let file = self.recipient.path(name);
+        self.recipient.text(&["registry", "export", "--out", &file]);
+        let taken = self.sender.json(&["registry", "import", &file]);
+        assert!(taken["new"].as_u64() >= Some(1), "{taken}");
+    }
+
     pub fn send(&self, subject: &str) -> String {
         let paper = self.sender.path("công văn.pdf");
         std::fs::write(&paper, "%PDF-1.7 nội dung").expect("written");

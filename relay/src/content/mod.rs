@@ -226,6 +226,10 @@ impl Content {
         if began {
             self.begin(&mut room, part, urgency)?;
         }
+        if room.is_checking(&part) {
+            // It is not here before it is what it should be: one chunk keeps whoever asks waiting until then.
+            return Ok(Offered { missing: vec![blob.chunks() - 1], began });
+        }
         let lacks = |chunk: &u32| !room.has_chunk(&part, *chunk);
         let missing = (0..blob.chunks()).filter(lacks).take(MISSING_MAX).collect();
         Ok(Offered { missing, began })
@@ -235,6 +239,7 @@ impl Content {
     pub fn release(&self, office: OfficeId, blob: &BlobRef) {
         let mut room = self.lock();
         room.release(office, blob);
+        // What cannot be removed is held again after a restart, until the station finds that it is.
         self.remove_part(&(Source::Office(office), *blob));
         let _ = fs::remove_file(self.mark_path(office, blob));
     }
@@ -307,11 +312,10 @@ impl Content {
         room.checked(&part);
         match hash {
             Ok(hash) if hash == blob.hash => self.promote(&mut room, &checked, &part),
-            Ok(_) => {
+            other => {
                 let _ = fs::remove_file(&checked);
-                Err(ContentError::Hash { blob: blob.hash })
+                Err(other.err().unwrap_or(ContentError::Hash { blob: blob.hash }))
             }
-            Err(error) => Err(error),
         }
     }
 

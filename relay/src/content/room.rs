@@ -359,30 +359,31 @@ impl Room {
         if length == 0 || length > max {
             return Err(NoRoom::TooLarge { blob: hash, length, max });
         }
+        // Nothing gives way before it is sure that it helps.
+        let office_max = limits.share(limits.office_bytes_max, urgency);
+        if let Source::Office(office) = source {
+            let used = self.used_by(&office).bytes;
+            if used - self.idle_bytes(Some(source), now) + length > office_max {
+                return Err(NoRoom::Quota { office, used, length, max: office_max });
+            }
+        }
+        let max = limits.share(limits.bytes_max, urgency);
+        let used = self.whole_bytes + self.parts_bytes - self.copies_bytes - self.idle_bytes(None, now);
+        if used + length > max {
+            return Err(NoRoom::Full { used, length, max });
+        }
+        // What is set aside for other uploads is as good as written.
+        let mut free_now = free.saturating_sub(self.unwritten_bytes);
+        if length > free_now.saturating_add(self.copies_bytes) {
+            return Err(NoRoom::Disk { blob: hash, length, free: free_now });
+        }
         let mut gone = Vec::new();
         if let Source::Office(office) = source {
-            let max = limits.share(limits.office_bytes_max, urgency);
-            let idle = self.idle_bytes(Some(source), now);
-            let used = self.used_by(&office).bytes;
-            if used - idle + length > max {
-                return Err(NoRoom::Quota { office, used, length, max });
-            }
-            while self.used_by(&office).bytes + length > max {
+            while self.used_by(&office).bytes + length > office_max {
                 let oldest = self.idle_parts(Some(source), now).next();
                 let Some(oldest) = oldest else { break };
                 self.give_way(GivesWay::Part(oldest), &mut gone);
             }
-        }
-        let max = limits.share(limits.bytes_max, urgency);
-        let idle = self.idle_bytes(None, now);
-        let used = self.whole_bytes + self.parts_bytes;
-        if used - self.copies_bytes - idle + length > max {
-            return Err(NoRoom::Full { used: used - self.copies_bytes - idle, length, max });
-        }
-        // What is set aside for other uploads is as good as written.
-        let (mut free_now, copies) = (free.saturating_sub(self.unwritten_bytes), self.copies_bytes);
-        if length > free_now + copies {
-            return Err(NoRoom::Disk { blob: hash, length, free: free_now });
         }
         while self.whole_bytes + self.parts_bytes + length > max || length > free_now {
             let copies_before = self.copies_bytes;
@@ -390,7 +391,7 @@ impl Room {
             let oldest = copy.or_else(|| self.idle_parts(None, now).next().map(GivesWay::Part));
             let Some(oldest) = oldest else { break };
             self.give_way(oldest, &mut gone);
-            free_now += copies_before - self.copies_bytes;
+            free_now = free_now.saturating_add(copies_before - self.copies_bytes);
         }
         self.put(part, vec![false; part.1.chunks() as usize], now);
         Ok(gone)
@@ -582,6 +583,21 @@ mod tests {
         let gone = room.begin(part, Urgency::Normal, EMPTY_DISK, began + IDLE).expect("room");
         assert_eq!(gone, [GivesWay::Part((Source::Office(A), blob(1, 600)))]);
         assert_eq!(room.used_by(&A), Used::default());
+    }
+
+    /// What the room forgot would stay on the disk, counted by nobody.
+    #[test]
+    fn upload_that_is_refused_takes_nothing_from_anybody() {
+        let mut room = room(1_000, 1_000);
+        let began = Instant::now();
+        room.begin((Source::Office(A), blob(1, 600)), Urgency::Normal, EMPTY_DISK, began).expect("room");
+        bring(&mut room, Source::Office(B), blob(2, 300), Urgency::Normal).expect("room");
+        let (size, later) = (room.size(), began + IDLE);
+        let full = room.begin((Source::Office(A), blob(3, 700)), Urgency::Normal, EMPTY_DISK, later);
+        assert_eq!(full, Err(NoRoom::Full { used: 300, length: 700, max: 900 }));
+        let disk = room.begin((Source::Office(A), blob(3, 500)), Urgency::Normal, 1_000, later);
+        assert!(matches!(disk, Err(NoRoom::Disk { .. })), "{disk:?}");
+        assert_eq!((room.size(), room.of_office(A)), (size, vec![blob(1, 600)]));
     }
 
     #[test]
