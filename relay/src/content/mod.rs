@@ -589,6 +589,22 @@ mod tests {
         assert!(missing(&content, A, &blob).is_empty());
     }
 
+    /// Its sender would let the document go, and nobody could fetch what it names.
+    #[test]
+    fn attachment_that_is_being_checked_is_not_called_complete() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), ROOMY).expect("opened");
+        let blob = blob_of(&large(1));
+        assert_eq!(missing(&content, A, &blob).len(), 4);
+        let part = (Source::Office(A), blob);
+        for index in 0..4 {
+            content.lock().arrived(&part, index, Instant::now());
+        }
+        assert_eq!(missing(&content, A, &blob), [3]);
+        content.lock().checked(&part);
+        assert_eq!(missing(&content, A, &blob), [0, 1, 2, 3], "it was something else");
+    }
+
     #[test]
     fn chunk_that_does_not_fit_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
